@@ -1,0 +1,128 @@
+//! The bodies of `/api/v1`: what `web/` answers and `client/` reads.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AdminId, ConnectionPhase, ConnectionState, PortalId, ResyncOutcome, RunKind, SyncRunId,
+    SyncType, WorkspaceId,
+};
+
+/// `POST /api/v1/workspaces/{workspace}/hubspot/connect`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectRequest {
+    /// Who connects; `state` is bound to this person (C1).
+    pub admin: AdminId,
+    /// A service key of HubSpot's, to connect without an app. Without it the answer is a URL to
+    /// open in a browser. Never logged; readers move it into a secret type at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<String>,
+}
+
+/// The answer to [`ConnectRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum ConnectAnswer {
+    /// Open this address in a browser; it leads to HubSpot's consent page. Good for 10 minutes.
+    Authorize {
+        /// Where to go.
+        url: String,
+    },
+    /// Connected by service key; the backfill starts.
+    Connected {
+        /// The portal that the key belongs to.
+        portal: PortalId,
+    },
+}
+
+/// How far one object type is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObjectStatus {
+    /// What is read.
+    pub object_type: SyncType,
+    /// Records committed by the newest run.
+    pub done: u64,
+    /// Records to expect, when known.
+    pub total: Option<u64>,
+    /// Records per second since this type began.
+    pub rate_per_second: f64,
+    /// Seconds until the end at this rate.
+    pub eta_seconds: Option<u64>,
+    /// Whether the reader reached the end.
+    pub finished: bool,
+    /// Records of this type that wait in quarantine.
+    pub quarantined: u64,
+    /// Records in the mirror now.
+    pub stored: u64,
+}
+
+/// The newest run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// Which run.
+    pub run: SyncRunId,
+    /// Why it exists.
+    pub kind: RunKind,
+    /// `queued`, `running`, `paused`, `finished`, `cancelled` or `failed`.
+    pub state: String,
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// `GET /api/v1/workspaces/{workspace}/hubspot/status`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// The portal, once connected.
+    pub portal: Option<PortalId>,
+    /// What the store knows; none for a workspace that never connected.
+    pub state: Option<ConnectionState>,
+    /// What is going on.
+    pub phase: ConnectionPhase,
+    /// Scopes that were not granted; features that need them are off (C2).
+    pub missing_scopes: Vec<String>,
+    /// The newest run.
+    pub run: Option<RunStatus>,
+    /// How far each object type is.
+    pub objects: Vec<ObjectStatus>,
+}
+
+/// The answer to a resync (`POST …/hubspot/resync`, whose body is a `ResyncRequest`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResyncAnswer {
+    /// What came of it.
+    pub outcome: ResyncOutcome,
+    /// The run that was made, if one was.
+    pub run: Option<SyncRunId>,
+    /// The same in a sentence.
+    pub message: String,
+}
+
+/// The answer to a disconnect (`POST …/hubspot/disconnect`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisconnectAnswer {
+    /// The state from now on.
+    pub state: ConnectionState,
+    /// The same in a sentence.
+    pub message: String,
+}
+
+/// RFC 9457: how `/api/v1` says no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Address of the paragraph in `docs/errors.md`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same for every problem of this code.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened here and the way out. No personal data.
+    pub detail: String,
+    /// Our code, such as `HS-1003`.
+    pub code: String,
+}

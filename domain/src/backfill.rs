@@ -1,0 +1,195 @@
+//! What a run reads and with which reader (I1).
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{HubSpotObjectId, ObjectType, SyncType};
+
+/// The longest that one slice reads before it hands back to its workflow.
+pub const SLICE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Why a run exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// Made by connecting.
+    Initial,
+    /// Asked for (X7).
+    Resync,
+}
+
+impl RunKind {
+    /// The name in the store and in the API.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Resync => "resync",
+        }
+    }
+}
+
+/// Which reader brings the records of one object type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reader")]
+pub enum ReadPlan {
+    /// The list endpoint, all records in the order of their ids.
+    List,
+    /// The search endpoint: records modified at `since` or later, in the order of their ids, so
+    /// that ties on one timestamp and the cap of 10,000 results are harmless (design §4.8).
+    ModifiedSince {
+        /// The lower bound, by HubSpot's clock.
+        since: DateTime<Utc>,
+    },
+}
+
+impl ReadPlan {
+    /// The reader for a lower bound.
+    pub const fn from_bound(since: Option<DateTime<Utc>>) -> Self {
+        match since {
+            None => Self::List,
+            Some(since) => Self::ModifiedSince { since },
+        }
+    }
+}
+
+/// Which associations come in with each record: each pair is read from one side only.
+pub const fn associations_read_with(object_type: ObjectType) -> &'static [ObjectType] {
+    match object_type {
+        ObjectType::Contact => &[ObjectType::Company],
+        ObjectType::Company => &[],
+        ObjectType::Deal => &[ObjectType::Contact, ObjectType::Company],
+    }
+}
+
+/// The properties without which the mirror cannot do its work, whatever the settings say.
+/// Mapped properties are added to these (design §4.13).
+pub const fn needed_properties(object_type: ObjectType) -> &'static [&'static str] {
+    match object_type {
+        ObjectType::Contact => &[
+            "email",
+            "hs_additional_emails",
+            "firstname",
+            "lastname",
+            "jobtitle",
+            "phone",
+            "company",
+            "website",
+            "city",
+            "country",
+            "lifecyclestage",
+            "hs_lead_status",
+            "hubspot_owner_id",
+            "hs_email_optout",
+            "notes_last_contacted",
+            "notes_last_updated",
+            "notes_next_activity_date",
+            "hs_sales_email_last_replied",
+            "hs_merged_object_ids",
+            "createdate",
+            "lastmodifieddate",
+        ],
+        ObjectType::Company => &[
+            "name",
+            "domain",
+            "hs_additional_domains",
+            "website",
+            "industry",
+            "numberofemployees",
+            "annualrevenue",
+            "city",
+            "state",
+            "country",
+            "lifecyclestage",
+            "hubspot_owner_id",
+            "notes_last_contacted",
+            "notes_last_updated",
+            "notes_next_activity_date",
+            "hs_merged_object_ids",
+            "createdate",
+            "hs_lastmodifieddate",
+        ],
+        ObjectType::Deal => &[
+            "dealname",
+            "amount",
+            "dealstage",
+            "pipeline",
+            "closedate",
+            "hubspot_owner_id",
+            "hs_is_closed",
+            "hs_is_closed_won",
+            "hs_merged_object_ids",
+            "createdate",
+            "hs_lastmodifieddate",
+        ],
+    }
+}
+
+/// The types that a run reads at the same time, stage after stage: definitions come first, because
+/// records are understood with them; list memberships last, because they point at records.
+pub fn stages(types: &[SyncType]) -> Vec<Vec<SyncType>> {
+    const STAGES: [&[SyncType]; 2] = [
+        &[SyncType::Owners, SyncType::Properties, SyncType::Pipelines],
+        &[
+            SyncType::Contacts,
+            SyncType::Companies,
+            SyncType::Deals,
+            SyncType::Lists,
+        ],
+    ];
+    STAGES
+        .iter()
+        .map(|stage| {
+            stage
+                .iter()
+                .copied()
+                .filter(|t| types.contains(t))
+                .collect::<Vec<_>>()
+        })
+        .filter(|stage| !stage.is_empty())
+        .collect()
+}
+
+/// The place after which a keyset reader goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AfterObject(pub HubSpotObjectId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_read_in_exactly_one_stage() {
+        let mut all: Vec<_> = stages(&SyncType::ALL).concat();
+        all.sort();
+        let mut want = SyncType::ALL.to_vec();
+        want.sort();
+        assert_eq!(all, want);
+        assert_eq!(stages(&[]), Vec::<Vec<SyncType>>::new());
+        assert_eq!(stages(&[SyncType::Deals]), [[SyncType::Deals]]);
+    }
+
+    #[test]
+    fn each_pair_of_types_is_associated_from_one_side() {
+        let mut pairs = std::collections::BTreeSet::new();
+        for from in ObjectType::ALL {
+            for to in associations_read_with(from) {
+                let pair = (from.min(*to), from.max(*to));
+                assert!(pairs.insert(pair), "{from} and {to} are read twice");
+            }
+        }
+        assert_eq!(pairs.len(), 3);
+    }
+
+    #[test]
+    fn last_modified_is_always_read() {
+        for t in ObjectType::ALL {
+            let name = if t == ObjectType::Contact {
+                "lastmodifieddate"
+            } else {
+                "hs_lastmodifieddate"
+            };
+            assert!(needed_properties(t).contains(&name));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+pub mod api;
+pub mod backfill;
+pub mod connection;
+pub mod ids;
+pub mod progress;
+pub mod quarantine;
+pub mod resync;
+pub mod scopes;
+
+pub use backfill::{ReadPlan, RunKind, SLICE_MAX};
+pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};
+pub use ids::{
+    AdminId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId, SyncRunId,
+    SyncType, WorkspaceId,
+};
+pub use progress::{Progress, Rate};
+pub use quarantine::QuarantineReason;
+pub use resync::{ResyncMode, ResyncOutcome, ResyncRequest};

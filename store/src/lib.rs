@@ -1,0 +1,114 @@
+#![doc = include_str!("../README.md")]
+
+mod connections;
+mod crypto;
+mod cursors;
+mod definitions;
+mod error;
+mod lists;
+mod mirror;
+mod oauth_states;
+mod runs;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tokens;
+mod workspaces;
+
+pub use connections::{
+    Connected, ConnectionRow, FenceRaised, FenceState, NewConnection, RefusedConnect,
+};
+pub use crypto::{KeyRing, KeyRingError};
+pub use cursors::{CursorRow, NewCursor, TypeStatus};
+pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
+pub use error::StoreError;
+pub use lists::{ListRow, MembershipPage};
+pub use mirror::{
+    AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
+};
+pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
+pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};
+pub use tokens::{AuthKind, NewTokens, RefreshOutcome, Tokens};
+
+use std::{str::FromStr as _, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// How to reach the database, and with which keys tokens are encrypted.
+#[derive(Debug)]
+pub struct StoreConfig {
+    /// `postgres://…`
+    pub url: SecretString,
+    /// Most connections of this process.
+    pub max_connections: u32,
+    /// `<key id>:<base64 of 32 bytes>`, the first encrypts, older ones behind a comma only decrypt.
+    pub encryption_keys: SecretString,
+}
+
+/// The store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+    /// Its commits do not wait for the disk: for pages, which carry their cursor. A page that a
+    /// crash of Postgres loses is lost together with its cursor, and is read again.
+    pages: PgPool,
+    keys: KeyRing,
+}
+
+impl Store {
+    /// Opens the pools. The database has to answer.
+    ///
+    /// # Errors
+    /// [`StoreError::Keys`] for unusable keys, [`StoreError::Address`] for an address that is none,
+    /// [`StoreError::Unavailable`] when nobody answers.
+    pub async fn connect(config: StoreConfig) -> Result<Self, StoreError> {
+        let keys = KeyRing::parse(&config.encryption_keys)?;
+        let options = PgConnectOptions::from_str(config.url.expose_secret())
+            .map_err(|_| StoreError::Address)?
+            .application_name("hubspot-sync");
+        let half = (config.max_connections / 2).max(1);
+        let pool = pool_options(half).connect_with(options.clone()).await?;
+        let pages =
+            pool_options(half).connect_lazy_with(options.options([("synchronous_commit", "off")]));
+        Ok(Self { pool, pages, keys })
+    }
+
+    /// Brings the schema up to date. Safe to run from many processes at once.
+    ///
+    /// # Errors
+    /// When a migration fails or the database is newer than this program.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        sqlx::migrate!()
+            .run(&self.pool)
+            .await
+            .map_err(StoreError::Migration)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query!("select 1 as one")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+fn pool_options(max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(Duration::from_secs(10))
+}
+
+/// Host and port of a database address: fit for a log, as the user and the password are not.
+pub fn address_of(url: &SecretString) -> String {
+    match PgConnectOptions::from_str(url.expose_secret()) {
+        Ok(options) => format!("{}:{}", options.get_host(), options.get_port()),
+        Err(_) => "an address that is none".to_owned(),
+    }
+}

@@ -1,0 +1,55 @@
+//! A database for each test (feature `testing`).
+
+use std::str::FromStr as _;
+
+use secrecy::SecretString;
+use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+use crate::{Store, StoreConfig};
+
+/// Keys for tests.
+pub const TEST_KEYS: &str = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// A migrated database of its own.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// The store on it.
+    pub store: Store,
+    /// Its address.
+    pub url: String,
+}
+
+impl TestDatabase {
+    /// Makes a database on the server of `DATABASE_URL`. It is left behind, as the server of a test
+    /// run is thrown away with all of them.
+    ///
+    /// # Panics
+    /// When `DATABASE_URL` is not set or the server does not do it: a test must not pass unrun.
+    pub async fn create() -> Self {
+        let admin = std::env::var("DATABASE_URL")
+            .expect("DATABASE_URL is not set: run the tests with `cargo dev test`");
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let options = PgConnectOptions::from_str(&admin).expect("DATABASE_URL is an address");
+        let mut connection = PgConnection::connect_with(&options)
+            .await
+            .expect("the server of DATABASE_URL answers");
+        connection
+            .execute(sqlx::AssertSqlSafe(format!("create database {name}")))
+            .await
+            .expect("a database can be created");
+        let (server, _) = admin
+            .rsplit_once('/')
+            .expect("DATABASE_URL names a database");
+        let url = format!("{server}/{name}");
+        let store = Store::connect(StoreConfig {
+            url: SecretString::from(url.clone()),
+            max_connections: 12,
+            encryption_keys: SecretString::from(TEST_KEYS),
+        })
+        .await
+        .expect("the new database answers");
+        store.migrate().await.expect("migrations run");
+        Self { store, url }
+    }
+}

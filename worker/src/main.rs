@@ -1,0 +1,56 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod health;
+mod memory;
+mod run;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let config = match config::Args::parse().check() {
+        Ok(config) => config,
+        Err(error) => {
+            report(&error);
+            return ExitCode::from(2);
+        }
+    };
+    telemetry::install_logging(config.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run::run(config)) {
+        Ok(run::Ended::Shutdown) => {
+            // Activities that ignore cancellation must not hold the process up.
+            runtime.shutdown_background();
+            ExitCode::SUCCESS
+        }
+        Ok(run::Ended::Recycle) => {
+            runtime.shutdown_background();
+            report(&memory::replace_process());
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "the worker cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "before logging is set up, standard error is all there is"
+)]
+fn report(error: &dyn std::fmt::Display) {
+    eprintln!("hubspot-sync-worker: {error}");
+}

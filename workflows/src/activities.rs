@@ -1,0 +1,221 @@
+//! Declarations of the activities, and the types that they exchange with workflows: ids, cursors
+//! and counts only (X5). `activities/` implements them.
+#![allow(
+    clippy::unimplemented,
+    missing_docs,
+    reason = "`#[activity_definitions]` demands this body, which is never called, and makes constants without the documentation of the functions"
+)]
+
+use std::convert::Infallible;
+
+use domain::{
+    ConnectionState, Epoch, PortalId, Progress, ResyncOutcome, ResyncRequest, RunKind, SyncRunId,
+    SyncType, WorkspaceId,
+};
+use serde::{Deserialize, Serialize};
+use temporalio_macros::activity_definitions;
+
+/// A run that is to be read now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedRun {
+    /// Which run.
+    pub run: SyncRunId,
+    /// Why it exists.
+    pub kind: RunKind,
+    /// What it reads.
+    pub types: Vec<SyncType>,
+}
+
+/// What the store says about a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The connection's state.
+    pub state: ConnectionState,
+    /// The portal.
+    pub portal: PortalId,
+    /// The epoch that work started now has to carry.
+    pub epoch: Epoch,
+    /// The run to read now: the one under way, or the oldest that waits.
+    pub run: Option<ClaimedRun>,
+    /// Whether any run of this workspace and portal has finished.
+    pub ever_finished: bool,
+}
+
+/// Input of `take_turn`, `raise_fence` and `erase_connection`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceInput {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+}
+
+/// Input of `adopt_resync`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptResync {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// The id that the run gets if one is made; given by the workflow, so that a second attempt
+    /// makes no second run.
+    pub run: SyncRunId,
+    /// What was asked for.
+    pub request: ResyncRequest,
+}
+
+/// What the fence did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceReport {
+    /// The epoch from now on.
+    pub epoch: Epoch,
+}
+
+/// What became of the tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EraseReport {
+    /// Whether HubSpot confirmed that the refresh token is revoked. They are erased in any case.
+    pub revoked: bool,
+}
+
+/// Activities of `Connection`.
+#[derive(Debug)]
+pub struct ConnectionActivities;
+
+#[activity_definitions]
+impl ConnectionActivities {
+    /// Reads the connection and claims the run that is to be read now.
+    ///
+    /// - Idempotency key: the workspace; a run that is claimed already is returned again.
+    /// - Timeouts: start-to-close 10 s. Retry class: transient, for ever. Heartbeat: none.
+    #[activity(name = "take_turn")]
+    pub fn take_turn(input: WorkspaceInput) -> Result<Turn, Infallible> {
+        unimplemented!()
+    }
+
+    /// Turns a `resync` signal into a row, or says why not.
+    ///
+    /// - Idempotency key: the run's id. Timeouts: start-to-close 10 s.
+    /// - Retry class: transient, for ever. Heartbeat: none.
+    #[activity(name = "adopt_resync")]
+    pub fn adopt_resync(input: AdoptResync) -> Result<ResyncOutcome, Infallible> {
+        unimplemented!()
+    }
+
+    /// Raises the disconnect fence, if it is not up yet (C4).
+    ///
+    /// - Idempotency key: the workspace. Timeouts: start-to-close 10 s.
+    /// - Retry class: transient, for ever. Heartbeat: none.
+    #[activity(name = "raise_fence")]
+    pub fn raise_fence(input: WorkspaceInput) -> Result<FenceReport, Infallible> {
+        unimplemented!()
+    }
+
+    /// Revokes the refresh token and erases all tokens. HubSpot not answering does not keep the
+    /// tokens alive here: after a few seconds they are erased all the same.
+    ///
+    /// - Idempotency key: the workspace and its epoch; revoking a revoked token is harmless.
+    /// - Timeouts: start-to-close 15 s. Retry class: transient, for ever. Heartbeat: none.
+    #[activity(name = "erase_connection")]
+    pub fn erase_connection(input: WorkspaceInput) -> Result<EraseReport, Infallible> {
+        unimplemented!()
+    }
+}
+
+/// Input of `read_slice`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceInput {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Which portal.
+    pub portal: PortalId,
+    /// The epoch in which the run was claimed; an older one than the connection's is refused.
+    pub epoch: Epoch,
+    /// Which run.
+    pub run: SyncRunId,
+    /// What to read.
+    pub sync_type: SyncType,
+}
+
+/// Why a slice ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SliceEnd {
+    /// Its time was over; there is more to read.
+    More,
+    /// The reader reached the end of this type.
+    Finished,
+    /// The connection is no longer in this epoch: disconnected, or HubSpot revoked the tokens.
+    Fenced,
+    /// A scope that this type needs was not granted; the rest goes on (C2).
+    ScopeMissing,
+}
+
+/// What a slice did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SliceReport {
+    /// How far the type is.
+    pub progress: Progress,
+    /// Why the slice ended.
+    pub end: SliceEnd,
+}
+
+/// Input of `finish_run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishRun {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Which run.
+    pub run: SyncRunId,
+}
+
+/// Activities of `Backfill`.
+#[derive(Debug)]
+pub struct BackfillActivities;
+
+#[activity_definitions]
+impl BackfillActivities {
+    /// Reads pages of one object type for at most [`domain::SLICE_MAX`], from the cursor in the
+    /// store, each page committed with its cursor in one transaction.
+    ///
+    /// - Idempotency key: (run, type, cursor version); an attempt that loses the cursor stops.
+    /// - Timeouts: start-to-close 2 min, heartbeat 10 s.
+    /// - Retry class: transient and rate limited, for ever; scope missing and a fence are answers.
+    /// - Heartbeat: records done, for a person who looks; never the place to resume.
+    #[activity(name = "read_slice")]
+    pub fn read_slice(input: SliceInput) -> Result<SliceReport, Infallible> {
+        unimplemented!()
+    }
+
+    /// Marks the run as finished.
+    ///
+    /// - Idempotency key: the run. Timeouts: start-to-close 10 s.
+    /// - Retry class: transient, for ever. Heartbeat: none.
+    #[activity(name = "finish_run")]
+    pub fn finish_run(input: FinishRun) -> Result<(), Infallible> {
+        unimplemented!()
+    }
+}
+
+/// What one sweep found and mended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepReport {
+    /// `Connection` workflows that were missing and were started.
+    pub connections_started: u32,
+    /// `Backfill` workflows that were missing and were started.
+    pub backfills_started: u32,
+    /// `Connection` workflows woken for a row whose signal was lost.
+    pub connections_woken: u32,
+}
+
+/// Activities of `Sweep`.
+#[derive(Debug)]
+pub struct SweepActivities;
+
+#[activity_definitions]
+impl SweepActivities {
+    /// Finds rows whose workflow or signal is missing, and starts or signals it.
+    ///
+    /// - Idempotency key: workflow ids (starting what runs already is refused by Temporal).
+    /// - Timeouts: start-to-close 60 s. Retry class: transient, for ever. Heartbeat: none.
+    #[activity(name = "sweep_once")]
+    pub fn sweep_once() -> Result<SweepReport, Infallible> {
+        unimplemented!()
+    }
+}

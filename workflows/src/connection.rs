@@ -1,0 +1,411 @@
+//! `Connection`: one per workspace, a small state machine that follows the store.
+
+use std::time::Duration;
+
+use domain::{
+    ConnectionPhase, ConnectionState, Epoch, PortalId, ResyncRequest, SyncRunId, WorkspaceId,
+};
+use serde::{Deserialize, Serialize};
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_workflow::{
+    ChildWorkflowOptions, ContinueAsNewOptions, ParentClosePolicy, SyncWorkflowContext,
+    WorkflowContext, WorkflowContextView, WorkflowResult,
+};
+
+use crate::{
+    activities::{AdoptResync, ClaimedRun, ConnectionActivities, Turn, WorkspaceInput},
+    backfill::{Backfill, BackfillEnd, BackfillInput},
+    names,
+    ops::{self, Call, Scope, Waited},
+};
+
+// ---- input -----------------------------------------------------------------------------------
+
+/// Input of `Connection`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionInput {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Which portal, as it was known at the start.
+    pub portal: PortalId,
+    /// What a run hands to the run that continues it.
+    #[serde(default)]
+    pub carried: Carried,
+}
+
+/// What continue-as-new carries on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The backfill that was started and has not reported back.
+    pub backfill: Option<SyncRunId>,
+    /// Whether `disconnect` was signalled and not yet acted upon.
+    pub disconnect: bool,
+    /// Resync requests that were signalled and not yet written to the store.
+    pub resync: Vec<ResyncRequest>,
+}
+
+// ---- state -----------------------------------------------------------------------------------
+
+/// The answer of the query `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Which portal.
+    pub portal: PortalId,
+    /// Where the workflow stands.
+    pub phase: ConnectionPhase,
+    /// The epoch of the last turn; none before the first.
+    pub epoch: Option<Epoch>,
+    /// The run that is read now.
+    pub run: Option<SyncRunId>,
+}
+
+/// The workflow and its state.
+#[workflow]
+pub struct Connection {
+    status: ConnectionStatus,
+    carried: Carried,
+    woken: bool,
+    auth_revoked: bool,
+}
+
+#[workflow_methods]
+impl Connection {
+    /// Ready before any signal arrives, so that signal-with-start loses nothing.
+    #[init]
+    pub fn new(_ctx: &WorkflowContextView, input: ConnectionInput) -> Self {
+        Self {
+            status: ConnectionStatus {
+                workspace: input.workspace,
+                portal: input.portal,
+                phase: ConnectionPhase::Connected,
+                epoch: None,
+                run: input.carried.backfill,
+            },
+            carried: input.carried,
+            woken: false,
+            auth_revoked: false,
+        }
+    }
+
+    // ---- signals and queries -------------------------------------------------------------------
+
+    /// Takes the connection down (C4). The fence goes up first if nobody raised it yet.
+    #[signal(name = "disconnect")]
+    pub fn disconnect(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
+        self.carried.disconnect = true;
+        self.woken = true;
+    }
+
+    /// Asks for a resync by Temporal alone (X7, X8). Those who use the HTTP API have a row already
+    /// and send `settings_changed`.
+    #[signal(name = "resync")]
+    pub fn resync(&mut self, _ctx: &mut SyncWorkflowContext<Self>, request: ResyncRequest) {
+        self.carried.resync.push(request);
+        self.woken = true;
+    }
+
+    /// Something in the store changed: a new run waits, somebody connected again.
+    #[signal(name = "settings_changed")]
+    pub fn settings_changed(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
+        self.woken = true;
+    }
+
+    /// HubSpot refused the tokens for good (C5). Sent once, by whoever turned the row.
+    #[signal(name = "auth_revoked")]
+    pub fn auth_revoked(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
+        self.auth_revoked = true;
+        self.woken = true;
+    }
+
+    /// The backfill ended, in whatever way.
+    #[signal(name = "backfill_finished")]
+    pub fn backfill_finished(&mut self, _ctx: &mut SyncWorkflowContext<Self>, end: BackfillEnd) {
+        if self.carried.backfill == Some(end.run) {
+            self.carried.backfill = None;
+        }
+        self.woken = true;
+    }
+
+    /// Where the connection stands.
+    #[query(name = "status")]
+    pub fn status(&self, _ctx: &WorkflowContextView) -> ConnectionStatus {
+        self.status.clone()
+    }
+
+    // ---- run -----------------------------------------------------------------------------------
+
+    /// Turn after turn: read the store, do what it says, wait to be woken.
+    #[run(name = "Connection")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<ConnectionStatus> {
+        let workspace = ctx.state(|s| s.status.workspace);
+        for _ in 0..TURNS_PER_RUN {
+            ctx.state_mut(|s| {
+                s.woken = false;
+                s.auth_revoked = false;
+            });
+            adopt_signals(ctx, workspace).await?;
+
+            let turn = ops::activity(
+                ctx,
+                ConnectionActivities::take_turn,
+                WorkspaceInput { workspace },
+                Call::short("read the connection, claim the next run"),
+            )
+            .await?;
+            let settled = follow(ctx, &turn).await?;
+            if turn.state == ConnectionState::Disconnected || settled == Settled::Over {
+                drain(ctx).await;
+                // Somebody may have connected again while the clean-up ran.
+                if !ctx.state(|s| s.woken) {
+                    return Ok(ctx.state(|s| s.status.clone()));
+                }
+                continue;
+            }
+            let limit = (settled == Settled::LookAgain).then_some(LOOK_AGAIN);
+            let waited = ops::wait_until(
+                ctx,
+                |s: &Self| s.woken,
+                limit,
+                "the last backfill is still ending",
+                Scope::inherited(ctx),
+            )
+            .await;
+            if waited == Waited::Cancelled {
+                // Cancelling the workflow is no disconnect: the connection stays, and `Sweep`
+                // starts the workflow again.
+                return Ok(ctx.state(|s| s.status.clone()));
+            }
+            if ctx.continue_as_new_suggested() {
+                break;
+            }
+        }
+        drain(ctx).await;
+        let next = ctx.state(|s| ConnectionInput {
+            workspace: s.status.workspace,
+            portal: s.status.portal,
+            carried: s.carried.clone(),
+        });
+        ctx.continue_as_new(next, ContinueAsNewOptions::default())?;
+        Ok(ctx.state(|s| s.status.clone()))
+    }
+}
+
+/// Whether a turn left anything to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    /// A signal will come.
+    Waiting,
+    /// An older backfill holds the id; look again soon.
+    LookAgain,
+    /// The connection is gone.
+    Over,
+}
+
+/// Signals become rows before anything else happens.
+async fn adopt_signals(
+    ctx: &WorkflowContext<Connection>,
+    workspace: WorkspaceId,
+) -> WorkflowResult<()> {
+    if ctx.state_mut(|s| std::mem::take(&mut s.carried.disconnect)) {
+        ops::activity(
+            ctx,
+            ConnectionActivities::raise_fence,
+            WorkspaceInput { workspace },
+            Call::short("raise the fence"),
+        )
+        .await?;
+    }
+    for request in ctx.state_mut(|s| std::mem::take(&mut s.carried.resync)) {
+        let Ok(run) = ctx.uuid4().parse() else {
+            continue;
+        };
+        ops::activity(
+            ctx,
+            ConnectionActivities::adopt_resync,
+            AdoptResync {
+                workspace,
+                run,
+                request,
+            },
+            Call::short("write down the resync"),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Does what the store says.
+async fn follow(ctx: &WorkflowContext<Connection>, turn: &Turn) -> WorkflowResult<Settled> {
+    ctx.state_mut(|s| {
+        s.status.portal = turn.portal;
+        s.status.epoch = Some(turn.epoch);
+    });
+    match turn.state {
+        ConnectionState::Connected => match &turn.run {
+            Some(run) => {
+                show(ctx, ConnectionPhase::Backfilling, Some(run.run));
+                start_backfill(ctx, turn, run).await
+            }
+            None => {
+                show(
+                    ctx,
+                    ConnectionPhase::of(turn.state, false, turn.ever_finished),
+                    None,
+                );
+                Ok(Settled::Waiting)
+            }
+        },
+        ConnectionState::NeedsReconnect => {
+            show(ctx, ConnectionPhase::NeedsReconnect, None);
+            Ok(Settled::Waiting)
+        }
+        ConnectionState::Disconnecting => {
+            take_down(ctx).await?;
+            Ok(Settled::Over)
+        }
+        ConnectionState::Disconnected => {
+            show(ctx, ConnectionPhase::Disconnected, None);
+            Ok(Settled::Over)
+        }
+    }
+}
+
+/// Starts the backfill of a run unless it was started already. It outlives this run of the
+/// workflow (parent-close policy Abandon) and reports back by signal.
+async fn start_backfill(
+    ctx: &WorkflowContext<Connection>,
+    turn: &Turn,
+    run: &ClaimedRun,
+) -> WorkflowResult<Settled> {
+    if ctx.state(|s| s.carried.backfill) == Some(run.run) {
+        return Ok(Settled::Waiting);
+    }
+    let workspace = ctx.state(|s| s.status.workspace);
+    let scope = Scope::inherited(ctx);
+    let options = ChildWorkflowOptions::builder()
+        .workflow_id(names::backfill_id(workspace))
+        .parent_close_policy(ParentClosePolicy::Abandon)
+        .search_attributes(names::search_attributes(
+            workspace,
+            turn.portal,
+            ConnectionPhase::Backfilling,
+        ))
+        .static_summary(format!("{} of portal {}", run.kind.as_str(), turn.portal))
+        .priority(names::Lane::Backfill.priority(Some(turn.portal)))
+        .cancellation_token(scope.token())
+        .build();
+    let input = BackfillInput {
+        workspace,
+        portal: turn.portal,
+        epoch: turn.epoch,
+        run: run.run,
+        kind: run.kind,
+        types: run.types.clone(),
+        progress: Vec::new(),
+    };
+    let started = ctx
+        .start_child_workflow(Backfill::run, input, options)
+        .await;
+    match started {
+        Ok(_) => {
+            ctx.state_mut(|s| s.carried.backfill = Some(run.run));
+            Ok(Settled::Waiting)
+        }
+        // The id is taken: by this very run (`Sweep` was faster), or by one that is just ending.
+        Err(_) => Ok(Settled::LookAgain),
+    }
+}
+
+/// The fence is up: ends what runs, revokes, erases.
+async fn take_down(ctx: &WorkflowContext<Connection>) -> WorkflowResult<()> {
+    show(ctx, ConnectionPhase::Disconnecting, None);
+    let workspace = ctx.state(|s| s.status.workspace);
+    if ctx.state(|s| s.carried.backfill.is_some()) {
+        let backfill = ctx.external_workflow(names::backfill_id(workspace), None);
+        // Not running any more is as good as cancelled.
+        let gone = backfill
+            .cancel(Some("disconnect".to_owned()))
+            .await
+            .is_err();
+        if !gone {
+            ops::wait_until(
+                ctx,
+                |s: &Connection| s.carried.backfill.is_none(),
+                Some(BACKFILL_ENDS_WITHIN),
+                "the backfill ends at its page",
+                Scope::inherited(ctx),
+            )
+            .await;
+        }
+        ctx.state_mut(|s| s.carried.backfill = None);
+    }
+    ops::activity(
+        ctx,
+        ConnectionActivities::erase_connection,
+        WorkspaceInput { workspace },
+        Call::short("revoke and erase the tokens").start_to_close(Duration::from_secs(15)),
+    )
+    .await?;
+    ctx.state_mut(|s| s.woken = false);
+    show(ctx, ConnectionPhase::Disconnected, None);
+    Ok(())
+}
+
+/// Tells the story to whoever looks: query, search attribute, details.
+fn show(ctx: &WorkflowContext<Connection>, phase: ConnectionPhase, run: Option<SyncRunId>) {
+    let changed = ctx.state_mut(|s| {
+        let changed = s.status.phase != phase || s.status.run != run;
+        s.status.phase = phase;
+        s.status.run = run;
+        changed
+    });
+    if changed || ctx.history_length() <= FIRST_TASK {
+        ctx.upsert_search_attributes([names::PHASE.value_set(phase.as_str().to_owned())]);
+    }
+    let (workspace, portal) = ctx.state(|s| (s.status.workspace, s.status.portal));
+    ctx.set_current_details(format!(
+        "**{phase}** · workspace `{workspace}` · portal `{portal}`"
+    ));
+}
+
+/// Handlers are all synchronous; this holds should one become asynchronous.
+async fn drain(ctx: &WorkflowContext<Connection>) {
+    let all = ctx.clone();
+    ops::wait_until(
+        ctx,
+        move |_| all.all_handlers_finished(),
+        None,
+        "handlers finish",
+        Scope::detached(),
+    )
+    .await;
+}
+
+// ---- activity options ------------------------------------------------------------------------
+
+/// Turns before continue-as-new. A turn is about ten history events.
+const TURNS_PER_RUN: u32 = 200;
+/// How soon to look again when an older backfill still holds the id.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long a fenced backfill may take to end before the tokens are erased all the same.
+const BACKFILL_ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// History events before the first command can have been given.
+const FIRST_TASK: u32 = 5;
+
+// ---- tests -----------------------------------------------------------------------------------
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_of_other_languages_needs_only_ids() {
+        let input: ConnectionInput = serde_json::from_str(
+            r#"{"workspace":"01890a5d-ac96-774b-bcce-b302099a8057","portal":1000001}"#,
+        )
+        .unwrap();
+        assert_eq!(input.carried, Carried::default());
+    }
+}

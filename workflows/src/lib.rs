@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+pub mod activities;
+pub mod backfill;
+pub mod connection;
+pub mod names;
+pub mod ops;
+pub mod sweep;
+
+pub use backfill::Backfill;
+pub use connection::Connection;
+pub use sweep::Sweep;
