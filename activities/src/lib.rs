@@ -1,1 +1,113 @@
-//! Skeleton.
+#![doc = include_str!("../README.md")]
+
+mod backfill;
+mod connection;
+mod failure;
+mod fence;
+mod metrics;
+mod portal;
+mod pulse;
+mod sweep;
+
+pub use backfill::Backfilling;
+pub use connection::Connecting;
+pub use metrics::Metrics;
+pub use pulse::Pulse;
+pub use sweep::Sweeping;
+
+use std::{sync::Arc, time::Duration};
+
+use hubspot::{ClientConfig, oauth::OAuthApp};
+use secrecy::SecretString;
+use store::Store;
+use temporalio_client::Client;
+use url::Url;
+
+/// The HubSpot app.
+#[derive(Debug, Clone)]
+pub struct AppCredentials {
+    /// Its client id.
+    pub client_id: String,
+    /// Its client secret.
+    pub client_secret: SecretString,
+}
+
+/// What activities need to know.
+#[derive(Debug, Clone)]
+pub struct ActivitiesConfig {
+    /// HubSpot's API.
+    pub hubspot_api_url: Url,
+    /// HubSpot's app.
+    pub hubspot_app_url: Url,
+    /// The app; none where only service keys are used.
+    pub app: Option<AppCredentials>,
+    /// Requests per ten seconds and portal; none for no limit.
+    pub requests_per_10s: Option<u32>,
+    /// How long a slice reads.
+    pub slice: Duration,
+}
+
+/// What activities share. Cheap to clone.
+#[derive(Clone)]
+pub struct Activities {
+    deps: Arc<Deps>,
+}
+
+pub(crate) struct Deps {
+    pub(crate) store: Store,
+    pub(crate) temporal: Client,
+    pub(crate) portals: portal::Portals,
+    pub(crate) metrics: Metrics,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) slice: Duration,
+}
+
+impl Activities {
+    /// Puts them together.
+    ///
+    /// # Errors
+    /// When TLS is not to be had on this machine.
+    pub fn new(
+        config: ActivitiesConfig,
+        store: Store,
+        temporal: Client,
+        metrics: Metrics,
+        pulse: Arc<Pulse>,
+    ) -> Result<Self, hubspot::Error> {
+        let client = ClientConfig {
+            api_url: config.hubspot_api_url,
+            app_url: config.hubspot_app_url,
+            ..ClientConfig::default()
+        };
+        let app = config.app.map(|app| OAuthApp {
+            client_id: app.client_id,
+            client_secret: app.client_secret,
+        });
+        let portals = portal::Portals::new(store.clone(), client, app, config.requests_per_10s)?;
+        Ok(Self {
+            deps: Arc::new(Deps {
+                store,
+                temporal,
+                portals,
+                metrics,
+                pulse,
+                slice: config.slice,
+            }),
+        })
+    }
+
+    /// The activities of `Connection`.
+    pub fn connection(&self) -> Connecting {
+        Connecting::new(self.deps.clone())
+    }
+
+    /// The activities of `Backfill`.
+    pub fn backfill(&self) -> Backfilling {
+        Backfilling::new(self.deps.clone())
+    }
+
+    /// The activities of `Sweep`.
+    pub fn sweep(&self) -> Sweeping {
+        Sweeping::new(self.deps.clone())
+    }
+}

@@ -37,6 +37,24 @@ pub struct AssociationType {
     pub label: Option<String>,
 }
 
+impl AssociationType {
+    /// The name that inline associations give this type, such as `contact_to_company` for the
+    /// primary company and `contact_to_company_unlabeled` for any (`hubspot-api.md` §8).
+    pub fn inline_name(&self, from: ObjectType, to: ObjectType) -> String {
+        let name = |t| match t {
+            ObjectType::Contact => "contact",
+            ObjectType::Company => "company",
+            ObjectType::Deal => "deal",
+        };
+        let pair = format!("{}_to_{}", name(from), name(to));
+        match (self.category.as_str(), self.type_id) {
+            ("HUBSPOT_DEFINED", 1..=6) => pair,
+            ("HUBSPOT_DEFINED", 279 | 280 | 341 | 342) => format!("{pair}_unlabeled"),
+            (_, id) => self.label.clone().unwrap_or_else(|| format!("{pair}_{id}")),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Input {
     id: RecordId,

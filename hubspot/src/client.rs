@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     budget::{Bucket, BudgetRefused, BudgetRequest, RateBudget, RequestClass, ResponseObservation},
-    error::{Error, classify, is_expired},
+    error::{Error, classify},
     page::Cursor,
     token::AccessTokenSource,
 };
@@ -271,7 +271,9 @@ impl Client {
                     served_at,
                 });
             }
-            if status == 401 && !refreshed && is_expired(&body) {
+            // Expired, or refused for a reason that only the token endpoint can tell: one more try with
+            // a fresh token says whether the connection is gone.
+            if status == 401 && !refreshed {
                 refreshed = true;
                 self.auth.expired(&token).await?;
                 continue;

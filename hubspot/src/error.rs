@@ -165,11 +165,14 @@ impl Error {
     /// What can be done about it.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Transient { .. } | Self::UnexpectedResponse { .. } | Self::TokenUnavailable => {
-                ErrorClass::Transient
-            }
+            // A fresh token that is refused is odd, but only the token endpoint can say that a
+            // connection is gone.
+            Self::Transient { .. }
+            | Self::UnexpectedResponse { .. }
+            | Self::TokenUnavailable
+            | Self::Unauthorized(_) => ErrorClass::Transient,
             Self::RateLimited { .. } | Self::BudgetWait { .. } => ErrorClass::RateLimited,
-            Self::AuthRevoked | Self::Unauthorized(_) => ErrorClass::AuthRevoked,
+            Self::AuthRevoked => ErrorClass::AuthRevoked,
             Self::ScopeMissing { .. } => ErrorClass::ScopeMissing,
             Self::Invalid { .. } => ErrorClass::Invalid,
             Self::NotFound => ErrorClass::NotFound,
@@ -299,12 +302,6 @@ fn existing_id_of(message: &str) -> Option<&str> {
     Some(id.trim())
 }
 
-/// Whether a 401 says that the token merely expired.
-pub(crate) fn is_expired(body: &[u8]) -> bool {
-    serde_json::from_slice::<ErrorBody>(body)
-        .is_ok_and(|b| b.category.as_deref() == Some("EXPIRED_AUTHENTICATION"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,7 +318,7 @@ mod tests {
                 false,
                 ErrorClass::NotFound,
             ),
-            (401, "{}", false, ErrorClass::AuthRevoked),
+            (401, "{}", false, ErrorClass::Transient),
             (
                 403,
                 r#"{"category":"MISSING_SCOPES"}"#,

@@ -43,10 +43,18 @@ pub(crate) struct Args {
     #[arg(long, env = "TEMPORAL_NAMESPACE", default_value = "default")]
     temporal_namespace: String,
     /// Where HubSpot's API is
-    #[arg(long, env = "HUBSPOT_API_URL", default_value = "https://api.hubapi.com")]
+    #[arg(
+        long,
+        env = "HUBSPOT_API_URL",
+        default_value = "https://api.hubapi.com"
+    )]
     hubspot_api_url: String,
     /// Where HubSpot's app is (consent page)
-    #[arg(long, env = "HUBSPOT_APP_URL", default_value = "https://app.hubspot.com")]
+    #[arg(
+        long,
+        env = "HUBSPOT_APP_URL",
+        default_value = "https://app.hubspot.com"
+    )]
     hubspot_app_url: String,
     /// Client id of the HubSpot app; not needed where only service keys are used
     #[arg(long, env = "HUBSPOT_CLIENT_ID")]
@@ -139,7 +147,11 @@ impl Args {
         };
         let database_url = required(self.database_url, "DATABASE_URL", DATABASE)?;
         if !database_url.starts_with("postgres://") && !database_url.starts_with("postgresql://") {
-            return Err(wrong("DATABASE_URL", "is not a postgres:// address", DATABASE));
+            return Err(wrong(
+                "DATABASE_URL",
+                "is not a postgres:// address",
+                DATABASE,
+            ));
         }
         let requests_per_10s = match self.hubspot_budget.as_str() {
             "on" => Some(number(
@@ -180,9 +192,10 @@ impl Args {
                 KEYS,
             )?
             .into(),
-            http_addr: self.worker_http_addr.parse().map_err(|_| {
-                wrong("WORKER_HTTP_ADDR", "is no address:port", "127.0.0.1:9464")
-            })?,
+            http_addr: self
+                .worker_http_addr
+                .parse()
+                .map_err(|_| wrong("WORKER_HTTP_ADDR", "is no address:port", "127.0.0.1:9464"))?,
             bulk_slots: number(&self.bulk_slots, "BULK_SLOTS", 1..=1_000, "16")? as usize,
             sweep_every: Duration::from_secs(number(
                 &self.sweep_seconds,
@@ -190,12 +203,7 @@ impl Args {
                 1..=3_600,
                 "30",
             )?),
-            slice: Duration::from_secs(number(
-                &self.slice_seconds,
-                "SLICE_SECONDS",
-                1..=60,
-                "30",
-            )?),
+            slice: Duration::from_secs(number(&self.slice_seconds, "SLICE_SECONDS", 1..=60, "30")?),
             shutdown: Duration::from_secs(number(
                 &self.shutdown_seconds,
                 "SHUTDOWN_SECONDS",
@@ -260,11 +268,7 @@ fn number(
         })
 }
 
-fn http_url(
-    text: &str,
-    variable: &'static str,
-    example: &'static str,
-) -> Result<Url, ConfigError> {
+fn http_url(text: &str, variable: &'static str, example: &'static str) -> Result<Url, ConfigError> {
     Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())

@@ -56,7 +56,11 @@ impl Health {
 
     fn down(&self) -> Vec<&'static str> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut down: Vec<_> = parts.iter().filter(|(_, up)| !**up).map(|(p, _)| *p).collect();
+        let mut down: Vec<_> = parts
+            .iter()
+            .filter(|(_, up)| !**up)
+            .map(|(p, _)| *p)
+            .collect();
         if self.stuck() {
             down.push("progress");
         }
@@ -78,7 +82,10 @@ pub(crate) async fn serve(listener: TcpListener, health: Health) {
 
 async fn live(State(health): State<Health>) -> impl IntoResponse {
     if health.stuck() {
-        (StatusCode::SERVICE_UNAVAILABLE, "work in flight has not moved for 5 minutes\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "work in flight has not moved for 5 minutes\n",
+        )
     } else {
         (StatusCode::OK, "live\n")
     }
@@ -98,7 +105,8 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     let mut body = Vec::new();
-    let encoded = prometheus::TextEncoder::new().encode(&health.metrics.registry().gather(), &mut body);
+    let encoded =
+        prometheus::TextEncoder::new().encode(&health.metrics.registry().gather(), &mut body);
     if let Err(error) = encoded {
         return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     }

@@ -295,9 +295,8 @@ async fn probe(store: Store, client: Client, health: Health) {
     loop {
         every.tick().await;
         health.set(POSTGRES, store.ping().await.is_ok());
-        let described = client
-            .get_workflow_handle::<Sweep>(SWEEP_ID)
-            .describe(Default::default());
+        let sweep = client.get_workflow_handle::<Sweep>(SWEEP_ID);
+        let described = sweep.describe(Default::default());
         let answered = tokio::time::timeout(Duration::from_secs(5), described).await;
         health.set(TEMPORAL, matches!(answered, Ok(Ok(_))));
     }

@@ -219,3 +219,12 @@ impl SweepActivities {
         unimplemented!()
     }
 }
+
+/// The declarations by name, for `#[activity(definition = …)]`.
+pub mod declared {
+    pub use super::{
+        backfill_activities::{FinishRun, ReadSlice},
+        connection_activities::{AdoptResync, EraseConnection, RaiseFence, TakeTurn},
+        sweep_activities::SweepOnce,
+    };
+}

@@ -1,4 +1,8 @@
 //! `Backfill`: reads the object types of one run, in parallel, each a chain of slices.
+#![allow(
+    missing_docs,
+    reason = "the macros make constants without the documentation of the functions"
+)]
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! `Connection`: one per workspace, a small state machine that follows the store.
+#![allow(
+    missing_docs,
+    reason = "the macros make constants without the documentation of the functions"
+)]
 
 use std::time::Duration;
 
@@ -67,7 +71,8 @@ pub struct Connection {
     status: ConnectionStatus,
     carried: Carried,
     woken: bool,
-    auth_revoked: bool,
+    /// A backfill ended before its end: the next one is not started in the same breath.
+    cool_down: bool,
 }
 
 #[workflow_methods]
@@ -85,7 +90,7 @@ impl Connection {
             },
             carried: input.carried,
             woken: false,
-            auth_revoked: false,
+            cool_down: false,
         }
     }
 
@@ -115,7 +120,6 @@ impl Connection {
     /// HubSpot refused the tokens for good (C5). Sent once, by whoever turned the row.
     #[signal(name = "auth_revoked")]
     pub fn auth_revoked(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
-        self.auth_revoked = true;
         self.woken = true;
     }
 
@@ -125,6 +129,7 @@ impl Connection {
         if self.carried.backfill == Some(end.run) {
             self.carried.backfill = None;
         }
+        self.cool_down = !end.finished;
         self.woken = true;
     }
 
@@ -141,10 +146,7 @@ impl Connection {
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<ConnectionStatus> {
         let workspace = ctx.state(|s| s.status.workspace);
         for _ in 0..TURNS_PER_RUN {
-            ctx.state_mut(|s| {
-                s.woken = false;
-                s.auth_revoked = false;
-            });
+            ctx.state_mut(|s| s.woken = false);
             adopt_signals(ctx, workspace).await?;
 
             let turn = ops::activity(
@@ -281,6 +283,9 @@ async fn start_backfill(
 ) -> WorkflowResult<Settled> {
     if ctx.state(|s| s.carried.backfill) == Some(run.run) {
         return Ok(Settled::Waiting);
+    }
+    if ctx.state_mut(|s| std::mem::take(&mut s.cool_down)) {
+        return Ok(Settled::LookAgain);
     }
     let workspace = ctx.state(|s| s.status.workspace);
     let scope = Scope::inherited(ctx);

@@ -1,0 +1,167 @@
+//! Owners, property definitions, pipelines.
+
+use domain::{HubSpotOwnerId, ObjectType};
+use hubspot::Cursor;
+use serde::{Deserialize, Serialize};
+use store::{OwnerRow, PipelineRow, PropertyRow, QuarantineRow};
+
+use super::{
+    Slice, Stop,
+    reader::{Fetched, Payload, check_text, clean, sort_out},
+    records,
+};
+
+/// Active owners first, then those who were deactivated: records may still be theirs.
+#[derive(Default, Serialize, Deserialize)]
+struct OwnersPlace {
+    archived: bool,
+    after: Option<String>,
+}
+
+fn place<T: for<'de> Deserialize<'de> + Default>(position: Option<&str>) -> Result<T, Stop> {
+    position
+        .map(serde_json::from_str)
+        .transpose()
+        .map(Option::unwrap_or_default)
+        .map_err(|_| Stop::Defect("the place of a reader is not readable"))
+}
+
+fn text<T: Serialize>(place: &T) -> Result<Option<String>, Stop> {
+    serde_json::to_string(place)
+        .map(Some)
+        .map_err(|_| Stop::Defect("the place of a reader is not writable"))
+}
+
+pub(super) async fn owners(slice: &Slice<'_>, position: Option<&str>) -> Result<Fetched, Stop> {
+    let at: OwnersPlace = place(position)?;
+    let after = at.after.map(Cursor::new);
+    let page = slice
+        .client
+        .owners()
+        .list(at.archived, after.as_ref())
+        .await?;
+    let next = match (&page.next, at.archived) {
+        (Some(cursor), archived) => Some(OwnersPlace {
+            archived,
+            after: Some(cursor.as_str().to_owned()),
+        }),
+        (None, false) => Some(OwnersPlace {
+            archived: true,
+            after: None,
+        }),
+        (None, true) => None,
+    };
+    let sent_at = page.sent_at;
+    let (owners, quarantine) = sort_out(page, |owner| {
+        let key = owner.id.to_string();
+        let id = i64::try_from(owner.id.get())
+            .ok()
+            .and_then(|id| HubSpotOwnerId::new(id).ok());
+        let Some(id) = id else {
+            return Err(QuarantineRow {
+                key,
+                reason: domain::QuarantineReason::IdNotANumber,
+                raw: Vec::new(),
+            });
+        };
+        let row = OwnerRow {
+            id,
+            user_id: owner.user_id.and_then(|u| i64::try_from(u).ok()),
+            email: owner.email,
+            first_name: owner.first_name,
+            last_name: owner.last_name,
+            archived: owner.archived,
+        };
+        let texts = [
+            row.email.clone(),
+            row.first_name.clone(),
+            row.last_name.clone(),
+        ];
+        clean(key, &texts.each_ref().map(Option::as_deref), row)
+    });
+    Ok(Fetched {
+        payload: Payload::Owners(owners),
+        quarantine,
+        finished: next.is_none(),
+        position: next.as_ref().map(text).transpose()?.flatten(),
+        sent_at,
+    })
+}
+
+/// One type after the other; a type's definitions come in one page.
+#[derive(Serialize, Deserialize)]
+struct PropertiesPlace {
+    next: ObjectType,
+}
+
+impl Default for PropertiesPlace {
+    fn default() -> Self {
+        Self {
+            next: ObjectType::Contact,
+        }
+    }
+}
+
+pub(super) async fn properties(slice: &Slice<'_>, position: Option<&str>) -> Result<Fetched, Stop> {
+    let at: PropertiesPlace = place(position)?;
+    let object_type = at.next;
+    let page = slice
+        .client
+        .properties()
+        .list(records::object_type(object_type))
+        .await?;
+    let next = ObjectType::ALL
+        .into_iter()
+        .skip_while(|t| *t != object_type)
+        .nth(1)
+        .map(|next| PropertiesPlace { next });
+    let sent_at = page.sent_at;
+    let (properties, quarantine) = sort_out(page, |property| {
+        let json = property.definition.get().to_owned();
+        let key = format!("{object_type} {}", property.name.replace('\0', ""));
+        check_text(
+            &key,
+            &json,
+            PropertyRow {
+                object_type,
+                name: property.name,
+                definition: json.clone(),
+            },
+        )
+    });
+    Ok(Fetched {
+        payload: Payload::Properties(object_type, properties),
+        quarantine,
+        finished: next.is_none(),
+        position: next.as_ref().map(text).transpose()?.flatten(),
+        sent_at,
+    })
+}
+
+pub(super) async fn pipelines(slice: &Slice<'_>) -> Result<Fetched, Stop> {
+    let page = slice
+        .client
+        .pipelines()
+        .list(hubspot::ObjectType::Deal)
+        .await?;
+    let sent_at = page.sent_at;
+    let (pipelines, quarantine) = sort_out(page, |pipeline| {
+        let json = pipeline.definition.get().to_owned();
+        let key = pipeline.id.replace('\0', "");
+        check_text(
+            &key,
+            &json,
+            PipelineRow {
+                id: pipeline.id,
+                definition: json.clone(),
+            },
+        )
+    });
+    Ok(Fetched {
+        payload: Payload::Pipelines(pipelines),
+        quarantine,
+        finished: true,
+        position: None,
+        sent_at,
+    })
+}

@@ -1,0 +1,135 @@
+//! The activities of `Connection`. What each promises is said at its declaration.
+#![allow(
+    missing_docs,
+    reason = "the macros make constants without the documentation of the functions"
+)]
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use domain::ResyncOutcome;
+use store::StoreError;
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use workflows::activities::{
+    AdoptResync, ClaimedRun, EraseReport, FenceReport, Turn, WorkspaceInput, declared,
+};
+
+use crate::{Deps, failure};
+
+/// The activities of `Connection`.
+pub struct Connecting {
+    deps: Arc<Deps>,
+}
+
+impl Connecting {
+    pub(crate) fn new(deps: Arc<Deps>) -> Self {
+        Self { deps }
+    }
+
+    async fn turn(&self, input: &WorkspaceInput) -> Result<Turn, ActivityError> {
+        let store = &self.deps.store;
+        let run = store
+            .claim_run(input.workspace, Utc::now())
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        // After the claim: whatever changed meanwhile makes the epoch of the claim an old one.
+        let connection = store
+            .connection(input.workspace)
+            .await
+            .map_err(|e| failure::of_store(&e))?
+            .ok_or_else(|| failure::defect("the workspace has no connection"))?;
+        let ever_finished = store
+            .any_run_finished(input.workspace, connection.portal)
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        Ok(Turn {
+            state: connection.state,
+            portal: connection.portal,
+            epoch: connection.epoch,
+            run: run.map(|plan| ClaimedRun {
+                run: plan.run.run,
+                kind: plan.run.kind,
+                types: plan.run.types,
+            }),
+            ever_finished,
+        })
+    }
+}
+
+#[activities]
+impl Connecting {
+    /// See the declaration.
+    #[activity(definition = declared::TakeTurn)]
+    pub async fn take_turn(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: WorkspaceInput,
+    ) -> Result<Turn, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        self.turn(&input).await
+    }
+
+    /// See the declaration.
+    #[activity(definition = declared::AdoptResync)]
+    pub async fn adopt_resync(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: AdoptResync,
+    ) -> Result<ResyncOutcome, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        let requested = self
+            .deps
+            .store
+            .request_resync(input.workspace, &input.request, input.run, Utc::now())
+            .await;
+        match requested {
+            Ok(requested) => Ok(requested.outcome),
+            Err(StoreError::NotFound(_)) => Ok(ResyncOutcome::NotConnected),
+            Err(error) => Err(failure::of_store(&error)),
+        }
+    }
+
+    /// See the declaration.
+    #[activity(definition = declared::RaiseFence)]
+    pub async fn raise_fence(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: WorkspaceInput,
+    ) -> Result<FenceReport, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        let raised = self
+            .deps
+            .store
+            .raise_fence(input.workspace, Utc::now())
+            .await
+            .map_err(|e| failure::of_store(&e))?
+            .ok_or_else(|| failure::defect("the workspace has no connection"))?;
+        Ok(FenceReport {
+            epoch: raised.epoch,
+        })
+    }
+
+    /// See the declaration.
+    #[activity(definition = declared::EraseConnection)]
+    pub async fn erase_connection(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: WorkspaceInput,
+    ) -> Result<EraseReport, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        let revoked = match self.deps.portals.revoke(input.workspace).await {
+            Ok(revoked) => revoked,
+            // A token that no key opens cannot be revoked, and is erased all the more.
+            Err(StoreError::Corrupt(_)) => false,
+            Err(error) => return Err(failure::of_store(&error)),
+        };
+        self.deps
+            .store
+            .erase_tokens(input.workspace, Utc::now())
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        tracing::info!(workspace = %input.workspace, revoked, "disconnected: tokens erased");
+        Ok(EraseReport { revoked })
+    }
+}

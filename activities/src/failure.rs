@@ -1,0 +1,89 @@
+//! From errors to Temporal failures: classified once here, with codes and ids only (X5).
+
+use std::time::Duration;
+
+use temporalio_common::ActivityError;
+use temporalio_sdk::ApplicationFailure;
+use workflows::ops::FAILURE_INVALID;
+
+/// A failure's message: our code, and what kind of trouble it is. Never text of HubSpot's.
+#[derive(Debug, thiserror::Error)]
+#[error("{code} {what}")]
+struct Coded {
+    code: &'static str,
+    what: String,
+}
+
+fn failure(
+    code: &'static str,
+    what: impl std::fmt::Display,
+    class: &str,
+    retryable: bool,
+    delay: Option<Duration>,
+) -> ActivityError {
+    let coded = Coded {
+        code,
+        what: what.to_string(),
+    };
+    ActivityError::application(
+        ApplicationFailure::builder(anyhow::Error::new(coded))
+            .type_name(class.to_owned())
+            .non_retryable(!retryable)
+            .maybe_next_retry_delay(delay)
+            .build(),
+    )
+}
+
+/// Trouble with the store. The database being away is worth any number of attempts.
+pub(crate) fn of_store(error: &store::StoreError) -> ActivityError {
+    tracing::warn!(code = error.code(), error = %error, "the store failed");
+    if error.is_transient() {
+        failure(error.code(), error, "transient", true, None)
+    } else {
+        // Retried all the same, slowly: an operator who mends a key or a row needs no other step.
+        failure(
+            error.code(),
+            error,
+            "store",
+            true,
+            Some(Duration::from_secs(60)),
+        )
+    }
+}
+
+/// Trouble with HubSpot.
+pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
+    use hubspot::{Error, ErrorClass};
+    let class = error.class();
+    let delay = match error {
+        Error::RateLimited { retry_after, .. } | Error::Transient { retry_after, .. } => {
+            *retry_after
+        }
+        Error::BudgetWait { at_least } => Some(*at_least),
+        _ => None,
+    };
+    let code = match class {
+        ErrorClass::Transient => "HS-3001",
+        ErrorClass::RateLimited => "HS-3002",
+        ErrorClass::AuthRevoked => "HS-3003",
+        ErrorClass::ScopeMissing => "HS-3004",
+        ErrorClass::Invalid => "HS-3005",
+        ErrorClass::NotFound => "HS-3006",
+        ErrorClass::Conflict => "HS-3007",
+        ErrorClass::OutcomeUnknown => "HS-3008",
+        ErrorClass::Refused => "HS-3009",
+        ErrorClass::Misconfigured => "HS-3010",
+    };
+    tracing::warn!(code, class = class.as_str(), error = %error, "HubSpot did not do it");
+    failure(code, error, class.as_str(), true, delay)
+}
+
+/// Trouble with Temporal itself, seen from an activity.
+pub(crate) fn of_temporal(what: &'static str) -> ActivityError {
+    failure("HS-5007", what, "transient", true, None)
+}
+
+/// A defect: what no attempt mends.
+pub(crate) fn defect(what: &'static str) -> ActivityError {
+    failure("HS-5099", what, FAILURE_INVALID, false, None)
+}

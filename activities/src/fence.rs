@@ -1,0 +1,80 @@
+//! The fence of a process: no request leaves that is older than the connection's epoch (C4).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use domain::{Epoch, WorkspaceId};
+use hubspot::{BudgetRefused, BudgetRequest, RateBudget, ResponseObservation};
+use store::Store;
+
+/// How long a look at the connection is good. A request leaves at most this long after a fence went
+/// up, which keeps the promise of one second with room for the request's own way.
+const LOOK_IS_GOOD_FOR: Duration = Duration::from_millis(400);
+
+/// A rate budget that also asks whether the connection is still in its epoch.
+pub(crate) struct Fenced {
+    budget: Arc<dyn RateBudget>,
+    gate: Arc<Gate>,
+}
+
+/// Remembers for a moment that the connection was open.
+pub(crate) struct Gate {
+    store: Store,
+    workspace: WorkspaceId,
+    epoch: Epoch,
+    open_at: Mutex<Option<Instant>>,
+}
+
+impl Gate {
+    pub(crate) fn new(store: Store, workspace: WorkspaceId, epoch: Epoch) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            workspace,
+            epoch,
+            open_at: Mutex::new(None),
+        })
+    }
+
+    async fn check(&self) -> Result<(), BudgetRefused> {
+        let looked = Instant::now();
+        let open_at = *self.open_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if open_at.is_some_and(|at| looked.duration_since(at) < LOOK_IS_GOOD_FOR) {
+            return Ok(());
+        }
+        // A store that does not answer keeps the request back: nobody could say whether it may go.
+        let state = self
+            .store
+            .fence_state(self.workspace)
+            .await
+            .map_err(|_| BudgetRefused::Unavailable)?;
+        let open = state.is_some_and(|s| s.epoch == self.epoch && s.state.may_call_hubspot());
+        if !open {
+            return Err(BudgetRefused::Fenced);
+        }
+        // Good from before the question, not from the answer.
+        *self.open_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
+        Ok(())
+    }
+}
+
+impl Fenced {
+    pub(crate) fn new(budget: Arc<dyn RateBudget>, gate: Arc<Gate>) -> Self {
+        Self { budget, gate }
+    }
+}
+
+#[async_trait]
+impl RateBudget for Fenced {
+    async fn acquire(&self, request: &BudgetRequest) -> Result<(), BudgetRefused> {
+        self.budget.acquire(request).await?;
+        // After the wait, which may have been long.
+        self.gate.check().await
+    }
+
+    fn observe(&self, request: &BudgetRequest, observation: &ResponseObservation) {
+        self.budget.observe(request, observation);
+    }
+}
