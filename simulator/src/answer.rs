@@ -1,0 +1,91 @@
+//! Answers in HubSpot's shapes (`hubspot-api.md` §7).
+
+use serde_json::{Value, json};
+
+/// An answer before it becomes HTTP.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Body,
+    pub(crate) location: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Empty,
+    Json(String),
+    Html(String),
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, value: &Value) -> Self {
+        Self::text(status, value.to_string())
+    }
+
+    pub(crate) const fn text(status: u16, json: String) -> Self {
+        Self {
+            status,
+            body: Body::Json(json),
+            location: None,
+        }
+    }
+
+    pub(crate) const fn empty(status: u16) -> Self {
+        Self {
+            status,
+            body: Body::Empty,
+            location: None,
+        }
+    }
+
+    pub(crate) const fn html(status: u16, html: String) -> Self {
+        Self {
+            status,
+            body: Body::Html(html),
+            location: None,
+        }
+    }
+
+    pub(crate) const fn redirect(location: String) -> Self {
+        Self {
+            status: 302,
+            body: Body::Empty,
+            location: Some(location),
+        }
+    }
+
+    /// `{status: "error", message, correlationId, category}`
+    pub(crate) fn error(status: u16, category: &str, message: &str) -> Self {
+        Self::json(status, &error_body(category, message))
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::json(
+            404,
+            &json!({"status": "error", "message": "resource not found", "correlationId": CORRELATION, "category": "OBJECT_NOT_FOUND"}),
+        )
+    }
+
+    pub(crate) fn validation(message: &str) -> Self {
+        Self::error(400, "VALIDATION_ERROR", message)
+    }
+}
+
+pub(crate) const CORRELATION: &str = "aeb5f871-7f07-4993-9211-075dc63e7cbf";
+
+pub(crate) fn error_body(category: &str, message: &str) -> Value {
+    json!({"status": "error", "message": message, "correlationId": CORRELATION, "category": category})
+}
+
+/// Writes a string as JSON.
+pub(crate) fn push_string(out: &mut String, text: &str) {
+    // Writing to a String cannot fail, and a str is always valid.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+/// Milliseconds as HubSpot writes times.
+pub(crate) fn iso(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms)
+        .unwrap_or_default()
+        .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}

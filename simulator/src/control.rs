@@ -1,0 +1,412 @@
+//! The control API under `/_simulator/`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    answer::Answer,
+    csv_portal,
+    faults::{FIELDS, Rule},
+    model::{Data, Kind, Limits, Settings},
+    oauth::App,
+    objects::push_record,
+    page, seed,
+    server::{Query, Simulator, by_path, portal_of},
+};
+
+/// Changes of settings; what is missing stays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Changes {
+    name: Option<String>,
+    /// `"hubspot"`, `"off"`, or numbers.
+    limits: Option<Value>,
+    latency_ms: Option<u64>,
+    search_lag_ms: Option<i64>,
+    token_ttl_seconds: Option<u64>,
+    rotate_refresh_tokens: Option<bool>,
+    inline_association_page: Option<usize>,
+    denied_scopes: Option<Vec<String>>,
+}
+
+impl Changes {
+    fn apply(self, settings: &mut Settings) -> Result<(), String> {
+        if let Some(limits) = self.limits {
+            settings.limits = match limits.as_str() {
+                Some("hubspot") => Some(Limits::default()),
+                Some("off") => None,
+                _ => Some(serde_json::from_value(limits).map_err(|e| {
+                    format!("limits is \"hubspot\", \"off\" or {{ten_secondly, search_secondly, associations_ten_secondly}}: {e}")
+                })?),
+            };
+        }
+        let Settings {
+            name,
+            limits: _,
+            latency_ms,
+            search_lag_ms,
+            token_ttl_seconds,
+            rotate_refresh_tokens,
+            inline_association_page,
+            denied_scopes,
+        } = settings;
+        set(name, self.name);
+        set(latency_ms, self.latency_ms);
+        set(search_lag_ms, self.search_lag_ms);
+        set(token_ttl_seconds, self.token_ttl_seconds);
+        set(rotate_refresh_tokens, self.rotate_refresh_tokens);
+        set(
+            inline_association_page,
+            self.inline_association_page.map(|p| p.max(1)),
+        );
+        set(denied_scopes, self.denied_scopes);
+        Ok(())
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn bad(message: &str) -> Answer {
+    Answer::json(400, &json!({"error": message}))
+}
+
+/// Splits an object into what a part of it knows and the rest.
+fn split(body: &[u8], names: &[&str]) -> Result<(Value, Value), String> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    let mut rest: Value = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    let mut part = json!({});
+    let object = rest.as_object_mut().ok_or("the body has to be an object")?;
+    for name in names {
+        if let Some(value) = object.remove(*name) {
+            part[*name] = value;
+        }
+    }
+    Ok((part, rest))
+}
+
+/// `/_simulator/…`
+pub(crate) fn handle(
+    simulator: &Simulator,
+    method: &str,
+    rest: &[&str],
+    query: &Query,
+    body: &[u8],
+) -> Answer {
+    match (method, rest) {
+        ("GET", ["health"]) => Answer::json(200, &json!({"status": "ok"})),
+        ("GET", ["portals"]) => {
+            let all: Vec<Value> = simulator
+                .names()
+                .iter()
+                .filter_map(|(id, _)| summary(simulator, *id))
+                .collect();
+            Answer::json(200, &json!({"portals": all}))
+        }
+        ("POST", ["portals"]) => answer(create(simulator, body)),
+        ("POST", ["portals", "csv"]) => answer(create_from_csv(simulator, body)),
+        ("POST", ["apps"]) => answer(create_app(simulator, body)),
+        (_, ["page", id]) => simulator
+            .portal(id.parse().unwrap_or(0))
+            .map_or_else(Answer::not_found, |p| {
+                Answer::html(200, page::portal(&p.data.read()))
+            }),
+        (_, ["portals", id, rest @ ..]) => {
+            let id = id.parse().unwrap_or(0);
+            if simulator.portal(id).is_none() {
+                return Answer::json(404, &json!({"error": "no such portal"}));
+            }
+            answer(of_portal(simulator, method, id, rest, query, body))
+        }
+        _ => Answer::json(404, &json!({"error": "no such control"})),
+    }
+}
+
+fn answer(result: Result<Answer, String>) -> Answer {
+    result.unwrap_or_else(|message| bad(&message))
+}
+
+fn next_portal(simulator: &Simulator) -> u64 {
+    simulator
+        .portals
+        .read()
+        .last_key_value()
+        .map_or(1_000_001, |(id, _)| id + 1)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct NewPortal {
+    portal_id: Option<u64>,
+    dir: Option<String>,
+    contacts_per_company: Option<u64>,
+}
+
+const SIZE: &[&str] = &[
+    "seed",
+    "contacts",
+    "companies",
+    "deals",
+    "lists",
+    "owners",
+    "padding",
+];
+const NEW: &[&str] = &["portal_id", "dir", "contacts_per_company"];
+
+fn new_data(simulator: &Simulator, id: u64, changes: Value) -> Result<Data, String> {
+    let mut settings = Settings {
+        name: format!("Portal {id}"),
+        ..Settings::default()
+    };
+    let changes: Changes = serde_json::from_value(changes).map_err(|e| e.to_string())?;
+    changes.apply(&mut settings)?;
+    if simulator.portal(id).is_some() {
+        return Err(format!("there is a portal {id} already"));
+    }
+    // Beyond 2^31, and different from portal to portal.
+    Ok(Data::new(settings, 40_000_000_000 + id * 10_000_000))
+}
+
+fn create(simulator: &Simulator, body: &[u8]) -> Result<Answer, String> {
+    let (size, rest) = split(body, SIZE)?;
+    let (new, changes) = split(rest.to_string().as_bytes(), NEW)?;
+    let mut size: seed::Size = serde_json::from_value(size).map_err(|e| e.to_string())?;
+    size.seed ^= simulator.seed;
+    let new: NewPortal = serde_json::from_value(new).map_err(|e| e.to_string())?;
+    let id = new.portal_id.unwrap_or_else(|| next_portal(simulator));
+    let mut data = new_data(simulator, id, changes)?;
+    seed::fill(&mut data, &size);
+    simulator.portals.write().insert(id, portal_of(id, data));
+    Ok(Answer::json(
+        201,
+        &summary(simulator, id).unwrap_or_default(),
+    ))
+}
+
+fn create_from_csv(simulator: &Simulator, body: &[u8]) -> Result<Answer, String> {
+    let (new, changes) = split(body, NEW)?;
+    let new: NewPortal = serde_json::from_value(new).map_err(|e| e.to_string())?;
+    let dir = new
+        .dir
+        .ok_or("dir is required: a folder with companies.csv and crm-sales/")?;
+    let id = new.portal_id.unwrap_or_else(|| next_portal(simulator));
+    let mut data = new_data(simulator, id, changes)?;
+    csv_portal::load(
+        &mut data,
+        Path::new(&dir),
+        simulator.seed,
+        new.contacts_per_company.unwrap_or(3),
+    )
+    .map_err(|e| format!("{e:#}"))?;
+    simulator.portals.write().insert(id, portal_of(id, data));
+    Ok(Answer::json(
+        201,
+        &summary(simulator, id).unwrap_or_default(),
+    ))
+}
+
+fn create_app(simulator: &Simulator, body: &[u8]) -> Result<Answer, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct NewApp {
+        client_id: String,
+        client_secret: String,
+    }
+    let new: NewApp = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    simulator.tokens.lock().apps.insert(
+        new.client_id,
+        App {
+            secret: new.client_secret,
+        },
+    );
+    Ok(Answer::empty(204))
+}
+
+/// Counts of a portal.
+fn summary(simulator: &Simulator, id: u64) -> Option<Value> {
+    let portal = simulator.portal(id)?;
+    let data = portal.data.read();
+    let mut counts = json!({});
+    for kind in Kind::ALL {
+        let records = &data.records[kind as usize];
+        let archived = records.values().filter(|r| r.archived_at.is_some()).count();
+        let raw = records.values().filter(|r| r.raw.is_some()).count();
+        counts[kind.plural()] = json!({
+            "live": records.len() - archived - raw, "archived": archived, "raw": raw,
+        });
+    }
+    let pair = |from: Kind, to: Kind| -> usize {
+        data.links
+            .iter()
+            .filter(|((k, _), _)| *k == from)
+            .map(|(_, links)| links.range((to, 0)..=(to, u64::MAX)).count())
+            .sum()
+    };
+    Some(json!({
+        "portal_id": id, "name": data.settings.name, "objects": counts,
+        "owners": data.owners.len(),
+        "properties": data.properties.iter().map(|p| p.len()).sum::<usize>(),
+        "pipelines": 1,
+        "lists": data.lists.len(),
+        "memberships": data.lists.values().map(|l| l.members.len()).sum::<usize>(),
+        "associations": {
+            "contact_company": pair(Kind::Contact, Kind::Company),
+            "deal_contact": pair(Kind::Deal, Kind::Contact),
+            "deal_company": pair(Kind::Deal, Kind::Company),
+        },
+        "refresh_tokens": simulator.tokens.lock().refresh_tokens_of(id),
+    }))
+}
+
+fn of_portal(
+    simulator: &Simulator,
+    method: &str,
+    id: u64,
+    rest: &[&str],
+    query: &Query,
+    body: &[u8],
+) -> Result<Answer, String> {
+    let portal = simulator.portal(id).ok_or("no such portal")?;
+    Ok(match (method, rest) {
+        ("GET", []) => Answer::json(200, &summary(simulator, id).unwrap_or_default()),
+        ("PATCH", []) => {
+            let changes: Changes = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            changes.apply(&mut portal.data.write().settings)?;
+            Answer::empty(204)
+        }
+        ("DELETE", []) => {
+            simulator.portals.write().remove(&id);
+            Answer::empty(204)
+        }
+        ("GET", ["records", kind]) => {
+            let kind = Kind::parse(kind).ok_or("records are contacts, companies or deals")?;
+            records(&portal.data.read(), kind, query)
+        }
+        ("POST", ["raw-records", kind]) => {
+            let kind = Kind::parse(kind).ok_or("records are contacts, companies or deals")?;
+            let raw = std::str::from_utf8(body).map_err(|e| e.to_string())?;
+            serde_json::from_str::<Value>(raw).map_err(|e| e.to_string())?;
+            let mut data = portal.data.write();
+            let place = data.take_id();
+            data.insert(kind, place, &[], 0, 0);
+            if let Some(record) = data.records[kind as usize].get_mut(&place) {
+                record.raw = Some(raw.into());
+            }
+            Answer::json(201, &json!({"place": place}))
+        }
+        ("POST", ["service-keys"]) => {
+            #[derive(Deserialize, Default)]
+            #[serde(deny_unknown_fields, default)]
+            struct NewKey {
+                scopes: Option<Vec<String>>,
+            }
+            let new: NewKey = if body.is_empty() {
+                NewKey::default()
+            } else {
+                serde_json::from_slice(body).map_err(|e| e.to_string())?
+            };
+            let scopes = new.scopes.unwrap_or_else(all_scopes);
+            let token = simulator.tokens.lock().service_key(id, scopes);
+            Answer::json(201, &json!({"token": token}))
+        }
+        ("POST", ["uninstall"]) => {
+            simulator.tokens.lock().uninstall(id);
+            Answer::empty(204)
+        }
+        ("POST", ["expire-tokens"]) => {
+            simulator.tokens.lock().expire(id, crate::server::now());
+            Answer::empty(204)
+        }
+        ("GET", ["faults"]) => Answer::json(200, &json!({"faults": &*portal.faults.lock()})),
+        ("POST", ["faults"]) => {
+            let mut rule: Rule =
+                serde_json::from_slice(body).map_err(|e| format!("{e}; a rule has {FIELDS}"))?;
+            let mut rules = portal.faults.lock();
+            if rule.id.is_empty() {
+                rule.id = format!("rule-{}", rules.len() + 1);
+            }
+            let id = rule.id.clone();
+            rules.push(rule);
+            Answer::json(201, &json!({"id": id}))
+        }
+        ("DELETE", ["faults"]) => {
+            portal.faults.lock().clear();
+            Answer::empty(204)
+        }
+        ("GET", ["requests"]) => {
+            let since = query.number("since_seq").unwrap_or(0);
+            let part = query.get("path").unwrap_or_default();
+            let log = portal.log.lock();
+            let found: Vec<_> = log
+                .entries
+                .iter()
+                .filter(|e| e.seq >= since && e.path.contains(part))
+                .collect();
+            Answer::json(200, &json!({"requests": found}))
+        }
+        ("GET", ["counters"]) => {
+            let log = portal.log.lock();
+            Answer::json(
+                200,
+                &json!({
+                    "total": log.total, "by_status": log.by_status, "by_path": by_path(&log),
+                    "peak_ten_seconds": portal.windows.lock().peak,
+                }),
+            )
+        }
+        _ => return Err("no such control".to_owned()),
+    })
+}
+
+fn all_scopes() -> Vec<String> {
+    let mut all: Vec<String> = Kind::ALL
+        .iter()
+        .flat_map(|k| {
+            ["objects", "schemas"].into_iter().flat_map(move |area| {
+                ["read", "write"].map(|right| format!("crm.{area}.{}.{right}", k.plural()))
+            })
+        })
+        .collect();
+    all.extend(
+        [
+            "crm.objects.owners.read",
+            "crm.lists.read",
+            "crm.lists.write",
+            "sales-email-read",
+            "oauth",
+        ]
+        .map(str::to_owned),
+    );
+    all
+}
+
+/// All properties and associations of many records, for comparing.
+fn records(data: &Data, kind: Kind, query: &Query) -> Answer {
+    let limit = query.number("limit").unwrap_or(1_000).min(10_000) as usize;
+    let after = query.number("after").unwrap_or(0);
+    let names: Vec<&str> = data.properties[kind as usize]
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let mut found = data.records[kind as usize]
+        .range(after..)
+        .filter(|(_, r)| r.raw.is_none());
+    let mut out = String::from("{\"results\":[");
+    for (place, (id, record)) in found.by_ref().take(limit).enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        push_record(&mut out, data, kind, *id, record, &names, &Kind::ALL);
+    }
+    out.push(']');
+    if let Some((next, _)) = found.next() {
+        out.push_str(&format!(",\"next\":\"{next}\""));
+    }
+    out.push('}');
+    Answer::text(200, out)
+}

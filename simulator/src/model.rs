@@ -1,0 +1,334 @@
+//! What a portal holds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+/// Contacts, companies, deals: the place of a type in arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Contact = 0,
+    Company = 1,
+    Deal = 2,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Contact, Self::Company, Self::Deal];
+
+    /// Every name that HubSpot takes in a path.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "contacts" | "contact" | "0-1" => Some(Self::Contact),
+            "companies" | "company" | "0-2" => Some(Self::Company),
+            "deals" | "deal" | "0-3" => Some(Self::Deal),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn plural(self) -> &'static str {
+        match self {
+            Self::Contact => "contacts",
+            Self::Company => "companies",
+            Self::Deal => "deals",
+        }
+    }
+
+    pub(crate) const fn singular(self) -> &'static str {
+        match self {
+            Self::Contact => "contact",
+            Self::Company => "company",
+            Self::Deal => "deal",
+        }
+    }
+
+    pub(crate) const fn type_id(self) -> &'static str {
+        match self {
+            Self::Contact => "0-1",
+            Self::Company => "0-2",
+            Self::Deal => "0-3",
+        }
+    }
+
+    pub(crate) const fn last_modified(self) -> &'static str {
+        match self {
+            Self::Contact => "lastmodifieddate",
+            Self::Company | Self::Deal => "hs_lastmodifieddate",
+        }
+    }
+
+    pub(crate) const fn default_properties(self) -> &'static [&'static str] {
+        match self {
+            Self::Contact => &[
+                "createdate",
+                "email",
+                "firstname",
+                "hs_object_id",
+                "lastmodifieddate",
+                "lastname",
+            ],
+            Self::Company => &[
+                "createdate",
+                "domain",
+                "hs_lastmodifieddate",
+                "hs_object_id",
+                "name",
+            ],
+            Self::Deal => &[
+                "amount",
+                "closedate",
+                "createdate",
+                "dealname",
+                "dealstage",
+                "hs_lastmodifieddate",
+                "hs_object_id",
+                "pipeline",
+            ],
+        }
+    }
+}
+
+/// A record. Values are kept by the place of their property in the portal's table of names.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) values: Vec<(u16, Box<str>)>,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+    /// From when on search finds it.
+    pub(crate) indexed: i64,
+    pub(crate) archived_at: Option<i64>,
+    /// Served as it is instead, whatever it is.
+    pub(crate) raw: Option<Box<str>>,
+}
+
+/// A property definition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Property {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) field_type: String,
+    #[serde(default)]
+    pub(crate) group_name: String,
+    #[serde(default)]
+    pub(crate) options: Vec<PropertyOption>,
+    #[serde(default)]
+    pub(crate) has_unique_value: bool,
+    #[serde(default)]
+    pub(crate) read_only: bool,
+}
+
+/// An option of an enumeration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PropertyOption {
+    pub(crate) label: String,
+    pub(crate) value: String,
+}
+
+/// An owner.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) id: u64,
+    pub(crate) user_id: u64,
+    pub(crate) email: String,
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    pub(crate) archived: bool,
+}
+
+/// A stage of the one deal pipeline.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) probability: &'static str,
+}
+
+/// A list.
+#[derive(Debug, Clone)]
+pub(crate) struct List {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) processing_type: &'static str,
+    pub(crate) processing_status: String,
+    pub(crate) members: BTreeMap<u64, i64>,
+}
+
+/// An association as seen from its first record: to which record, by which types.
+pub(crate) type Links = BTreeMap<(Kind, u64), BTreeSet<u32>>;
+
+/// Limits of a portal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    pub(crate) ten_secondly: u32,
+    pub(crate) search_secondly: u32,
+    pub(crate) associations_ten_secondly: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ten_secondly: 110,
+            search_secondly: 5,
+            associations_ten_secondly: 100,
+        }
+    }
+}
+
+/// Switches of a portal.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    /// None: switched off.
+    pub(crate) limits: Option<Limits>,
+    pub(crate) latency_ms: u64,
+    pub(crate) search_lag_ms: i64,
+    pub(crate) token_ttl_seconds: u64,
+    pub(crate) rotate_refresh_tokens: bool,
+    pub(crate) inline_association_page: usize,
+    /// Scopes that the portal does not grant.
+    pub(crate) denied_scopes: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            limits: Some(Limits::default()),
+            latency_ms: 0,
+            search_lag_ms: 0,
+            token_ttl_seconds: 1_800,
+            rotate_refresh_tokens: true,
+            inline_association_page: 500,
+            denied_scopes: Vec::new(),
+        }
+    }
+}
+
+/// All of a portal's records.
+#[derive(Debug)]
+pub(crate) struct Data {
+    pub(crate) settings: Settings,
+    pub(crate) names: Vec<String>,
+    pub(crate) name_ids: HashMap<String, u16>,
+    pub(crate) records: [BTreeMap<u64, Record>; 3],
+    pub(crate) links: BTreeMap<(Kind, u64), Links>,
+    pub(crate) emails: HashMap<String, u64>,
+    pub(crate) properties: [BTreeMap<String, Property>; 3],
+    pub(crate) owners: BTreeMap<u64, Owner>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) lists: BTreeMap<u64, List>,
+    pub(crate) next_id: u64,
+}
+
+impl Data {
+    pub(crate) fn new(settings: Settings, first_id: u64) -> Self {
+        let mut data = Self {
+            settings,
+            names: Vec::new(),
+            name_ids: HashMap::new(),
+            records: Default::default(),
+            links: BTreeMap::new(),
+            emails: HashMap::new(),
+            properties: Default::default(),
+            owners: BTreeMap::new(),
+            stages: crate::properties::default_stages(),
+            lists: BTreeMap::new(),
+            next_id: first_id,
+        };
+        for kind in Kind::ALL {
+            for property in crate::properties::standard(kind) {
+                data.properties[kind as usize].insert(property.name.clone(), property);
+            }
+        }
+        data
+    }
+
+    pub(crate) fn name_id(&mut self, name: &str) -> u16 {
+        if let Some(id) = self.name_ids.get(name) {
+            return *id;
+        }
+        let id = self.names.len() as u16;
+        self.names.push(name.to_owned());
+        self.name_ids.insert(name.to_owned(), id);
+        id
+    }
+
+    pub(crate) fn take_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// A value as the wire has it, the computed ones included.
+    pub(crate) fn value(&self, kind: Kind, id: u64, record: &Record, name: &str) -> Option<String> {
+        match name {
+            "hs_object_id" => Some(id.to_string()),
+            "createdate" => Some(crate::answer::iso(record.created)),
+            _ if name == kind.last_modified() => Some(crate::answer::iso(record.updated)),
+            _ => self.stored(record, name).map(str::to_owned),
+        }
+    }
+
+    pub(crate) fn stored<'a>(&self, record: &'a Record, name: &str) -> Option<&'a str> {
+        let id = self.name_ids.get(name)?;
+        record
+            .values
+            .iter()
+            .find(|(n, _)| n == id)
+            .map(|(_, v)| v.as_ref())
+    }
+
+    /// Puts a record in without asking: for seeds and loaders.
+    pub(crate) fn insert(
+        &mut self,
+        kind: Kind,
+        id: u64,
+        values: &[(&str, String)],
+        created: i64,
+        updated: i64,
+    ) {
+        let mut stored = Vec::with_capacity(values.len());
+        for (name, value) in values {
+            if value.is_empty() {
+                continue;
+            }
+            if *name == "email" {
+                self.emails.insert(value.to_ascii_lowercase(), id);
+            }
+            stored.push((self.name_id(name), value.as_str().into()));
+        }
+        self.records[kind as usize].insert(
+            id,
+            Record {
+                values: stored,
+                created,
+                updated,
+                indexed: updated,
+                archived_at: None,
+                raw: None,
+            },
+        );
+    }
+
+    /// Associates two records in both directions.
+    pub(crate) fn link(&mut self, from: (Kind, u64), to: (Kind, u64), primary: bool) {
+        let (there, back) = crate::associations::type_ids(from.0, to.0, primary);
+        self.links
+            .entry(from)
+            .or_default()
+            .entry(to)
+            .or_default()
+            .extend(there);
+        self.links
+            .entry(to)
+            .or_default()
+            .entry(from)
+            .or_default()
+            .extend(back);
+    }
+}

@@ -1,0 +1,353 @@
+//! OAuth: consent page, codes, tokens, introspection, revocation (`hubspot-api.md` §11).
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::{answer::Answer, page, rng::Rng, server::Query};
+
+/// An app that portals can install.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) secret: String,
+}
+
+/// What an access token may do.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    pub(crate) portal: u64,
+    pub(crate) app: String,
+    pub(crate) scopes: Vec<String>,
+    /// None: a service key, which does not expire.
+    pub(crate) expires: Option<i64>,
+}
+
+#[derive(Debug, Clone)]
+struct Grant {
+    portal: u64,
+    app: String,
+    scopes: Vec<String>,
+    redirect_uri: String,
+    expires: i64,
+}
+
+/// Everything about tokens.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    pub(crate) apps: HashMap<String, App>,
+    codes: HashMap<String, Grant>,
+    refresh: HashMap<String, Grant>,
+    pub(crate) access: HashMap<String, Access>,
+    rng: Rng,
+}
+
+/// What the portal says when tokens are made.
+#[derive(Debug, Clone)]
+pub(crate) struct PortalRules {
+    pub(crate) ttl_seconds: u64,
+    pub(crate) rotate: bool,
+    pub(crate) denied_scopes: Vec<String>,
+}
+
+fn refused(status: &str, error: &str, description: &str) -> Answer {
+    Answer::json(
+        400,
+        &json!({"status": status, "error": error, "error_description": description, "message": description}),
+    )
+}
+
+impl Tokens {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut apps = HashMap::new();
+        apps.insert(
+            "simulator-client-id".to_owned(),
+            App {
+                secret: "simulator-client-secret".to_owned(),
+            },
+        );
+        Self {
+            apps,
+            codes: HashMap::new(),
+            refresh: HashMap::new(),
+            access: HashMap::new(),
+            rng: Rng::new(seed ^ 0x0a07_4b1d),
+        }
+    }
+
+    /// A static token.
+    pub(crate) fn service_key(&mut self, portal: u64, scopes: Vec<String>) -> String {
+        let token = format!("pat-sim-{}", self.rng.token());
+        self.access.insert(
+            token.clone(),
+            Access {
+                portal,
+                app: "service-key".to_owned(),
+                scopes,
+                expires: None,
+            },
+        );
+        token
+    }
+
+    /// Removes the app from a portal: refresh tokens die; access tokens live on until they expire.
+    pub(crate) fn uninstall(&mut self, portal: u64) {
+        self.refresh.retain(|_, g| g.portal != portal);
+        self.codes.retain(|_, g| g.portal != portal);
+    }
+
+    /// All access tokens of a portal expire now.
+    pub(crate) fn expire(&mut self, portal: u64, now: i64) {
+        for access in self.access.values_mut().filter(|a| a.portal == portal) {
+            if access.expires.is_some() {
+                access.expires = Some(now);
+            }
+        }
+    }
+
+    /// `GET /oauth/authorize`
+    pub(crate) fn authorize_page(&self, query: &Query, portals: &[(u64, String)]) -> Answer {
+        let known = query
+            .get("client_id")
+            .is_some_and(|id| self.apps.contains_key(id));
+        if !known {
+            return Answer::html(
+                400,
+                page::message("This app is not known", "Check the client id."),
+            );
+        }
+        if query.get("redirect_uri").is_none() || query.get("scope").is_none() {
+            return Answer::html(
+                400,
+                page::message(
+                    "This link is not complete",
+                    "redirect_uri and scope are required.",
+                ),
+            );
+        }
+        Answer::html(200, page::consent(query, portals))
+    }
+
+    /// `POST /oauth/authorize/decision`
+    pub(crate) fn decide(
+        &mut self,
+        form: &Query,
+        rules: impl Fn(u64) -> Option<PortalRules>,
+        now: i64,
+    ) -> Answer {
+        let redirect = form.get("redirect_uri").unwrap_or_default();
+        let state = form.get("state").unwrap_or_default();
+        let back = |pairs: &[(&str, &str)]| {
+            let mut all = pairs.to_vec();
+            if !state.is_empty() {
+                all.push(("state", state));
+            }
+            let query = serde_urlencoded::to_string(all).unwrap_or_default();
+            let separator = if redirect.contains('?') { '&' } else { '?' };
+            Answer::redirect(format!("{redirect}{separator}{query}"))
+        };
+        match form.get("decision") {
+            Some("approve") => {}
+            Some("no_permission") => {
+                return back(&[
+                    ("error", "access_denied"),
+                    (
+                        "error_description",
+                        "You don't have permission to install apps in this account. Ask a super admin.",
+                    ),
+                ]);
+            }
+            _ => {
+                return back(&[
+                    ("error", "access_denied"),
+                    (
+                        "error_description",
+                        "The resource owner denied the request.",
+                    ),
+                ]);
+            }
+        }
+        let portal = form.number("portal_id").unwrap_or(0);
+        let Some(rules) = rules(portal) else {
+            return Answer::html(400, page::message("No such account", "Choose another one."));
+        };
+        let scopes: Vec<String> = ["scope", "optional_scope"]
+            .iter()
+            .flat_map(|n| form.get(n).unwrap_or_default().split(' '))
+            .filter(|s| !s.is_empty() && !rules.denied_scopes.iter().any(|d| d == s))
+            .map(str::to_owned)
+            .collect();
+        let code = self.rng.token();
+        self.codes.insert(
+            code.clone(),
+            Grant {
+                portal,
+                app: form.get("client_id").unwrap_or_default().to_owned(),
+                scopes,
+                redirect_uri: redirect.to_owned(),
+                expires: now + 60_000,
+            },
+        );
+        back(&[("code", &code)])
+    }
+
+    /// `POST /oauth/{version}/token`. The portal is told for the log.
+    pub(crate) fn token(
+        &mut self,
+        form: &Query,
+        rules: impl Fn(u64) -> Option<PortalRules>,
+        now: i64,
+    ) -> (Option<u64>, Answer) {
+        let client = form.get("client_id").unwrap_or_default();
+        let Some(app) = self.apps.get(client) else {
+            return (
+                None,
+                refused(
+                    "BAD_CLIENT_ID",
+                    "invalid_client",
+                    "missing or unknown client id",
+                ),
+            );
+        };
+        if form.get("client_secret") != Some(app.secret.as_str()) {
+            return (
+                None,
+                refused(
+                    "BAD_CLIENT_SECRET",
+                    "invalid_client",
+                    "missing or invalid client secret",
+                ),
+            );
+        }
+        match form.get("grant_type") {
+            Some("authorization_code") => {
+                let code = form.get("code").unwrap_or_default();
+                let Some(grant) = self
+                    .codes
+                    .remove(code)
+                    .filter(|g| g.expires > now && g.app == client)
+                else {
+                    return (
+                        None,
+                        refused(
+                            "BAD_AUTH_CODE",
+                            "invalid_grant",
+                            "missing or unknown auth code",
+                        ),
+                    );
+                };
+                if form.get("redirect_uri") != Some(grant.redirect_uri.as_str()) {
+                    return (
+                        Some(grant.portal),
+                        refused(
+                            "BAD_REDIRECT_URI",
+                            "invalid_request",
+                            "the redirect_uri does not match",
+                        ),
+                    );
+                }
+                let portal = grant.portal;
+                (Some(portal), self.issue(grant, None, rules(portal), now))
+            }
+            Some("refresh_token") => {
+                let token = form.get("refresh_token").unwrap_or_default();
+                let Some(grant) = self.refresh.get(token).filter(|g| g.app == client).cloned()
+                else {
+                    return (
+                        None,
+                        refused(
+                            "BAD_REFRESH_TOKEN",
+                            "invalid_grant",
+                            "refresh token is invalid, expired or revoked",
+                        ),
+                    );
+                };
+                let portal = grant.portal;
+                (
+                    Some(portal),
+                    self.issue(grant, Some(token), rules(portal), now),
+                )
+            }
+            _ => (
+                None,
+                refused(
+                    "BAD_GRANT_TYPE",
+                    "unsupported_grant_type",
+                    "missing or unknown grant type",
+                ),
+            ),
+        }
+    }
+
+    fn issue(
+        &mut self,
+        grant: Grant,
+        old: Option<&str>,
+        rules: Option<PortalRules>,
+        now: i64,
+    ) -> Answer {
+        let Some(rules) = rules else {
+            return refused("BAD_HUB", "access_denied", "the account is gone");
+        };
+        let access = format!("acc-sim-{}", self.rng.token());
+        let refresh = match old {
+            Some(old) if !rules.rotate => old.to_owned(),
+            _ => {
+                if let Some(old) = old {
+                    self.refresh.remove(old);
+                }
+                let new = format!("ref-sim-{}", self.rng.token());
+                self.refresh.insert(new.clone(), grant.clone());
+                new
+            }
+        };
+        let body = json!({
+            "token_type": "bearer", "access_token": access, "refresh_token": refresh,
+            "expires_in": rules.ttl_seconds, "hub_id": grant.portal, "scopes": grant.scopes,
+            "user_id": 1, "token_use": "access_token",
+        });
+        self.access.insert(
+            access,
+            Access {
+                portal: grant.portal,
+                app: grant.app,
+                scopes: grant.scopes,
+                expires: Some(now + rules.ttl_seconds as i64 * 1_000),
+            },
+        );
+        Answer::json(200, &body)
+    }
+
+    /// `POST /oauth/{version}/token/introspect`
+    pub(crate) fn introspect(&self, form: &Query, now: i64) -> Answer {
+        let token = form.get("token").unwrap_or_default();
+        let inactive = || Answer::json(200, &json!({"active": false}));
+        if let Some(access) = self.access.get(token) {
+            if access.expires.is_some_and(|at| at <= now) {
+                return inactive();
+            }
+            return Answer::json(
+                200,
+                &json!({"active": true, "hub_id": access.portal, "scopes": access.scopes, "token_use": "access_token"}),
+            );
+        }
+        match self.refresh.get(token) {
+            Some(grant) => Answer::json(
+                200,
+                &json!({"active": true, "hub_id": grant.portal, "scopes": grant.scopes, "token_use": "refresh_token"}),
+            ),
+            None => inactive(),
+        }
+    }
+
+    /// `POST /oauth/{version}/token/revoke`: the refresh token dies, issued access tokens do not.
+    pub(crate) fn revoke(&mut self, form: &Query) -> (Option<u64>, Answer) {
+        let token = form.get("token").unwrap_or_default();
+        let portal = self.refresh.remove(token).map(|g| g.portal);
+        (portal, Answer::empty(204))
+    }
+
+    /// Refresh tokens that are alive, for tests.
+    pub(crate) fn refresh_tokens_of(&self, portal: u64) -> usize {
+        self.refresh.values().filter(|g| g.portal == portal).count()
+    }
+}
