@@ -1,0 +1,149 @@
+//! How `/api/v1` says no: RFC 9457, with a code of `docs/errors.md`.
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::api::Problem;
+
+/// Everything that can be refused here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    UnknownWorkspace,
+    AlreadyConnected,
+    NotConnected,
+    HubSpotUnavailable,
+    AppMisconfigured(&'static str),
+    AccessTokenRefused,
+    Disconnecting,
+    ResyncNotConnected,
+    Malformed(String),
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    TooLarge,
+    Store(&'static str),
+    NotReady,
+}
+
+impl Refusal {
+    pub(crate) fn problem(&self) -> Problem {
+        let (status, code, title, detail) = match self {
+            Self::UnknownWorkspace => (
+                404, "HS-1001", "Unknown workspace",
+                "This workspace never began to connect. Check the id, or connect it first.".to_owned(),
+            ),
+            Self::AlreadyConnected => (
+                409, "HS-1002", "Already connected",
+                "This workspace has a HubSpot connection. Disconnect it first to connect another portal.".to_owned(),
+            ),
+            Self::NotConnected => (
+                409, "HS-1003", "Not connected",
+                "This workspace has no HubSpot connection; nothing was changed.".to_owned(),
+            ),
+            Self::HubSpotUnavailable => (
+                502, "HS-1009", "HubSpot did not answer",
+                "HubSpot could not be asked just now; nothing was changed. Try again in a minute.".to_owned(),
+            ),
+            Self::AppMisconfigured(what) => (
+                500, "HS-1010", "The HubSpot app is not configured",
+                format!("{what} is missing or wrong on this server."),
+            ),
+            Self::AccessTokenRefused => (
+                422, "HS-1011", "Access token refused",
+                "access_token: HubSpot does not accept this service key. Copy it again from HubSpot.".to_owned(),
+            ),
+            Self::Disconnecting => (
+                409, "HS-1012", "Disconnect under way",
+                "The last connection is still being taken down. Try again in a few seconds.".to_owned(),
+            ),
+            Self::ResyncNotConnected => (
+                409, "HS-2001", "Nothing to resync",
+                "This workspace is not connected to HubSpot; nothing was changed. Connect it first.".to_owned(),
+            ),
+            Self::Malformed(what) => (422, "HS-4001", "Malformed request", what.clone()),
+            Self::Unauthorized => (
+                401, "HS-4002", "Missing or wrong token",
+                "Send the header Authorization: Bearer <API_TOKEN>.".to_owned(),
+            ),
+            Self::NotFound => (404, "HS-4003", "Not found", "There is nothing at this address.".to_owned()),
+            Self::MethodNotAllowed => (
+                405, "HS-4004", "Method not allowed",
+                "This address takes another method.".to_owned(),
+            ),
+            Self::TooLarge => (
+                413, "HS-4005", "Body too large",
+                "The body may have 1 MB at most.".to_owned(),
+            ),
+            Self::Store(code) => (
+                503, *code, "The database did not do it",
+                "Nothing was changed, or the change can be sent again. Try again in a moment.".to_owned(),
+            ),
+            Self::NotReady => (
+                503, "HS-5007", "Not ready",
+                "The server is still connecting to its database and to Temporal.".to_owned(),
+            ),
+        };
+        Problem {
+            kind: format!("/docs/errors#{}", code.to_lowercase()),
+            title: title.to_owned(),
+            status,
+            detail,
+            code: code.to_owned(),
+        }
+    }
+}
+
+impl From<store::StoreError> for Refusal {
+    fn from(error: store::StoreError) -> Self {
+        tracing::warn!(code = error.code(), error = %error, "the store failed");
+        Self::Store(error.code())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = self.problem();
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (
+            status,
+            [(header::CONTENT_TYPE, "application/problem+json")],
+            serde_json::to_string(&problem).unwrap_or_default(),
+        )
+            .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_paragraph() {
+        let errors = include_str!("../../docs/errors.md");
+        for refusal in [
+            Refusal::UnknownWorkspace,
+            Refusal::AlreadyConnected,
+            Refusal::NotConnected,
+            Refusal::HubSpotUnavailable,
+            Refusal::AppMisconfigured("X"),
+            Refusal::AccessTokenRefused,
+            Refusal::Disconnecting,
+            Refusal::ResyncNotConnected,
+            Refusal::Malformed(String::new()),
+            Refusal::Unauthorized,
+            Refusal::NotFound,
+            Refusal::MethodNotAllowed,
+            Refusal::TooLarge,
+            Refusal::Store("HS-5001"),
+            Refusal::NotReady,
+        ] {
+            let code = refusal.problem().code;
+            assert!(
+                errors.contains(&format!("## {code}")),
+                "{code} is not in docs/errors.md"
+            );
+        }
+    }
+}
