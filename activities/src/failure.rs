@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use temporalio_common::ActivityError;
 use temporalio_sdk::ApplicationFailure;
-use workflows::ops::FAILURE_INVALID;
+use workflows::ops::FAILURE_DEFECT;
 
 /// A failure's message: our code, and what kind of trouble it is. Never text of HubSpot's.
 #[derive(Debug, thiserror::Error)]
@@ -85,5 +85,5 @@ pub(crate) fn of_temporal(what: &'static str) -> ActivityError {
 
 /// A defect: what no attempt mends.
 pub(crate) fn defect(what: &'static str) -> ActivityError {
-    failure("HS-5099", what, FAILURE_INVALID, false, None)
+    failure("HS-5099", what, FAILURE_DEFECT, false, None)
 }

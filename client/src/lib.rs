@@ -1,1 +1,9 @@
-//! Skeleton.
+#![doc = include_str!("../README.md")]
+
+mod cause;
+mod service;
+mod signals;
+
+pub use cause::Cause;
+pub use service::{BuildError, Builder, Error, HubSpotSync, Unexpected};
+pub use signals::{ConnectionStatus, Signals, SignalsError};

@@ -1,1 +1,20 @@
-//! Skeleton.
+#![doc = include_str!("../README.md")]
+
+pub mod demo;
+pub mod guard;
+pub mod provision;
+pub mod stack;
+
+/// An HTTP client; TLS by ring, as the rest of the workspace has it.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn http() -> anyhow::Result<reqwest::Client> {
+    // Fails when one is installed already, which is as good.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(std::time::Duration::from_secs(30))
+        .no_proxy()
+        .build()?)
+}

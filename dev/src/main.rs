@@ -1,2 +1,501 @@
-//! Skeleton.
-fn main() {}
+//! `cargo dev …`: see the README.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks to whoever typed it"
+)]
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+use dev::{
+    demo::{self, Api, Consent},
+    guard::{self, GUARD_PROGRAM},
+    provision::{self, say},
+    stack::{Stack, StackOptions},
+};
+use serde_json::{Value, json};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo dev",
+    about = "Everything for developing, on a fresh machine"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Starts everything with a demo portal, and stays until Ctrl-C
+    Up(Up),
+    /// Starts everything and runs every test; further words go to `cargo test`
+    Test {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Starts Postgres only, and stays until Ctrl-C
+    Postgres,
+    /// Renews the offline cache of the store's queries
+    SqlxPrepare {
+        /// Only says whether it is up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs a benchmark against a release build
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Runs a program that must not outlive whoever started it
+    #[command(hide = true)]
+    Guard {
+        #[arg(long)]
+        pid_file: PathBuf,
+        #[arg(long)]
+        uid: Option<u32>,
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct Up {
+    /// Leave after the demo, with a summary
+    #[arg(long)]
+    exit: bool,
+    /// Throw away the data of the last time
+    #[arg(long)]
+    fresh: bool,
+    /// Load this folder as the portal (companies.csv, crm-sales/)
+    #[arg(long)]
+    portal: Option<PathBuf>,
+    /// `real` works on HubSpot itself, with HUBSPOT_CLIENT_ID and HUBSPOT_CLIENT_SECRET
+    #[arg(long, value_parser = ["simulator", "real"], default_value = "simulator")]
+    hubspot: String,
+    /// Contacts of the demo portal
+    #[arg(long, default_value_t = 20_000)]
+    contacts: u64,
+    /// Companies of the demo portal
+    #[arg(long, default_value_t = 4_000)]
+    companies: u64,
+    /// Deals of the demo portal
+    #[arg(long, default_value_t = 3_000)]
+    deals: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Task::Guard {
+            pid_file,
+            uid,
+            command,
+        } => guard::run(&pid_file, uid, &command),
+        Task::Up(up) => run_up(&up).await,
+        Task::Test { args } => run_tests(&args).await,
+        Task::Postgres => run_postgres().await,
+        Task::SqlxPrepare { check } => sqlx_prepare(check).await,
+        Task::Bench { args } => bench(&args).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dev: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> anyhow::Result<PathBuf> {
+    Ok(Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the crate has no workspace")?
+        .to_path_buf())
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Builds the programs and says where they are.
+fn build(release: bool) -> anyhow::Result<PathBuf> {
+    let mut command = cargo();
+    command
+        .current_dir(root()?)
+        .args(["build", "--workspace", "--bins"]);
+    if release {
+        command.arg("--release");
+    }
+    ensure!(command.status()?.success(), "the programs do not build");
+    let this = guard::this_program()?;
+    let profile = this.parent().context("no folder of binaries")?;
+    Ok(if release {
+        profile
+            .parent()
+            .context("no target folder")?
+            .join("release")
+    } else {
+        profile.to_path_buf()
+    })
+}
+
+/// The first free folder of `.dev`, `.dev/2`, …, locked for us as long as the file is held.
+fn claim(fresh: bool) -> anyhow::Result<(PathBuf, File)> {
+    let base = root()?.join(".dev");
+    for n in 1..10 {
+        let dir = if n == 1 {
+            base.join("up")
+        } else {
+            base.join(format!("up-{n}"))
+        };
+        std::fs::create_dir_all(&dir)?;
+        let lock = File::create(base.join(format!("lock-{n}")))?;
+        if lock.try_lock().is_err() {
+            say(&format!(
+                "another `cargo dev up` uses {}; taking the next",
+                dir.display()
+            ));
+            continue;
+        }
+        if fresh {
+            std::fs::remove_dir_all(&dir)?;
+            std::fs::create_dir_all(&dir)?;
+        }
+        return Ok((dir, lock));
+    }
+    bail!("nine `cargo dev up` run already")
+}
+
+async fn run_up(up: &Up) -> anyhow::Result<ExitCode> {
+    let real = up.hubspot == "real";
+    if real {
+        for name in ["HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET"] {
+            ensure!(
+                std::env::var_os(name).is_some(),
+                "{name} is not set; --hubspot real needs the client id and secret of your app, for example {name}=…"
+            );
+        }
+    }
+    let binaries = build(false)?;
+    let (dir, _lock) = claim(up.fresh)?;
+    let mut options = StackOptions::new(dir, binaries);
+    options.real_hubspot = real;
+    let stack = Stack::start(options).await?;
+    let api = Api::new(stack.addresses())?;
+    let addresses = stack.addresses();
+    println!("Temporal UI   {}", addresses.temporal_ui);
+    println!("front door    {}", addresses.web);
+    if !real {
+        println!("simulator     {}", addresses.simulator);
+    }
+    println!("logs          {}", addresses.logs.display());
+    let mut equal = true;
+    if real {
+        let reply = api
+            .call(
+                demo::WORKSPACE,
+                "connect",
+                Some(json!({"admin": demo::ADMIN})),
+            )
+            .await?;
+        println!(
+            "connect here  {}",
+            reply.json()?["url"]
+                .as_str()
+                .unwrap_or("(connected already)")
+        );
+    } else {
+        equal = show_demo(&api, up).await?;
+    }
+    if up.exit {
+        drop(stack);
+        return Ok(if equal {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    println!("Ctrl-C ends everything.");
+    tokio::signal::ctrl_c().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn wait_for_phase(api: &Api, phase: &str, within: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within;
+    loop {
+        let status = api.status(demo::WORKSPACE).await?;
+        if status["phase"] == phase {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "the workspace is still {}",
+            status["phase"]
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn show_demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
+    let portal = match &up.portal {
+        Some(dir) => {
+            let dir = dir
+                .canonicalize()
+                .with_context(|| format!("no such folder: {}", dir.display()))?;
+            api.simulator(
+                "POST",
+                "portals/csv",
+                Some(json!({"portal_id": demo::PORTAL, "dir": dir})),
+            )
+            .await?
+        }
+        None => {
+            let size = json!({
+                "portal_id": demo::PORTAL, "contacts": up.contacts, "companies": up.companies,
+                "deals": up.deals, "lists": 12, "owners": 20,
+            });
+            api.simulator("POST", "portals", Some(size)).await?
+        }
+    };
+    // The simulator forgets its tokens when it ends: a connection of the last time is taken down.
+    let before = api.call(demo::WORKSPACE, "status", None).await?;
+    if before.status == 200
+        && matches!(
+            before.json()?["state"].as_str(),
+            Some("connected" | "needs_reconnect")
+        )
+    {
+        api.call(demo::WORKSPACE, "disconnect", Some(json!({})))
+            .await?;
+        wait_for_phase(api, "disconnected", Duration::from_secs(30)).await?;
+    }
+    let began = Instant::now();
+    let reply = api
+        .connect(demo::WORKSPACE, demo::PORTAL, Consent::Approve)
+        .await?;
+    ensure!(
+        reply.status == 200,
+        "the workspace was not connected: {} {}",
+        reply.status,
+        reply.text
+    );
+    println!(
+        "connected workspace {} to portal {} through the consent page",
+        demo::WORKSPACE,
+        demo::PORTAL
+    );
+    let status = watch(api).await?;
+    println!("read in {:.1} s", began.elapsed().as_secs_f64());
+    println!("{:12} {:>10} {:>10}", "", "stored", "HubSpot");
+    let mut equal = true;
+    for (name, ours, theirs) in demo::compare(&status, &portal) {
+        let mark = if ours == theirs { "" } else { "  differs" };
+        equal &= ours == theirs;
+        println!("{name:12} {ours:>10} {theirs:>10}{mark}");
+    }
+    Ok(equal)
+}
+
+/// Shows progress, a line for each type that moved, until everything is read.
+async fn watch(api: &Api) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + Duration::from_secs(30 * 60);
+    let mut shown = String::new();
+    loop {
+        let status = api.status(demo::WORKSPACE).await?;
+        let line: Vec<String> = status["objects"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|o| o["total"].is_u64())
+            .map(|o| {
+                let (done, total) = (
+                    o["done"].as_u64().unwrap_or(0),
+                    o["total"].as_u64().unwrap_or(0),
+                );
+                let bar =
+                    "#".repeat(usize::try_from(done.min(total) * 12 / total.max(1)).unwrap_or(0));
+                let eta = o["eta_seconds"]
+                    .as_u64()
+                    .map_or_else(String::new, |s| format!(" {s} s left"));
+                format!(
+                    "{} [{bar:12}] {done}/{total} {:.0}/s{eta}",
+                    o["object_type"].as_str().unwrap_or_default(),
+                    o["rate_per_second"].as_f64().unwrap_or(0.0)
+                )
+            })
+            .collect();
+        let line = line.join("  ");
+        if line != shown {
+            println!("{line}");
+            shown = line;
+        }
+        match status["phase"].as_str() {
+            Some("syncing") => return Ok(status),
+            Some("connected" | "backfilling") => {}
+            other => bail!("the workspace is {}", other.unwrap_or("in no phase")),
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "not everything was read in 30 minutes"
+        );
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+    }
+}
+
+async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let chromium = provision::chromium()?;
+    provision::temporal()?;
+    let binaries = build(false)?;
+    let built = cargo()
+        .current_dir(root()?)
+        .args(["test", "--workspace", "--no-run"])
+        .status()?;
+    ensure!(built.success(), "the tests do not build");
+    say(&format!("built in {:.0} s", began.elapsed().as_secs_f64()));
+    let dir = root()?
+        .join(".dev")
+        .join(format!("test-{}", std::process::id()));
+    let mut options = StackOptions::new(&dir, &binaries);
+    options.env = vec![
+        ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
+        (
+            "RUST_LOG".to_owned(),
+            "info,temporalio_sdk_core=warn".to_owned(),
+        ),
+    ];
+    let stack = Stack::start(options).await?;
+    let addresses = stack.addresses();
+    let status = cargo()
+        .current_dir(root()?)
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(args)
+        .env("DATABASE_URL", &addresses.database_url)
+        .env("TEMPORAL_ADDRESS", &addresses.temporal)
+        .env("HUBSPOT_SIMULATOR_URL", &addresses.simulator)
+        .env("HUBSPOT_SYNC_URL", &addresses.web)
+        .env("HUBSPOT_SYNC_TOKEN", &addresses.api_token)
+        .env("HUBSPOT_SYNC_STACK", serde_json::to_string(&addresses)?)
+        .env("HUBSPOT_SYNC_BINARIES", &binaries)
+        .env("HUBSPOT_SYNC_CHROMIUM", chromium)
+        .env(GUARD_PROGRAM, guard::this_program()?)
+        .status()?;
+    drop(stack);
+    say(&format!("all took {:.0} s", began.elapsed().as_secs_f64()));
+    if status.success() {
+        std::fs::remove_dir_all(&dir)?;
+        Ok(ExitCode::SUCCESS)
+    } else {
+        say(&format!("logs are in {}", dir.join("logs").display()));
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+async fn run_postgres() -> anyhow::Result<ExitCode> {
+    let dir = root()?.join(".dev").join("postgres-only");
+    let stack = Stack::postgres_only(StackOptions::new(dir, "")).await?;
+    println!("{}", stack.addresses().database_url);
+    tokio::signal::ctrl_c().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// sqlx's macros write what they learn of each query to `SQLX_OFFLINE_DIR` when they are online:
+/// that is the whole of what its command line does, without having to build it.
+async fn sqlx_prepare(check: bool) -> anyhow::Result<ExitCode> {
+    let root = root()?;
+    let dir = root
+        .join(".dev")
+        .join(format!("sqlx-{}", std::process::id()));
+    let stack = Stack::postgres_only(StackOptions::new(&dir, "")).await?;
+    let url = stack.addresses().database_url;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    let mut migrations: Vec<PathBuf> = std::fs::read_dir(root.join("store/migrations"))?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
+    migrations.sort();
+    client
+        .batch_execute("drop schema public cascade; create schema public")
+        .await?;
+    for migration in migrations {
+        client
+            .batch_execute(&std::fs::read_to_string(&migration)?)
+            .await
+            .with_context(|| format!("{} does not run", migration.display()))?;
+    }
+    let cache = root.join(".sqlx");
+    let fresh = dir.join("cache");
+    std::fs::create_dir_all(&fresh)?;
+    let touched = root.join("store/src/lib.rs");
+    File::options()
+        .append(true)
+        .open(&touched)?
+        .set_modified(std::time::SystemTime::now())?;
+    let checked = cargo()
+        .current_dir(&root)
+        .args(["check", "--package", "store", "--all-targets"])
+        .env("SQLX_OFFLINE", "false")
+        .env("SQLX_OFFLINE_DIR", &fresh)
+        .env("DATABASE_URL", &url)
+        .status()?;
+    ensure!(
+        checked.success(),
+        "the store does not compile against its own migrations"
+    );
+    drop(stack);
+    let names = |dir: &Path| -> anyhow::Result<std::collections::BTreeSet<std::ffi::OsString>> {
+        Ok(std::fs::read_dir(dir)?
+            .map(|e| e.map(|e| e.file_name()))
+            .collect::<Result<_, _>>()?)
+    };
+    let new = names(&fresh)?;
+    ensure!(!new.is_empty(), "sqlx wrote no cache");
+    if check {
+        let same = cache.exists() && names(&cache)? == new;
+        ensure!(
+            same,
+            "the offline cache is out of date; run: cargo dev sqlx-prepare"
+        );
+    } else {
+        if cache.exists() {
+            std::fs::remove_dir_all(&cache)?;
+        }
+        std::fs::create_dir_all(&cache)?;
+        for name in &new {
+            std::fs::copy(fresh.join(name), cache.join(name))?;
+        }
+        println!("{} queries in {}", new.len(), cache.display());
+    }
+    std::fs::remove_dir_all(&dir)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bench(args: &[String]) -> anyhow::Result<ExitCode> {
+    let binaries = build(true)?;
+    let dir = root()?
+        .join(".dev")
+        .join(format!("bench-{}", std::process::id()));
+    let status = Command::new(binaries.join("bench"))
+        .args(args)
+        .env("HUBSPOT_SYNC_BINARIES", &binaries)
+        .env("HUBSPOT_SYNC_BENCH_DIR", &dir)
+        .env(GUARD_PROGRAM, guard::this_program()?)
+        .status()?;
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir)?;
+    }
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

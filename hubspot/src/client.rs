@@ -192,6 +192,9 @@ impl Client {
         let mut refreshed = false;
         let mut limited = 0;
         loop {
+            // The token first: a refresh may take a while, and what the budget says of leaving has to
+            // be fresh when the request leaves.
+            let token = self.auth.access_token().await?;
             let request = BudgetRequest {
                 bucket: call.bucket,
                 class: self.class,
@@ -205,7 +208,6 @@ impl Client {
                     retry_after: None,
                 },
             })?;
-            let token = self.auth.access_token().await?;
             let mut url = self.config.api_url.clone();
             url.set_path(call.path);
             let mut builder = self

@@ -118,9 +118,10 @@ impl Store {
             .map(|token| self.keys.encrypt(new.workspace, "refresh", token))
             .transpose()?;
         let mut tx = self.pool.begin().await?;
-        // The workspace's row serialises concurrent connects, also before there is a connection.
+        // The workspace's row serialises concurrent connects, also before there is a connection. Not
+        // `for update`: a resync, which holds the connection, refers to this row with its run.
         sqlx::query!(
-            "select 1 as one from workspace where id = $1 for update",
+            "select 1 as one from workspace where id = $1 for no key update",
             workspace
         )
         .fetch_optional(&mut *tx)
@@ -274,8 +275,10 @@ impl Store {
         .transpose()
     }
 
-    /// Raises the fence: from its commit on, nothing of the older epoch is let through (C4).
-    /// Runs that have not ended wait for a reconnect. `None` for a workspace without connection.
+    /// Raises the fence: what begins after its commit in an older epoch is refused (C4). It waits for
+    /// nobody, so a page whose commit had begun may still land; newer wins and the cursor keep that
+    /// harmless. Runs that have not ended wait for a reconnect. `None` for a workspace without
+    /// connection.
     ///
     /// # Errors
     /// When the database fails.

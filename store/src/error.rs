@@ -71,10 +71,11 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Whether the database refused a value of the data itself (SQLSTATE class 22).
+/// Whether the database refused a value of the data itself: SQLSTATE class 22, or 54 for one that
+/// exceeds a limit, such as JSON that is nested too deep.
 pub(crate) fn is_data_error(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .and_then(|e| e.code())
-        .is_some_and(|code| code.starts_with("22"))
+        .is_some_and(|code| code.starts_with("22") || code.starts_with("54"))
 }

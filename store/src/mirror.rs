@@ -258,29 +258,44 @@ impl Store {
         })
     }
 
-    /// Moves the rows that Postgres does not take as `jsonb` out of the page.
+    /// Moves the records that Postgres does not take out of the page.
     async fn quarantine_refused(&self, page: &mut CommitPage) -> Result<u64, StoreError> {
-        let texts: Vec<String> = page.rows.iter().map(|r| r.properties.clone()).collect();
-        let bad = sqlx::query!(
-            "select ord as \"ord!\" from unnest($1::text[]) with ordinality as t (text, ord)
-             where not pg_input_is_valid(text, 'jsonb')",
-            &texts
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        for row in bad.iter().rev() {
-            let Some(index) = usize::try_from(row.ord).ok().and_then(|o| o.checked_sub(1)) else {
+        let mut refused = 0;
+        for row in std::mem::take(&mut page.rows) {
+            let nul = domain::quarantine::holds_nul(&row.properties)
+                || page
+                    .associations
+                    .iter()
+                    .any(|a| a.from == row.id && a.labels.iter().any(|l| l.contains('\0')));
+            if !nul && self.is_jsonb(&row.properties).await? {
+                page.rows.push(row);
                 continue;
-            };
-            let refused = page.rows.remove(index);
-            page.associations.retain(|a| a.from != refused.id);
+            }
+            refused += 1;
+            page.associations.retain(|a| a.from != row.id);
             page.quarantine.push(QuarantineRow {
-                key: refused.id.to_string(),
-                reason: QuarantineReason::Malformed,
-                raw: refused.properties.into_bytes(),
+                key: row.id.to_string(),
+                reason: if nul {
+                    QuarantineReason::NulCharacter
+                } else {
+                    QuarantineReason::Malformed
+                },
+                raw: row.properties.into_bytes(),
             });
         }
-        Ok(bad.len() as u64)
+        Ok(refused)
+    }
+
+    /// Asked of one text at a time, as some (nested too deep) are answered with an error.
+    async fn is_jsonb(&self, text: &str) -> Result<bool, StoreError> {
+        let asked = sqlx::query!("select pg_input_is_valid($1, 'jsonb') as \"valid!\"", text)
+            .fetch_one(&self.pool)
+            .await;
+        match asked {
+            Ok(row) => Ok(row.valid),
+            Err(error) if is_data_error(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Counts per type what is stored and what waits in quarantine.
@@ -520,8 +535,10 @@ async fn replace_associations(
     sqlx::query!(
         "insert into hubspot_association as a
            (workspace_id, portal_id, from_type, from_id, to_type, to_id, labels, read_at)
-         select $1, $2, $3, f, tt, t, string_to_array(l, E'\\n'), $4
+         select distinct on (f, tt, t) $1::uuid, $2::bigint, $3::smallint, f, tt, t,
+           string_to_array(l, E'\\n'), $4::timestamptz
          from unnest($5::bigint[], $6::smallint[], $7::bigint[], $8::text[]) as n (f, tt, t, l)
+         order by f, tt, t
          on conflict (workspace_id, portal_id, from_type, from_id, to_type, to_id) do update set
            labels = excluded.labels, read_at = excluded.read_at
          where excluded.read_at > a.read_at",

@@ -202,8 +202,13 @@ impl Store {
             .map(RunRow::try_from)
             .collect::<Result<Vec<_>, _>>()?;
         if unfinished.iter().any(|run| run.run == new_id) {
+            let outcome = if unfinished.len() == 1 {
+                ResyncOutcome::Started
+            } else {
+                ResyncOutcome::Queued
+            };
             return Ok(RequestedResync {
-                outcome: ResyncOutcome::Started,
+                outcome,
                 run: Some(new_id),
             });
         }
@@ -353,7 +358,8 @@ impl Store {
     }
 
     /// Marks a run as finished and remembers, for each type that it read to the end, when that read
-    /// had begun. Idempotent. A run that is paused or cancelled stays so.
+    /// had begun; unless it read from a bound on that lies behind the last read: the next catch-up has
+    /// to close that gap. Idempotent. A run that is paused or cancelled stays so.
     ///
     /// # Errors
     /// When the database fails.
@@ -370,8 +376,11 @@ impl Store {
         if let Some(row) = finished {
             sqlx::query!(
                 "insert into last_read (workspace_id, portal_id, sync_type, read_began_at)
-                 select $2, $3, sync_type, read_began_at from sync_cursor
+                 select $2, $3, sync_type, read_began_at from sync_cursor c
                  where run_id = $1 and finished and not skipped
+                   and (since is null or exists (select 1 from last_read l
+                     where l.workspace_id = $2 and l.portal_id = $3 and l.sync_type = c.sync_type
+                       and l.read_began_at >= c.since))
                  on conflict (workspace_id, portal_id, sync_type) do update
                  set read_began_at = greatest(last_read.read_began_at, excluded.read_began_at)",
                 run.as_uuid(),

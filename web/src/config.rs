@@ -168,7 +168,7 @@ impl Args {
         )?;
         Ok(Config {
             database_url: database_url.into(),
-            temporal_address: Url::parse(&format!("http://{temporal}"))
+            temporal_address: Url::parse(&with_scheme(&temporal))
                 .ok()
                 .filter(Url::has_host)
                 .ok_or(wrong(
@@ -211,6 +211,15 @@ impl Args {
                 _ => return Err(wrong("LOG_FORMAT", "is neither text nor json", "json")),
             },
         })
+    }
+}
+
+/// Temporal's own tools take host:port; a whole address will do too.
+fn with_scheme(address: &str) -> String {
+    if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
     }
 }
 

@@ -43,7 +43,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %error, "the front door cannot run");
-            ExitCode::FAILURE
+            let misconfigured = error.downcast_ref::<store::StoreError>().is_some_and(|e| {
+                matches!(e, store::StoreError::Keys(_) | store::StoreError::Address)
+            });
+            ExitCode::from(if misconfigured { 2 } else { 1 })
         }
     }
 }

@@ -38,9 +38,12 @@ struct StartQuery {
     ticket: String,
 }
 
+/// What a state says. The browser's hash is in it too, so that a callback in the wrong browser is
+/// refused without using the state up.
 #[derive(Serialize, Deserialize)]
 struct Nonce {
     nonce: String,
+    browser: [u8; 32],
 }
 
 /// 128 random bits, as text.
@@ -84,7 +87,14 @@ async fn start(
     parts.store.create_oauth_state(&state, now).await?;
     let sealed = app
         .sealer
-        .seal("state", Nonce { nonce }, now + GOOD_FOR)
+        .seal(
+            "state",
+            Nonce {
+                nonce,
+                browser: digest(&browser),
+            },
+            now + GOOD_FOR,
+        )
         .ok_or(Outcome::Misconfigured)?;
     let url = oauth.authorize_url(
         &app.redirect_uri(),
@@ -143,8 +153,11 @@ fn cookie_of(headers: &HeaderMap) -> Option<&str> {
 
 async fn finish(app: &App, query: CallbackQuery, headers: &HeaderMap) -> Result<Outcome, Outcome> {
     let now = Utc::now();
-    let Nonce { nonce } = app.sealer.open("state", &query.state, now)?;
-    let browser = digest(cookie_of(headers).ok_or(Outcome::BrokenState)?);
+    let Nonce { nonce, browser } = app.sealer.open("state", &query.state, now)?;
+    let given = digest(cookie_of(headers).ok_or(Outcome::BrokenState)?);
+    if !bool::from(browser.ct_eq(&given)) {
+        return Err(Outcome::BrokenState);
+    }
     let parts = app.parts().map_err(|_| Outcome::TryAgain("HS-5007"))?;
     let consumed = parts
         .store
@@ -155,7 +168,7 @@ async fn finish(app: &App, query: CallbackQuery, headers: &HeaderMap) -> Result<
             StateRefused::Used => Outcome::UsedState,
             StateRefused::Expired => Outcome::ExpiredState,
         })?;
-    if !bool::from(consumed.browser_hash.ct_eq(&browser)) {
+    if consumed.browser_hash != browser {
         return Err(Outcome::BrokenState);
     }
     if query.error.is_some() {

@@ -42,7 +42,10 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             tracing::error!(error = %error, "the worker cannot run");
-            ExitCode::FAILURE
+            let misconfigured = error.downcast_ref::<store::StoreError>().is_some_and(|e| {
+                matches!(e, store::StoreError::Keys(_) | store::StoreError::Address)
+            });
+            ExitCode::from(if misconfigured { 2 } else { 1 })
         }
     }
 }

@@ -67,6 +67,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
     let Some(store) = until_stopped(&stopped, open_store(&config)).await else {
         return Ok(ended(&stopped));
     };
+    let store = store?;
     health.set(POSTGRES, true);
     let Some(client) = until_stopped(&stopped, connect(&config, &telemetry)).await else {
         return Ok(ended(&stopped));
@@ -204,7 +205,7 @@ impl Backoff {
     }
 }
 
-async fn open_store(config: &Config) -> Store {
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let mut backoff = Backoff::new();
     loop {
         let opened = async {
@@ -218,7 +219,11 @@ async fn open_store(config: &Config) -> Store {
             Ok::<_, store::StoreError>(store)
         };
         match opened.await {
-            Ok(store) => return store,
+            Ok(store) => return Ok(store),
+            // No amount of waiting mends the configuration.
+            Err(error @ (store::StoreError::Keys(_) | store::StoreError::Address)) => {
+                return Err(error.into());
+            }
             Err(error) => {
                 tracing::warn!(
                     address = %store::address_of(&config.database_url),

@@ -73,6 +73,8 @@ pub struct Connection {
     woken: bool,
     /// A backfill ended before its end: the next one is not started in the same breath.
     cool_down: bool,
+    /// How often in a row that happened.
+    unfinished: u32,
 }
 
 #[workflow_methods]
@@ -91,6 +93,7 @@ impl Connection {
             carried: input.carried,
             woken: false,
             cool_down: false,
+            unfinished: 0,
         }
     }
 
@@ -130,6 +133,11 @@ impl Connection {
             self.carried.backfill = None;
         }
         self.cool_down = !end.finished;
+        self.unfinished = if end.finished {
+            0
+        } else {
+            self.unfinished.saturating_add(1)
+        };
         self.woken = true;
     }
 
@@ -165,7 +173,8 @@ impl Connection {
                 }
                 continue;
             }
-            let limit = (settled == Settled::LookAgain).then_some(LOOK_AGAIN);
+            let limit = (settled == Settled::LookAgain)
+                .then(|| look_again_after(ctx.state(|s| s.unfinished)));
             let waited = ops::wait_until(
                 ctx,
                 |s: &Self| s.woken,
@@ -392,8 +401,11 @@ async fn drain(ctx: &WorkflowContext<Connection>) {
 
 /// Turns before continue-as-new. A turn is about ten history events.
 const TURNS_PER_RUN: u32 = 200;
-/// How soon to look again when an older backfill still holds the id.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How soon to look again when an older backfill still holds the id, or the last one ended before its
+/// end: ever later, for what failed for good fails again.
+fn look_again_after(unfinished: u32) -> Duration {
+    Duration::from_secs(2 << unfinished.saturating_sub(1).min(9))
+}
 /// How long a fenced backfill may take to end before the tokens are erased all the same.
 const BACKFILL_ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// History events before the first command can have been given.
@@ -404,6 +416,14 @@ const FIRST_TASK: u32 = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backfill_that_fails_again_is_started_ever_later() {
+        assert_eq!(look_again_after(0), Duration::from_secs(2));
+        assert_eq!(look_again_after(1), Duration::from_secs(2));
+        assert_eq!(look_again_after(3), Duration::from_secs(8));
+        assert_eq!(look_again_after(u32::MAX), Duration::from_secs(1_024));
+    }
 
     #[test]
     fn input_of_other_languages_needs_only_ids() {

@@ -112,7 +112,7 @@ impl Call {
             .initial_interval(Duration::from_millis(500))
             .backoff_coefficient(2.0)
             .maximum_interval(Duration::from_secs(60))
-            .non_retryable_error_types([FAILURE_INVALID])
+            .non_retryable_error_types([FAILURE_DEFECT])
             .build();
         let builder = ActivityOptions::with_start_to_close_timeout(self.start_to_close)
             .task_queue(self.queue.to_owned())
@@ -126,7 +126,7 @@ impl Call {
 }
 
 /// The failure type of what no retry mends: a defect, or a store that holds the impossible.
-pub const FAILURE_INVALID: &str = "invalid";
+pub const FAILURE_DEFECT: &str = "defect";
 
 /// Runs an activity to its end.
 ///

@@ -1,0 +1,6 @@
+//! The command line: what was asked for, doing it, and how it looks.
+
+pub(crate) mod args;
+pub(crate) mod commands;
+pub(crate) mod output;
+pub(crate) mod watch;

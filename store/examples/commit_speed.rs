@@ -1,0 +1,139 @@
+//! How fast pages go in: `DATABASE_URL=… cargo run -p store --example commit_speed [records per type]`.
+#![allow(
+    clippy::print_stdout,
+    reason = "a measurement for the one who started it"
+)]
+
+use std::time::Instant;
+
+use chrono::Utc;
+use domain::{
+    AdminId, HubSpotObjectId, ObjectType, PortalId, ReadPlan, SyncRunId, SyncType, WorkspaceId,
+};
+use secrecy::SecretString;
+use store::{
+    AssociationRow, AuthKind, CommitPage, MirrorRow, NewConnection, NewCursor, NewTokens,
+    PageOutcome, RunPlan, Store, testing::TestDatabase,
+};
+use uuid::Uuid;
+
+const PER_PAGE: i64 = 100;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let per_type: i64 = std::env::args()
+        .nth(1)
+        .map_or(Ok(20_000), |text| text.parse())?;
+    let store = TestDatabase::create().await.store;
+    let (workspace, now) = (WorkspaceId::new(Uuid::from_u128(1)), Utc::now());
+    store.ensure_workspace(workspace, now).await?;
+    let new = NewConnection {
+        workspace,
+        portal: PortalId::new(1)?,
+        auth_kind: AuthKind::Static,
+        tokens: NewTokens {
+            access: SecretString::from("none"),
+            refresh: None,
+            expires_at: None,
+        },
+        scopes: vec![],
+        admin: AdminId::new(Uuid::from_u128(1)),
+        run: SyncRunId::new(Uuid::from_u128(1)),
+    };
+    store
+        .connect_workspace(&new, now)
+        .await?
+        .map_err(|refused| format!("not connected: {refused:?}"))?;
+    let plan = store
+        .claim_run(workspace, now)
+        .await?
+        .ok_or("no run to read")?;
+    let began = Instant::now();
+    let readers: Vec<_> = [SyncType::Contacts, SyncType::Companies, SyncType::Deals]
+        .into_iter()
+        .map(|sync_type| tokio::spawn(read(store.clone(), plan.clone(), sync_type, per_type)))
+        .collect();
+    let mut records = 0;
+    for reader in readers {
+        records += reader.await??;
+    }
+    let took = began.elapsed();
+    println!(
+        "{records} records in {:.2} s: {:.0} records/s",
+        took.as_secs_f64(),
+        records as f64 / took.as_secs_f64()
+    );
+    Ok(())
+}
+
+async fn read(
+    store: Store,
+    plan: RunPlan,
+    sync_type: SyncType,
+    records: i64,
+) -> Result<i64, Failure> {
+    let now = Utc::now();
+    let new = NewCursor {
+        run: plan.run.run,
+        sync_type,
+        plan: ReadPlan::List,
+        total: None,
+        read_began_at: now,
+    };
+    store.begin_cursor(&new, now).await?;
+    let pages = records / PER_PAGE;
+    for version in 0..pages {
+        let ids = version * PER_PAGE..(version + 1) * PER_PAGE;
+        let page = CommitPage {
+            workspace: plan.run.workspace,
+            portal: plan.run.portal,
+            epoch: plan.epoch,
+            run: plan.run.run,
+            sync_type,
+            expected_version: version,
+            position: Some(ids.end.to_string()),
+            finished: version + 1 == pages,
+            read_at: now,
+            rows: ids.clone().map(row).collect::<Result<_, _>>()?,
+            associated_types: match sync_type {
+                SyncType::Companies => vec![],
+                _ => vec![ObjectType::Company],
+            },
+            associations: match sync_type {
+                SyncType::Companies => vec![],
+                _ => ids.map(association).collect::<Result<_, _>>()?,
+            },
+            quarantine: vec![],
+        };
+        match store.commit_page(page, now).await? {
+            PageOutcome::Committed { .. } => {}
+            other => return Err(format!("page {version} was not stored: {other:?}").into()),
+        }
+    }
+    Ok(pages * PER_PAGE)
+}
+
+/// About 1 kB in 25 properties, as a contact has them.
+fn row(id: i64) -> Result<MirrorRow, Failure> {
+    let properties: Vec<String> = (0..25)
+        .map(|n| format!(r#""property_{n:02}":"value {id:010} {n:02} abcdef""#))
+        .collect();
+    Ok(MirrorRow {
+        id: HubSpotObjectId::new(id)?,
+        properties: format!("{{{}}}", properties.join(",")),
+        created_at: Some(Utc::now()),
+        modified_at: Utc::now(),
+        archived: false,
+    })
+}
+
+fn association(from: i64) -> Result<AssociationRow, Failure> {
+    Ok(AssociationRow {
+        from: HubSpotObjectId::new(from)?,
+        to_type: ObjectType::Company,
+        to: HubSpotObjectId::new(from / 5)?,
+        labels: vec!["primary".to_owned()],
+    })
+}

@@ -1,0 +1,25 @@
+//! The store against a real Postgres, a database for each test.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "store/associations.rs"]
+mod associations;
+#[path = "store/connections.rs"]
+mod connections;
+#[path = "store/definitions.rs"]
+mod definitions;
+#[path = "store/fence.rs"]
+mod fence;
+#[path = "store/lists.rs"]
+mod lists;
+#[path = "store/oauth_states.rs"]
+mod oauth_states;
+#[path = "store/pages.rs"]
+mod pages;
+#[path = "store/quarantine.rs"]
+mod quarantine;
+#[path = "store/runs.rs"]
+mod runs;
+#[path = "store/support.rs"]
+mod support;
+#[path = "store/tokens.rs"]
+mod tokens;
