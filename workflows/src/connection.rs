@@ -12,8 +12,8 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{
-    ChildWorkflowOptions, ContinueAsNewOptions, ParentClosePolicy, SyncWorkflowContext,
-    WorkflowContext, WorkflowContextView, WorkflowResult,
+    ChildWorkflowCancellationType, ChildWorkflowOptions, ContinueAsNewOptions, ParentClosePolicy,
+    SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
 use crate::{
@@ -301,6 +301,8 @@ async fn start_backfill(
     let options = ChildWorkflowOptions::builder()
         .workflow_id(names::backfill_id(workspace))
         .parent_close_policy(ParentClosePolicy::Abandon)
+        // The scope ends with this function, the backfill does not.
+        .cancel_type(ChildWorkflowCancellationType::Abandon)
         .search_attributes(names::search_attributes(
             workspace,
             turn.portal,
