@@ -76,6 +76,9 @@ pub struct StackOptions {
     pub real_hubspot: bool,
     /// Workers.
     pub workers: usize,
+    /// Servers of its own, whatever `DATABASE_URL` and `TEMPORAL_ADDRESS` say: for tests that kill
+    /// them.
+    pub own_servers: bool,
 }
 
 impl StackOptions {
@@ -87,6 +90,7 @@ impl StackOptions {
             env: Vec::new(),
             real_hubspot: false,
             workers: 1,
+            own_servers: false,
         }
     }
 }
@@ -119,8 +123,6 @@ pub struct Stack {
     ports: Ports,
     worker_ports: Vec<u16>,
     running: BTreeMap<String, Guarded>,
-    own_postgres: bool,
-    own_temporal: bool,
     database_url: String,
     temporal: String,
 }
@@ -190,9 +192,15 @@ impl Stack {
             ports,
             worker_ports,
             running: BTreeMap::new(),
-            own_postgres: false,
-            own_temporal: false,
         })
+    }
+
+    /// A server that runs already.
+    fn given(&self, variable: &str) -> Option<String> {
+        if self.options.own_servers {
+            return None;
+        }
+        std::env::var(variable).ok()
     }
 
     /// Where everything is.
@@ -225,11 +233,10 @@ impl Stack {
     /// # Errors
     /// When it does not come up.
     pub async fn start_postgres(&mut self) -> anyhow::Result<()> {
-        if let Ok(url) = std::env::var("DATABASE_URL") {
+        if let Some(url) = self.given("DATABASE_URL") {
             self.database_url = url;
             return Ok(());
         }
-        self.own_postgres = true;
         let bin = provision::postgres().await?;
         let data = self.options.dir.join("postgres");
         let uid = provision::is_root().then_some(POSTGRES_UID);
@@ -329,11 +336,10 @@ impl Stack {
     /// # Errors
     /// When it does not come up.
     pub async fn start_temporal(&mut self) -> anyhow::Result<()> {
-        if let Ok(address) = std::env::var("TEMPORAL_ADDRESS") {
+        if let Some(address) = self.given("TEMPORAL_ADDRESS") {
             self.temporal = address;
             return Ok(());
         }
-        self.own_temporal = true;
         let program = provision::temporal()?;
         let mut args: Vec<String> = [
             "server",

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// `POST /api/v1/workspaces/{workspace}/hubspot/connect`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectRequest {
     /// Who connects; `state` is bound to this person (C1).
@@ -18,6 +18,14 @@ pub struct ConnectRequest {
     /// open in a browser. Never logged; readers move it into a secret type at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<String>,
+}
+
+impl std::fmt::Debug for ConnectRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectRequest")
+            .field("admin", &self.admin)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The answer to [`ConnectRequest`].

@@ -1,0 +1,191 @@
+//! I1, I7: the backfill, its odd records, and a portal of real companies and deals.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use domain::{ObjectType, QuarantineReason, SyncType};
+use e2e::{Tenant, assert_mirrored, object, shared, store_of};
+use serde_json::json;
+
+#[tokio::test]
+async fn everything_arrives_once_and_equal() {
+    let size = json!({
+        "contacts": 1_500, "companies": 300, "deals": 400, "lists": 7, "owners": 9,
+        "limits": "off", "inline_association_page": 1,
+    });
+    let tenant = Tenant::new(&shared(), size).await;
+    tenant.connect().await;
+    let status = tenant
+        .wait_for_phase("syncing", Duration::from_secs(120))
+        .await;
+    let portal = tenant.control("GET", "", None).await;
+    for (name, ours, theirs) in dev::demo::compare(&status, &portal) {
+        assert_eq!(ours, theirs, "{name}");
+    }
+    for name in ["contacts", "companies", "deals"] {
+        let o = object(&status, name);
+        assert_eq!(
+            o["done"], o["total"],
+            "{name}: the total was known beforehand"
+        );
+        assert_eq!(o["finished"], true);
+    }
+    let store = store_of(tenant.api.addresses()).await;
+    assert_eq!(assert_mirrored(&tenant, &store).await, 2_200);
+    // Members of each list, and archived owners among the others.
+    let mut members = 0;
+    for list in store.lists(tenant.workspace, tenant.portal).await.unwrap() {
+        members += store
+            .list_members(tenant.workspace, tenant.portal, list.id)
+            .await
+            .unwrap()
+            .len();
+    }
+    assert_eq!(json!(members), portal["memberships"]);
+    let owners = store.owners(tenant.workspace, tenant.portal).await.unwrap();
+    assert_eq!(owners.iter().filter(|o| o.archived).count(), 1);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_stored_is_quarantined_and_the_rest_goes_on() {
+    let tenant = Tenant::new(&shared(), json!({"contacts": 250, "limits": "off"})).await;
+    let odd = [
+        json!({"id": "40000000999999", "properties": {"firstname": "a\u{0}b"}, "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": "2026-01-01T00:00:00.000Z", "archived": false}),
+        json!({"id": "not-a-number", "properties": {}, "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": "2026-01-01T00:00:00.000Z", "archived": false}),
+        json!({"id": "40000000999998", "properties": {}, "updatedAt": "yesterday"}),
+    ];
+    for record in odd {
+        tenant
+            .control("POST", "raw-records/contacts", Some(record))
+            .await;
+    }
+    tenant.connect().await;
+    let status = tenant
+        .wait_for_phase("syncing", Duration::from_secs(60))
+        .await;
+    assert_eq!(object(&status, "contacts")["stored"], 250);
+    assert_eq!(object(&status, "contacts")["quarantined"], 3);
+    let store = store_of(tenant.api.addresses()).await;
+    let reasons: BTreeMap<String, QuarantineReason> = store
+        .quarantined(tenant.workspace, tenant.portal, SyncType::Contacts)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.key, row.reason))
+        .collect();
+    assert_eq!(reasons["40000000999999"], QuarantineReason::NulCharacter);
+    assert_eq!(reasons["not-a-number"], QuarantineReason::IdNotANumber);
+    assert_eq!(reasons["40000000999998"], QuarantineReason::Malformed);
+}
+
+fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
+    csv::Reader::from_path(path)
+        .unwrap()
+        .deserialize()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// 500 real companies, and a pipeline of 8,800 deals.
+#[tokio::test]
+async fn real_companies_and_deals_arrive_as_they_are_in_the_source() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    if !data.is_dir() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{} is missing",
+            data.display()
+        );
+        println!("not run: {} is not there", data.display());
+        return;
+    }
+    let data = data.canonicalize().unwrap();
+    let tenant = Tenant::new(
+        &shared(),
+        json!({"dir": data, "limits": "off", "contacts_per_company": 2}),
+    )
+    .await;
+    tenant.connect().await;
+    let status = tenant
+        .wait_for_phase("syncing", Duration::from_secs(300))
+        .await;
+    assert_eq!(object(&status, "companies")["stored"], 585);
+    assert_eq!(object(&status, "deals")["stored"], 8_800);
+    assert_eq!(object(&status, "owners")["stored"], 35);
+    let store = store_of(tenant.api.addresses()).await;
+    assert_mirrored(&tenant, &store).await;
+
+    // Against the files themselves, not only against the simulator.
+    let owners: BTreeMap<String, String> = store
+        .owners(tenant.workspace, tenant.portal)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|o| {
+            (
+                format!("{} {}", o.first_name.unwrap(), o.last_name.unwrap()),
+                o.id.to_string(),
+            )
+        })
+        .collect();
+    let all = |object_type| {
+        let (store, tenant) = (store.clone(), tenant.clone());
+        async move {
+            store
+                .objects_after(tenant.workspace, tenant.portal, object_type, None, 20_000)
+                .await
+                .unwrap()
+        }
+    };
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let companies: BTreeMap<i64, String> = all(ObjectType::Company)
+        .await
+        .into_iter()
+        .map(|c| (c.id.get(), text(&c.properties["name"])))
+        .collect();
+    let company_of: BTreeMap<i64, i64> = store
+        .associations_from(tenant.workspace, tenant.portal, ObjectType::Deal)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|a| a.to_type == ObjectType::Company)
+        .map(|a| (a.from.get(), a.to.get()))
+        .collect();
+    let deals: BTreeMap<String, _> = all(ObjectType::Deal)
+        .await
+        .into_iter()
+        .map(|d| {
+            let name = text(&d.properties["dealname"]);
+            (name.rsplit(' ').next().unwrap().to_owned(), d)
+        })
+        .collect();
+    let source = rows(&data.join("crm-sales/sales_pipeline.csv"));
+    assert_eq!(source.len(), 8_800);
+    let (mut without_account, mut without_amount) = (0, 0);
+    let mut who = std::collections::BTreeSet::new();
+    for row in &source {
+        let deal = &deals[&row["opportunity_id"]];
+        let p = &deal.properties;
+        assert_eq!(text(&p["dealstage"]), row["deal_stage"].to_lowercase());
+        assert_eq!(text(&p["amount"]), row["close_value"]);
+        assert_eq!(text(&p["hubspot_owner_id"]), owners[&row["sales_agent"]]);
+        who.insert(row["sales_agent"].clone());
+        let company = company_of
+            .get(&deal.id.get())
+            .map(|id| companies[id].clone());
+        assert_eq!(company.unwrap_or_default(), row["account"]);
+        without_account += u32::from(row["account"].is_empty());
+        without_amount += u32::from(row["close_value"].is_empty());
+    }
+    assert_eq!(
+        (without_account, without_amount, who.len()),
+        (1_425, 2_089, 30)
+    );
+    let names: std::collections::BTreeSet<String> = companies.into_values().collect();
+    for row in rows(&data.join("companies.csv")) {
+        assert!(
+            names.contains(row["company_name"].trim()),
+            "{}",
+            row["company_name"]
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! I1: survives the loss of any process at any point, and goes on where it was.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use dev::{
+    demo::Api,
+    stack::{Stack, StackOptions},
+};
+use e2e::{Tenant, assert_mirrored, binaries, object, store_of};
+use serde_json::json;
+
+/// Kills; ten with `SOAK=full`.
+fn kills() -> u64 {
+    match std::env::var("SOAK").as_deref() {
+        Ok("full") => 10,
+        _ => 3,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_and_restarts_lose_nothing_and_read_little_twice() {
+    let kills = kills();
+    let contacts = 1_200 * (kills + 2);
+    let dir = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
+    // Postgres runs as another user, who has to get in.
+    std::fs::set_permissions(
+        dir.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let mut options = StackOptions::new(dir.path(), binaries());
+    options.own_servers = true;
+    options.env = vec![
+        ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
+        ("SLICE_SECONDS".to_owned(), "5".to_owned()),
+    ];
+    let mut stack = Stack::start(options).await.unwrap();
+    let api = Api::new(stack.addresses()).unwrap();
+    let size = json!({
+        "contacts": contacts, "companies": contacts / 2, "deals": contacts / 2,
+        "limits": "off", "latency_ms": 120,
+    });
+    let tenant = Tenant::new(&api, size).await;
+    tenant.connect().await;
+
+    for n in 0..kills {
+        // A place that looks random and is another one each time.
+        let at = contacts * (n + 1) / (kills + 3) + (n * 37) % 90;
+        tenant.wait_for_contacts(at, Duration::from_secs(180)).await;
+        if n == 1 {
+            stack.stop("temporal", Duration::from_secs(10)).unwrap();
+            stack.start_temporal().await.unwrap();
+        }
+        if n == 2 {
+            stack.stop("postgres", Duration::from_secs(10)).unwrap();
+            stack.start_postgres().await.unwrap();
+        }
+        stack.kill_hard("worker-0").unwrap();
+        stack.start_worker(0).unwrap();
+        stack.wait_worker(0).await.unwrap();
+    }
+    let status = tenant
+        .wait_for_phase("syncing", Duration::from_secs(300))
+        .await;
+    assert_eq!(object(&status, "contacts")["stored"], contacts);
+    let store = store_of(api.addresses()).await;
+    assert_eq!(assert_mirrored(&tenant, &store).await, contacts * 2);
+
+    // Read again: at most the page in flight and the prefetched one, per cursor and loss.
+    let losses = kills + 2;
+    let mut reads: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for request in tenant.requests().await {
+        let path = request["path"].as_str().unwrap();
+        let listed = ["/contacts", "/companies", "/deals"]
+            .iter()
+            .any(|p| path.ends_with(p));
+        if request["method"] == "GET" && listed {
+            let query = request["query"].as_str().unwrap();
+            *reads
+                .entry((path.to_owned(), query.to_owned()))
+                .or_default() += 1;
+        }
+    }
+    for path in ["contacts", "companies", "deals"] {
+        let again: u64 = reads
+            .iter()
+            .filter(|((p, _), _)| p.ends_with(path))
+            .map(|(_, n)| n - 1)
+            .sum();
+        assert!(
+            again <= 2 * losses,
+            "{path}: {again} pages were read again for {losses} losses"
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! End-to-end tests by feature id. See the README.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod c1_connect;
+mod c4_disconnect;
+mod c5_revoked;
+mod i1_backfill;
+mod i1_kill;
+mod x5_privacy;
+mod x6_temporal_ui;
+mod x7_resync;

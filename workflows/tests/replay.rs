@@ -1,0 +1,292 @@
+//! Every history that was ever recorded replays against the workflows as they are now: what a
+//! deploy would do to the workflows that run. How histories are recorded is said in the README.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use prost::Message as _;
+use temporalio_client::WorkflowHistory;
+use temporalio_common::protos::temporal::api::{
+    enums::v1::EventType,
+    history::v1::{History, history_event::Attributes},
+};
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::workflow_replayer::{
+    WorkflowReplayError, WorkflowReplayFailure, WorkflowReplayer, WorkflowReplayerOptions,
+};
+use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
+use workflows::{
+    Backfill, Connection, Sweep,
+    backfill::{BackfillEnd, BackfillInput},
+};
+
+// ---- the histories ---------------------------------------------------------------------------
+
+/// How a recorded run of a workflow ended, as far as it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    Running,
+    Completed,
+    ContinuedAsNew,
+    Cancelled,
+    Failed,
+}
+
+/// One file.
+struct Recorded {
+    path: PathBuf,
+    history: History,
+}
+
+impl Recorded {
+    fn name(&self) -> &str {
+        self.path.file_name().unwrap().to_str().unwrap()
+    }
+
+    /// The workflow type, as the first event tells it.
+    fn workflow(&self) -> &str {
+        let first = self
+            .history
+            .events
+            .first()
+            .and_then(|e| e.attributes.as_ref());
+        match first {
+            Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) => {
+                &started.workflow_type.as_ref().unwrap().name
+            }
+            _ => panic!("{} does not begin at the start of a workflow", self.name()),
+        }
+    }
+
+    fn has(&self, event: EventType) -> bool {
+        self.history.events.iter().any(|e| e.event_type() == event)
+    }
+
+    fn ending(&self) -> Ending {
+        match self.history.events.last().unwrap().event_type() {
+            EventType::WorkflowExecutionCompleted => Ending::Completed,
+            EventType::WorkflowExecutionContinuedAsNew => Ending::ContinuedAsNew,
+            EventType::WorkflowExecutionCanceled => Ending::Cancelled,
+            EventType::WorkflowExecutionFailed
+            | EventType::WorkflowExecutionTimedOut
+            | EventType::WorkflowExecutionTerminated => Ending::Failed,
+            _ => Ending::Running,
+        }
+    }
+
+    fn replayable(&self) -> WorkflowHistory {
+        self.history.clone().into()
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories")
+}
+
+fn recorded() -> Vec<Recorded> {
+    let mut all: Vec<Recorded> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "pb"))
+        .map(|path| {
+            let history = History::decode(fs::read(&path).unwrap().as_slice())
+                .unwrap_or_else(|e| panic!("{} is no history: {e}", path.display()));
+            Recorded { path, history }
+        })
+        .collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
+
+// ---- replay ----------------------------------------------------------------------------------
+
+fn current_workflows() -> WorkflowReplayer {
+    let options = WorkflowReplayerOptions::new()
+        .register_workflow::<Connection>()
+        .unwrap()
+        .register_workflow::<Backfill>()
+        .unwrap()
+        .register_workflow::<Sweep>()
+        .unwrap()
+        .build();
+    WorkflowReplayer::new(options).unwrap()
+}
+
+#[tokio::test]
+async fn every_recorded_history_replays() {
+    let all = recorded();
+    assert!(!all.is_empty(), "no history in {}", folder().display());
+    let replayer = current_workflows();
+    let mut broken = BTreeMap::new();
+    for one in &all {
+        if let Err(error) = replayer.replay_workflow(one.replayable()).await {
+            broken.insert(one.name(), error.to_string());
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "{} of {} histories do not replay. Workflows that run would stop; keep the old order behind `ctx.patched(…)`: {broken:#?}",
+        broken.len(),
+        all.len()
+    );
+}
+
+/// A check that cannot fail proves nothing.
+mod changed {
+    use super::*;
+
+    /// `Backfill` as it was not recorded: it waits before it reads.
+    #[workflow]
+    #[derive(Default)]
+    pub(super) struct PausesFirst;
+
+    #[workflow_methods]
+    impl PausesFirst {
+        #[run(name = "Backfill")]
+        async fn run(
+            ctx: &mut WorkflowContext<Self>,
+            input: BackfillInput,
+        ) -> WorkflowResult<BackfillEnd> {
+            ctx.timer(TimerOptions::builder(Duration::from_secs(1)).build())
+                .await;
+            Ok(BackfillEnd {
+                run: input.run,
+                finished: true,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_workflow_does_not_replay() {
+        let options = WorkflowReplayerOptions::new()
+            .register_workflow::<PausesFirst>()
+            .unwrap()
+            .build();
+        let replayer = WorkflowReplayer::new(options).unwrap();
+        let backfills: Vec<Recorded> = recorded()
+            .into_iter()
+            .filter(|one| one.workflow() == "Backfill")
+            .collect();
+        assert!(!backfills.is_empty());
+        for one in backfills {
+            let refused = replayer.replay_workflow(one.replayable()).await;
+            assert!(
+                matches!(
+                    refused,
+                    Err(WorkflowReplayError::Replay(
+                        WorkflowReplayFailure::Nondeterminism { .. }
+                    ))
+                ),
+                "{}: {refused:?}",
+                one.name()
+            );
+        }
+    }
+}
+
+/// The history of one workflow is not that of another, though all are registered.
+#[tokio::test]
+async fn a_history_of_another_workflow_does_not_replay() {
+    let replayer = current_workflows();
+    let mut one = recorded()
+        .into_iter()
+        .find(|one| one.workflow() == "Sweep")
+        .unwrap();
+    let first = one.history.events[0].attributes.as_mut().unwrap();
+    let Attributes::WorkflowExecutionStartedEventAttributes(started) = first else {
+        panic!("{} does not begin at the start of a workflow", one.name());
+    };
+    started.workflow_type.as_mut().unwrap().name = "Connection".to_owned();
+    let refused = replayer.replay_workflow(one.replayable()).await;
+    assert!(
+        matches!(refused, Err(WorkflowReplayError::Replay(_))),
+        "{refused:?}"
+    );
+}
+
+// ---- what the folder has to hold -------------------------------------------------------------
+
+#[test]
+fn the_folder_holds_every_kind() {
+    let all = recorded();
+    let endings: BTreeSet<(&str, Ending)> = all
+        .iter()
+        .map(|one| (one.workflow(), one.ending()))
+        .collect();
+    for wanted in [
+        ("Backfill", Ending::Completed),
+        ("Backfill", Ending::ContinuedAsNew),
+        ("Backfill", Ending::Cancelled),
+        ("Connection", Ending::Running),
+        ("Connection", Ending::Completed),
+        ("Connection", Ending::ContinuedAsNew),
+        ("Sweep", Ending::Running),
+    ] {
+        assert!(endings.contains(&wanted), "none of {wanted:?}: {endings:?}");
+    }
+    for (workflow, event) in [
+        ("Backfill", EventType::WorkflowExecutionCancelRequested),
+        ("Connection", EventType::WorkflowExecutionSignaled),
+        (
+            "Connection",
+            EventType::RequestCancelExternalWorkflowExecutionInitiated,
+        ),
+        (
+            "Connection",
+            EventType::StartChildWorkflowExecutionInitiated,
+        ),
+    ] {
+        assert!(
+            all.iter()
+                .any(|one| one.workflow() == workflow && one.has(event)),
+            "no history of {workflow} with {event:?}"
+        );
+    }
+}
+
+/// `<Workflow>-<kind>-v<n>.pb`: the name says what the file holds.
+#[test]
+fn names_tell_the_workflow() {
+    for one in recorded() {
+        let parts: Option<(&str, &str)> = one
+            .name()
+            .strip_suffix(".pb")
+            .and_then(|name| name.rsplit_once("-v"));
+        let (kind, version) = parts.unwrap_or_else(|| panic!("{} has no -v<n>.pb", one.name()));
+        assert!(version.parse::<u32>().is_ok(), "{}", one.name());
+        let (workflow, kind) = kind.split_once('-').unwrap();
+        assert_eq!(workflow, one.workflow(), "{}", one.name());
+        assert!(!kind.is_empty(), "{}", one.name());
+    }
+}
+
+/// X5: ids, cursors and counts only. Looked for in the raw bytes, so that no field is forgotten.
+#[test]
+fn no_personal_data_is_in_a_history() {
+    for one in recorded() {
+        let bytes = fs::read(&one.path).unwrap();
+        assert!(bytes.len() < 100_000, "{} is too large", one.name());
+        let text = String::from_utf8_lossy(&bytes);
+        for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || "@.-_+:".contains(c))) {
+            // `hubspot-sync-worker@123` is a process.
+            let is_email = word
+                .split_once('@')
+                .is_some_and(|(_, domain)| domain.contains('.'));
+            assert!(!is_email, "{} holds {word}", one.name());
+        }
+        let lower = text.to_lowercase();
+        for name in [
+            "firstname",
+            "lastname",
+            "access_token",
+            "refresh_token",
+            "bearer",
+        ] {
+            assert!(!lower.contains(name), "{} holds {name}", one.name());
+        }
+    }
+}
