@@ -1,2 +1,185 @@
-//! Skeleton.
-fn main() {}
+#![doc = include_str!("../README.md")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks to whoever typed it"
+)]
+
+mod backfill;
+mod figures;
+mod history;
+mod process;
+mod requests;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::backfill::{Limits, Plan};
+
+#[derive(Parser)]
+#[command(
+    name = "bench",
+    about = "Benchmarks; run them by `cargo dev bench NAME`"
+)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Reads a portal into a new workspace; without options once with HubSpot's limits, once without
+    Backfill(BackfillArgs),
+}
+
+/// The simulator gives each portal ten million ids.
+const MOST: u64 = 3_000_000;
+/// Half of what the worker waits for an answer.
+const MOST_LATENCY: u64 = 5_000;
+
+#[derive(Args, Clone, Copy)]
+struct BackfillArgs {
+    /// Contacts of the portal
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MOST))]
+    contacts: Option<u64>,
+    /// Companies of the portal
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MOST))]
+    companies: Option<u64>,
+    /// Deals of the portal
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MOST))]
+    deals: Option<u64>,
+    /// HubSpot's rate limits, or none; the worker's rate budget goes with them
+    #[arg(long)]
+    limits: Option<Limits>,
+    /// How long HubSpot takes for an answer, in milliseconds
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MOST_LATENCY))]
+    latency_ms: Option<u64>,
+}
+
+impl BackfillArgs {
+    /// One run per kind of limits, or the one that was asked for.
+    fn plans(self) -> Vec<Plan> {
+        let Self {
+            contacts,
+            companies,
+            deals,
+            limits,
+            latency_ms,
+        } = self;
+        let plan = |limits: Limits| {
+            let usual = Plan::usual(limits);
+            Plan {
+                limits,
+                contacts: contacts.unwrap_or(usual.contacts),
+                companies: companies.unwrap_or(usual.companies),
+                deals: deals.unwrap_or(usual.deals),
+                latency_ms: latency_ms.unwrap_or(usual.latency_ms),
+            }
+        };
+        let none = [contacts, companies, deals, latency_ms]
+            .iter()
+            .all(Option::is_none);
+        match limits {
+            None if none => vec![plan(Limits::Hubspot), plan(Limits::Off)],
+            asked => vec![plan(asked.unwrap_or(Limits::Hubspot))],
+        }
+    }
+}
+
+/// Where `cargo dev` says that things are.
+struct Places {
+    binaries: PathBuf,
+    dir: PathBuf,
+}
+
+impl Places {
+    fn from_env() -> anyhow::Result<Self> {
+        let path = |name: &str| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .with_context(|| format!("{name} is not set; run this by: cargo dev bench …"))
+        };
+        Ok(Self {
+            binaries: path("HUBSPOT_SYNC_BINARIES")?,
+            dir: path("HUBSPOT_SYNC_BENCH_DIR")?,
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli {
+        bench: Bench::Backfill(args),
+    } = Cli::parse();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: BackfillArgs) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    for (n, plan) in args.plans().into_iter().enumerate() {
+        // Each run has its own database, so that the first does not slow the second.
+        let dir = places.dir.join(format!("backfill-{n}"));
+        println!("{plan}");
+        let figures = backfill::run(&plan, &places.binaries, &dir).await?;
+        println!("{figures}");
+        remove(&dir)?;
+    }
+    Ok(())
+}
+
+fn remove(dir: &Path) -> anyhow::Result<()> {
+    std::fs::remove_dir_all(dir).with_context(|| format!("{} stays", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plans(args: &[&str]) -> Vec<Plan> {
+        let Bench::Backfill(args) = Cli::parse_from(["bench", "backfill"].iter().chain(args)).bench;
+        args.plans()
+    }
+
+    #[test]
+    fn without_options_there_are_both_runs() {
+        assert_eq!(
+            plans(&[]),
+            [Plan::usual(Limits::Hubspot), Plan::usual(Limits::Off)]
+        );
+    }
+
+    #[test]
+    fn an_option_asks_for_one_run() {
+        assert_eq!(plans(&["--limits=off"]), [Plan::usual(Limits::Off)]);
+        let small = plans(&["--contacts=5", "--latency-ms=0"]);
+        assert_eq!(
+            small,
+            [Plan {
+                contacts: 5,
+                latency_ms: 0,
+                ..Plan::usual(Limits::Hubspot)
+            }]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_by_name() {
+        for wrong in ["--contacts=3000001", "--latency-ms=5001", "--limits=some"] {
+            let refused = Cli::try_parse_from(["bench", "backfill", wrong]);
+            let text = refused.err().map(|e| e.to_string()).unwrap_or_default();
+            let name = wrong.split('=').next().unwrap();
+            assert!(text.contains(name), "{text}");
+        }
+    }
+}

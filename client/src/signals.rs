@@ -11,7 +11,7 @@ use temporalio_client::{
 };
 use temporalio_common::protos::google::rpc;
 use url::Url;
-use workflows::{Connection as ConnectionWorkflow, names};
+use workflows::{Connection as ConnectionWorkflow, connection::Lenient, names};
 
 pub use workflows::connection::ConnectionStatus;
 
@@ -109,7 +109,11 @@ impl Signals {
         request: ResyncRequest,
     ) -> Result<(), SignalsError> {
         let handle = self.connection(workspace);
-        let sent = within(handle.signal(ConnectionWorkflow::resync, request, Default::default()));
+        let sent = within(handle.signal(
+            ConnectionWorkflow::resync,
+            Lenient::from(request),
+            Default::default(),
+        ));
         sent.await.ok_or(TIMED_OUT)?.map_err(signal_error)
     }
 

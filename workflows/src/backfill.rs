@@ -19,7 +19,7 @@ use temporalio_workflow::{
 
 use crate::{
     activities::{BackfillActivities, FinishRun, SliceEnd, SliceInput},
-    connection::Connection,
+    connection::{Connection, Lenient},
     names::{self, Lane, QUEUE_BULK},
     ops::{self, Call, Scope},
 };
@@ -217,7 +217,11 @@ async fn report(ctx: &WorkflowContext<Backfill>, end: &BackfillEnd) {
         .summary("the backfill ended".to_owned())
         .build();
     let _nobody_there = connection
-        .signal(Connection::backfill_finished, end.clone(), options)
+        .signal(
+            Connection::backfill_finished,
+            Lenient::from(end.clone()),
+            options,
+        )
         .await;
 }
 

@@ -48,6 +48,38 @@ pub struct Carried {
     pub resync: Vec<ResyncRequest>,
 }
 
+/// A signal's input that anybody may send. What is not understood must not stop the workflow: an
+/// input that does not decode fails the workflow task, which is tried again for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lenient<T> {
+    /// As documented.
+    Understood(T),
+    /// Anything else.
+    NotUnderstood,
+}
+
+impl<T> From<T> for Lenient<T> {
+    fn from(value: T) -> Self {
+        Self::Understood(value)
+    }
+}
+
+impl<T: Serialize> Serialize for Lenient<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Understood(value) => value.serialize(serializer),
+            Self::NotUnderstood => serializer.serialize_none(),
+        }
+    }
+}
+
+impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Ok(serde_json::from_value(value).map_or(Self::NotUnderstood, Self::Understood))
+    }
+}
+
 // ---- state -----------------------------------------------------------------------------------
 
 /// The answer of the query `status`.
@@ -63,6 +95,9 @@ pub struct ConnectionStatus {
     pub epoch: Option<Epoch>,
     /// The run that is read now.
     pub run: Option<SyncRunId>,
+    /// Signals that were ignored because their input was not as documented (`docs/contract.md`).
+    #[serde(default)]
+    pub signals_not_understood: u32,
 }
 
 /// The workflow and its state.
@@ -75,6 +110,8 @@ pub struct Connection {
     cool_down: bool,
     /// How often in a row that happened.
     unfinished: u32,
+    /// Signals whose input was not as documented; they are shown and have no effect.
+    not_understood: u32,
 }
 
 #[workflow_methods]
@@ -89,11 +126,13 @@ impl Connection {
                 phase: ConnectionPhase::Connected,
                 epoch: None,
                 run: input.carried.backfill,
+                signals_not_understood: 0,
             },
             carried: input.carried,
             woken: false,
             cool_down: false,
             unfinished: 0,
+            not_understood: 0,
         }
     }
 
@@ -109,9 +148,18 @@ impl Connection {
     /// Asks for a resync by Temporal alone (X7, X8). Those who use the HTTP API have a row already
     /// and send `settings_changed`.
     #[signal(name = "resync")]
-    pub fn resync(&mut self, _ctx: &mut SyncWorkflowContext<Self>, request: ResyncRequest) {
-        self.carried.resync.push(request);
-        self.woken = true;
+    pub fn resync(
+        &mut self,
+        _ctx: &mut SyncWorkflowContext<Self>,
+        request: Lenient<ResyncRequest>,
+    ) {
+        match request {
+            Lenient::Understood(request) => {
+                self.carried.resync.push(request);
+                self.woken = true;
+            }
+            Lenient::NotUnderstood => self.not_understood += 1,
+        }
     }
 
     /// Something in the store changed: a new run waits, somebody connected again.
@@ -128,7 +176,15 @@ impl Connection {
 
     /// The backfill ended, in whatever way.
     #[signal(name = "backfill_finished")]
-    pub fn backfill_finished(&mut self, _ctx: &mut SyncWorkflowContext<Self>, end: BackfillEnd) {
+    pub fn backfill_finished(
+        &mut self,
+        _ctx: &mut SyncWorkflowContext<Self>,
+        end: Lenient<BackfillEnd>,
+    ) {
+        let Lenient::Understood(end) = end else {
+            self.not_understood += 1;
+            return;
+        };
         if self.carried.backfill == Some(end.run) {
             self.carried.backfill = None;
         }
@@ -144,7 +200,10 @@ impl Connection {
     /// Where the connection stands.
     #[query(name = "status")]
     pub fn status(&self, _ctx: &WorkflowContextView) -> ConnectionStatus {
-        self.status.clone()
+        ConnectionStatus {
+            signals_not_understood: self.not_understood,
+            ..self.status.clone()
+        }
     }
 
     // ---- run -----------------------------------------------------------------------------------
@@ -425,6 +484,20 @@ mod tests {
         assert_eq!(look_again_after(1), Duration::from_secs(2));
         assert_eq!(look_again_after(3), Duration::from_secs(8));
         assert_eq!(look_again_after(u32::MAX), Duration::from_secs(1_024));
+    }
+
+    #[test]
+    fn a_signal_that_is_not_understood_decodes_all_the_same() {
+        let read = |text| serde_json::from_str::<Lenient<ResyncRequest>>(text).unwrap();
+        assert_eq!(read("{}"), Lenient::Understood(ResyncRequest::all()));
+        for odd in [
+            "null",
+            "7",
+            r#"{"types":"contacts"}"#,
+            r#"{"mode":"from_scratch"}"#,
+        ] {
+            assert_eq!(read(odd), Lenient::NotUnderstood, "{odd}");
+        }
     }
 
     #[test]

@@ -1,0 +1,173 @@
+//! What the simulator counted: the worker is judged by the other side's log.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use dev::demo::Api;
+use serde::Deserialize;
+
+/// Requests per second that HubSpot allows an app in a portal, in the long run.
+const ALLOWED_PER_SECOND: f64 = 11.0;
+
+/// The request log of a portal, counted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Requests {
+    /// All of them.
+    pub(crate) total: u64,
+    /// Those that count against the ten-second limit.
+    pub(crate) general: u64,
+    /// Those answered with 429.
+    pub(crate) too_many: u64,
+    /// The most that any ten seconds of the general bucket held.
+    pub(crate) peak_ten_seconds: u64,
+    /// The time in which pages of all three types were asked for.
+    pub(crate) together: Together,
+}
+
+/// From the first page of any type to the last page of the type that ended first.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Together {
+    /// Requests of the general bucket in it.
+    pub(crate) general: u64,
+    /// How long it was, in seconds.
+    pub(crate) seconds: f64,
+}
+
+/// Which part of what HubSpot allows was used.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "requests of a run are far from 2^52"
+)]
+pub(crate) fn share(general: u64, seconds: f64) -> Option<f64> {
+    (seconds > 0.0).then(|| general as f64 / (ALLOWED_PER_SECOND * seconds))
+}
+
+#[derive(Deserialize)]
+struct Counters {
+    total: u64,
+    by_status: BTreeMap<String, u64>,
+    peak_ten_seconds: u64,
+}
+
+#[derive(Deserialize)]
+struct Log {
+    requests: Vec<Logged>,
+}
+
+#[derive(Deserialize)]
+struct Logged {
+    at_ms: i64,
+    method: String,
+    path: String,
+    bucket: String,
+}
+
+impl Logged {
+    fn is_page_of(&self, name: &str) -> bool {
+        self.method == "GET"
+            && self.path.contains("/objects/")
+            && self.path.rsplit('/').next() == Some(name)
+    }
+}
+
+/// Asks the simulator. The limit of its log, 200,000 requests, is 20 million records.
+pub(crate) async fn of(api: &Api, portal: u64) -> anyhow::Result<Requests> {
+    let ask = |what: &str| {
+        let path = format!("portals/{portal}/{what}");
+        async move { api.simulator("GET", &path, None).await }
+    };
+    let counters: Counters =
+        serde_json::from_value(ask("counters").await?).context("counters of the simulator")?;
+    let log: Log =
+        serde_json::from_value(ask("requests").await?).context("request log of the simulator")?;
+    Ok(count(&counters, &log.requests))
+}
+
+fn count(counters: &Counters, log: &[Logged]) -> Requests {
+    let is_general = |r: &&Logged| r.bucket == "general";
+    Requests {
+        total: counters.total,
+        general: log.iter().filter(is_general).count() as u64,
+        too_many: counters.by_status.get("429").copied().unwrap_or(0),
+        peak_ten_seconds: counters.peak_ten_seconds,
+        together: together(log).map_or_else(Together::default, |(from, to)| Together {
+            general: log
+                .iter()
+                .filter(is_general)
+                .filter(|r| (from..=to).contains(&r.at_ms))
+                .count() as u64,
+            seconds: std::time::Duration::from_millis((to - from).unsigned_abs()).as_secs_f64(),
+        }),
+    }
+}
+
+fn together(log: &[Logged]) -> Option<(i64, i64)> {
+    let mut from = i64::MAX;
+    let mut to = i64::MAX;
+    for name in ["contacts", "companies", "deals"] {
+        let pages = || log.iter().filter(|r| r.is_page_of(name)).map(|r| r.at_ms);
+        from = from.min(pages().min()?);
+        to = to.min(pages().max()?);
+    }
+    (from < to).then_some((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(at_ms: i64, name: &str) -> Logged {
+        Logged {
+            at_ms,
+            method: "GET".to_owned(),
+            path: format!("/crm/v3/objects/{name}"),
+            bucket: "general".to_owned(),
+        }
+    }
+
+    fn counted(log: &[Logged]) -> Requests {
+        let counters = Counters {
+            total: 9,
+            by_status: BTreeMap::from([("200".to_owned(), 6), ("429".to_owned(), 3)]),
+            peak_ten_seconds: 5,
+        };
+        count(&counters, log)
+    }
+
+    #[test]
+    fn the_time_together_ends_with_the_first_type_that_ends() {
+        let mut log = vec![
+            page(1_000, "contacts"),
+            page(1_500, "companies"),
+            page(2_000, "deals"),
+            page(3_000, "companies"),
+            page(9_000, "contacts"),
+            page(4_000, "deals"),
+        ];
+        log.push(Logged {
+            bucket: "search".to_owned(),
+            ..page(2_500, "search")
+        });
+        let requests = counted(&log);
+        assert_eq!((requests.general, requests.too_many), (6, 3));
+        assert_eq!(
+            requests.together,
+            Together {
+                general: 4,
+                seconds: 2.0
+            }
+        );
+    }
+
+    #[test]
+    fn a_portal_without_deals_has_no_time_together() {
+        let log = [page(1, "contacts"), page(2, "companies")];
+        assert_eq!(counted(&log).together, Together::default());
+    }
+
+    #[test]
+    fn eleven_a_second_is_all() {
+        assert_eq!(share(110, 10.0), Some(1.0));
+        assert_eq!(share(1, 0.0), None);
+    }
+}
