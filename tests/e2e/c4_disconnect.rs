@@ -102,7 +102,12 @@ async fn disconnect_stops_everything_and_connect_goes_on() {
         .await
         .into_iter()
         .filter(|r| r["seq"].as_u64().unwrap() > before)
-        .filter(|r| r["path"].as_str().unwrap().ends_with("/contacts"))
+        .filter(|r| {
+            r["path"]
+                .as_str()
+                .unwrap()
+                .ends_with("/objects/2026-09/contacts")
+        })
         .filter(|r| !r["query"].as_str().unwrap().contains("after="))
         .count();
     assert_eq!(

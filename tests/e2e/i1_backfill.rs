@@ -29,6 +29,9 @@ async fn everything_arrives_once_and_equal() {
         );
         assert_eq!(o["finished"], true);
     }
+    // What the simulator shows of itself has pages as well.
+    let whole = json!({"inline_association_page": 10_000});
+    tenant.control("PATCH", "", Some(whole)).await;
     let store = store_of(tenant.api.addresses()).await;
     assert_eq!(assert_mirrored(&tenant, &store).await, 2_200);
     // Members of each list, and archived owners among the others.

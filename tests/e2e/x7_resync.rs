@@ -47,7 +47,10 @@ async fn a_resync_during_a_backfill_starts_no_second_one() {
         .await
         .into_iter()
         .filter(|r| {
-            r["path"].as_str().unwrap().ends_with("/contacts")
+            r["path"]
+                .as_str()
+                .unwrap()
+                .ends_with("/objects/2026-09/contacts")
                 && !r["query"].as_str().unwrap().contains("after=")
         })
         .count();
@@ -127,7 +130,10 @@ async fn catching_up_brings_what_changed_and_no_more() {
         .filter(|r| {
             r["seq"].as_u64().unwrap() > before
                 && r["bucket"] == "general"
-                && r["path"].as_str().unwrap().ends_with("/contacts")
+                && r["path"]
+                    .as_str()
+                    .unwrap()
+                    .ends_with("/objects/2026-09/contacts")
         })
         .filter(|r| r["method"] == "GET")
         .count();
