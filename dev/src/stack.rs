@@ -127,6 +127,24 @@ pub struct Stack {
     temporal: String,
 }
 
+/// Where Postgres keeps its data: in the stack's folder, unless its user cannot get there because a
+/// folder above is closed to others.
+fn postgres_data(dir: &Path) -> PathBuf {
+    use std::{
+        hash::{DefaultHasher, Hash as _, Hasher as _},
+        os::unix::fs::PermissionsExt as _,
+    };
+    let inside = dir.join("postgres");
+    let open = |path: &Path| fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o001 != 0);
+    let absolute = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_path_buf());
+    if !provision::is_root() || absolute.ancestors().all(open) {
+        return inside;
+    }
+    let mut hasher = DefaultHasher::new();
+    absolute.hash(&mut hasher);
+    provision::cache().join(format!("data-{:016x}", hasher.finish()))
+}
+
 fn own(path: &Path) -> anyhow::Result<()> {
     if provision::is_root() {
         std::os::unix::fs::chown(path, Some(POSTGRES_UID), Some(POSTGRES_UID))?;
@@ -238,7 +256,7 @@ impl Stack {
             return Ok(());
         }
         let bin = provision::postgres().await?;
-        let data = self.options.dir.join("postgres");
+        let data = postgres_data(&self.options.dir);
         let uid = provision::is_root().then_some(POSTGRES_UID);
         if !data.join("PG_VERSION").exists() {
             fs::create_dir_all(&data)?;
