@@ -16,7 +16,7 @@ pub(crate) struct Figures {
     pub(crate) records: u64,
     /// From the answer of the consent page to the end of the run, by the store's clock.
     pub(crate) took: Duration,
-    /// Bytes of a contact, company and deal as HubSpot sends them, on average.
+    /// Bytes of a record in the simulator's own listing, associations included, on average.
     pub(crate) record_bytes: u64,
     /// The simulator's count.
     pub(crate) requests: Requests,
@@ -73,7 +73,7 @@ impl fmt::Display for Figures {
         let r = &self.requests;
         let mut line = |name: &str, value: String| writeln!(f, "  {name:34} {value}");
         line("records", self.records.to_string())?;
-        line("bytes of a record", self.record_bytes.to_string())?;
+        line("bytes of a record, with envelope", self.record_bytes.to_string())?;
         line("seconds", format!("{seconds:.1}"))?;
         line(
             "records/s committed",
