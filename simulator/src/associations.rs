@@ -8,33 +8,106 @@ use crate::{
     model::{Data, Kind},
 };
 
-/// Type ids there and back (`hubspot-api.md` §8). A primary one is also an unlabelled one.
+/// The unlabelled type between two types of records and, where there is one, the primary.
+///
+/// `hubspot-api.md` §8; those of tickets from HubSpot's guide on association type ids.
+pub(crate) const fn pair(from: Kind, to: Kind) -> Option<(u32, Option<u32>)> {
+    use Kind::{Call, Communication, Company, Contact, Deal, Email, Meeting, Note, Task, Ticket};
+    Some(match (from, to) {
+        (Contact, Company) => (279, Some(1)),
+        (Company, Contact) => (280, Some(2)),
+        (Contact, Deal) => (4, None),
+        (Deal, Contact) => (3, None),
+        (Deal, Company) => (341, Some(5)),
+        (Company, Deal) => (342, Some(6)),
+        (Contact, Contact) => (449, None),
+        (Company, Company) => (450, None),
+        (Deal, Deal) => (451, None),
+        (Ticket, Ticket) => (452, None),
+        (Contact, Ticket) => (15, None),
+        (Ticket, Contact) => (16, None),
+        (Ticket, Company) => (339, Some(26)),
+        (Company, Ticket) => (340, Some(25)),
+        (Deal, Ticket) => (27, None),
+        (Ticket, Deal) => (28, None),
+        (Call, Contact) => (194, None),
+        (Contact, Call) => (193, None),
+        (Call, Company) => (182, None),
+        (Company, Call) => (181, None),
+        (Call, Deal) => (206, None),
+        (Deal, Call) => (205, None),
+        (Call, Ticket) => (220, None),
+        (Ticket, Call) => (219, None),
+        (Email, Contact) => (198, None),
+        (Contact, Email) => (197, None),
+        (Email, Company) => (186, None),
+        (Company, Email) => (185, None),
+        (Email, Deal) => (210, None),
+        (Deal, Email) => (209, None),
+        (Email, Ticket) => (224, None),
+        (Ticket, Email) => (223, None),
+        (Meeting, Contact) => (200, None),
+        (Contact, Meeting) => (199, None),
+        (Meeting, Company) => (188, None),
+        (Company, Meeting) => (187, None),
+        (Meeting, Deal) => (212, None),
+        (Deal, Meeting) => (211, None),
+        (Meeting, Ticket) => (226, None),
+        (Ticket, Meeting) => (225, None),
+        (Note, Contact) => (202, None),
+        (Contact, Note) => (201, None),
+        (Note, Company) => (190, None),
+        (Company, Note) => (189, None),
+        (Note, Deal) => (214, None),
+        (Deal, Note) => (213, None),
+        (Note, Ticket) => (228, None),
+        (Ticket, Note) => (227, None),
+        (Task, Contact) => (204, None),
+        (Contact, Task) => (203, None),
+        (Task, Company) => (192, None),
+        (Company, Task) => (191, None),
+        (Task, Deal) => (216, None),
+        (Deal, Task) => (215, None),
+        (Task, Ticket) => (230, None),
+        (Ticket, Task) => (229, None),
+        (Communication, Contact) => (81, None),
+        (Contact, Communication) => (82, None),
+        (Communication, Company) => (87, None),
+        (Company, Communication) => (88, None),
+        (Communication, Deal) => (85, None),
+        (Deal, Communication) => (86, None),
+        (Communication, Ticket) => (83, None),
+        (Ticket, Communication) => (84, None),
+        _ => return None,
+    })
+}
+
+/// Type ids there and back. A primary one is also an unlabelled one.
 pub(crate) fn type_ids(from: Kind, to: Kind, primary: bool) -> (Vec<u32>, Vec<u32>) {
-    use Kind::{Company, Contact, Deal};
-    let with = |plain: u32, prime: u32| {
-        if primary {
-            vec![prime, plain]
-        } else {
-            vec![plain]
-        }
+    let of = |from, to| {
+        pair(from, to).map_or_else(Vec::new, |(plain, prime)| {
+            prime
+                .filter(|_| primary)
+                .into_iter()
+                .chain([plain])
+                .collect()
+        })
     };
-    match (from, to) {
-        (Contact, Company) => (with(279, 1), with(280, 2)),
-        (Company, Contact) => (with(280, 2), with(279, 1)),
-        (Contact, Deal) => (vec![4], vec![3]),
-        (Deal, Contact) => (vec![3], vec![4]),
-        (Deal, Company) => (with(341, 5), with(342, 6)),
-        (Company, Deal) => (with(342, 6), with(341, 5)),
-        (Company, Company) => (vec![13], vec![14]),
-        (Contact, Contact) | (Deal, Deal) => (vec![449], vec![449]),
-    }
+    (of(from, to), of(to, from))
+}
+
+/// The type of record that an association type of HubSpot's leads to.
+pub(crate) fn target(from: Kind, type_id: u32) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|to| {
+        pair(from, *to).is_some_and(|(plain, prime)| plain == type_id || prime == Some(type_id))
+    })
 }
 
 /// The name of a type in inline associations.
 pub(crate) fn inline_name(from: Kind, to: Kind, type_id: u32) -> String {
     let pair = format!("{}_to_{}", from.singular(), to.singular());
     match type_id {
-        279 | 280 | 341 | 342 => format!("{pair}_unlabeled"),
+        279 | 280 | 341 | 342 | 339 | 340 => format!("{pair}_unlabeled"),
         _ => pair,
     }
 }

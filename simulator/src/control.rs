@@ -127,6 +127,8 @@ pub(crate) fn handle(
     }
 }
 
+const NO_SUCH_TYPE: &str = "no such type: contacts, companies, deals, tickets, emails, calls, meetings, notes, tasks, communications";
+
 fn answer(result: Result<Answer, String>) -> Answer {
     result.unwrap_or_else(|message| bad(&message))
 }
@@ -250,7 +252,7 @@ fn summary(simulator: &Simulator, id: u64) -> Option<Value> {
     Some(json!({
         "portal_id": id, "name": data.settings.name, "objects": counts,
         "owners": data.owners.len(),
-        "properties": data.properties.iter().map(|p| p.len()).sum::<usize>(),
+        "properties": Kind::CRM.iter().map(|k| data.properties[*k as usize].len()).sum::<usize>(),
         "pipelines": 1,
         "lists": data.lists.len(),
         "memberships": data.lists.values().map(|l| l.members.len()).sum::<usize>(),
@@ -284,11 +286,11 @@ fn of_portal(
             Answer::empty(204)
         }
         ("GET", ["records", kind]) => {
-            let kind = Kind::parse(kind).ok_or("records are contacts, companies or deals")?;
+            let kind = Kind::parse(kind).ok_or(NO_SUCH_TYPE)?;
             records(&portal.data.read(), kind, query)
         }
         ("POST", ["raw-records", kind]) => {
-            let kind = Kind::parse(kind).ok_or("records are contacts, companies or deals")?;
+            let kind = Kind::parse(kind).ok_or(NO_SUCH_TYPE)?;
             let raw = std::str::from_utf8(body).map_err(|e| e.to_string())?;
             serde_json::from_str::<Value>(raw).map_err(|e| e.to_string())?;
             let mut data = portal.data.write();
@@ -364,11 +366,11 @@ fn of_portal(
 }
 
 fn all_scopes() -> Vec<String> {
-    let mut all: Vec<String> = Kind::ALL
+    let mut all: Vec<String> = [Kind::Contact, Kind::Company, Kind::Deal, Kind::Ticket]
         .iter()
         .flat_map(|k| {
             ["objects", "schemas"].into_iter().flat_map(move |area| {
-                ["read", "write"].map(|right| format!("crm.{area}.{}.{right}", k.plural()))
+                ["read", "write"].map(|right| format!("crm.{area}.{}.{right}", k.scope()))
             })
         })
         .collect();
@@ -396,12 +398,17 @@ fn records(data: &Data, kind: Kind, query: &Query) -> Answer {
     let mut found = data.records[kind as usize]
         .range(after..)
         .filter(|(_, r)| r.raw.is_none());
+    let to = if kind.is_engagement() || query.get("associations") == Some("all") {
+        Kind::ALL.to_vec()
+    } else {
+        Kind::CRM.to_vec()
+    };
     let mut out = String::from("{\"results\":[");
     for (place, (id, record)) in found.by_ref().take(limit).enumerate() {
         if place > 0 {
             out.push(',');
         }
-        push_record(&mut out, data, kind, *id, record, &names, &Kind::ALL);
+        push_record(&mut out, data, kind, *id, record, &names, &to);
     }
     out.push(']');
     if let Some((next, _)) = found.next() {

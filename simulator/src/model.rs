@@ -4,25 +4,48 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-/// Contacts, companies, deals: the place of a type in arrays.
+/// The types of records: the place of a type in arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Contact = 0,
     Company = 1,
     Deal = 2,
+    Ticket = 3,
+    Email = 4,
+    Call = 5,
+    Meeting = 6,
+    Note = 7,
+    Task = 8,
+    Communication = 9,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Contact, Self::Company, Self::Deal];
+    /// How many there are.
+    pub(crate) const COUNT: usize = 10;
 
-    /// Every name that HubSpot takes in a path.
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::Contact,
+        Self::Company,
+        Self::Deal,
+        Self::Ticket,
+        Self::Email,
+        Self::Call,
+        Self::Meeting,
+        Self::Note,
+        Self::Task,
+        Self::Communication,
+    ];
+
+    /// What the counts of a portal have always covered.
+    pub(crate) const CRM: [Self; 3] = [Self::Contact, Self::Company, Self::Deal];
+
+    /// Every name that HubSpot takes in a path: plural, singular, type id.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "contacts" | "contact" | "0-1" => Some(Self::Contact),
-            "companies" | "company" | "0-2" => Some(Self::Company),
-            "deals" | "deal" | "0-3" => Some(Self::Deal),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|kind| {
+            name == kind.type_id()
+                || name.eq_ignore_ascii_case(kind.plural())
+                || name.eq_ignore_ascii_case(kind.singular())
+        })
     }
 
     pub(crate) const fn plural(self) -> &'static str {
@@ -30,6 +53,13 @@ impl Kind {
             Self::Contact => "contacts",
             Self::Company => "companies",
             Self::Deal => "deals",
+            Self::Ticket => "tickets",
+            Self::Email => "emails",
+            Self::Call => "calls",
+            Self::Meeting => "meetings",
+            Self::Note => "notes",
+            Self::Task => "tasks",
+            Self::Communication => "communications",
         }
     }
 
@@ -38,6 +68,13 @@ impl Kind {
             Self::Contact => "contact",
             Self::Company => "company",
             Self::Deal => "deal",
+            Self::Ticket => "ticket",
+            Self::Email => "email",
+            Self::Call => "call",
+            Self::Meeting => "meeting",
+            Self::Note => "note",
+            Self::Task => "task",
+            Self::Communication => "communication",
         }
     }
 
@@ -46,13 +83,45 @@ impl Kind {
             Self::Contact => "0-1",
             Self::Company => "0-2",
             Self::Deal => "0-3",
+            Self::Ticket => "0-5",
+            Self::Email => "0-49",
+            Self::Call => "0-48",
+            Self::Meeting => "0-47",
+            Self::Note => "0-46",
+            Self::Task => "0-27",
+            Self::Communication => "0-18",
         }
+    }
+
+    pub(crate) const fn is_engagement(self) -> bool {
+        !matches!(
+            self,
+            Self::Contact | Self::Company | Self::Deal | Self::Ticket
+        )
     }
 
     pub(crate) const fn last_modified(self) -> &'static str {
         match self {
             Self::Contact => "lastmodifieddate",
-            Self::Company | Self::Deal => "hs_lastmodifieddate",
+            _ => "hs_lastmodifieddate",
+        }
+    }
+
+    pub(crate) const fn created(self) -> &'static str {
+        if self.is_engagement() {
+            "hs_createdate"
+        } else {
+            "createdate"
+        }
+    }
+
+    /// The object whose scopes guard this type: activities use those of contacts.
+    pub(crate) const fn scope(self) -> &'static str {
+        match self {
+            Self::Company => "companies",
+            Self::Deal => "deals",
+            Self::Ticket => "tickets",
+            _ => "contacts",
         }
     }
 
@@ -83,6 +152,18 @@ impl Kind {
                 "hs_object_id",
                 "pipeline",
             ],
+            Self::Ticket => &[
+                "content",
+                "createdate",
+                "hs_lastmodifieddate",
+                "hs_object_id",
+                "hs_pipeline",
+                "hs_pipeline_stage",
+                "hs_ticket_category",
+                "hs_ticket_priority",
+                "subject",
+            ],
+            _ => &["hs_createdate", "hs_lastmodifieddate", "hs_object_id"],
         }
     }
 }
@@ -215,10 +296,10 @@ pub(crate) struct Data {
     pub(crate) settings: Settings,
     pub(crate) names: Vec<String>,
     pub(crate) name_ids: HashMap<String, u16>,
-    pub(crate) records: [BTreeMap<u64, Record>; 3],
+    pub(crate) records: [BTreeMap<u64, Record>; Kind::COUNT],
     pub(crate) links: BTreeMap<(Kind, u64), Links>,
     pub(crate) emails: HashMap<String, u64>,
-    pub(crate) properties: [BTreeMap<String, Property>; 3],
+    pub(crate) properties: [BTreeMap<String, Property>; Kind::COUNT],
     pub(crate) owners: BTreeMap<u64, Owner>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) lists: BTreeMap<u64, List>,
@@ -268,7 +349,7 @@ impl Data {
     pub(crate) fn value(&self, kind: Kind, id: u64, record: &Record, name: &str) -> Option<String> {
         match name {
             "hs_object_id" => Some(id.to_string()),
-            "createdate" => Some(crate::answer::iso(record.created)),
+            _ if name == kind.created() => Some(crate::answer::iso(record.created)),
             _ if name == kind.last_modified() => Some(crate::answer::iso(record.updated)),
             _ => self.stored(record, name).map(str::to_owned),
         }

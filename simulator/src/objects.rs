@@ -63,7 +63,7 @@ pub(crate) fn wanted<'a>(kind: Kind, asked: &[&'a str]) -> Vec<&'a str> {
         kind.default_properties().to_vec()
     } else {
         let mut all = asked.to_vec();
-        for always in ["createdate", "hs_object_id", kind.last_modified()] {
+        for always in [kind.created(), "hs_object_id", kind.last_modified()] {
             if !all.contains(&always) {
                 all.push(always);
             }

@@ -55,7 +55,7 @@ const LIFECYCLE: &[(&str, &str)] = &[
 pub(crate) fn standard(kind: Kind) -> Vec<Property> {
     let mut all = vec![
         read_only("hs_object_id", "number"),
-        read_only("createdate", "datetime"),
+        read_only(kind.created(), "datetime"),
         read_only(kind.last_modified(), "datetime"),
         read_only("hs_merged_object_ids", "enumeration"),
         read_only("notes_last_contacted", "datetime"),
@@ -128,6 +128,57 @@ pub(crate) fn standard(kind: Kind) -> Vec<Property> {
             all.push(read_only("hs_is_closed", "bool"));
             all.push(read_only("hs_is_closed_won", "bool"));
         }
+        Kind::Ticket => {
+            text(
+                &mut all,
+                &["subject", "content", "hs_pipeline", "hs_pipeline_stage"],
+            );
+        }
+        _ => {
+            all.push(property("hs_timestamp", "datetime", "date"));
+            text(&mut all, &["hs_attachment_ids"]);
+        }
+    }
+    match kind {
+        Kind::Note => text(&mut all, &["hs_note_body"]),
+        Kind::Email => text(
+            &mut all,
+            &[
+                "hs_email_direction",
+                "hs_email_status",
+                "hs_email_subject",
+                "hs_email_html",
+                "hs_email_text",
+                "hs_email_headers",
+            ],
+        ),
+        Kind::Call => text(
+            &mut all,
+            &[
+                "hs_call_title",
+                "hs_call_body",
+                "hs_call_direction",
+                "hs_call_duration",
+                "hs_call_status",
+            ],
+        ),
+        Kind::Meeting => text(
+            &mut all,
+            &["hs_meeting_title", "hs_meeting_body", "hs_meeting_outcome"],
+        ),
+        Kind::Task => text(
+            &mut all,
+            &["hs_task_subject", "hs_task_body", "hs_task_status"],
+        ),
+        Kind::Communication => text(
+            &mut all,
+            &[
+                "hs_communication_channel_type",
+                "hs_communication_logged_from",
+                "hs_communication_body",
+            ],
+        ),
+        _ => {}
     }
     all
 }

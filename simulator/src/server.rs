@@ -414,7 +414,7 @@ impl Target<'_> {
 
     /// Any one of these scopes will do.
     fn scopes(&self, method: &str) -> Vec<String> {
-        let objects = |kind: &Kind, right: &str| format!("crm.objects.{}.{right}", kind.plural());
+        let objects = |kind: &Kind, right: &str| format!("crm.objects.{}.{right}", kind.scope());
         match self {
             Self::Objects(kind, rest) => {
                 let reads = method == "GET" || matches!(rest, ["search"] | ["batch", "read"]);
@@ -424,13 +424,13 @@ impl Target<'_> {
             Self::Associations(from, ..) => vec![objects(from, "write")],
             Self::Owners(_) => vec!["crm.objects.owners.read".to_owned()],
             Self::Properties(kind, _) if method == "GET" => vec![
-                format!("crm.schemas.{}.read", kind.plural()),
+                format!("crm.schemas.{}.read", kind.scope()),
                 objects(kind, "read"),
             ],
-            Self::Properties(kind, _) => vec![format!("crm.schemas.{}.write", kind.plural())],
+            Self::Properties(kind, _) => vec![format!("crm.schemas.{}.write", kind.scope())],
             Self::Pipelines(kind) => vec![
                 objects(kind, "read"),
-                format!("crm.schemas.{}.read", kind.plural()),
+                format!("crm.schemas.{}.read", kind.scope()),
             ],
             Self::Lists(_) if method == "PUT" => vec!["crm.lists.write".to_owned()],
             Self::Lists(_) => vec!["crm.lists.read".to_owned()],

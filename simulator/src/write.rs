@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Answer, CORRELATION, error_body},
-    associations::envelope,
+    associations::{envelope, target},
     model::{Data, Kind, Record},
     objects::{find, one, push_record, wanted},
     server::Query,
@@ -233,6 +233,8 @@ fn create(data: &mut Data, kind: Kind, input: &Input, now: i64) -> Result<u64, R
         Kind::Contact => &["email", "firstname", "lastname"],
         Kind::Company => &["name", "domain"],
         Kind::Deal => &["dealname"],
+        Kind::Ticket => &["subject"],
+        _ => &["hs_timestamp"],
     };
     if !one_of
         .iter()
@@ -282,15 +284,6 @@ fn create(data: &mut Data, kind: Kind, input: &Input, now: i64) -> Result<u64, R
         data.link((kind, id), (kind_to, to), primary);
     }
     Ok(id)
-}
-
-fn target(from: Kind, type_id: u32) -> Option<Kind> {
-    match (from, type_id) {
-        (Kind::Contact, 1 | 279) | (Kind::Deal, 5 | 341) => Some(Kind::Company),
-        (Kind::Company, 2 | 280) | (Kind::Deal, 3) => Some(Kind::Contact),
-        (Kind::Contact, 4) | (Kind::Company, 6 | 342) => Some(Kind::Deal),
-        _ => None,
-    }
 }
 
 fn update(
