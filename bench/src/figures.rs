@@ -73,7 +73,10 @@ impl fmt::Display for Figures {
         let r = &self.requests;
         let mut line = |name: &str, value: String| writeln!(f, "  {name:34} {value}");
         line("records", self.records.to_string())?;
-        line("bytes of a record, with envelope", self.record_bytes.to_string())?;
+        line(
+            "bytes of a record, with envelope",
+            self.record_bytes.to_string(),
+        )?;
         line("seconds", format!("{seconds:.1}"))?;
         line(
             "records/s committed",
