@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     AdminId, ConnectionPhase, ConnectionState, PortalId, ResyncOutcome, RunKind, SyncRunId,
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// `POST /api/v1/workspaces/{workspace}/hubspot/connect`
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectRequest {
     /// Who connects; `state` is bound to this person (C1).
@@ -29,7 +30,7 @@ impl std::fmt::Debug for ConnectRequest {
 }
 
 /// The answer to [`ConnectRequest`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum ConnectAnswer {
     /// Open this address in a browser; it leads to HubSpot's consent page. Good for 10 minutes.
@@ -45,7 +46,7 @@ pub enum ConnectAnswer {
 }
 
 /// How far one object type is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectStatus {
     /// What is read.
     pub object_type: SyncType,
@@ -66,7 +67,7 @@ pub struct ObjectStatus {
 }
 
 /// The newest run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunStatus {
     /// Which run.
     pub run: SyncRunId,
@@ -81,7 +82,7 @@ pub struct RunStatus {
 }
 
 /// `GET /api/v1/workspaces/{workspace}/hubspot/status`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatusAnswer {
     /// Which workspace.
     pub workspace: WorkspaceId,
@@ -100,7 +101,7 @@ pub struct StatusAnswer {
 }
 
 /// The answer to a resync (`POST …/hubspot/resync`, whose body is a `ResyncRequest`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResyncAnswer {
     /// What came of it.
     pub outcome: ResyncOutcome,
@@ -111,7 +112,7 @@ pub struct ResyncAnswer {
 }
 
 /// The answer to a disconnect (`POST …/hubspot/disconnect`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DisconnectAnswer {
     /// The state from now on.
     pub state: ConnectionState,
@@ -120,7 +121,7 @@ pub struct DisconnectAnswer {
 }
 
 /// RFC 9457: how `/api/v1` says no.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Address of the paragraph in `docs/errors.md`.
     #[serde(rename = "type")]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::{HubSpotObjectId, ObjectType, SyncType};
 
@@ -9,7 +10,7 @@ use crate::ids::{HubSpotObjectId, ObjectType, SyncType};
 pub const SLICE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Why a run exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
     /// Made by connecting.
@@ -29,7 +30,7 @@ impl RunKind {
 }
 
 /// Which reader brings the records of one object type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "reader")]
 pub enum ReadPlan {
     /// The list endpoint, all records in the order of their ids.
@@ -150,7 +151,7 @@ pub fn stages(types: &[SyncType]) -> Vec<Vec<SyncType>> {
 }
 
 /// The place after which a keyset reader goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct AfterObject(pub HubSpotObjectId);
 

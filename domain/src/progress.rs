@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::SyncType;
 
 /// How far the reading of one object type is. Counts only, fit for payloads and logs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// What is read.
     pub object_type: SyncType,
@@ -34,7 +35,7 @@ impl Progress {
 }
 
 /// Speed since a run began to read a type.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rate {
     /// Records per second; 0 while nothing can be said.
     pub per_second: f64,

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{ConnectionState, ids::SyncType};
 
 /// How much of each object type a run reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "mode")]
 pub enum ResyncMode {
     /// What changed since the last finished read; everything, where none finished.
@@ -21,7 +22,7 @@ pub enum ResyncMode {
 }
 
 /// A wish to read again: everything, or chosen object types. The JSON input of the `resync` signal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResyncRequest {
     /// The object types; empty means all.
@@ -55,7 +56,7 @@ impl ResyncRequest {
 }
 
 /// What came of a resync request. Nobody has to guess whether something was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResyncOutcome {
     /// A new run was made and starts now.
