@@ -5,6 +5,7 @@ mod associations;
 mod control;
 mod csv_portal;
 mod faults;
+mod legacy;
 mod limits;
 mod lists;
 mod model;

@@ -346,6 +346,46 @@ impl Tokens {
         (portal, Answer::empty(204))
     }
 
+    /// `GET /oauth/v1/access-tokens/{token}`: what a token of the first generation says of itself.
+    pub(crate) fn describe_access(&self, token: &str, now: i64) -> Answer {
+        let Some(access) = self.access.get(token) else {
+            return Answer::not_found();
+        };
+        let left = access.expires.map_or(0, |at| (at - now) / 1_000);
+        if access.expires.is_some() && left <= 0 {
+            return Answer::error(401, "EXPIRED_AUTHENTICATION", "the access token expired");
+        }
+        Answer::json(
+            200,
+            &json!({
+                "token": token, "user": "admin@portal.example.com",
+                "hub_domain": format!("portal-{}.example.com", access.portal),
+                "scopes": access.scopes, "hub_id": access.portal, "app_id": 1,
+                "expires_in": left, "user_id": 1, "token_type": "access",
+            }),
+        )
+    }
+
+    /// `GET /oauth/v1/refresh-tokens/{token}`
+    pub(crate) fn describe_refresh(&self, token: &str) -> Answer {
+        self.refresh.get(token).map_or_else(Answer::not_found, |g| {
+            Answer::json(
+                200,
+                &json!({
+                    "token": token, "user": "admin@portal.example.com",
+                    "hub_domain": format!("portal-{}.example.com", g.portal),
+                    "scopes": g.scopes, "hub_id": g.portal, "client_id": g.app, "user_id": 1,
+                    "token_type": "refresh",
+                }),
+            )
+        })
+    }
+
+    /// `DELETE /oauth/v1/refresh-tokens/{token}`
+    pub(crate) fn forget(&mut self, token: &str) {
+        self.refresh.remove(token);
+    }
+
     /// Refresh tokens that are alive, for tests.
     pub(crate) fn refresh_tokens_of(&self, portal: u64) -> usize {
         self.refresh.values().filter(|g| g.portal == portal).count()

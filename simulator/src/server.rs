@@ -21,6 +21,7 @@ use crate::{
     answer::{Answer, Body, error_body},
     associations, control,
     faults::{Effect, Rule, When, strike},
+    legacy::Legacy,
     limits::{Bucket, Counted, Windows},
     lists,
     model::{Data, Kind},
@@ -273,6 +274,19 @@ async fn oauth(simulator: &Simulator, request: &Request<'_>) -> Response<HttpBod
             (None, simulator.tokens.lock().introspect(&form, now))
         }
         ("POST", ["oauth", _, "token", "revoke"]) => simulator.tokens.lock().revoke(&form),
+        ("GET", ["oauth", "v1", "access-tokens", token]) => {
+            // The token is in the path, which therefore is not logged.
+            let answer = simulator.tokens.lock().describe_access(token, now);
+            return respond(answer, Counted::default());
+        }
+        ("GET", ["oauth", "v1", "refresh-tokens", token]) => {
+            let answer = simulator.tokens.lock().describe_refresh(token);
+            return respond(answer, Counted::default());
+        }
+        ("DELETE", ["oauth", "v1", "refresh-tokens", token]) => {
+            simulator.tokens.lock().forget(token);
+            return respond(Answer::empty(204), Counted::default());
+        }
         _ => (None, Answer::not_found()),
     };
     if let Some(portal) = portal.and_then(|p| simulator.portal(p)) {
@@ -372,10 +386,14 @@ enum Target<'a> {
     Pipelines(Kind),
     Lists(&'a [&'a str]),
     Account,
+    Legacy(Legacy<'a>),
 }
 
 /// Dated paths (`/crm/objects/2026-09/…`) and classic ones (`/crm/v3/objects/…`).
-fn target<'a>(segments: &'a [&'a str]) -> Option<Result<Target<'a>, Answer>> {
+fn target<'a>(method: &str, segments: &'a [&'a str]) -> Option<Result<Target<'a>, Answer>> {
+    if let Some(legacy) = Legacy::parse(method, segments) {
+        return Some(Ok(Target::Legacy(legacy)));
+    }
     let (area, rest) = match segments {
         ["crm", "v3" | "v4", area, rest @ ..] => (*area, rest),
         ["crm", area, _version, rest @ ..] => (*area, rest),
@@ -407,7 +425,7 @@ impl Target<'_> {
     fn bucket(&self) -> Bucket {
         match self {
             Self::Objects(_, ["search"]) => Bucket::Search,
-            Self::Associations(..) => Bucket::Associations,
+            Self::Associations(..) | Self::Legacy(Legacy::Associations(..)) => Bucket::Associations,
             _ => Bucket::General,
         }
     }
@@ -435,6 +453,7 @@ impl Target<'_> {
             Self::Lists(_) if method == "PUT" => vec!["crm.lists.write".to_owned()],
             Self::Lists(_) => vec!["crm.lists.read".to_owned()],
             Self::Account => Vec::new(),
+            Self::Legacy(legacy) => legacy.scopes(),
         }
     }
 }
@@ -452,7 +471,7 @@ async fn api(
     let Some(portal) = simulator.portal(access.portal) else {
         return respond(Answer::not_found(), Counted::default());
     };
-    let target = match target(&request.segments) {
+    let target = match target(request.method, &request.segments) {
         Some(Ok(target)) => target,
         Some(Err(answer)) => return respond(answer, Counted::default()),
         None => return respond(Answer::not_found(), Counted::default()),
@@ -516,7 +535,7 @@ fn apply_later(portal: &Arc<Portal>, request: &Request<'_>, access: &Access, ms:
             segments: path.split('/').filter(|s| !s.is_empty()).collect(),
             body: &body,
         };
-        if let Some(Ok(target)) = target(&request.segments) {
+        if let Some(Ok(target)) = target(request.method, &request.segments) {
             serve_target(&portal, &target, &request, &access);
         }
     });
@@ -547,8 +566,12 @@ fn serve_target(
     if reads && let Target::Objects(kind, rest) = target {
         return objects::read(&portal.data.read(), method, *kind, rest, query, body, at);
     }
+    if let Target::Legacy(legacy) = target {
+        return legacy.handle(&portal.data.read(), portal.id, query, body);
+    }
     let mut data = portal.data.write();
     match target {
+        Target::Legacy(_) => Answer::not_found(),
         Target::Objects(kind, rest) => {
             objects::handle(&mut data, method, *kind, rest, query, body, at)
         }
