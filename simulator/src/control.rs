@@ -24,11 +24,31 @@ struct Changes {
     /// `"hubspot"`, `"off"`, or numbers.
     limits: Option<Value>,
     latency_ms: Option<u64>,
-    search_lag_ms: Option<i64>,
+    search_lag_ms: Option<LagMs>,
+    search_flapping: Option<bool>,
+    search_filter_groups: Option<usize>,
+    search_negations_find_empty: Option<bool>,
     token_ttl_seconds: Option<u64>,
     rotate_refresh_tokens: Option<bool>,
     inline_association_page: Option<usize>,
     denied_scopes: Option<Vec<String>>,
+}
+
+/// `N`, or `{"min": N, "max": N}`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum LagMs {
+    Always(u32),
+    Between { min: u32, max: u32 },
+}
+
+impl LagMs {
+    fn range(self) -> (i64, i64) {
+        match self {
+            Self::Always(ms) => (i64::from(ms), i64::from(ms)),
+            Self::Between { min, max } => (i64::from(min), i64::from(max.max(min))),
+        }
+    }
 }
 
 impl Changes {
@@ -47,6 +67,9 @@ impl Changes {
             limits: _,
             latency_ms,
             search_lag_ms,
+            search_flapping,
+            search_filter_groups,
+            search_negations_find_empty,
             token_ttl_seconds,
             rotate_refresh_tokens,
             inline_association_page,
@@ -54,7 +77,13 @@ impl Changes {
         } = settings;
         set(name, self.name);
         set(latency_ms, self.latency_ms);
-        set(search_lag_ms, self.search_lag_ms);
+        set(search_lag_ms, self.search_lag_ms.map(LagMs::range));
+        set(search_flapping, self.search_flapping);
+        set(search_filter_groups, self.search_filter_groups);
+        set(
+            search_negations_find_empty,
+            self.search_negations_find_empty,
+        );
         set(token_ttl_seconds, self.token_ttl_seconds);
         set(rotate_refresh_tokens, self.rotate_refresh_tokens);
         set(
@@ -278,7 +307,9 @@ fn of_portal(
         ("GET", []) => Answer::json(200, &summary(simulator, id).unwrap_or_default()),
         ("PATCH", []) => {
             let changes: Changes = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-            changes.apply(&mut portal.data.write().settings)?;
+            let mut data = portal.data.write();
+            changes.apply(&mut data.settings)?;
+            data.set_lag();
             Answer::empty(204)
         }
         ("DELETE", []) => {
@@ -296,7 +327,7 @@ fn of_portal(
             let mut data = portal.data.write();
             let place = data.take_id();
             data.insert(kind, place, &[], 0, 0);
-            if let Some(record) = data.records[kind as usize].get_mut(&place) {
+            if let Some(mut record) = data.records[kind as usize].get_mut(&place) {
                 record.raw = Some(raw.into());
             }
             Answer::json(201, &json!({"place": place}))

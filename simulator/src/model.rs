@@ -4,6 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    records::{Lag, Records},
+    rng::Rng,
+};
+
+pub(crate) use crate::records::Record;
+
 /// The types of records: the place of a type in arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
@@ -168,19 +175,6 @@ impl Kind {
     }
 }
 
-/// A record. Values are kept by the place of their property in the portal's table of names.
-#[derive(Debug, Clone)]
-pub(crate) struct Record {
-    pub(crate) values: Vec<(u16, Box<str>)>,
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
-    /// From when on search finds it.
-    pub(crate) indexed: i64,
-    pub(crate) archived_at: Option<i64>,
-    /// Served as it is instead, whatever it is.
-    pub(crate) raw: Option<Box<str>>,
-}
-
 /// A property definition.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -267,7 +261,14 @@ pub(crate) struct Settings {
     /// None: switched off.
     pub(crate) limits: Option<Limits>,
     pub(crate) latency_ms: u64,
-    pub(crate) search_lag_ms: i64,
+    /// How late the search index is, least and most.
+    pub(crate) search_lag_ms: (i64, i64),
+    /// A fresh record is found, is not found again, and then stays.
+    pub(crate) search_flapping: bool,
+    /// Filter groups that a search may have [U]: 5 or 6.
+    pub(crate) search_filter_groups: usize,
+    /// Whether NEQ, NOT_IN and NOT_CONTAINS_TOKEN find what has no value [U].
+    pub(crate) search_negations_find_empty: bool,
     pub(crate) token_ttl_seconds: u64,
     pub(crate) rotate_refresh_tokens: bool,
     pub(crate) inline_association_page: usize,
@@ -281,7 +282,10 @@ impl Default for Settings {
             name: String::new(),
             limits: Some(Limits::default()),
             latency_ms: 0,
-            search_lag_ms: 0,
+            search_lag_ms: (0, 0),
+            search_flapping: false,
+            search_filter_groups: 5,
+            search_negations_find_empty: true,
             token_ttl_seconds: 1_800,
             rotate_refresh_tokens: true,
             inline_association_page: 500,
@@ -296,7 +300,7 @@ pub(crate) struct Data {
     pub(crate) settings: Settings,
     pub(crate) names: Vec<String>,
     pub(crate) name_ids: HashMap<String, u16>,
-    pub(crate) records: [BTreeMap<u64, Record>; Kind::COUNT],
+    pub(crate) records: [Records; Kind::COUNT],
     pub(crate) links: BTreeMap<(Kind, u64), Links>,
     pub(crate) emails: HashMap<String, u64>,
     pub(crate) properties: [BTreeMap<String, Property>; Kind::COUNT],
@@ -321,12 +325,24 @@ impl Data {
             lists: BTreeMap::new(),
             next_id: first_id,
         };
+        data.set_lag();
         for kind in Kind::ALL {
             for property in crate::properties::standard(kind) {
                 data.properties[kind as usize].insert(property.name.clone(), property);
             }
         }
         data
+    }
+
+    /// Makes the index as late as the settings say.
+    pub(crate) fn set_lag(&mut self) {
+        for kind in Kind::ALL {
+            self.records[kind as usize].set_lag(Lag {
+                range: self.settings.search_lag_ms,
+                flapping: self.settings.search_flapping,
+                rng: Rng::new(self.next_id ^ kind as u64),
+            });
+        }
     }
 
     pub(crate) fn name_id(&mut self, name: &str) -> u16 {
@@ -357,11 +373,7 @@ impl Data {
 
     pub(crate) fn stored<'a>(&self, record: &'a Record, name: &str) -> Option<&'a str> {
         let id = self.name_ids.get(name)?;
-        record
-            .values
-            .iter()
-            .find(|(n, _)| n == id)
-            .map(|(_, v)| v.as_ref())
+        record.values.get(*id)
     }
 
     /// Puts a record in without asking: for seeds and loaders.
@@ -381,17 +393,13 @@ impl Data {
             if *name == "email" {
                 self.emails.insert(value.to_ascii_lowercase(), id);
             }
-            stored.push((self.name_id(name), value.as_str().into()));
+            stored.push((self.name_id(name), value.as_str()));
         }
-        self.records[kind as usize].insert(
+        self.records[kind as usize].plant(
             id,
             Record {
-                values: stored,
-                created,
-                updated,
-                indexed: updated,
-                archived_at: None,
-                raw: None,
+                values: stored.into_iter().collect(),
+                ..Record::new(created, updated)
             },
         );
     }

@@ -104,7 +104,7 @@ pub(crate) fn portal(data: &Data) -> String {
             let values: Vec<String> = record
                 .values
                 .iter()
-                .map(|(n, v)| format!("{}: {}", escape(&data.names[usize::from(*n)]), escape(v)))
+                .map(|(n, v)| format!("{}: {}", escape(&data.names[usize::from(n)]), escape(v)))
                 .collect();
             body.push_str(&format!(
                 "<tr><td>{id}</td><td>{}</td><td>{}</td></tr>",

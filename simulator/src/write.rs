@@ -182,48 +182,38 @@ fn taken(
 }
 
 fn apply(data: &mut Data, kind: Kind, id: u64, values: Vec<(String, String)>, now: i64) {
-    let mut changed = false;
-    for (name, value) in values {
-        let name_id = data.name_id(&name);
-        let Some(record) = data.records[kind as usize].get_mut(&id) else {
-            return;
-        };
-        let old = record.values.iter().position(|(n, _)| *n == name_id);
+    let values: Vec<(u16, String, String)> = values
+        .into_iter()
+        .map(|(name, value)| (data.name_id(&name), name, value))
+        .collect();
+    let Some(mut record) = data.records[kind as usize].get_mut(&id) else {
+        return;
+    };
+    for (name_id, name, value) in values {
+        let old = record.values.get(name_id).map(str::to_owned);
         let new = match value.strip_prefix(';') {
             // A leading semicolon appends to a multi-checkbox.
-            Some(more) => match old {
-                Some(place) => format!("{};{more}", record.values[place].1),
+            Some(more) => match &old {
+                Some(old) => format!("{old};{more}"),
                 None => more.to_owned(),
             },
             None => value,
         };
-        if old.map(|place| record.values[place].1.as_ref()) == Some(new.as_str())
-            || (old.is_none() && new.is_empty())
-        {
+        if old.as_deref().unwrap_or_default() == new {
             continue;
         }
-        changed = true;
         if kind == Kind::Contact && name == "email" {
-            let gone = old.map(|place| record.values[place].1.to_ascii_lowercase());
-            if let Some(gone) = gone {
-                data.emails.remove(&gone);
+            if let Some(gone) = &old {
+                data.emails.remove(&gone.to_ascii_lowercase());
             }
             if !new.is_empty() {
                 data.emails.insert(new.to_ascii_lowercase(), id);
             }
         }
-        match (old, new.is_empty()) {
-            (Some(place), true) => {
-                record.values.remove(place);
-            }
-            (Some(place), false) => record.values[place].1 = new.into(),
-            (None, _) => record.values.push((name_id, new.into())),
-        }
-    }
-    let lag = data.settings.search_lag_ms;
-    if changed && let Some(record) = data.records[kind as usize].get_mut(&id) {
+        record
+            .values
+            .set(name_id, Some(new.as_str()).filter(|v| !v.is_empty()));
         record.updated = now;
-        record.indexed = now + lag;
     }
 }
 
@@ -250,18 +240,7 @@ fn create(data: &mut Data, kind: Kind, input: &Input, now: i64) -> Result<u64, R
     }
     taken(data, kind, None, &values)?;
     let id = data.take_id();
-    let indexed = now + data.settings.search_lag_ms;
-    data.records[kind as usize].insert(
-        id,
-        Record {
-            values: Vec::new(),
-            created: now,
-            updated: now,
-            indexed,
-            archived_at: None,
-            raw: None,
-        },
-    );
+    data.records[kind as usize].insert(id, Record::new(now, now));
     apply(data, kind, id, values, now);
     for association in &input.associations {
         let to: Option<u64> = text_of(&association.to.id).and_then(|t| t.parse().ok());
@@ -300,7 +279,7 @@ fn update(
 }
 
 pub(crate) fn archive(data: &mut Data, kind: Kind, id: u64, now: i64) {
-    if let Some(record) = data.records[kind as usize].get_mut(&id) {
+    if let Some(mut record) = data.records[kind as usize].get_mut(&id) {
         // HubSpot does not touch last-modified here.
         record.archived_at.get_or_insert(now);
     }
