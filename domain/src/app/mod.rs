@@ -1,0 +1,28 @@
+//! The app's side: people, companies and team members, with their fields and statuses.
+
+pub mod catalogue;
+pub mod company;
+pub mod email;
+pub mod field;
+pub mod ids;
+pub mod member;
+pub mod merge;
+pub mod patch;
+pub mod person;
+pub mod problem;
+pub mod status;
+
+pub use catalogue::{
+    COMPANY_FIELDS, CatalogueField, CustomField, CustomFieldError, FieldInfo, FieldSource, Fields,
+    PERSON_FIELDS, RecordKind,
+};
+pub use company::{Company, CompanyInput, CompanyUpsert};
+pub use email::{Email, EmailError};
+pub use field::{FieldKey, FieldType, FieldValue, FieldValueOrNull, ValueError};
+pub use ids::{AppCompanyId, MemberId, PersonId, RecordVersion};
+pub use member::{Member, MemberInput, MemberUpsert};
+pub use merge::{Merged, Slot, SlotVersions, UpsertOutcome, VersionConflict, Versioned};
+pub use patch::Patch;
+pub use person::{Outreach, Person, PersonInput, PersonUpsert};
+pub use problem::{ItemCode, ItemProblem};
+pub use status::LeadStatus;
