@@ -4,11 +4,14 @@ pub mod api;
 pub mod app;
 pub mod backfill;
 pub mod connection;
+pub mod export;
 pub mod ids;
+pub mod portal;
 pub mod progress;
 pub mod quarantine;
 pub mod resync;
 pub mod scopes;
+pub mod settings;
 
 pub use backfill::{ReadPlan, RunKind, SLICE_MAX};
 pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};

@@ -1,4 +1,4 @@
-//! The bodies of `/api/v1`: what `web/` answers and `client/` reads.
+//! Connect, status, resync, disconnect.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -118,20 +118,4 @@ pub struct DisconnectAnswer {
     pub state: ConnectionState,
     /// The same in a sentence.
     pub message: String,
-}
-
-/// RFC 9457: how `/api/v1` says no.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Problem {
-    /// Address of the paragraph in `docs/errors.md`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The same for every problem of this code.
-    pub title: String,
-    /// HTTP status.
-    pub status: u16,
-    /// What happened here and the way out. No personal data.
-    pub detail: String,
-    /// Our code, such as `HS-1003`.
-    pub code: String,
 }

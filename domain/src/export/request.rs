@@ -1,0 +1,400 @@
+//! Requests are rows: each is accepted, and ends exported, skipped with a reason, or failed with a
+//! reason (X1).
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{HubSpotObjectId, ids::IdError};
+
+/// One request to export one person, or one thing about a person.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(transparent)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    /// Wraps a UUID; version 7, so that requests sort by time.
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// The UUID within.
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RequestId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Uuid::parse_str(text)
+            .map(Self)
+            .map_err(|_| IdError::Malformed {
+                kind: "request id",
+                expected: "a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057",
+            })
+    }
+}
+
+/// A text enumeration that reads back from the store.
+macro_rules! names {
+    ($name:ident, $kind:literal, [$($variant:ident => $text:literal),+ $(,)?]) => {
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in the store, in the API and in metrics.
+            pub const fn as_str(&self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|v| v.as_str() == text)
+                    .ok_or(IdError::Malformed {
+                        kind: $kind,
+                        expected: concat!("one of", $(" ", $text),+),
+                    })
+            }
+        }
+    };
+}
+
+/// Why a request exists.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// The person came to qualify (E1).
+    Policy,
+    /// A mapped field of an exported person changed (E1).
+    FieldChange,
+    /// Somebody asked for this one lead: it always exports (E1).
+    Manual,
+    /// Part of a bulk export, which follows the policy (E1).
+    Bulk,
+    /// The lead status changed (E7).
+    Status,
+    /// An activity is to be logged (E8).
+    Activity,
+}
+
+names!(RequestKind, "request kind", [
+    Policy => "policy",
+    FieldChange => "field_change",
+    Manual => "manual",
+    Bulk => "bulk",
+    Status => "status",
+    Activity => "activity",
+]);
+
+/// Where a request stands.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestState {
+    /// The row is there; nothing is lost from here on.
+    Accepted,
+    /// Cannot go on now; it does by itself.
+    Waiting,
+    /// HubSpot has it.
+    Exported,
+    /// Left out, with a reason. Final, until it is asked for again.
+    Skipped,
+    /// Failed, with a reason. It can be retried.
+    Failed,
+}
+
+names!(RequestState, "request state", [
+    Accepted => "accepted",
+    Waiting => "waiting",
+    Exported => "exported",
+    Skipped => "skipped",
+    Failed => "failed",
+]);
+
+impl RequestState {
+    /// Whether the request has ended.
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Exported | Self::Skipped | Self::Failed)
+    }
+}
+
+/// Why a request waits.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// The workspace is not connected, or was disconnected (C4).
+    NotConnected,
+    /// The connection was revoked (C5).
+    NeedsReconnect,
+    /// The person is not exported yet; activities and statuses wait for that (E8).
+    PersonNotExported,
+    /// HubSpot did not answer, or its limits were reached; tried again when due.
+    TriedAgainLater,
+    /// A write of unknown outcome has to have time to land before it is looked for (X2).
+    OutcomeUnknown,
+}
+
+names!(WaitReason, "wait reason", [
+    NotConnected => "not_connected",
+    NeedsReconnect => "needs_reconnect",
+    PersonNotExported => "person_not_exported",
+    TriedAgainLater => "tried_again_later",
+    OutcomeUnknown => "outcome_unknown",
+]);
+
+/// Why a request was left out.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// The app knows no person of this id.
+    UnknownPerson,
+    /// The person has no e-mail, and so cannot be matched (E2).
+    NoEmail,
+    /// The policy wants people who were contacted.
+    NotContacted,
+    /// The policy wants people who replied.
+    NotReplied,
+    /// The policy wants people who replied positively.
+    NotRepliedPositively,
+    /// Qualified before the policy was in force; only a confirmed bulk export takes them (E1).
+    QualifiedEarlier,
+    /// The person was erased (C7).
+    Erased,
+    /// The kind of activity is switched off (E8).
+    ActivityOff,
+    /// No status mapping, or no row for this status (E7).
+    StatusNotMapped,
+    /// A newer request about the same says it already.
+    Superseded,
+}
+
+names!(SkipReason, "skip reason", [
+    UnknownPerson => "unknown_person",
+    NoEmail => "no_email",
+    NotContacted => "not_contacted",
+    NotReplied => "not_replied",
+    NotRepliedPositively => "not_replied_positively",
+    QualifiedEarlier => "qualified_earlier",
+    Erased => "erased",
+    ActivityOff => "activity_off",
+    StatusNotMapped => "status_not_mapped",
+    Superseded => "superseded",
+]);
+
+/// Why a request failed.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FailReason {
+    /// HubSpot refuses a value (HS-3005).
+    Invalid,
+    /// HubSpot refuses for want of a scope (HS-3004).
+    ScopeMissing,
+    /// The record is gone in HubSpot and could not be made again (HS-3006).
+    RecordGone,
+    /// Another record has the same unique value, and cannot be adopted (HS-3007).
+    Conflict,
+    /// A defect (HS-5099).
+    Defect,
+}
+
+names!(FailReason, "fail reason", [
+    Invalid => "invalid",
+    ScopeMissing => "scope_missing",
+    RecordGone => "record_gone",
+    Conflict => "conflict",
+    Defect => "defect",
+]);
+
+impl FailReason {
+    /// The paragraph in `docs/errors.md`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid => "HS-3005",
+            Self::ScopeMissing => "HS-3004",
+            Self::RecordGone => "HS-3006",
+            Self::Conflict => "HS-3007",
+            Self::Defect => "HS-5099",
+        }
+    }
+}
+
+/// What became of a request so far, with the reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum RequestOutcome {
+    /// The row is there; nothing is lost from here on.
+    Accepted,
+    /// Cannot go on now; it does by itself.
+    Waiting {
+        /// Why.
+        reason: WaitReason,
+        /// When it is looked at again; none: when what it waits for happens.
+        due: Option<DateTime<Utc>>,
+    },
+    /// HubSpot has it.
+    Exported {
+        /// The contact, or the engagement of an activity.
+        hubspot_id: HubSpotObjectId,
+    },
+    /// Left out.
+    Skipped {
+        /// Why.
+        reason: SkipReason,
+    },
+    /// Failed; it can be retried.
+    Failed {
+        /// Why.
+        reason: FailReason,
+    },
+}
+
+impl RequestOutcome {
+    /// Where the request stands.
+    pub const fn state(&self) -> RequestState {
+        match self {
+            Self::Accepted => RequestState::Accepted,
+            Self::Waiting { .. } => RequestState::Waiting,
+            Self::Exported { .. } => RequestState::Exported,
+            Self::Skipped { .. } => RequestState::Skipped,
+            Self::Failed { .. } => RequestState::Failed,
+        }
+    }
+
+    /// The reason's name, for the store.
+    pub const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Accepted | Self::Exported { .. } => None,
+            Self::Waiting { reason, .. } => Some(reason.as_str()),
+            Self::Skipped { reason } => Some(reason.as_str()),
+            Self::Failed { reason } => Some(reason.as_str()),
+        }
+    }
+
+    /// Puts together what the store keeps in columns.
+    ///
+    /// # Errors
+    /// [`IdError::Malformed`] when state, reason, due time and id do not belong together.
+    pub fn from_parts(
+        state: RequestState,
+        reason: Option<&str>,
+        due: Option<DateTime<Utc>>,
+        hubspot_id: Option<HubSpotObjectId>,
+    ) -> Result<Self, IdError> {
+        let missing = IdError::Malformed {
+            kind: "request outcome",
+            expected: "a reason beside waiting, skipped and failed, and an id beside exported",
+        };
+        Ok(match state {
+            RequestState::Accepted => Self::Accepted,
+            RequestState::Waiting => Self::Waiting {
+                reason: reason.ok_or(missing)?.parse()?,
+                due,
+            },
+            RequestState::Exported => Self::Exported {
+                hubspot_id: hubspot_id.ok_or(missing)?,
+            },
+            RequestState::Skipped => Self::Skipped {
+                reason: reason.ok_or(missing)?.parse()?,
+            },
+            RequestState::Failed => Self::Failed {
+                reason: reason.ok_or(missing)?.parse()?,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes() -> Vec<RequestOutcome> {
+        let hubspot_id = HubSpotObjectId::new(874_716_779_721).unwrap();
+        let mut all = vec![
+            RequestOutcome::Accepted,
+            RequestOutcome::Exported { hubspot_id },
+        ];
+        let due = DateTime::from_timestamp(1_800_000_000, 0);
+        for reason in WaitReason::ALL.iter().copied() {
+            all.push(RequestOutcome::Waiting { reason, due });
+            all.push(RequestOutcome::Waiting { reason, due: None });
+        }
+        all.extend(
+            SkipReason::ALL
+                .iter()
+                .map(|&reason| RequestOutcome::Skipped { reason }),
+        );
+        all.extend(
+            FailReason::ALL
+                .iter()
+                .map(|&reason| RequestOutcome::Failed { reason }),
+        );
+        all
+    }
+
+    #[test]
+    fn every_outcome_reads_back_from_columns_and_from_json() {
+        for outcome in outcomes() {
+            let (due, id) = match outcome {
+                RequestOutcome::Waiting { due, .. } => (due, None),
+                RequestOutcome::Exported { hubspot_id } => (None, Some(hubspot_id)),
+                _ => (None, None),
+            };
+            let read =
+                RequestOutcome::from_parts(outcome.state(), outcome.reason(), due, id).unwrap();
+            assert_eq!(read, outcome);
+            let json = serde_json::to_value(outcome).unwrap();
+            assert_eq!(json["state"], outcome.state().as_str());
+            assert_eq!(
+                serde_json::from_value::<RequestOutcome>(json).unwrap(),
+                outcome
+            );
+        }
+        for state in RequestState::ALL.iter().copied() {
+            let bare = RequestOutcome::from_parts(state, None, None, None);
+            assert_eq!(bare.is_ok(), state == RequestState::Accepted);
+            assert_eq!(state.as_str().parse::<RequestState>().unwrap(), state);
+        }
+    }
+
+    #[test]
+    fn every_failure_has_a_paragraph() {
+        let docs = include_str!("../../../docs/errors.md");
+        for reason in FailReason::ALL {
+            assert!(docs.contains(&format!("\n## {} ", reason.code())));
+        }
+    }
+}

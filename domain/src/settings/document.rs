@@ -1,0 +1,133 @@
+//! The document itself.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    ActivityContext, ActivityRow, ActivitySettings, ContactSource, DncRules, ExportSettings,
+    FollowedList, ImportSettings, MappingRow, OwnerSettings, RetentionSettings, StatusMapping,
+};
+
+/// The schema that this version writes.
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// How a workspace and its portal meet. Unknown fields are refused, so that a misspelt one is
+/// noticed; missing ones have their defaults, except `schema_version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The schema of this document; older ones are migrated when they are read.
+    #[schema(minimum = 0, maximum = 2)]
+    pub schema_version: u32,
+    /// Reading from HubSpot (I2, I4).
+    #[serde(default)]
+    pub import: ImportSettings,
+    /// Who is exported (E1).
+    #[serde(default)]
+    pub export: ExportSettings,
+    /// What is stamped on exported contacts (E5).
+    #[serde(default)]
+    pub contact_source: Option<ContactSource>,
+    /// The tab Contacts of the property mapping (E4).
+    #[serde(default)]
+    #[schema(max_items = 500)]
+    pub contacts: Vec<MappingRow>,
+    /// The tab Companies of the property mapping (E4).
+    #[serde(default)]
+    #[schema(max_items = 500)]
+    pub companies: Vec<MappingRow>,
+    /// The tab Activity of the property mapping (E4).
+    #[serde(default)]
+    #[schema(max_items = 500)]
+    pub activity_properties: Vec<ActivityRow>,
+    /// Owners and team members (E6).
+    #[serde(default)]
+    pub owners: OwnerSettings,
+    /// Which property receives the lead status (E7); none: statuses are not written.
+    #[serde(default)]
+    pub status: Option<StatusMapping>,
+    /// Which activities are logged, and how (E8).
+    #[serde(default)]
+    pub activities: ActivitySettings,
+    /// Followed lists (I6).
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub lists: Vec<FollowedList>,
+    /// When a person must not be contacted (I8).
+    #[serde(default)]
+    pub dnc: DncRules,
+    /// What comes in of past touches (I10).
+    #[serde(default)]
+    pub activity_context: ActivityContext,
+    /// How long journal and quarantine are kept (C7).
+    #[serde(default)]
+    pub retention: RetentionSettings,
+}
+
+impl Settings {
+    /// A document with every default and no rows.
+    pub fn empty() -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            import: ImportSettings::default(),
+            export: ExportSettings::default(),
+            contact_source: None,
+            contacts: Vec::new(),
+            companies: Vec::new(),
+            activity_properties: Vec::new(),
+            owners: OwnerSettings::default(),
+            status: None,
+            activities: ActivitySettings::default(),
+            lists: Vec::new(),
+            dnc: DncRules::default(),
+            activity_context: ActivityContext::default(),
+            retention: RetentionSettings::default(),
+        }
+    }
+}
+
+/// Counts the saved versions of a workspace's settings: 0 before the first was saved.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
+)]
+#[serde(transparent)]
+#[schema(value_type = i64, minimum = 0)]
+pub struct SettingsRevision(u64);
+
+impl SettingsRevision {
+    /// Before anything was saved: the defaults are in force.
+    pub const NONE: Self = Self(0);
+
+    /// Wraps the number that the store keeps.
+    pub const fn new(revision: u64) -> Self {
+        Self(revision)
+    }
+
+    /// The number within.
+    pub const fn get(&self) -> u64 {
+        self.0
+    }
+
+    /// The revision after this one.
+    #[must_use]
+    pub const fn next(&self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl std::fmt::Display for SettingsRevision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

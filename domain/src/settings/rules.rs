@@ -1,0 +1,300 @@
+//! Settings about reading (I2, I4, I6, I8, I10), the export policy (E1) and retention (C7).
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::mapping::yes;
+use crate::portal::ListId;
+
+/// Reading from HubSpot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportSettings {
+    /// The toggle "Import your HubSpot data" (I4).
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Minutes between two periodic syncs (I2).
+    #[serde(default = "default_interval")]
+    #[schema(minimum = 1, maximum = 1440)]
+    pub interval_minutes: u32,
+}
+
+const fn default_interval() -> u32 {
+    10
+}
+
+impl ImportSettings {
+    /// The shortest and the longest interval, in minutes.
+    pub const INTERVAL: std::ops::RangeInclusive<u32> = 1..=1_440;
+}
+
+impl Default for ImportSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval_minutes: default_interval(),
+        }
+    }
+}
+
+/// Whom the app exports by itself (E1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportPolicy {
+    /// All people contacted.
+    AllContacted,
+    /// Only people who replied.
+    #[default]
+    Replied,
+    /// Only people who replied positively.
+    RepliedPositively,
+}
+
+impl ExportPolicy {
+    /// The name in the store and in the API.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::AllContacted => "all_contacted",
+            Self::Replied => "replied",
+            Self::RepliedPositively => "replied_positively",
+        }
+    }
+}
+
+/// Who is exported.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExportSettings {
+    /// Whom the app exports by itself.
+    #[serde(default)]
+    pub policy: ExportPolicy,
+}
+
+/// What a followed list is used for (I6).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ListUse {
+    /// Its members may be written to in campaigns.
+    Audience,
+    /// Its members must not be contacted.
+    Suppression,
+}
+
+/// A list that is followed; each at most once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FollowedList {
+    /// Which list.
+    pub list: ListId,
+    /// What for.
+    #[serde(rename = "use")]
+    pub list_use: ListUse,
+}
+
+/// A pipeline and some of its stages.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineChoice {
+    /// The pipeline's id.
+    #[schema(min_length = 1, max_length = 100)]
+    pub pipeline: String,
+    /// The stages' ids; none: all of them.
+    #[serde(default)]
+    #[schema(max_items = 500)]
+    pub stages: Vec<String>,
+}
+
+/// An open deal on the person or their company.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenDealRule {
+    /// Whether the rule holds.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// The pipelines and stages that count; none: all of them.
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    pub pipelines: Vec<PipelineChoice>,
+}
+
+impl Default for OpenDealRule {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            pipelines: Vec::new(),
+        }
+    }
+}
+
+/// A customer: a closed-won deal, or the lifecycle stage `customer`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CustomerRule {
+    /// Whether the rule holds.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+impl Default for CustomerRule {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// A deal that was lost not long ago.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LostDealRule {
+    /// Whether the rule holds.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// How long ago, in days.
+    #[serde(default = "default_lost_days")]
+    #[schema(minimum = 1, maximum = 3650)]
+    pub within_days: u32,
+}
+
+const fn default_lost_days() -> u32 {
+    90
+}
+
+impl Default for LostDealRule {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            within_days: default_lost_days(),
+        }
+    }
+}
+
+/// A meeting or call of a rep not long ago.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecentTouchRule {
+    /// Whether the rule holds.
+    #[serde(default)]
+    pub enabled: bool,
+    /// How long ago, in days.
+    #[serde(default = "default_touch_days")]
+    #[schema(minimum = 1, maximum = 3650)]
+    pub within_days: u32,
+}
+
+const fn default_touch_days() -> u32 {
+    14
+}
+
+impl Default for RecentTouchRule {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            within_days: default_touch_days(),
+        }
+    }
+}
+
+/// When a person must not be contacted (I8). Members of suppression lists never are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DncRules {
+    /// An open deal.
+    #[serde(default)]
+    pub open_deal: OpenDealRule,
+    /// A customer.
+    #[serde(default)]
+    pub customer: CustomerRule,
+    /// A deal that was lost not long ago.
+    #[serde(default)]
+    pub lost_deal: LostDealRule,
+    /// Opted out of e-mail in HubSpot.
+    #[serde(default = "yes")]
+    pub opted_out: bool,
+    /// Owned by an owner whom no team member stands for.
+    #[serde(default)]
+    pub unmapped_owner: bool,
+    /// A meeting or call of a rep not long ago.
+    #[serde(default)]
+    pub recent_touch: RecentTouchRule,
+}
+
+impl Default for DncRules {
+    fn default() -> Self {
+        Self {
+            open_deal: OpenDealRule::default(),
+            customer: CustomerRule::default(),
+            lost_deal: LostDealRule::default(),
+            opted_out: true,
+            unmapped_owner: false,
+            recent_touch: RecentTouchRule::default(),
+        }
+    }
+}
+
+/// What comes in of past touches of other reps (I10). The properties of contact and company (last
+/// contacted, last activity, next activity, last reply) always do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActivityContext {
+    /// Whether recent engagements are read: kind, time, owner, title.
+    #[serde(default)]
+    pub engagements: bool,
+    /// How far back, in days.
+    #[serde(default = "default_context_days")]
+    #[schema(minimum = 1, maximum = 365)]
+    pub days: u32,
+    /// Whether their texts are read too.
+    #[serde(default)]
+    pub bodies: bool,
+}
+
+const fn default_context_days() -> u32 {
+    30
+}
+
+impl Default for ActivityContext {
+    fn default() -> Self {
+        Self {
+            engagements: false,
+            days: default_context_days(),
+            bodies: false,
+        }
+    }
+}
+
+/// How long personal data is kept that is not part of a record (C7).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Days that values in the journal are kept; without them an overwrite cannot be reverted.
+    #[serde(default = "default_journal_days")]
+    #[schema(minimum = 1, maximum = 3650)]
+    pub journal_days: u32,
+    /// Days that a quarantined record is kept after it was last seen.
+    #[serde(default = "default_quarantine_days")]
+    #[schema(minimum = 1, maximum = 3650)]
+    pub quarantine_days: u32,
+}
+
+const fn default_journal_days() -> u32 {
+    365
+}
+
+const fn default_quarantine_days() -> u32 {
+    90
+}
+
+impl RetentionSettings {
+    /// The shortest and the longest retention, in days.
+    pub const DAYS: std::ops::RangeInclusive<u32> = 1..=3_650;
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self {
+            journal_days: default_journal_days(),
+            quarantine_days: default_quarantine_days(),
+        }
+    }
+}
