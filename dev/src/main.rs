@@ -122,8 +122,19 @@ fn root() -> anyhow::Result<PathBuf> {
         .to_path_buf())
 }
 
+/// Without what `cargo run` told this program of its own package: build scripts that look at it (ring's
+/// does) would run again at each change between `cargo dev` and plain `cargo`, and with them everything
+/// that depends on them.
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if let Some(name) = name.to_str()
+            && (name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Builds the programs and says where they are.
