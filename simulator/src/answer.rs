@@ -66,6 +66,14 @@ impl Answer {
         )
     }
 
+    /// A type of records that HubSpot does not know; the body has no category.
+    pub(crate) fn unknown_type(name: &str) -> Self {
+        Self::json(
+            400,
+            &json!({"status": "error", "message": format!("Unable to infer object type from: {name}"), "correlationId": CORRELATION}),
+        )
+    }
+
     pub(crate) fn validation(message: &str) -> Self {
         Self::error(400, "VALIDATION_ERROR", message)
     }

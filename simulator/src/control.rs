@@ -11,8 +11,10 @@ use crate::{
     faults::{FIELDS, Rule},
     model::{Data, Kind, Limits, Settings},
     oauth::App,
-    objects::push_record,
-    page, seed,
+    objects::{Shown, push_record},
+    page, records_control,
+    rules::Rules,
+    seed,
     server::{Query, Simulator, by_path, portal_of},
 };
 
@@ -74,6 +76,7 @@ impl Changes {
             rotate_refresh_tokens,
             inline_association_page,
             denied_scopes,
+            rules: _,
         } = settings;
         set(name, self.name);
         set(latency_ms, self.latency_ms);
@@ -93,6 +96,14 @@ impl Changes {
         set(denied_scopes, self.denied_scopes);
         Ok(())
     }
+}
+
+/// Names what there is, the switches of records too.
+fn unknown_setting(error: serde_json::Error) -> String {
+    format!(
+        "{error}; switches of records: {}",
+        Rules::names().join(", ")
+    )
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {
@@ -156,7 +167,7 @@ pub(crate) fn handle(
     }
 }
 
-const NO_SUCH_TYPE: &str = "no such type: contacts, companies, deals, tickets, emails, calls, meetings, notes, tasks, communications";
+pub(crate) const NO_SUCH_TYPE: &str = "no such type: contacts, companies, deals, tickets, emails, calls, meetings, notes, tasks, communications";
 
 fn answer(result: Result<Answer, String>) -> Answer {
     result.unwrap_or_else(|message| bad(&message))
@@ -189,18 +200,19 @@ const SIZE: &[&str] = &[
 ];
 const NEW: &[&str] = &["portal_id", "dir", "contacts_per_company"];
 
-fn new_data(simulator: &Simulator, id: u64, changes: Value) -> Result<Data, String> {
+fn new_data(simulator: &Simulator, id: u64, mut changes: Value) -> Result<Data, String> {
     let mut settings = Settings {
         name: format!("Portal {id}"),
         ..Settings::default()
     };
-    let changes: Changes = serde_json::from_value(changes).map_err(|e| e.to_string())?;
+    settings.rules.take(&mut changes)?;
+    let changes: Changes = serde_json::from_value(changes).map_err(unknown_setting)?;
     changes.apply(&mut settings)?;
     if simulator.portal(id).is_some() {
         return Err(format!("there is a portal {id} already"));
     }
     // Beyond 2^31, and different from portal to portal.
-    Ok(Data::new(settings, 40_000_000_000 + id * 10_000_000))
+    Ok(Data::new(settings, id, 40_000_000_000 + id * 10_000_000))
 }
 
 fn create(simulator: &Simulator, body: &[u8]) -> Result<Answer, String> {
@@ -282,7 +294,7 @@ fn summary(simulator: &Simulator, id: u64) -> Option<Value> {
         "portal_id": id, "name": data.settings.name, "objects": counts,
         "owners": data.owners.len(),
         "properties": Kind::CRM.iter().map(|k| data.properties[*k as usize].len()).sum::<usize>(),
-        "pipelines": 1,
+        "pipelines": data.pipelines[Kind::Deal as usize].len(),
         "lists": data.lists.len(),
         "memberships": data.lists.values().map(|l| l.members.len()).sum::<usize>(),
         "associations": {
@@ -306,8 +318,12 @@ fn of_portal(
     Ok(match (method, rest) {
         ("GET", []) => Answer::json(200, &summary(simulator, id).unwrap_or_default()),
         ("PATCH", []) => {
-            let changes: Changes = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            let mut changes: Value = serde_json::from_slice(body).map_err(|e| e.to_string())?;
             let mut data = portal.data.write();
+            let mut rules = data.settings.rules.clone();
+            rules.take(&mut changes)?;
+            let changes: Changes = serde_json::from_value(changes).map_err(unknown_setting)?;
+            data.settings.rules = rules;
             changes.apply(&mut data.settings)?;
             data.set_lag();
             Answer::empty(204)
@@ -318,6 +334,7 @@ fn of_portal(
         }
         ("GET", ["records", kind]) => {
             let kind = Kind::parse(kind).ok_or(NO_SUCH_TYPE)?;
+            portal.data.write().tick(crate::server::now());
             records(&portal.data.read(), kind, query)
         }
         ("POST", ["raw-records", kind]) => {
@@ -392,7 +409,12 @@ fn of_portal(
                 }),
             )
         }
-        _ => return Err("no such control".to_owned()),
+        _ => {
+            let mut data = portal.data.write();
+            data.tick(crate::server::now());
+            return records_control::handle(&mut data, method, rest, body, crate::server::now())
+                .unwrap_or_else(|| Err("no such control".to_owned()));
+        }
     })
 }
 
@@ -434,12 +456,17 @@ fn records(data: &Data, kind: Kind, query: &Query) -> Answer {
     } else {
         Kind::CRM.to_vec()
     };
+    let shown = Shown {
+        properties: &names,
+        associations: &to,
+        ..Shown::default()
+    };
     let mut out = String::from("{\"results\":[");
     for (place, (id, record)) in found.by_ref().take(limit).enumerate() {
         if place > 0 {
             out.push(',');
         }
-        push_record(&mut out, data, kind, *id, record, &names, &to);
+        push_record(&mut out, data, kind, *id, record, &shown);
     }
     out.push(']');
     if let Some((next, _)) = found.next() {

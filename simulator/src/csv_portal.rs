@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::Context as _;
 
 use crate::{
-    model::{Data, Kind, Owner, Property, Stage},
+    model::{Data, Kind, Owner, Pipeline, Property, Stage},
     rng::Rng,
 };
 
@@ -25,19 +25,12 @@ fn get<'a>(row: &'a Row, name: &str) -> &'a str {
 }
 
 fn define(data: &mut Data, kind: Kind, name: &str, value: &str) {
-    data.properties[kind as usize].insert(
-        name.to_owned(),
-        Property {
-            name: name.to_owned(),
-            label: name.to_owned(),
-            kind: value.to_owned(),
-            field_type: if value == "number" { "number" } else { "text" }.to_owned(),
-            group_name: "source".to_owned(),
-            options: Vec::new(),
-            has_unique_value: false,
-            read_only: false,
-        },
-    );
+    let group = data.groups[kind as usize]
+        .keys()
+        .next()
+        .cloned()
+        .unwrap_or_default();
+    data.properties[kind as usize].insert(name.to_owned(), Property::custom(name, value, &group));
 }
 
 /// The host of a website, without `www.`.
@@ -83,19 +76,23 @@ pub(crate) fn load(
         define(data, Kind::Deal, name, "string");
     }
     define(data, Kind::Deal, "engage_date", "datetime");
-    data.stages = [
-        ("Prospecting", "0.2"),
-        ("Engaging", "0.5"),
-        ("Won", "1.0"),
-        ("Lost", "0.0"),
-    ]
-    .into_iter()
-    .map(|(id, probability)| Stage {
-        id: id.to_lowercase(),
-        label: id.to_owned(),
-        probability,
-    })
-    .collect();
+    data.pipelines[Kind::Deal as usize] = vec![Pipeline {
+        id: "default".to_owned(),
+        label: "Sales Pipeline".to_owned(),
+        stages: [
+            ("Prospecting", "0.2"),
+            ("Engaging", "0.5"),
+            ("Won", "1.0"),
+            ("Lost", "0.0"),
+        ]
+        .into_iter()
+        .map(|(id, metadata)| Stage {
+            id: id.to_lowercase(),
+            label: id.to_owned(),
+            metadata,
+        })
+        .collect(),
+    }];
 
     let mut companies: Vec<(u64, String)> = Vec::new();
     for row in rows(&dir.join("companies.csv"))? {
@@ -152,6 +149,7 @@ pub(crate) fn load(
                 first_name: first.to_owned(),
                 last_name: last.to_owned(),
                 archived: false,
+                teams: Vec::new(),
             },
         );
         agents.insert(name, id.to_string());
@@ -170,7 +168,7 @@ pub(crate) fn load(
             ("opportunity_id", get(&row, "opportunity_id").to_owned()),
             ("product", get(&row, "product").to_owned()),
             ("amount", get(&row, "close_value").to_owned()),
-            ("dealstage", stage.clone()),
+            ("dealstage", stage),
             ("pipeline", "default".to_owned()),
             ("engage_date", day(engaged)),
             ("closedate", day(get(&row, "close_date"))),
@@ -181,11 +179,6 @@ pub(crate) fn load(
                     .cloned()
                     .unwrap_or_default(),
             ),
-            (
-                "hs_is_closed",
-                (stage == "won" || stage == "lost").to_string(),
-            ),
-            ("hs_is_closed_won", (stage == "won").to_string()),
         ];
         data.insert(Kind::Deal, id, &values, created, created);
         if let Some(company) = accounts.get(account) {

@@ -243,7 +243,7 @@ fn associations(data: &Data, from: Kind, to: Kind, body: &[u8]) -> Answer {
                 .and_then(|l| l.get(&(to, other)));
             for type_id in types.into_iter().flatten() {
                 ends.push(json!({
-                    "id": other.to_string(), "type": inline_name(from, to, *type_id),
+                    "id": other.to_string(), "type": inline_name(data, from, to, *type_id),
                 }));
             }
         }

@@ -1,16 +1,52 @@
-//! Contacts, companies, deals: lists, reads, and the way to `write` and `search`.
+//! Lists and reads of records, and the way to `write`, `merge` and `search`.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::{
     answer::{Answer, iso, push_string},
     associations::push_inline,
+    merge,
     model::{Data, Kind, Record},
     search,
     server::Query,
+    validate::text_of,
     write,
 };
+
+/// What an answer shows of a record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shown<'a> {
+    pub(crate) properties: &'a [&'a str],
+    /// Properties whose former values are shown.
+    pub(crate) history: &'a [&'a str],
+    pub(crate) associations: &'a [Kind],
+    /// Lists do not carry the address of a record's page; all others do.
+    pub(crate) url: bool,
+    /// Of these properties only those that have a value.
+    pub(crate) only_set: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// As search and batch reads show a record.
+    pub(crate) const fn read(properties: &'a [&'a str]) -> Self {
+        Self {
+            properties,
+            history: &[],
+            associations: &[],
+            url: true,
+            only_set: false,
+        }
+    }
+
+    /// As writes show a record.
+    pub(crate) const fn written(properties: &'a [&'a str]) -> Self {
+        Self {
+            only_set: true,
+            ..Self::read(properties)
+        }
+    }
+}
 
 /// Writes a record as HubSpot does.
 pub(crate) fn push_record(
@@ -19,18 +55,21 @@ pub(crate) fn push_record(
     kind: Kind,
     id: u64,
     record: &Record,
-    properties: &[&str],
-    associations: &[Kind],
+    shown: &Shown<'_>,
 ) {
     if let Some(raw) = &record.raw {
         out.push_str(raw);
         return;
     }
     out.push_str(&format!("{{\"id\":\"{id}\",\"properties\":{{"));
+    let skip_empty = shown.only_set || !data.settings.rules.empty_as_null;
     let mut first = true;
-    for name in properties {
-        let known = data.properties[kind as usize].contains_key(*name);
-        if !known {
+    for name in shown.properties {
+        if !data.properties[kind as usize].contains_key(*name) {
+            continue;
+        }
+        let value = data.value(kind, id, record, name);
+        if value.is_none() && skip_empty {
             continue;
         }
         if !first {
@@ -39,13 +78,17 @@ pub(crate) fn push_record(
         first = false;
         push_string(out, name);
         out.push(':');
-        match data.value(kind, id, record, name) {
+        match value {
             Some(value) => push_string(out, &value),
             None => out.push_str("null"),
         }
     }
+    out.push('}');
+    if !shown.history.is_empty() {
+        push_history(out, data, kind, id, record, shown.history);
+    }
     out.push_str(&format!(
-        "}},\"createdAt\":\"{}\",\"updatedAt\":\"{}\",\"archived\":{}",
+        ",\"createdAt\":\"{}\",\"updatedAt\":\"{}\",\"archived\":{}",
         iso(record.created),
         iso(record.updated),
         record.archived_at.is_some()
@@ -53,8 +96,62 @@ pub(crate) fn push_record(
     if let Some(at) = record.archived_at {
         out.push_str(&format!(",\"archivedAt\":\"{}\"", iso(at)));
     }
-    push_inline(out, data, kind, id, associations);
+    push_inline(out, data, kind, id, shown.associations);
+    if shown.url {
+        out.push_str(&format!(
+            ",\"url\":\"https://app.hubspot.com/contacts/{}/record/{}/{id}\"",
+            data.portal,
+            kind.type_id()
+        ));
+    }
     out.push('}');
+}
+
+/// `propertiesWithHistory`: for each property its values, the newest first.
+fn push_history(
+    out: &mut String,
+    data: &Data,
+    kind: Kind,
+    id: u64,
+    record: &Record,
+    names: &[&str],
+) {
+    let by_app = data.stored(record, "hs_object_source") == Some("INTEGRATION");
+    let mut all = serde_json::Map::new();
+    for name in names {
+        if !data.properties[kind as usize].contains_key(*name) {
+            continue;
+        }
+        let changes = data.history.get(&(kind, id));
+        let name_id = data.name_ids.get(*name);
+        let mut versions: Vec<(i64, String)> = changes
+            .into_iter()
+            .flatten()
+            .filter(|c| Some(&c.name) == name_id)
+            .map(|c| (c.at, c.value.to_string()))
+            .collect();
+        if versions.is_empty() {
+            versions.extend(
+                data.value(kind, id, record, name)
+                    .map(|value| (record.created, value)),
+            );
+        }
+        let versions: Vec<Value> = versions
+            .into_iter()
+            .rev()
+            .map(|(at, value)| {
+                let api = by_app || at > record.created;
+                serde_json::json!({
+                    "value": value, "timestamp": iso(at),
+                    "sourceType": if api { "INTEGRATION" } else { "CRM_UI" },
+                    "sourceId": "", "updatedByUserId": null,
+                })
+            })
+            .collect();
+        all.insert((*name).to_owned(), Value::Array(versions));
+    }
+    out.push_str(",\"propertiesWithHistory\":");
+    out.push_str(&Value::Object(all).to_string());
 }
 
 /// Names asked for, with the defaults that always come.
@@ -73,6 +170,15 @@ pub(crate) fn wanted<'a>(kind: Kind, asked: &[&'a str]) -> Vec<&'a str> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// The types that `associations` names, or the refusal of one that does not exist.
+fn association_types(query: &Query) -> Result<Vec<Kind>, Answer> {
+    query
+        .list("associations")
+        .iter()
+        .map(|name| Kind::parse(name).ok_or_else(|| Answer::unknown_type(name)))
+        .collect()
 }
 
 /// What only reads.
@@ -107,10 +213,12 @@ pub(crate) fn handle(
     match (method, rest) {
         ("POST", []) => write::create_one(data, kind, body, now),
         ("POST", ["batch", operation]) => write::batch(data, kind, operation, body, now),
+        ("POST", ["merge"]) => merge::merge_call(data, kind, body, now),
+        ("POST", ["gdpr-delete"]) => merge::gdpr_delete(data, kind, body, now),
         ("PATCH", [id]) => write::update_one(data, kind, id, query, body, now),
         ("DELETE", [id]) => {
             if let Some(id) = find(data, kind, id, query.get("idProperty")) {
-                write::archive(data, kind, id, now);
+                merge::archive(data, kind, id, now);
             }
             Answer::empty(204)
         }
@@ -123,6 +231,12 @@ fn list(data: &Data, kind: Kind, query: &Query) -> Answer {
     if limit > 100 {
         return Answer::validation("limit must be less than or equal to 100");
     }
+    let history = query.list("propertiesWithHistory");
+    if limit > 50 && !history.is_empty() {
+        return Answer::validation(
+            "limit must be less than or equal to 50 when propertiesWithHistory is requested",
+        );
+    }
     let after = match query.get("after") {
         None => 0,
         Some(text) => match text.parse::<u64>() {
@@ -133,11 +247,17 @@ fn list(data: &Data, kind: Kind, query: &Query) -> Answer {
     let archived = query.get("archived") == Some("true");
     let asked = query.list("properties");
     let properties = wanted(kind, &asked);
-    let associations: Vec<Kind> = query
-        .list("associations")
-        .iter()
-        .filter_map(|n| Kind::parse(n))
-        .collect();
+    let associations = match association_types(query) {
+        Ok(types) => types,
+        Err(refused) => return refused,
+    };
+    let shown = Shown {
+        properties: &properties,
+        history: &history,
+        associations: &associations,
+        url: false,
+        only_set: false,
+    };
     let mut found = data.records[kind as usize]
         .range(after..)
         .filter(|(_, r)| r.archived_at.is_some() == archived);
@@ -147,15 +267,7 @@ fn list(data: &Data, kind: Kind, query: &Query) -> Answer {
         if place > 0 {
             out.push(',');
         }
-        push_record(
-            &mut out,
-            data,
-            kind,
-            *id,
-            record,
-            &properties,
-            &associations,
-        );
+        push_record(&mut out, data, kind, *id, record, &shown);
     }
     out.push(']');
     if let Some((next, _)) = found.next() {
@@ -167,53 +279,102 @@ fn list(data: &Data, kind: Kind, query: &Query) -> Answer {
     Answer::text(200, out)
 }
 
-/// A live record by id or by a unique property.
+/// Does a property name at most one record?
+pub(crate) fn is_unique(data: &Data, kind: Kind, name: &str) -> bool {
+    data.properties[kind as usize]
+        .get(name)
+        .is_some_and(|p| p.has_unique_value)
+}
+
+/// A live record by id or by a unique property. An id that was merged away leads to what it became.
 pub(crate) fn find(data: &Data, kind: Kind, text: &str, id_property: Option<&str>) -> Option<u64> {
-    let live = |id: &u64| {
-        data.records[kind as usize]
-            .get(id)
-            .is_some_and(|r| r.archived_at.is_none())
-    };
     match id_property {
-        None | Some("hs_object_id") => text.parse().ok().filter(live),
-        Some("email") if kind == Kind::Contact => data
-            .emails
-            .get(&text.to_ascii_lowercase())
-            .copied()
-            .filter(live),
-        Some(name) => data.records[kind as usize]
-            .iter()
-            .find(|(id, r)| live(id) && data.stored(r, name) == Some(text))
-            .map(|(id, _)| *id),
+        None | Some("hs_object_id") => text.parse().ok().map(|id| data.resolve(kind, id)),
+        Some("email") if kind == Kind::Contact => {
+            data.emails.get(&text.to_ascii_lowercase()).copied()
+        }
+        Some(name) => {
+            let name = data.name_ids.get(name)?;
+            data.unique.get(&(kind, *name))?.get(text).copied()
+        }
     }
+    .filter(|id| data.is_live(kind, *id))
+}
+
+/// Refuses a read by a property that does not name one record.
+fn readable(data: &Data, kind: Kind, id_property: Option<&str>) -> Option<Answer> {
+    let name = id_property?;
+    let good = name == "hs_object_id"
+        || (kind == Kind::Contact && name == "email")
+        || is_unique(data, kind, name);
+    (!good).then(|| {
+        Answer::validation(&format!(
+            "Property {name} of {} is not unique and cannot be used as idProperty",
+            kind.type_id()
+        ))
+    })
+}
+
+/// A record by id, in the recycle bin or not.
+fn find_where(
+    data: &Data,
+    kind: Kind,
+    text: &str,
+    id_property: Option<&str>,
+    archived: bool,
+) -> Option<u64> {
+    if !archived {
+        return find(data, kind, text, id_property);
+    }
+    let id = text.parse().ok()?;
+    data.record(kind, id)
+        .filter(|r| r.archived_at.is_some())
+        .map(|_| id)
 }
 
 fn get(data: &Data, kind: Kind, id: &str, query: &Query) -> Answer {
-    let Some(id) = find(data, kind, id, query.get("idProperty")) else {
+    let id_property = query.get("idProperty");
+    if let Some(refused) = readable(data, kind, id_property) {
+        return refused;
+    }
+    let archived = query.get("archived") == Some("true");
+    let Some(id) = find_where(data, kind, id, id_property, archived) else {
         return Answer::not_found();
     };
-    let asked = query.list("properties");
-    let associations: Vec<Kind> = query
-        .list("associations")
-        .iter()
-        .filter_map(|n| Kind::parse(n))
-        .collect();
-    one(data, 200, kind, id, &wanted(kind, &asked), &associations)
+    let properties = wanted(kind, &query.list("properties"));
+    let history = query.list("propertiesWithHistory");
+    match association_types(query) {
+        Err(refused) => refused,
+        Ok(associations) => one(
+            data,
+            200,
+            kind,
+            id,
+            &Shown {
+                history: &history,
+                associations: &associations,
+                ..Shown::read(&properties)
+            },
+        ),
+    }
+}
+
+/// A record with its associations to one type, as the v3 call that makes one answers.
+pub(crate) fn with_associations(data: &Data, (kind, id): (Kind, u64), to: Kind) -> Answer {
+    let properties = wanted(kind, &[]);
+    let shown = Shown {
+        associations: &[to],
+        ..Shown::read(&properties)
+    };
+    one(data, 200, kind, id, &shown)
 }
 
 /// One record as an answer.
-pub(crate) fn one(
-    data: &Data,
-    status: u16,
-    kind: Kind,
-    id: u64,
-    properties: &[&str],
-    associations: &[Kind],
-) -> Answer {
+pub(crate) fn one(data: &Data, status: u16, kind: Kind, id: u64, shown: &Shown<'_>) -> Answer {
     let mut out = String::new();
-    match data.records[kind as usize].get(&id) {
+    match data.record(kind, id) {
         Some(record) => {
-            push_record(&mut out, data, kind, id, record, properties, associations);
+            push_record(&mut out, data, kind, id, record, shown);
             Answer::text(status, out)
         }
         None => Answer::not_found(),
@@ -228,43 +389,67 @@ struct ReadBody {
     #[serde(default)]
     properties: Vec<String>,
     #[serde(default)]
+    properties_with_history: Vec<String>,
+    #[serde(default)]
     id_property: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct IdInput {
-    id: String,
+    id: Value,
 }
 
 fn batch_read(data: &Data, kind: Kind, query: &Query, body: &[u8], now: i64) -> Answer {
     let Ok(body) = serde_json::from_slice::<ReadBody>(body) else {
         return Answer::validation("Invalid input JSON");
     };
-    if body.inputs.len() > 100 {
-        return Answer::validation("The number of inputs exceeds the limit of 100");
+    let most = if body.properties_with_history.is_empty() {
+        100
+    } else {
+        50
+    };
+    if body.inputs.len() > most {
+        return Answer::validation(&format!("The number of inputs exceeds the limit of {most}"));
+    }
+    let id_property = body.id_property.as_deref();
+    if let Some(refused) = readable(data, kind, id_property) {
+        return refused;
     }
     let archived = query.get("archived") == Some("true");
     let asked: Vec<&str> = body.properties.iter().map(String::as_str).collect();
     let properties = wanted(kind, &asked);
+    let history: Vec<&str> = body
+        .properties_with_history
+        .iter()
+        .map(String::as_str)
+        .collect();
+    let shown = Shown {
+        history: &history,
+        ..Shown::read(&properties)
+    };
+    let follows = data.settings.rules.batch_read_follows_merges;
     let mut missing = Vec::new();
+    let mut done = std::collections::HashSet::new();
     let mut out = String::from("{\"status\":\"COMPLETE\",\"results\":[");
-    let mut first = true;
     for input in &body.inputs {
-        let id = if archived {
-            input.id.parse().ok()
-        } else {
-            find(data, kind, &input.id, body.id_property.as_deref())
-        };
-        let record = id.and_then(|id| Some((id, data.records[kind as usize].get(&id)?)));
-        match record.filter(|(_, r)| r.archived_at.is_some() == archived) {
+        let text = text_of(&input.id).unwrap_or_default();
+        let merged = id_property.is_none()
+            && text
+                .parse()
+                .is_ok_and(|id| data.aliases.contains_key(&(kind, id)));
+        let found = find_where(data, kind, &text, id_property, archived)
+            .filter(|_| follows || !merged)
+            .and_then(|id| Some((id, data.record(kind, id)?)));
+        match found {
+            // Two names of one record bring it once.
+            Some((id, _)) if !done.insert(id) => {}
             Some((id, record)) => {
-                if !first {
+                if done.len() > 1 {
                     out.push(',');
                 }
-                first = false;
-                push_record(&mut out, data, kind, id, record, &properties, &[]);
+                push_record(&mut out, data, kind, id, record, &shown);
             }
-            None => missing.push(input.id.clone()),
+            None => missing.push(text),
         }
     }
     out.push_str(&format!(
@@ -274,12 +459,8 @@ fn batch_read(data: &Data, kind: Kind, query: &Query, body: &[u8], now: i64) -> 
     let status = if missing.is_empty() {
         200
     } else {
-        let errors = json!([{
-            "status": "error", "category": "OBJECT_NOT_FOUND",
-            "message": format!("Could not get some {} objects, they may be deleted or not exist. Check that ids are valid.", kind.singular().to_uppercase()),
-            "context": {"ids": missing},
-        }]);
-        out.push_str(&format!(",\"numErrors\":1,\"errors\":{errors}"));
+        let error = write::not_found(kind, &missing);
+        out.push_str(&format!(",\"numErrors\":1,\"errors\":[{error}]"));
         207
     };
     out.push('}');

@@ -164,10 +164,6 @@ impl Records {
         self.map.get(id)
     }
 
-    pub(crate) fn contains_key(&self, id: &u64) -> bool {
-        self.map.contains_key(id)
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }

@@ -13,7 +13,7 @@ use crate::{
     answer::Answer,
     filters::{Axis, Filter, Test, mentions, searchable, time},
     model::{Data, Kind, Record},
-    objects::{push_record, wanted},
+    objects::{Shown, push_record, wanted},
     ranked::Ranked,
     records::Records,
 };
@@ -569,7 +569,14 @@ fn page(plan: &Plan<'_>, after: usize, limit: usize, properties: &[&str]) -> Ans
             out.push(',');
         }
         first = false;
-        push_record(&mut out, plan.data, plan.kind, id, record, properties, &[]);
+        push_record(
+            &mut out,
+            plan.data,
+            plan.kind,
+            id,
+            record,
+            &Shown::read(properties),
+        );
     }
     out.push(']');
     if after + limit < total {

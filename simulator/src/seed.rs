@@ -122,6 +122,11 @@ pub(crate) fn fill(data: &mut Data, size: &Size) {
                 first_name: first.to_owned(),
                 last_name: last.to_owned(),
                 archived: n % 7 == 6,
+                teams: match n % 3 {
+                    0 => Vec::new(),
+                    1 => vec![(41, "Sales".to_owned())],
+                    _ => vec![(42, "Success".to_owned()), (41, "Sales".to_owned())],
+                },
             },
         );
         owners.push(id.to_string());
@@ -227,7 +232,12 @@ pub(crate) fn fill(data: &mut Data, size: &Size) {
         }
         contacts.push(id);
     }
-    let stages: Vec<String> = data.stages.iter().map(|s| s.id.clone()).collect();
+    let stages: Vec<String> = data.pipelines[Kind::Deal as usize]
+        .iter()
+        .take(1)
+        .flat_map(|p| &p.stages)
+        .map(|s| s.id.clone())
+        .collect();
     for n in 0..size.deals {
         let id = data.take_id();
         let created = at(&mut rng);
@@ -242,12 +252,10 @@ pub(crate) fn fill(data: &mut Data, size: &Size) {
                     (rng.below(900_000)).to_string()
                 },
             ),
-            ("dealstage", stage.clone()),
+            ("dealstage", stage),
             ("pipeline", "default".to_owned()),
             ("closedate", crate::answer::iso(created + 2_592_000_000)),
             ("hubspot_owner_id", owner(&mut rng)),
-            ("hs_is_closed", stage.starts_with("closed").to_string()),
-            ("hs_is_closed_won", (stage == "closedwon").to_string()),
         ];
         data.insert(
             Kind::Deal,
@@ -286,12 +294,8 @@ pub(crate) fn fill(data: &mut Data, size: &Size) {
         data.lists.insert(
             id,
             List {
-                id,
-                name: format!("List {n}"),
-                kind,
-                processing_type: processing,
-                processing_status: "COMPLETE".to_owned(),
                 members,
+                ..List::new(id, format!("List {n}"), kind, processing)
             },
         );
     }

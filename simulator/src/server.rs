@@ -19,14 +19,15 @@ use tokio::net::TcpListener;
 
 use crate::{
     answer::{Answer, Body, error_body},
-    associations, control,
+    associations::{self, Version},
+    control,
     faults::{Effect, Rule, When, strike},
     legacy::Legacy,
     limits::{Bucket, Counted, Windows},
     lists,
-    model::{Data, Kind},
+    model::{Actor, Data, Kind},
     oauth::{Access, PortalRules, Tokens},
-    objects, owners, page, properties,
+    objects, owners, page, pipelines, properties,
 };
 
 /// Entries of the request log that are kept per portal.
@@ -380,10 +381,11 @@ fn authenticate(simulator: &Simulator, headers: &HeaderMap, now: i64) -> Result<
 /// Where a path leads.
 enum Target<'a> {
     Objects(Kind, &'a [&'a str]),
-    Associations(Kind, Kind, &'a str),
+    Associations(Version, Kind, Kind, &'a [&'a str]),
+    RecordAssociations(Version, Kind, &'a str, &'a [&'a str]),
     Owners(&'a [&'a str]),
     Properties(Kind, &'a [&'a str]),
-    Pipelines(Kind),
+    Pipelines(Kind, &'a [&'a str]),
     Lists(&'a [&'a str]),
     Account,
     Legacy(Legacy<'a>),
@@ -394,28 +396,25 @@ fn target<'a>(method: &str, segments: &'a [&'a str]) -> Option<Result<Target<'a>
     if let Some(legacy) = Legacy::parse(method, segments) {
         return Some(Ok(Target::Legacy(legacy)));
     }
-    let (area, rest) = match segments {
-        ["crm", "v3" | "v4", area, rest @ ..] => (*area, rest),
-        ["crm", area, _version, rest @ ..] => (*area, rest),
+    let (version, area, rest) = match segments {
+        ["crm", "v3", area, rest @ ..] => (Version::V3, *area, rest),
+        ["crm", "v4", area, rest @ ..] => (Version::V4, *area, rest),
+        ["crm", area, _version, rest @ ..] => (Version::V4, *area, rest),
         ["account-info", _, "details"] => return Some(Ok(Target::Account)),
         _ => return None,
     };
-    let kind = |name: &str| {
-        Kind::parse(name).ok_or_else(|| {
-            Answer::json(
-                400,
-                &json!({"status": "error", "message": format!("Unable to infer object type from: {name}"), "correlationId": crate::answer::CORRELATION}),
-            )
-        })
-    };
+    let kind = |name: &str| Kind::parse(name).ok_or_else(|| Answer::unknown_type(name));
     Some(match (area, rest) {
+        ("objects", [name, id, "associations", rest @ ..]) => {
+            kind(name).map(|k| Target::RecordAssociations(version, k, id, rest))
+        }
         ("objects", [name, rest @ ..]) => kind(name).map(|k| Target::Objects(k, rest)),
-        ("associations", [from, to, "batch", operation]) => {
-            kind(from).and_then(|f| Ok(Target::Associations(f, kind(to)?, operation)))
+        ("associations", [from, to, rest @ ..]) => {
+            kind(from).and_then(|f| Ok(Target::Associations(version, f, kind(to)?, rest)))
         }
         ("owners", rest) => Ok(Target::Owners(rest)),
         ("properties", [name, rest @ ..]) => kind(name).map(|k| Target::Properties(k, rest)),
-        ("pipelines", [name, ..]) => kind(name).map(Target::Pipelines),
+        ("pipelines", [name, rest @ ..]) => kind(name).map(|k| Target::Pipelines(k, rest)),
         ("lists", rest) => Ok(Target::Lists(rest)),
         _ => return None,
     })
@@ -425,7 +424,9 @@ impl Target<'_> {
     fn bucket(&self) -> Bucket {
         match self {
             Self::Objects(_, ["search"]) => Bucket::Search,
-            Self::Associations(..) | Self::Legacy(Legacy::Associations(..)) => Bucket::Associations,
+            Self::Associations(..)
+            | Self::RecordAssociations(..)
+            | Self::Legacy(Legacy::Associations(..)) => Bucket::Associations,
             _ => Bucket::General,
         }
     }
@@ -438,19 +439,35 @@ impl Target<'_> {
                 let reads = method == "GET" || matches!(rest, ["search"] | ["batch", "read"]);
                 vec![objects(kind, if reads { "read" } else { "write" })]
             }
-            Self::Associations(from, _, "read") => vec![objects(from, "read")],
-            Self::Associations(from, ..) => vec![objects(from, "write")],
+            Self::Associations(_, from, _, rest) => {
+                let reads = method == "GET" || matches!(rest, ["batch", "read"]);
+                vec![objects(from, if reads { "read" } else { "write" })]
+            }
+            Self::RecordAssociations(_, kind, ..) => {
+                vec![objects(
+                    kind,
+                    if method == "GET" { "read" } else { "write" },
+                )]
+            }
             Self::Owners(_) => vec!["crm.objects.owners.read".to_owned()],
-            Self::Properties(kind, _) if method == "GET" => vec![
-                format!("crm.schemas.{}.read", kind.scope()),
-                objects(kind, "read"),
-            ],
+            Self::Properties(kind, rest)
+                if method == "GET" || matches!(rest, ["batch", "read"]) =>
+            {
+                vec![
+                    format!("crm.schemas.{}.read", kind.scope()),
+                    objects(kind, "read"),
+                ]
+            }
             Self::Properties(kind, _) => vec![format!("crm.schemas.{}.write", kind.scope())],
-            Self::Pipelines(kind) => vec![
+            Self::Pipelines(kind, _) => vec![
                 objects(kind, "read"),
                 format!("crm.schemas.{}.read", kind.scope()),
             ],
-            Self::Lists(_) if method == "PUT" => vec!["crm.lists.write".to_owned()],
+            Self::Lists(rest)
+                if matches!(method, "PUT" | "DELETE") || (method == "POST" && rest.is_empty()) =>
+            {
+                vec!["crm.lists.write".to_owned()]
+            }
             Self::Lists(_) => vec!["crm.lists.read".to_owned()],
             Self::Account => Vec::new(),
             Self::Legacy(legacy) => legacy.scopes(),
@@ -560,27 +577,41 @@ fn serve_target(
         return Answer::json(403, &body);
     }
     let (method, query, body, at) = (request.method, &request.query, request.body, now());
+    if portal.data.read().is_due(at) {
+        portal.data.write().tick(at);
+    }
     // Pages are read by many at once; everything that may write has the data alone.
     let reads =
         method == "GET" || matches!(target, Target::Objects(_, ["search"] | ["batch", "read"]));
     if reads && let Target::Objects(kind, rest) = target {
         return objects::read(&portal.data.read(), method, *kind, rest, query, body, at);
     }
+    if method == "GET"
+        && let Target::RecordAssociations(version, kind, id, [to]) = target
+    {
+        return associations::of_record(&portal.data.read(), *version, *kind, id, to, query);
+    }
     if let Target::Legacy(legacy) = target {
         return legacy.handle(&portal.data.read(), portal.id, query, body);
     }
     let mut data = portal.data.write();
+    data.actor = Actor::App(app_id(&access.app));
     match target {
         Target::Legacy(_) => Answer::not_found(),
         Target::Objects(kind, rest) => {
             objects::handle(&mut data, method, *kind, rest, query, body, at)
         }
-        Target::Associations(from, to, operation) => {
-            associations::batch(&mut data, *from, *to, operation, body, at)
+        Target::Associations(version, from, to, rest) => {
+            associations::handle(&mut data, method, *version, (*from, *to), rest, body, at)
+        }
+        Target::RecordAssociations(version, kind, id, rest) => {
+            associations::change(&mut data, *version, method, (*kind, id), rest, body, at)
         }
         Target::Owners(rest) => owners::handle(&data, method, rest, query),
-        Target::Properties(kind, rest) => properties::handle(&mut data, method, *kind, rest, body),
-        Target::Pipelines(kind) => properties::pipelines(&data, *kind),
+        Target::Properties(kind, rest) => {
+            properties::handle(&mut data, method, *kind, rest, query, body, at)
+        }
+        Target::Pipelines(kind, rest) => pipelines::handle(&data, method, *kind, rest),
         Target::Lists(rest) => lists::handle(&mut data, method, rest, query, body, at),
         Target::Account => Answer::json(
             200,
@@ -592,6 +623,17 @@ fn serve_target(
             }),
         ),
     }
+}
+
+/// The number that HubSpot knows an app by: what records say they were made by.
+pub(crate) fn app_id(client_id: &str) -> u64 {
+    // FNV-1a
+    let hash = client_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    1_000_000 + hash % 90_000_000
 }
 
 /// A new portal under this id.

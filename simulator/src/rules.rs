@@ -1,0 +1,149 @@
+//! Switches for what is not established about HubSpot, and for what portals have different.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a backward write of `lifecyclestage` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Backward {
+    /// Success, and nothing changes.
+    Silent,
+    /// 400.
+    Error,
+    /// The value is taken.
+    Accept,
+}
+
+/// What an upsert by e-mail may do ("Partial upserts are not supported when using `email`").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EmailUpsert {
+    /// As with any other unique property.
+    Partial,
+    /// One bad row fails the whole batch, with trace ids as without.
+    AllOrNothing,
+    /// 400, as batch update does.
+    Refused,
+}
+
+/// What `hasUniqueValue` does on engagements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EngagementKeys {
+    /// It works as on contacts.
+    Work,
+    /// The property is made and comes back with `hasUniqueValue: false`.
+    Ignored,
+    /// 400.
+    Refused,
+}
+
+/// The switches, each with the default that is thought likeliest or strictest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rules {
+    /// HubSpot makes or associates a company for a new contact.
+    pub(crate) auto_companies: bool,
+    /// It does so within this many milliseconds.
+    pub(crate) auto_company_max_ms: u64,
+    /// How often, of a hundred, such a company takes the place of a primary that is there.
+    pub(crate) auto_company_primary_percent: u64,
+    /// Inline associations of a contact create are ignored.
+    pub(crate) ignore_inline_associations: bool,
+    pub(crate) engagement_unique_keys: EngagementKeys,
+    /// A new property can be seen and written after this many milliseconds.
+    pub(crate) property_delay_ms: i64,
+    /// Unknown and read-only properties are ignored in updates of engagements, not refused.
+    pub(crate) lenient_engagement_updates: bool,
+    pub(crate) lifecycle_backward: Backward,
+    /// The stage of a contact that is made without one; empty: none.
+    pub(crate) default_lifecyclestage: String,
+    pub(crate) email_upsert: EmailUpsert,
+    /// A property that was asked for and has no value comes as null, not at all otherwise.
+    pub(crate) empty_as_null: bool,
+    /// A contact needs one of e-mail, first name, last name.
+    pub(crate) contact_needs_identity: bool,
+    /// `batch/read` finds a merged record by its old ids.
+    pub(crate) batch_read_follows_merges: bool,
+    /// A conflict in a batch without trace ids names the existing contact.
+    pub(crate) batch_conflict_names_id: bool,
+    /// Results of a batch carry the trace ids of their inputs.
+    pub(crate) trace_ids_in_results: bool,
+    /// Deleted e-mails (engagements) are gone for good.
+    pub(crate) email_delete_permanent: bool,
+    /// Addresses that were erased or blocklisted cannot be used again.
+    pub(crate) blocklist_refuses: bool,
+    /// Records may be given to deactivated owners.
+    pub(crate) archived_owners_assignable: bool,
+    /// E-mail addresses may have any top-level domain.
+    pub(crate) any_email_tld: bool,
+    /// The first company of a contact, deal or ticket becomes its primary one.
+    pub(crate) first_company_is_primary: bool,
+    /// How many records of one type a record other than a company may be associated with.
+    pub(crate) association_limit: u64,
+    /// How long a DYNAMIC list is PROCESSING after it was made or its filters changed.
+    pub(crate) list_processing_ms: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            auto_companies: true,
+            auto_company_max_ms: 10_000,
+            auto_company_primary_percent: 50,
+            ignore_inline_associations: false,
+            engagement_unique_keys: EngagementKeys::Work,
+            property_delay_ms: 300,
+            lenient_engagement_updates: false,
+            lifecycle_backward: Backward::Silent,
+            default_lifecyclestage: "lead".to_owned(),
+            email_upsert: EmailUpsert::Partial,
+            empty_as_null: true,
+            contact_needs_identity: true,
+            batch_read_follows_merges: true,
+            batch_conflict_names_id: false,
+            trace_ids_in_results: true,
+            email_delete_permanent: true,
+            blocklist_refuses: true,
+            archived_owners_assignable: false,
+            any_email_tld: false,
+            first_company_is_primary: true,
+            association_limit: 10_000,
+            list_processing_ms: 0,
+        }
+    }
+}
+
+impl Rules {
+    fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        }
+    }
+
+    /// Takes what it knows out of the changes, and applies it.
+    pub(crate) fn take(&mut self, changes: &mut Value) -> Result<(), String> {
+        let Some(object) = changes.as_object_mut() else {
+            return Ok(());
+        };
+        let mut fields = self.fields();
+        for (name, place) in &mut fields {
+            if let Some(value) = object.remove(name) {
+                *place = value;
+            }
+        }
+        *self = serde_json::from_value(Value::Object(fields)).map_err(|e| e.to_string())?;
+        Ok(())
+    }
+
+    /// The names of all switches, for whoever writes one wrongly.
+    pub(crate) fn names() -> Vec<String> {
+        Self::default()
+            .fields()
+            .into_iter()
+            .map(|(n, _)| n)
+            .collect()
+    }
+}
