@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
+    budget::Bucket,
     client::{API_VERSION, Client},
     error::Error,
     ids::PortalId,
@@ -20,6 +21,18 @@ pub struct AccountDetails {
     /// Such as `US/Eastern`; the daily limit resets at its midnight.
     #[serde(default)]
     pub time_zone: Option<String>,
+    /// Such as `USD`.
+    #[serde(default)]
+    pub company_currency: Option<String>,
+    /// Of the time zone, now.
+    #[serde(default)]
+    pub utc_offset_milliseconds: Option<i64>,
+    /// Where its pages are, such as `app-eu1.hubspot.com`.
+    #[serde(default)]
+    pub ui_domain: Option<String>,
+    /// Such as `na1` or `eu1`.
+    #[serde(default)]
+    pub data_hosting_location: Option<String>,
 }
 
 /// The endpoints of the account.
@@ -46,5 +59,18 @@ impl Account<'_> {
         serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
             context: "account details",
         })
+    }
+
+    /// Removes our app from the portal; HubSpot tells the customer by e-mail.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn uninstall(&self) -> Result<(), Error> {
+        self.0
+            .delete(
+                &format!("/appinstalls/{API_VERSION}/external-install"),
+                Bucket::General,
+            )
+            .await
     }
 }

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     budget::{Bucket, BudgetRefused, BudgetRequest, RateBudget, RequestClass, ResponseObservation},
-    error::{Error, classify},
+    error::{Error, RatePolicy, classify},
     page::Cursor,
     token::AccessTokenSource,
 };
@@ -184,6 +184,19 @@ impl Client {
         .await
     }
 
+    pub(crate) async fn delete(&self, path: &str, bucket: Bucket) -> Result<(), Error> {
+        self.send(&Call::<()> {
+            method: Method::DELETE,
+            path,
+            query: &[],
+            body: None,
+            bucket,
+            write: true,
+        })
+        .await
+        .map(drop)
+    }
+
     /// Sends a request. The retry rule is in the README.
     pub(crate) async fn send<B: Serialize + ?Sized>(
         &self,
@@ -281,7 +294,10 @@ impl Client {
                 continue;
             }
             let error = classify(status, retry_after, &body, call.write);
-            if matches!(error, Error::RateLimited { .. }) && limited < RATE_LIMIT_ATTEMPTS {
+            // The daily limit ends at midnight: nobody waits for that here.
+            let soon =
+                matches!(&error, Error::RateLimited { policy, .. } if *policy != RatePolicy::Daily);
+            if soon && limited < RATE_LIMIT_ATTEMPTS {
                 limited += 1;
                 continue;
             }

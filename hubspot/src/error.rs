@@ -29,13 +29,148 @@ impl fmt::Debug for Detail {
     }
 }
 
+/// HubSpot's code for what is wrong with a value (`hubspot-api.md` §7).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FieldCode {
+    /// `PROPERTY_DOESNT_EXIST`
+    PropertyDoesntExist,
+    /// `READ_ONLY_VALUE`
+    ReadOnlyValue,
+    /// `INVALID_OPTION`
+    InvalidOption,
+    /// `INVALID_EMAIL`
+    InvalidEmail,
+    /// `INVALID_INTEGER` and `INVALID_LONG`
+    InvalidNumber,
+    /// `INVALID_DATE`
+    InvalidDate,
+    /// `CONFLICTING_UNIQUE_VALUE`
+    ConflictingUniqueValue,
+    /// `MISSING_REQUIRED_PROPERTY` and `MISSING_CONDITIONAL_REQUIRED_PROPERTY`
+    MissingRequired,
+    /// Any other, as HubSpot wrote it.
+    Other(String),
+}
+
+impl FieldCode {
+    fn parse(code: String) -> Self {
+        match code.as_str() {
+            "PROPERTY_DOESNT_EXIST" => Self::PropertyDoesntExist,
+            "READ_ONLY_VALUE" => Self::ReadOnlyValue,
+            "INVALID_OPTION" => Self::InvalidOption,
+            "INVALID_EMAIL" => Self::InvalidEmail,
+            "INVALID_INTEGER" | "INVALID_LONG" => Self::InvalidNumber,
+            "INVALID_DATE" => Self::InvalidDate,
+            "CONFLICTING_UNIQUE_VALUE" => Self::ConflictingUniqueValue,
+            "MISSING_REQUIRED_PROPERTY" | "MISSING_CONDITIONAL_REQUIRED_PROPERTY" => {
+                Self::MissingRequired
+            }
+            _ => Self::Other(code),
+        }
+    }
+
+    /// Whether any value of the property would be refused the same.
+    pub const fn concerns_the_property(&self) -> bool {
+        matches!(self, Self::PropertyDoesntExist | Self::ReadOnlyValue)
+    }
+}
+
 /// A property that HubSpot refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FieldProblem {
     /// Which property, when HubSpot says so.
     pub property: Option<String>,
-    /// HubSpot's code, such as `INVALID_OPTION`.
-    pub code: String,
+    /// What is wrong.
+    pub code: FieldCode,
+}
+
+/// Which limit a 429 is about, by its `policyName`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RatePolicy {
+    /// `TEN_SECONDLY_ROLLING`: over within ten seconds.
+    TenSecondly,
+    /// `SECONDLY`: over within a second (search).
+    Secondly,
+    /// `DAILY`: over at the account's midnight; the client does not wait for it.
+    Daily,
+    /// Another, as HubSpot wrote it; none where it names none.
+    Other(Option<String>),
+}
+
+impl RatePolicy {
+    fn parse(name: Option<String>) -> Self {
+        match name.as_deref() {
+            Some(n) if n.starts_with("TEN_SECONDLY") => Self::TenSecondly,
+            Some(n) if n.starts_with("SECONDLY") => Self::Secondly,
+            Some("DAILY") => Self::Daily,
+            _ => Self::Other(name),
+        }
+    }
+}
+
+/// A request that HubSpot would refuse by its documented limits, and which is not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestProblem {
+    /// Too many filter groups.
+    #[error("{given} filter groups; a search takes {most}: split it into several searches")]
+    FilterGroups {
+        /// How many there are.
+        given: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// Too many filters in a group, the keyset's own counted in.
+    #[error("{given} filters in one group; a group takes {most}: split it into several searches")]
+    FiltersInGroup {
+        /// How many there are.
+        given: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// Too many filters in all, the keyset's own counted in.
+    #[error("{given} filters in all; a search takes {most}: split it into several searches")]
+    Filters {
+        /// How many there are.
+        given: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A filter with a list of values has none.
+    #[error("the filter on {property} has no values: give at least one")]
+    NoValues {
+        /// The property that is filtered.
+        property: String,
+    },
+    /// The page is empty or too large.
+    #[error("a page of {given}; 1 to {most} are possible")]
+    PageSize {
+        /// How many are asked for.
+        given: u32,
+        /// How many may be.
+        most: u32,
+    },
+    /// Beyond what a search gives.
+    #[error("result {end} of a search; HubSpot gives {most}: page by id (`Search::pages`) instead")]
+    BeyondCap {
+        /// The last result that is asked for.
+        end: u32,
+        /// The last one that may be.
+        most: u32,
+    },
+    /// The body is too long even without properties.
+    #[error("a search of {chars} characters; HubSpot takes {most}: use fewer or shorter values")]
+    TooLong {
+        /// How long it is.
+        chars: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// A type that this call is not made for.
+    #[error("not possible for {object_type}")]
+    ObjectType {
+        /// The type, as in paths.
+        object_type: &'static str,
+    },
 }
 
 /// What a caller can do about an error.
@@ -82,7 +217,7 @@ impl ErrorClass {
 }
 
 /// Why a call did not succeed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Network trouble or a 5xx, and nothing was written.
     #[error("HubSpot could not answer{}", status_text(*.status))]
@@ -97,8 +232,8 @@ pub enum Error {
     RateLimited {
         /// When to come back, if HubSpot says so.
         retry_after: Option<Duration>,
-        /// Such as `TEN_SECONDLY_ROLLING` or `DAILY`.
-        policy: Option<String>,
+        /// Which limit.
+        policy: RatePolicy,
     },
     /// The tokens are refused for good.
     #[error("HubSpot has revoked the connection")]
@@ -130,7 +265,16 @@ pub enum Error {
     Conflict {
         /// Which, when HubSpot says so.
         existing: Option<RecordId>,
+        /// The unique property whose value is taken; none for a contact's e-mail.
+        property: Option<String>,
     },
+    /// A batch was answered, and the answer does not mention this input. So it is with ids that were
+    /// merged away.
+    #[error("HubSpot's answer does not mention it")]
+    NotInAnswer,
+    /// Not sent, because HubSpot would refuse it.
+    #[error("not sent: {0}")]
+    NotSendable(#[from] RequestProblem),
     /// A write that may or may not have happened.
     #[error("it is not known whether HubSpot did it")]
     OutcomeUnknown,
@@ -174,8 +318,8 @@ impl Error {
             Self::RateLimited { .. } | Self::BudgetWait { .. } => ErrorClass::RateLimited,
             Self::AuthRevoked => ErrorClass::AuthRevoked,
             Self::ScopeMissing { .. } => ErrorClass::ScopeMissing,
-            Self::Invalid { .. } => ErrorClass::Invalid,
-            Self::NotFound => ErrorClass::NotFound,
+            Self::Invalid { .. } | Self::NotSendable(_) => ErrorClass::Invalid,
+            Self::NotFound | Self::NotInAnswer => ErrorClass::NotFound,
             Self::Conflict { .. } => ErrorClass::Conflict,
             Self::OutcomeUnknown => ErrorClass::OutcomeUnknown,
             Self::Fenced => ErrorClass::Refused,
@@ -203,32 +347,180 @@ impl From<TokenError> for Error {
     }
 }
 
-/// HubSpot's error body; every field is optional.
+/// HubSpot's error body, and an item of a multi-status answer; every field is optional, and one that
+/// is not of the documented type counts as missing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ErrorBody {
+    #[serde(deserialize_with = "lenient")]
     message: String,
+    #[serde(deserialize_with = "lenient")]
     correlation_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     category: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     policy_name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     error_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     errors: Vec<ErrorItem>,
+    #[serde(deserialize_with = "lenient")]
     context: ErrorContext,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ErrorItem {
+    #[serde(deserialize_with = "lenient")]
     code: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     context: ErrorContext,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ErrorContext {
+    #[serde(deserialize_with = "lenient")]
     property_name: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
     required_granular_scopes: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
     existing_id: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    object_write_trace_id: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    ids: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    id: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    from_object_id: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    to_object_id: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    name: Vec<String>,
+}
+
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned + Default,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// An error of a multi-status answer, with what it says of the inputs it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct ItemError {
+    pub(crate) error: Error,
+    /// `objectWriteTraceId`s of the inputs.
+    pub(crate) traces: Vec<String>,
+    /// Ids of the inputs.
+    pub(crate) ids: Vec<String>,
+    /// For associations: the other ends.
+    pub(crate) to_ids: Vec<String>,
+    /// For property definitions: their names.
+    pub(crate) names: Vec<String>,
+}
+
+impl ErrorBody {
+    fn detail(&self) -> Detail {
+        Detail {
+            text: self.message.clone(),
+            correlation_id: self.correlation_id.clone(),
+        }
+    }
+
+    fn problems(&self) -> Vec<FieldProblem> {
+        let mut problems: Vec<FieldProblem> = self
+            .errors
+            .iter()
+            .filter_map(|e| {
+                Some(FieldProblem {
+                    code: FieldCode::parse(e.code.clone()?),
+                    property: e.context.property_name.first().cloned(),
+                })
+            })
+            .collect();
+        if problems.is_empty() {
+            problems = message::problems(&self.message);
+        }
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+
+    fn scopes(&self) -> Vec<String> {
+        self.errors
+            .iter()
+            .map(|e| &e.context)
+            .chain([&self.context])
+            .flat_map(|c| c.required_granular_scopes.clone())
+            .collect()
+    }
+
+    fn conflict(&self) -> Error {
+        Error::Conflict {
+            existing: self
+                .context
+                .existing_id
+                .first()
+                .map(String::as_str)
+                .or_else(|| message::existing_id(&self.message))
+                .and_then(|id| id.parse().ok()),
+            property: None,
+        }
+    }
+
+    /// A refusal for what the request says. A taken unique value alone is a conflict; with other
+    /// problems beside it the request is wrong in itself.
+    fn refusal(&self, status: u16) -> Error {
+        let problems = self.problems();
+        match problems.as_slice() {
+            [
+                FieldProblem {
+                    property,
+                    code: FieldCode::ConflictingUniqueValue,
+                },
+            ] => Error::Conflict {
+                existing: self
+                    .context
+                    .existing_id
+                    .first()
+                    .and_then(|id| id.parse().ok()),
+                property: property.clone(),
+            },
+            _ => Error::Invalid {
+                status,
+                problems,
+                detail: self.detail(),
+            },
+        }
+    }
+
+    /// Classifies an item of a multi-status answer: it has no status of its own, only a category.
+    pub(crate) fn into_item(self) -> ItemError {
+        let error = match self.category.as_deref() {
+            Some("CONFLICT" | "OBJECT_ALREADY_EXISTS") => self.conflict(),
+            Some("OBJECT_NOT_FOUND") => Error::NotFound,
+            Some("MISSING_SCOPES") => Error::ScopeMissing {
+                scopes: self.scopes(),
+            },
+            Some("RATE_LIMITS") => Error::RateLimited {
+                retry_after: None,
+                policy: RatePolicy::parse(self.policy_name.clone()),
+            },
+            _ => self.refusal(207),
+        };
+        let context = self.context;
+        ItemError {
+            error,
+            traces: context.object_write_trace_id,
+            ids: [context.ids, context.id, context.from_object_id].concat(),
+            to_ids: context.to_object_id,
+            names: [context.name, context.property_name].concat(),
+        }
+    }
 }
 
 /// Classifies an answer that is not 2xx. `write` says whether the request may have changed something.
@@ -238,35 +530,16 @@ pub(crate) fn classify(
     body: &[u8],
     write: bool,
 ) -> Error {
-    let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
-    let detail = Detail {
-        text: body.message.clone(),
-        correlation_id: body.correlation_id.clone(),
-    };
+    let parsed = serde_json::from_slice::<ErrorBody>(body).ok();
+    // HubSpot's own refusals are JSON, or empty. Anything else is a gateway's: what it says about
+    // the request, or that there is no such record, is not to be believed.
+    let by_hubspot = parsed.is_some() || body.iter().all(u8::is_ascii_whitespace);
+    let body = parsed.unwrap_or_default();
     match status {
-        401 => Error::Unauthorized(detail),
-        403 if body.category.as_deref() == Some("MISSING_SCOPES") => Error::ScopeMissing {
-            scopes: body
-                .errors
-                .iter()
-                .map(|e| &e.context)
-                .chain([&body.context])
-                .flat_map(|c| c.required_granular_scopes.clone())
-                .collect(),
-        },
-        404 => Error::NotFound,
-        409 => Error::Conflict {
-            existing: body
-                .context
-                .existing_id
-                .first()
-                .map(String::as_str)
-                .or_else(|| existing_id_of(&body.message))
-                .and_then(|id| id.parse().ok()),
-        },
+        401 => Error::Unauthorized(body.detail()),
         429 => Error::RateLimited {
             retry_after,
-            policy: body.policy_name.or(body.error_type),
+            policy: RatePolicy::parse(body.policy_name.clone().or(body.error_type.clone())),
         },
         // Locked, or being moved to another data centre: certainly not applied.
         423 | 477 => Error::Transient {
@@ -278,28 +551,55 @@ pub(crate) fn classify(
             status: Some(status),
             retry_after,
         },
-        _ => Error::Invalid {
-            status,
-            problems: body
-                .errors
-                .into_iter()
-                .filter_map(|e| {
-                    Some(FieldProblem {
-                        code: e.code?,
-                        property: e.context.property_name.into_iter().next(),
-                    })
-                })
-                .collect(),
-            detail,
+        300..=399 => Error::UnexpectedResponse {
+            context: "redirect",
         },
+        403 | 404 | 409 if !by_hubspot => Error::UnexpectedResponse {
+            context: "refusal that is not HubSpot's",
+        },
+        403 if body.category.as_deref() == Some("MISSING_SCOPES") => Error::ScopeMissing {
+            scopes: body.scopes(),
+        },
+        404 => Error::NotFound,
+        409 => body.conflict(),
+        _ => body.refusal(status),
     }
 }
 
-/// `Contact already exists. Existing ID: 37765128953`: the only place that holds the id when there
-/// is no context (`hubspot-api.md` §7).
-fn existing_id_of(message: &str) -> Option<&str> {
-    let (_, id) = message.rsplit_once("Existing ID: ")?;
-    Some(id.trim())
+/// Data that HubSpot gives in its text only (`hubspot-api.md` §7). Nothing is classified by it: the
+/// text is read only for a value that no field holds.
+mod message {
+    use serde::Deserialize;
+
+    use super::{FieldCode, FieldProblem};
+
+    /// `Contact already exists. Existing ID: 37765128953`: single creates have no `context`.
+    pub(super) fn existing_id(message: &str) -> Option<&str> {
+        let (_, id) = message.rsplit_once("Existing ID: ")?;
+        Some(id.trim())
+    }
+
+    /// `Property values were not valid: [{"error": "INVALID_EMAIL", "name": "email", …}]`: some
+    /// answers have no `errors`.
+    pub(super) fn problems(message: &str) -> Vec<FieldProblem> {
+        #[derive(Deserialize)]
+        struct Item {
+            error: String,
+            #[serde(default)]
+            name: Option<String>,
+        }
+        let Some((_, list)) = message.split_once("Property values were not valid: ") else {
+            return Vec::new();
+        };
+        serde_json::from_str::<Vec<Item>>(list)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| FieldProblem {
+                property: item.name,
+                code: FieldCode::parse(item.error),
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -333,12 +633,112 @@ mod tests {
                 ErrorClass::RateLimited,
             ),
             (400, "not json", false, ErrorClass::Invalid),
+            (400, "not json", true, ErrorClass::Invalid),
+            (414, "<html>URI too long", false, ErrorClass::Invalid),
+            (477, "{}", true, ErrorClass::Transient),
+            (408, "", true, ErrorClass::OutcomeUnknown),
+            (521, "<html>", false, ErrorClass::Transient),
+            (524, "<html>", true, ErrorClass::OutcomeUnknown),
+            (302, "", false, ErrorClass::Transient),
+            // Only HubSpot can say that there is no such record.
+            (404, "", false, ErrorClass::NotFound),
+            (404, "<html>not here", false, ErrorClass::Transient),
+            (403, "<html>blocked", false, ErrorClass::Transient),
+            (
+                409,
+                r#"{"category":"CONFLICT"}"#,
+                true,
+                ErrorClass::Conflict,
+            ),
+            (
+                400,
+                r#"{"errors":[{"code":"CONFLICTING_UNIQUE_VALUE","context":{"propertyName":["key"]}}]}"#,
+                true,
+                ErrorClass::Conflict,
+            ),
+            (
+                400,
+                r#"{"errors":[{"code":"CONFLICTING_UNIQUE_VALUE"},{"code":"INVALID_OPTION"}]}"#,
+                true,
+                ErrorClass::Invalid,
+            ),
         ];
         for (status, body, write, class) in table {
             assert_eq!(
                 classify(status, None, body.as_bytes(), write).class(),
-                class
+                class,
+                "{status} {body}"
             );
+        }
+    }
+
+    #[test]
+    fn a_429_names_its_limit() {
+        let table = [
+            (
+                r#"{"policyName":"TEN_SECONDLY_ROLLING"}"#,
+                RatePolicy::TenSecondly,
+            ),
+            (r#"{"policyName":"SECONDLY"}"#, RatePolicy::Secondly),
+            (r#"{"policyName":"DAILY"}"#, RatePolicy::Daily),
+            (
+                r#"{"errorType":"RATE_LIMIT"}"#,
+                RatePolicy::Other(Some("RATE_LIMIT".to_owned())),
+            ),
+            ("<html>", RatePolicy::Other(None)),
+        ];
+        for (body, want) in table {
+            let after = Some(Duration::from_secs(3));
+            let Error::RateLimited {
+                policy,
+                retry_after,
+            } = classify(429, after, body.as_bytes(), true)
+            else {
+                panic!("not a rate limit: {body}");
+            };
+            assert_eq!((policy, retry_after), (want, after));
+        }
+    }
+
+    #[test]
+    fn a_477_says_when_to_come_back() {
+        let after = Some(Duration::from_secs(86_400));
+        let error = classify(477, after, b"{}", true);
+        assert!(matches!(error, Error::Transient { retry_after, .. } if retry_after == after));
+    }
+
+    #[test]
+    fn a_refusal_names_properties_and_codes() {
+        let with_errors = r#"{"category":"VALIDATION_ERROR","errors":[
+            {"code":"INVALID_OPTION","context":{"propertyName":["hs_lead_status"]}},
+            {"code":"NEW_CODE"}]}"#;
+        let in_text = r#"{"message":"Property values were not valid: [{\"isValid\":false,\"error\":\"INVALID_EMAIL\",\"name\":\"email\"}]"}"#;
+        for (body, want) in [
+            (
+                with_errors,
+                vec![
+                    FieldProblem {
+                        property: None,
+                        code: FieldCode::Other("NEW_CODE".to_owned()),
+                    },
+                    FieldProblem {
+                        property: Some("hs_lead_status".to_owned()),
+                        code: FieldCode::InvalidOption,
+                    },
+                ],
+            ),
+            (
+                in_text,
+                vec![FieldProblem {
+                    property: Some("email".to_owned()),
+                    code: FieldCode::InvalidEmail,
+                }],
+            ),
+        ] {
+            let Error::Invalid { problems, .. } = classify(400, None, body.as_bytes(), true) else {
+                panic!("not refused");
+            };
+            assert_eq!(problems, want);
         }
     }
 
@@ -348,7 +748,8 @@ mod tests {
             r#"{"message":"Contact already exists. Existing ID: 37765128953","category":"CONFLICT"}"#,
             r#"{"context":{"existingId":["37765128953"]}}"#,
         ] {
-            let Error::Conflict { existing } = classify(409, None, body.as_bytes(), true) else {
+            let Error::Conflict { existing, .. } = classify(409, None, body.as_bytes(), true)
+            else {
                 panic!("not a conflict");
             };
             assert_eq!(existing, Some(RecordId::new(37_765_128_953)));

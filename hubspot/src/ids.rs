@@ -105,15 +105,61 @@ pub enum ObjectType {
     Company,
     /// `0-3`
     Deal,
+    /// `0-49`, an engagement.
+    Email,
+    /// `0-48`, an engagement.
+    Call,
+    /// `0-47`, an engagement.
+    Meeting,
+    /// `0-46`, an engagement.
+    Note,
+    /// `0-27`, an engagement.
+    Task,
+    /// `0-18`, an engagement: WhatsApp, LinkedIn and SMS messages.
+    Communication,
 }
 
 impl ObjectType {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Contact,
+        Self::Company,
+        Self::Deal,
+        Self::Email,
+        Self::Call,
+        Self::Meeting,
+        Self::Note,
+        Self::Task,
+        Self::Communication,
+    ];
+
     /// The name in paths and in the keys of inline associations.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Contact => "contacts",
             Self::Company => "companies",
             Self::Deal => "deals",
+            Self::Email => "emails",
+            Self::Call => "calls",
+            Self::Meeting => "meetings",
+            Self::Note => "notes",
+            Self::Task => "tasks",
+            Self::Communication => "communications",
+        }
+    }
+
+    /// The name of one, as in the names of association types and in `associations.contact`.
+    pub const fn singular(self) -> &'static str {
+        match self {
+            Self::Contact => "contact",
+            Self::Company => "company",
+            Self::Deal => "deal",
+            Self::Email => "email",
+            Self::Call => "call",
+            Self::Meeting => "meeting",
+            Self::Note => "note",
+            Self::Task => "task",
+            Self::Communication => "communication",
         }
     }
 
@@ -123,22 +169,40 @@ impl ObjectType {
             Self::Contact => "0-1",
             Self::Company => "0-2",
             Self::Deal => "0-3",
+            Self::Email => "0-49",
+            Self::Call => "0-48",
+            Self::Meeting => "0-47",
+            Self::Note => "0-46",
+            Self::Task => "0-27",
+            Self::Communication => "0-18",
         }
+    }
+
+    /// Whether it is an activity on timelines. Engagements cannot be merged.
+    pub const fn is_engagement(self) -> bool {
+        !matches!(self, Self::Contact | Self::Company | Self::Deal)
     }
 
     /// The property that holds last-modified.
     pub const fn last_modified(self) -> &'static str {
         match self {
             Self::Contact => "lastmodifieddate",
-            Self::Company | Self::Deal => "hs_lastmodifieddate",
+            _ => "hs_lastmodifieddate",
+        }
+    }
+
+    /// The property that holds the time of creation.
+    pub const fn created(self) -> &'static str {
+        if self.is_engagement() {
+            "hs_createdate"
+        } else {
+            "createdate"
         }
     }
 
     /// The type of a key of inline associations.
     pub fn from_path(path: &str) -> Option<Self> {
-        [Self::Contact, Self::Company, Self::Deal]
-            .into_iter()
-            .find(|t| t.path() == path)
+        Self::ALL.into_iter().find(|t| t.path() == path)
     }
 }
 

@@ -2,8 +2,11 @@
 
 pub mod account;
 pub mod associations;
+mod batch;
 pub mod budget;
 mod client;
+pub mod contacts;
+pub mod engagements;
 mod error;
 mod ids;
 pub mod lists;
@@ -15,13 +18,25 @@ pub mod pipelines;
 pub mod properties;
 pub mod search;
 mod token;
+pub mod webhooks;
 
+pub use batch::{BatchOutcome, InputOutcome};
 pub use budget::{
     Bucket, BudgetRefused, BudgetRequest, InProcessBudget, RateBudget, RequestClass,
     ResponseObservation, Unlimited,
 };
 pub use client::{API_VERSION, Client, ClientConfig};
-pub use error::{Detail, Error, ErrorClass, FieldProblem};
+pub use error::{Detail, Error, ErrorClass, FieldCode, FieldProblem, RatePolicy, RequestProblem};
 pub use ids::{ListId, ObjectType, OwnerId, PortalId, RecordId};
 pub use page::{BadRecord, BadRecordProblem, Cursor, Page};
 pub use token::{AccessToken, AccessTokenSource, StaticToken, TokenError};
+
+/// How many cases a property test runs: few, or with `SOAK=full` many.
+#[cfg(test)]
+fn test_cases() -> u32 {
+    if std::env::var("SOAK").is_ok_and(|s| s == "full") {
+        20_000
+    } else {
+        256
+    }
+}

@@ -1,5 +1,8 @@
 //! Lists (segments) and their members. Read only.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -7,8 +10,8 @@ use crate::{
     budget::Bucket,
     client::{API_VERSION, Client, paged},
     error::Error,
-    ids::{ListId, RecordId},
-    page::{Cursor, Envelope, Page, Paging, read_record},
+    ids::{ListId, ObjectType, RecordId},
+    page::{Cursor, Page, page_of, read_record},
 };
 
 /// A list.
@@ -25,6 +28,32 @@ pub struct List {
     pub processing_type: String,
     /// `COMPLETE`, `PAUSED`, or `PROCESSING`: its members are not to be trusted then.
     pub processing_status: String,
+    /// When its filters or its name changed; not its members.
+    #[serde(default)]
+    pub updated_at: Option<DateTime<Utc>>,
+    /// What HubSpot adds, such as its size.
+    #[serde(default)]
+    additional_properties: BTreeMap<String, serde_json::Value>,
+}
+
+impl List {
+    /// How many members it has, where HubSpot says so.
+    pub fn size(&self) -> Option<u64> {
+        let size = self.additional_properties.get("hs_list_size")?;
+        size.as_u64().or_else(|| size.as_str()?.parse().ok())
+    }
+}
+
+/// How a list gets its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ProcessingType {
+    /// By hand.
+    Manual,
+    /// By filters, again and again.
+    Dynamic,
+    /// By filters, once.
+    Snapshot,
 }
 
 /// A member of a list.
@@ -33,14 +62,58 @@ pub struct List {
 pub struct Member {
     /// Which record.
     pub record_id: RecordId,
+    /// When it joined.
+    #[serde(default)]
+    pub membership_timestamp: Option<DateTime<Utc>>,
+}
+
+/// The place of a record in a list.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Membership {
+    /// Which list.
+    pub list_id: ListId,
+    /// When the record joined.
+    #[serde(default)]
+    pub first_added_timestamp: Option<DateTime<Utc>>,
+    /// When it joined for the last time.
+    #[serde(default)]
+    pub last_added_timestamp: Option<DateTime<Utc>>,
+}
+
+/// Which lists to look for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Part of the name; empty for any.
+    pub name: String,
+    /// Of these kinds; empty for all.
+    pub processing_types: Vec<ProcessingType>,
+    /// Of records of this type.
+    pub object_type: Option<ObjectType>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SearchBody {
-    query: &'static str,
+struct SearchBody<'a> {
+    query: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    processing_types: &'a [ProcessingType],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_type_id: Option<&'static str>,
     count: u32,
     offset: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AllBody<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    processing_types: &'a [ProcessingType],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_type_id: Option<&'static str>,
+    limit: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -73,13 +146,28 @@ impl Lists<'_> {
     /// # Errors
     /// See [`Error`].
     pub async fn search(&self, after: Option<&Cursor>, count: u32) -> Result<Page<List>, Error> {
+        self.find(&ListQuery::default(), after, count).await
+    }
+
+    /// A page of the lists that are looked for, 500 at most.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn find(
+        &self,
+        query: &ListQuery,
+        after: Option<&Cursor>,
+        count: u32,
+    ) -> Result<Page<List>, Error> {
         let offset = after.map_or(Ok(0), |c| {
             c.as_str().parse().map_err(|_| Error::UnexpectedResponse {
                 context: "cursor of lists",
             })
         })?;
         let body = SearchBody {
-            query: "",
+            query: &query.name,
+            processing_types: &query.processing_types,
+            object_type_id: query.object_type.map(ObjectType::type_id),
             count,
             offset,
         };
@@ -119,28 +207,88 @@ impl Lists<'_> {
         list: ListId,
         after: Option<&Cursor>,
     ) -> Result<Page<Member>, Error> {
+        self.members_of(list, "", after).await
+    }
+
+    /// A page of the members of a list in the order in which they joined, the first one first, 250
+    /// at most. Who left is not told.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a list that is gone.
+    pub async fn members_in_join_order(
+        &self,
+        list: ListId,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Member>, Error> {
+        self.members_of(list, "/join-order", after).await
+    }
+
+    async fn members_of(
+        &self,
+        list: ListId,
+        order: &str,
+        after: Option<&Cursor>,
+    ) -> Result<Page<Member>, Error> {
+        let path = format!("/crm/lists/{API_VERSION}/{list}/memberships{order}");
+        let answer = self.0.get(&path, &paged(250, after)).await?;
+        page_of(&answer, "list members")
+    }
+
+    /// A page of all lists in the order of their ids. [`Error::Invalid`] when the filters changed
+    /// since the cursor was given.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn all(
+        &self,
+        query: &ListQuery,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<List>, Error> {
+        let body = AllBody {
+            processing_types: &query.processing_types,
+            object_type_id: query.object_type.map(ObjectType::type_id),
+            limit,
+            after: after.map(Cursor::as_str),
+        };
+        let path = format!("/crm/lists/{API_VERSION}/all");
+        let answer = self.0.post(&path, &body, Bucket::General, false).await?;
+        page_of(&answer, "all lists")
+    }
+
+    /// One list.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a list that is gone.
+    pub async fn get(&self, list: ListId) -> Result<List, Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            list: List,
+        }
         let answer = self
             .0
-            .get(
-                &format!("/crm/lists/{API_VERSION}/{list}/memberships"),
-                &paged(250, after),
-            )
+            .get(&format!("/crm/lists/{API_VERSION}/{list}"), &[])
             .await?;
-        let envelope: Envelope<'_> =
-            serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
-                context: "list members",
-            })?;
-        Ok(Page {
-            results: envelope
-                .results
-                .iter()
-                .enumerate()
-                .map(|(place, raw)| read_record(raw, place))
-                .collect(),
-            next: Paging::cursor(envelope.paging),
-            total: envelope.total,
-            sent_at: answer.sent_at,
-            served_at: answer.served_at,
-        })
+        serde_json::from_slice::<Body>(&answer.body)
+            .map(|body| body.list)
+            .or_else(|_| serde_json::from_slice(&answer.body))
+            .map_err(|_| Error::UnexpectedResponse { context: "list" })
+    }
+
+    /// The lists that a record is in.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn of_record(
+        &self,
+        object_type: ObjectType,
+        record: RecordId,
+    ) -> Result<Page<Membership>, Error> {
+        let path = format!(
+            "/crm/lists/{API_VERSION}/records/{}/{record}/memberships",
+            object_type.type_id()
+        );
+        let answer = self.0.get(&path, &[]).await?;
+        page_of(&answer, "lists of a record")
     }
 }

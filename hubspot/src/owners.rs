@@ -6,7 +6,7 @@ use crate::{
     client::{API_VERSION, Client, paged},
     error::Error,
     ids::OwnerId,
-    page::{Cursor, Envelope, Page, Paging, read_record},
+    page::{Cursor, Page, page_of},
 };
 
 /// An owner.
@@ -30,6 +30,28 @@ pub struct Owner {
     /// Whether the user was deactivated.
     #[serde(default)]
     pub archived: bool,
+    /// The user, also of archived owners.
+    #[serde(default)]
+    pub user_id_including_inactive: Option<u64>,
+    /// `PERSON` or `QUEUE`.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// The teams that the user is in.
+    #[serde(default)]
+    pub teams: Vec<Team>,
+}
+
+/// A team of an owner.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Team {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Whether it is the owner's main one.
+    #[serde(default)]
+    pub primary: bool,
 }
 
 impl std::fmt::Debug for Owner {
@@ -65,19 +87,20 @@ impl Owners<'_> {
             .0
             .get(&format!("/crm/owners/{API_VERSION}"), &query)
             .await?;
-        let envelope: Envelope<'_> = serde_json::from_slice(&answer.body)
-            .map_err(|_| Error::UnexpectedResponse { context: "owners" })?;
-        Ok(Page {
-            results: envelope
-                .results
-                .iter()
-                .enumerate()
-                .map(|(place, raw)| read_record(raw, place))
-                .collect(),
-            next: Paging::cursor(envelope.paging),
-            total: envelope.total,
-            sent_at: answer.sent_at,
-            served_at: answer.served_at,
-        })
+        page_of(&answer, "owners")
+    }
+
+    /// One owner, active or archived.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown one.
+    pub async fn get(&self, id: OwnerId, archived: bool) -> Result<Owner, Error> {
+        let query = [("archived", archived.to_string())];
+        let answer = self
+            .0
+            .get(&format!("/crm/owners/{API_VERSION}/{id}"), &query)
+            .await?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| Error::UnexpectedResponse { context: "owner" })
     }
 }

@@ -35,6 +35,19 @@ pub struct Page<T> {
     pub served_at: Option<DateTime<Utc>>,
 }
 
+impl<T> Page<T> {
+    /// The same page of something else.
+    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            results: self.results.into_iter().map(|r| r.map(&mut f)).collect(),
+            next: self.next,
+            total: self.total,
+            sent_at: self.sent_at,
+            served_at: self.served_at,
+        }
+    }
+}
+
 /// A record that is not of the documented shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadRecord {
@@ -69,6 +82,27 @@ impl Paging {
     pub(crate) fn cursor(paging: Option<Self>) -> Option<Cursor> {
         paging.and_then(|p| p.next).map(|n| Cursor(n.after))
     }
+}
+
+/// A page out of an answer with `results` and `paging`.
+pub(crate) fn page_of<T: serde::de::DeserializeOwned>(
+    answer: &crate::client::Answer,
+    context: &'static str,
+) -> Result<Page<T>, crate::Error> {
+    let envelope: Envelope<'_> = serde_json::from_slice(&answer.body)
+        .map_err(|_| crate::Error::UnexpectedResponse { context })?;
+    Ok(Page {
+        results: envelope
+            .results
+            .iter()
+            .enumerate()
+            .map(|(place, raw)| read_record(raw, place))
+            .collect(),
+        next: Paging::cursor(envelope.paging),
+        total: envelope.total,
+        sent_at: answer.sent_at,
+        served_at: answer.served_at,
+    })
 }
 
 /// The envelope of most answers.

@@ -33,11 +33,13 @@ pub(super) const fn object_type(object_type: ObjectType) -> hubspot::ObjectType 
     }
 }
 
-const fn ours(object_type: hubspot::ObjectType) -> ObjectType {
+/// A type of HubSpot's as one that is mirrored.
+const fn ours(object_type: hubspot::ObjectType) -> Option<ObjectType> {
     match object_type {
-        hubspot::ObjectType::Contact => ObjectType::Contact,
-        hubspot::ObjectType::Company => ObjectType::Company,
-        hubspot::ObjectType::Deal => ObjectType::Deal,
+        hubspot::ObjectType::Contact => Some(ObjectType::Contact),
+        hubspot::ObjectType::Company => Some(ObjectType::Company),
+        hubspot::ObjectType::Deal => Some(ObjectType::Deal),
+        _ => None,
     }
 }
 
@@ -104,7 +106,7 @@ pub(super) async fn fetch(
     Ok(Fetched {
         payload: Payload::Records(Records {
             rows,
-            associated_types: wanted.iter().map(|t| ours(*t)).collect(),
+            associated_types: wanted.iter().filter_map(|t| ours(*t)).collect(),
             associations,
         }),
         quarantine,
@@ -142,8 +144,10 @@ async fn associations(
     let mut all: BTreeMap<(HubSpotObjectId, ObjectType, HubSpotObjectId), Vec<String>> =
         BTreeMap::new();
     let mut add = |from: RecordId, to_type: hubspot::ObjectType, to: RecordId, name: String| {
-        if let (Some(from), Some(to)) = (object_id(from.get()), object_id(to.get())) {
-            let labels = all.entry((from, ours(to_type), to)).or_default();
+        if let (Some(from), Some(to_type), Some(to)) =
+            (object_id(from.get()), ours(to_type), object_id(to.get()))
+        {
+            let labels = all.entry((from, to_type, to)).or_default();
             if !labels.contains(&name) {
                 labels.push(name);
             }

@@ -1,24 +1,36 @@
-//! Contacts, companies, deals: list, get, write, in batches.
+//! Records of any type: list, get, write, in batches. The endpoints are the same for contacts,
+//! companies, deals and engagements; what only one of them has is in [`crate::contacts`] and
+//! [`crate::engagements`].
+
+mod batch;
+mod single;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+pub(crate) use batch::{Inputs, reply_of, write};
+pub use batch::{RecordKey, UpdateInput, Updated, UpsertInput, Upserted};
+pub use single::{CreateInput, MergeInput, NewAssociation};
+
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    budget::Bucket,
-    client::{API_VERSION, Answer, Call, Client, MAX_QUERY, paged},
+    client::{API_VERSION, Answer, Client, MAX_QUERY, paged},
     error::Error,
     ids::{ObjectType, RecordId},
-    page::{BadRecord, Cursor, Envelope, Page, Paging, read_record},
+    page::{Cursor, Page, Paging, page_of},
 };
 
 /// Most inputs of a batch call.
 pub const BATCH: usize = 100;
 
+/// Most inputs of a batch read with histories ([U]: from HubSpot's guides, not in `hubspot-api.md`;
+/// smaller is never refused).
+pub(crate) const BATCH_WITH_HISTORY: usize = 50;
+
 /// A record.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CrmObject {
     /// Which.
     pub id: RecordId,
@@ -34,9 +46,63 @@ pub struct CrmObject {
     pub associations: Vec<InlineAssociation>,
     /// Types of which it has more associations than came with it.
     pub more_associations: Vec<ObjectType>,
+    /// When it was put into the recycle bin.
+    pub archived_at: Option<DateTime<Utc>>,
+    /// Earlier values of the properties whose history was asked for, the latest first.
+    pub history: BTreeMap<String, Vec<HistoricValue>>,
+}
+
+/// Values are personal data: they are not shown.
+impl std::fmt::Debug for CrmObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CrmObject")
+            .field("id", &self.id)
+            .field("updated_at", &self.updated_at)
+            .field("archived", &self.archived)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value that a property had from a time on.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoricValue {
+    /// The value; empty when it was cleared.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// From then on.
+    pub timestamp: DateTime<Utc>,
+    /// What wrote it, such as `INTEGRATION` or `CRM_UI`.
+    #[serde(default)]
+    pub source_type: Option<String>,
+    /// Which of them, such as an app.
+    #[serde(default)]
+    pub source_id: Option<String>,
+}
+
+impl std::fmt::Debug for HistoricValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HistoricValue")
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
 }
 
 impl CrmObject {
+    /// All property values that came with it.
+    pub fn values(&self) -> BTreeMap<String, Option<String>> {
+        serde_json::from_str(self.properties.get()).unwrap_or_default()
+    }
+
+    /// Ids that were merged into this one; empty unless `hs_merged_object_ids` was asked for.
+    pub fn merged_ids(&self) -> Vec<RecordId> {
+        self.property("hs_merged_object_ids")
+            .unwrap_or_default()
+            .split(';')
+            .filter_map(|id| id.trim().parse().ok())
+            .collect()
+    }
+
     /// The value of one property; `None` when it is empty or was not asked for.
     pub fn property(&self, name: &str) -> Option<String> {
         serde_json::from_str::<BTreeMap<String, Option<String>>>(self.properties.get())
@@ -67,8 +133,12 @@ struct RawObject<'a> {
     updated_at: DateTime<Utc>,
     #[serde(default)]
     archived: bool,
+    #[serde(default)]
+    archived_at: Option<DateTime<Utc>>,
     #[serde(borrow, default)]
     associations: BTreeMap<Cow<'a, str>, RawAssociations<'a>>,
+    #[serde(default)]
+    properties_with_history: Option<BTreeMap<String, Vec<HistoricValue>>>,
 }
 
 /// Ids of records are strings; anything else makes the record unreadable, not the page.
@@ -121,7 +191,45 @@ impl<'de> Deserialize<'de> for CrmObject {
             archived: raw.archived,
             associations,
             more_associations,
+            archived_at: raw.archived_at,
+            history: raw.properties_with_history.unwrap_or_default(),
         })
+    }
+}
+
+/// What to read of records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    properties: Vec<String>,
+    history: Vec<String>,
+    archived: bool,
+}
+
+impl ReadOptions {
+    /// HubSpot's default properties.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These properties.
+    #[must_use]
+    pub fn properties(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.properties = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With the earlier values of these properties.
+    #[must_use]
+    pub fn history(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.history = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Out of the recycle bin instead.
+    #[must_use]
+    pub const fn archived(mut self) -> Self {
+        self.archived = true;
+        self
     }
 }
 
@@ -130,6 +238,7 @@ impl<'de> Deserialize<'de> for CrmObject {
 pub struct ListRequest {
     object_type: ObjectType,
     properties: Vec<String>,
+    history: Vec<String>,
     associations: Vec<ObjectType>,
     archived: bool,
     after: Option<Cursor>,
@@ -142,6 +251,7 @@ impl ListRequest {
         Self {
             object_type,
             properties: Vec::new(),
+            history: Vec::new(),
             associations: Vec::new(),
             archived: false,
             after: None,
@@ -153,6 +263,14 @@ impl ListRequest {
     #[must_use]
     pub fn properties(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.properties = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With the earlier values of these properties; at most 50 records a page then.
+    #[must_use]
+    pub fn history(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.history = names.into_iter().map(Into::into).collect();
+        self.limit = self.limit.min(50);
         self
     }
 
@@ -185,49 +303,6 @@ impl ListRequest {
     }
 }
 
-/// A record to create.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateInput {
-    /// Names to values.
-    pub properties: BTreeMap<String, String>,
-    /// Tells the result of this input from the others'.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object_write_trace_id: Option<String>,
-}
-
-/// A record to update.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UpdateInput {
-    /// Which.
-    pub id: RecordId,
-    /// Names to values; an empty value clears.
-    pub properties: BTreeMap<String, String>,
-    /// Tells the result of this input from the others'.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object_write_trace_id: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Inputs<'a, T> {
-    inputs: &'a [T],
-}
-
-#[derive(Serialize)]
-struct IdInput {
-    id: RecordId,
-}
-
-/// Answers to a batch of writes: what succeeded, and how many did not.
-#[derive(Debug, Default)]
-pub struct BatchOutcome {
-    /// Records as they are now.
-    pub results: Vec<CrmObject>,
-    /// Errors that HubSpot reported for single inputs.
-    pub refused: u64,
-}
-
 /// The endpoints of CRM records.
 #[derive(Debug)]
 pub struct Objects<'a>(&'a Client);
@@ -243,24 +318,6 @@ fn path(object_type: ObjectType, rest: &str) -> String {
     format!("/crm/objects/{API_VERSION}/{}{rest}", object_type.path())
 }
 
-/// A page out of an answer.
-pub(crate) fn page_of(answer: &Answer, context: &'static str) -> Result<Page<CrmObject>, Error> {
-    let envelope: Envelope<'_> =
-        serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse { context })?;
-    Ok(Page {
-        results: envelope
-            .results
-            .iter()
-            .enumerate()
-            .map(|(place, raw)| read_record(raw, place))
-            .collect(),
-        next: Paging::cursor(envelope.paging),
-        total: envelope.total,
-        sent_at: answer.sent_at,
-        served_at: answer.served_at,
-    })
-}
-
 fn one(answer: &Answer, context: &'static str) -> Result<CrmObject, Error> {
     serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse { context })
 }
@@ -273,12 +330,16 @@ impl Objects<'_> {
     /// See [`Error`].
     pub async fn list(&self, request: &ListRequest) -> Result<Page<CrmObject>, Error> {
         let names = request.properties.join(",");
-        let too_long = names.len() > MAX_QUERY;
+        let history = request.history.join(",");
+        let too_long = names.len() + history.len() > MAX_QUERY;
         let mut query = paged(request.limit, request.after.as_ref());
         if too_long {
             query.push(("properties", "hs_object_id".to_owned()));
         } else if !names.is_empty() {
             query.push(("properties", names));
+        }
+        if !too_long && !history.is_empty() {
+            query.push(("propertiesWithHistory", history));
         }
         if !request.associations.is_empty() {
             let types: Vec<_> = request.associations.iter().map(|t| t.path()).collect();
@@ -290,20 +351,36 @@ impl Objects<'_> {
         let answer = self.0.get(&path(request.object_type, ""), &query).await?;
         let mut page = page_of(&answer, "list of records")?;
         if too_long {
-            self.fill_in(&mut page, request).await?;
+            let options = ReadOptions {
+                properties: request.properties.clone(),
+                history: request.history.clone(),
+                archived: request.archived,
+            };
+            self.complete(&mut page, request.object_type, &options)
+                .await?;
         }
         Ok(page)
     }
 
-    async fn fill_in(
+    /// Reads the properties of a page of ids.
+    pub(crate) async fn fill_in(
         &self,
         page: &mut Page<CrmObject>,
-        request: &ListRequest,
+        object_type: ObjectType,
+        properties: &[String],
+    ) -> Result<(), Error> {
+        let options = ReadOptions::new().properties(properties);
+        self.complete(page, object_type, &options).await
+    }
+
+    async fn complete(
+        &self,
+        page: &mut Page<CrmObject>,
+        object_type: ObjectType,
+        options: &ReadOptions,
     ) -> Result<(), Error> {
         let ids: Vec<RecordId> = page.results.iter().flatten().map(|o| o.id).collect();
-        let read = self
-            .batch_read(request.object_type, &ids, &request.properties)
-            .await?;
+        let read = self.read_all(object_type, &ids, options).await?;
         let mut full: BTreeMap<RecordId, CrmObject> =
             read.into_iter().flatten().map(|o| (o.id, o)).collect();
         // What is missing now was archived between the two requests.
@@ -321,7 +398,8 @@ impl Objects<'_> {
         Ok(())
     }
 
-    /// One record.
+    /// One record. An id that was merged away brings the record that it was merged into, whose id is
+    /// another one.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown or archived one.
@@ -331,188 +409,42 @@ impl Objects<'_> {
         id: RecordId,
         properties: &[&str],
     ) -> Result<CrmObject, Error> {
-        let query = [("properties", properties.join(","))];
+        let options = ReadOptions::new().properties(properties.iter().copied());
+        self.read(object_type, id, &options, &[]).await
+    }
+
+    /// One record, with history, associations, or out of the recycle bin.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for one that is not where it was looked for.
+    pub async fn read(
+        &self,
+        object_type: ObjectType,
+        id: RecordId,
+        options: &ReadOptions,
+        associations: &[ObjectType],
+    ) -> Result<CrmObject, Error> {
+        let mut query = Vec::new();
+        for (name, values) in [
+            ("properties", &options.properties),
+            ("propertiesWithHistory", &options.history),
+        ] {
+            if !values.is_empty() {
+                query.push((name, values.join(",")));
+            }
+        }
+        if !associations.is_empty() {
+            let types: Vec<_> = associations.iter().map(|t| t.path()).collect();
+            query.push(("associations", types.join(",")));
+        }
+        if options.archived {
+            query.push(("archived", "true".to_owned()));
+        }
         let answer = self
             .0
             .get(&path(object_type, &format!("/{id}")), &query)
             .await?;
         one(&answer, "record")
-    }
-
-    /// Creates a record.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] for an e-mail that is taken, [`Error::OutcomeUnknown`] when it may have
-    /// happened.
-    pub async fn create(
-        &self,
-        object_type: ObjectType,
-        input: &CreateInput,
-    ) -> Result<CrmObject, Error> {
-        let answer = self
-            .0
-            .post(&path(object_type, ""), input, Bucket::General, true)
-            .await?;
-        one(&answer, "created record")
-    }
-
-    /// Updates a record. Also by an id that was merged away.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::OutcomeUnknown`] when it may have happened.
-    pub async fn update(
-        &self,
-        object_type: ObjectType,
-        id: RecordId,
-        properties: &BTreeMap<String, String>,
-    ) -> Result<CrmObject, Error> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            properties: &'a BTreeMap<String, String>,
-        }
-        let answer = self
-            .0
-            .send(&Call {
-                method: reqwest::Method::PATCH,
-                path: &path(object_type, &format!("/{id}")),
-                query: &[],
-                body: Some(&Body { properties }),
-                bucket: Bucket::General,
-                write: true,
-            })
-            .await?;
-        one(&answer, "updated record")
-    }
-
-    /// Moves a record to the recycle bin.
-    ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] when it may have happened.
-    pub async fn archive(&self, object_type: ObjectType, id: RecordId) -> Result<(), Error> {
-        self.0
-            .send(&Call::<()> {
-                method: reqwest::Method::DELETE,
-                path: &path(object_type, &format!("/{id}")),
-                query: &[],
-                body: None,
-                bucket: Bucket::General,
-                write: true,
-            })
-            .await
-            .map(drop)
-    }
-
-    /// Reads any number of records by id, a hundred a request. Those that do not exist are missing
-    /// from the answer.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn batch_read(
-        &self,
-        object_type: ObjectType,
-        ids: &[RecordId],
-        properties: &[String],
-    ) -> Result<Vec<Result<CrmObject, BadRecord>>, Error> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            inputs: Vec<IdInput>,
-            properties: &'a [String],
-        }
-        let mut all = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(BATCH) {
-            let body = Body {
-                inputs: chunk.iter().map(|id| IdInput { id: *id }).collect(),
-                properties,
-            };
-            let answer = self
-                .0
-                .post(
-                    &path(object_type, "/batch/read"),
-                    &body,
-                    Bucket::General,
-                    false,
-                )
-                .await?;
-            all.extend(page_of(&answer, "batch read")?.results);
-        }
-        Ok(all)
-    }
-
-    /// Creates up to a hundred records in one request. Give each input a trace id of its own, or one
-    /// bad input refuses them all.
-    ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] when some may have been created.
-    pub async fn batch_create(
-        &self,
-        object_type: ObjectType,
-        inputs: &[CreateInput],
-    ) -> Result<BatchOutcome, Error> {
-        self.batch_write(object_type, "/batch/create", inputs).await
-    }
-
-    /// Updates up to a hundred records in one request. Ids that were merged away are missing from
-    /// the answer without an error: compare results with inputs.
-    ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] when some may have been updated.
-    pub async fn batch_update(
-        &self,
-        object_type: ObjectType,
-        inputs: &[UpdateInput],
-    ) -> Result<BatchOutcome, Error> {
-        self.batch_write(object_type, "/batch/update", inputs).await
-    }
-
-    /// Moves up to a hundred records to the recycle bin.
-    ///
-    /// # Errors
-    /// [`Error::OutcomeUnknown`] when some may have been archived.
-    pub async fn batch_archive(
-        &self,
-        object_type: ObjectType,
-        ids: &[RecordId],
-    ) -> Result<(), Error> {
-        let inputs: Vec<IdInput> = ids.iter().map(|id| IdInput { id: *id }).collect();
-        self.0
-            .post(
-                &path(object_type, "/batch/archive"),
-                &Inputs { inputs: &inputs },
-                Bucket::General,
-                true,
-            )
-            .await
-            .map(drop)
-    }
-
-    async fn batch_write<T: Serialize>(
-        &self,
-        object_type: ObjectType,
-        rest: &str,
-        inputs: &[T],
-    ) -> Result<BatchOutcome, Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Body {
-            results: Vec<CrmObject>,
-            #[serde(default)]
-            num_errors: u64,
-        }
-        let answer = self
-            .0
-            .post(
-                &path(object_type, rest),
-                &Inputs { inputs },
-                Bucket::General,
-                true,
-            )
-            .await?;
-        // It happened, whatever the answer looks like.
-        let body: Body = serde_json::from_slice(&answer.body).map_err(|_| Error::OutcomeUnknown)?;
-        Ok(BatchOutcome {
-            results: body.results,
-            refused: body.num_errors,
-        })
     }
 
     /// All pages of a listing, one after the other.
@@ -545,7 +477,7 @@ mod tests {
 
     #[test]
     fn one_bad_record_does_not_spoil_its_page() {
-        let page = page_of(
+        let page: Page<CrmObject> = page_of(
             &answer(
                 r#"{"results":[
                   {"id":"40000000001","properties":{"email":null},"updatedAt":"2026-01-01T00:00:00.123Z",

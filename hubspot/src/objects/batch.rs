@@ -1,0 +1,826 @@
+//! Batches of records, over any number of inputs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{BATCH, BATCH_WITH_HISTORY, CreateInput, CrmObject, Objects, ReadOptions, path};
+use crate::{
+    batch::{BatchInputs, BatchOutcome, Doing, InputOutcome, Plan, Reply},
+    budget::Bucket,
+    client::{Answer, Client},
+    error::{Error, ErrorBody, ItemError},
+    ids::{ObjectType, RecordId},
+    page::{BadRecord, read_record},
+};
+
+/// Names a record: by its id, or by the value of a property that is unique.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum RecordKey {
+    /// By id.
+    Id(RecordId),
+    /// By a unique property: one with `hasUniqueValue`, or a contact's `email` for reads and
+    /// upserts. HubSpot refuses updates by e-mail.
+    Unique {
+        /// The property.
+        property: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+impl RecordKey {
+    /// By a contact's e-mail.
+    pub fn email(email: impl Into<String>) -> Self {
+        Self::unique("email", email)
+    }
+
+    /// By a unique property.
+    pub fn unique(property: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::Unique {
+            property: property.into(),
+            value: value.into(),
+        }
+    }
+
+    fn property(&self) -> Option<&str> {
+        match self {
+            Self::Id(_) => None,
+            Self::Unique { property, .. } => Some(property),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Id(id) => id.to_string(),
+            Self::Unique { value, .. } => value.clone(),
+        }
+    }
+
+    /// What tells two keys apart within a batch.
+    fn identity(&self) -> String {
+        match self {
+            Self::Id(id) => id.to_string(),
+            Self::Unique { property, value } => unique_key(property, value),
+        }
+    }
+}
+
+/// A value may be an e-mail: it is not shown.
+impl std::fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => f.debug_tuple("Id").field(id).finish(),
+            Self::Unique { property, .. } => f
+                .debug_struct("Unique")
+                .field("property", property)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
+/// Unique values do not differ by case or blanks around them.
+fn unique_key(property: &str, value: &str) -> String {
+    format!("{property}={}", value.trim().to_lowercase())
+}
+
+/// A record to update.
+#[derive(Clone)]
+pub struct UpdateInput {
+    /// Which.
+    pub key: RecordKey,
+    /// Names to values; an empty value clears.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// A record to update, or to create where there is none.
+#[derive(Clone)]
+pub struct UpsertInput {
+    /// The unique property to match by; `email` for contacts.
+    pub property: String,
+    /// Its value.
+    pub value: String,
+    /// Names to values; an empty value clears.
+    pub properties: BTreeMap<String, String>,
+}
+
+macro_rules! without_values {
+    ($name:ident, $key:ident) => {
+        /// Values are personal data: they are not shown.
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field(stringify!($key), &self.$key)
+                    .field("properties", &self.properties.keys())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+without_values!(UpdateInput, key);
+without_values!(UpsertInput, property);
+
+/// A record that was updated.
+pub type Updated = CrmObject;
+
+/// A record that was updated or created.
+#[derive(Debug, Clone)]
+pub struct Upserted {
+    /// The record.
+    pub object: CrmObject,
+    /// Whether it was created; none where HubSpot does not say.
+    pub created: Option<bool>,
+}
+
+/// A result of a batch, before it is tied to its input.
+#[derive(Debug, Clone)]
+struct Written {
+    object: CrmObject,
+    values: BTreeMap<String, Option<String>>,
+    trace: Option<String>,
+    new: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "camelCase", default)]
+        struct Marks {
+            object_write_trace_id: Option<String>,
+            new: Option<bool>,
+        }
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        let object: CrmObject = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+        let marks: Marks = serde_json::from_str(raw.get()).unwrap_or_default();
+        Ok(Self {
+            values: object.values(),
+            object,
+            trace: marks.object_write_trace_id,
+            new: marks.new,
+        })
+    }
+}
+
+impl Written {
+    fn value(&self, property: &str) -> Option<&str> {
+        self.values.get(property)?.as_deref()
+    }
+
+    /// Ids by which the record may have been asked for.
+    fn ids(&self) -> Vec<String> {
+        std::iter::once(self.object.id)
+            .chain(self.object.merged_ids())
+            .map(|id| id.to_string())
+            .collect()
+    }
+
+    /// Keys by which the record may have been asked for with this property.
+    fn unique_keys(&self, property: &str) -> Vec<String> {
+        let more = if property == "email" {
+            self.value("hs_additional_emails").unwrap_or_default()
+        } else {
+            ""
+        };
+        self.value(property)
+            .into_iter()
+            .chain(more.split(';'))
+            .filter(|v| !v.is_empty())
+            .map(|v| unique_key(property, v))
+            .collect()
+    }
+
+    /// Whether it holds what an input gave, as far as it shows it.
+    fn holds(&self, properties: &BTreeMap<String, String>) -> bool {
+        let mut shown = 0;
+        for (name, given) in properties {
+            match self.values.get(name) {
+                None => {}
+                Some(value) => {
+                    let value = value.as_deref().unwrap_or_default();
+                    if value.trim().to_lowercase() != given.trim().to_lowercase() {
+                        return false;
+                    }
+                    shown += 1;
+                }
+            }
+        }
+        shown > 0
+    }
+}
+
+struct Creates<'a> {
+    object_type: ObjectType,
+    inputs: &'a [CreateInput],
+}
+
+impl BatchInputs for Creates<'_> {
+    type Done = Written;
+
+    fn count(&self) -> usize {
+        self.inputs.len()
+    }
+
+    fn key(&self, place: usize) -> Option<String> {
+        if self.object_type != ObjectType::Contact {
+            return None;
+        }
+        let email = self.inputs[place].properties.get("email")?;
+        (!email.trim().is_empty()).then(|| unique_key("email", email))
+    }
+
+    fn keys_of(&self, done: &Written) -> Vec<String> {
+        done.unique_keys("email")
+    }
+
+    fn trace_of<'b>(&self, done: &'b Written) -> Option<&'b str> {
+        done.trace.as_deref()
+    }
+
+    fn resembles(&self, place: usize, done: &Written) -> bool {
+        done.holds(&self.inputs[place].properties)
+    }
+
+    fn named_by(&self, _place: usize, _error: &ItemError) -> bool {
+        false
+    }
+
+    fn writes(&self, place: usize, property: &str) -> bool {
+        self.inputs[place].properties.contains_key(property)
+    }
+
+    fn doing(&self) -> Doing {
+        Doing::Create
+    }
+}
+
+struct Updates<'a>(&'a [UpdateInput]);
+
+impl BatchInputs for Updates<'_> {
+    type Done = Written;
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key(&self, place: usize) -> Option<String> {
+        Some(self.0[place].key.identity())
+    }
+
+    fn keys_of(&self, done: &Written) -> Vec<String> {
+        let mut keys = done.ids();
+        if let Some(property) = self.0.first().and_then(|i| i.key.property()) {
+            keys.extend(done.unique_keys(property));
+        }
+        keys
+    }
+
+    fn trace_of<'b>(&self, done: &'b Written) -> Option<&'b str> {
+        done.trace.as_deref()
+    }
+
+    fn named_by(&self, place: usize, error: &ItemError) -> bool {
+        error.ids.contains(&self.0[place].key.text())
+    }
+
+    fn writes(&self, place: usize, property: &str) -> bool {
+        self.0[place].properties.contains_key(property)
+    }
+
+    fn doing(&self) -> Doing {
+        Doing::Update
+    }
+}
+
+struct Upserts<'a>(&'a [UpsertInput]);
+
+impl BatchInputs for Upserts<'_> {
+    type Done = Written;
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key(&self, place: usize) -> Option<String> {
+        Some(unique_key(&self.0[place].property, &self.0[place].value))
+    }
+
+    fn keys_of(&self, done: &Written) -> Vec<String> {
+        self.0
+            .first()
+            .map(|input| done.unique_keys(&input.property))
+            .unwrap_or_default()
+    }
+
+    fn trace_of<'b>(&self, done: &'b Written) -> Option<&'b str> {
+        done.trace.as_deref()
+    }
+
+    fn resembles(&self, place: usize, done: &Written) -> bool {
+        done.holds(&self.0[place].properties)
+    }
+
+    fn named_by(&self, place: usize, error: &ItemError) -> bool {
+        error.ids.contains(&self.0[place].value)
+    }
+
+    fn writes(&self, place: usize, property: &str) -> bool {
+        self.0[place].properties.contains_key(property)
+    }
+
+    fn doing(&self) -> Doing {
+        Doing::Create
+    }
+}
+
+struct Reads<'a>(&'a [&'a RecordKey]);
+
+impl BatchInputs for Reads<'_> {
+    type Done = Written;
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key(&self, place: usize) -> Option<String> {
+        Some(self.0[place].identity())
+    }
+
+    fn keys_of(&self, done: &Written) -> Vec<String> {
+        match self.0.first().and_then(|key| key.property()) {
+            Some(property) => done.unique_keys(property),
+            None => done.ids(),
+        }
+    }
+
+    fn named_by(&self, place: usize, error: &ItemError) -> bool {
+        error.ids.contains(&self.0[place].text())
+    }
+
+    fn doing(&self) -> Doing {
+        Doing::Read
+    }
+}
+
+struct Archives<'a>(&'a [RecordId]);
+
+impl BatchInputs for Archives<'_> {
+    type Done = ();
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key(&self, place: usize) -> Option<String> {
+        Some(self.0[place].to_string())
+    }
+
+    fn keys_of(&self, _done: &()) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn named_by(&self, place: usize, error: &ItemError) -> bool {
+        error.ids.contains(&self.0[place].to_string())
+    }
+
+    fn doing(&self) -> Doing {
+        Doing::Update
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyedInput<'a> {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_property: Option<&'a str>,
+    properties: &'a BTreeMap<String, String>,
+    object_write_trace_id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TracedCreate<'a> {
+    #[serde(flatten)]
+    input: &'a CreateInput,
+    object_write_trace_id: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Inputs<T> {
+    pub(crate) inputs: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct IdInput {
+    id: String,
+}
+
+/// The envelope of a batch's answer.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MultiStatus<'a> {
+    #[serde(borrow, default)]
+    results: Vec<&'a RawValue>,
+    #[serde(default)]
+    errors: Vec<ErrorBody>,
+    #[serde(default)]
+    num_errors: usize,
+}
+
+/// A reply out of an answer, or `None` when it is not of the documented shape.
+pub(crate) fn reply_of<T: serde::de::DeserializeOwned>(answer: &Answer) -> Option<Reply<T>> {
+    let body: MultiStatus<'_> = serde_json::from_slice(&answer.body).ok()?;
+    Some(Reply {
+        results: body
+            .results
+            .iter()
+            .enumerate()
+            .map(|(place, raw)| read_record(raw, place))
+            .collect(),
+        refused: body.num_errors.max(body.errors.len()),
+        errors: body.errors.into_iter().map(ErrorBody::into_item).collect(),
+    })
+}
+
+/// Sends a batch of writes. It happened, whatever the answer looks like.
+pub(crate) async fn write<T: serde::de::DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    body: &(impl Serialize + Sync),
+    bucket: Bucket,
+) -> Result<Reply<T>, Error> {
+    let answer = client.post(path, body, bucket, true).await?;
+    reply_of(&answer).ok_or(Error::OutcomeUnknown)
+}
+
+impl Objects<'_> {
+    /// Creates any number of records, a hundred a request, each with a trace id of its own. Contacts
+    /// with the same e-mail go one after the other, so that the later one is refused for the
+    /// conflict.
+    pub async fn batch_create(
+        &self,
+        object_type: ObjectType,
+        inputs: &[CreateInput],
+    ) -> BatchOutcome<CrmObject> {
+        let core = Creates {
+            object_type,
+            inputs,
+        };
+        let path = path(object_type, "/batch/create");
+        let mut plan = Plan::new(&core, BATCH);
+        while let Some(batch) = plan.next() {
+            let body = Inputs {
+                inputs: batch
+                    .iter()
+                    .map(|place| TracedCreate {
+                        input: &inputs[*place],
+                        object_write_trace_id: place.to_string(),
+                    })
+                    .collect(),
+            };
+            let reply = write(self.0, &path, &body, Bucket::General).await;
+            plan.answer(&batch, reply);
+        }
+        plan.finish().map(|w| w.object)
+    }
+
+    /// Updates any number of records, a hundred a request. Updates of one record go one after the
+    /// other, in their order. An id that was merged away is not in the answer
+    /// ([`Error::NotInAnswer`]): update the record that it was merged into.
+    ///
+    /// Inputs by id and inputs by different properties go in requests of their own.
+    pub async fn batch_update(
+        &self,
+        object_type: ObjectType,
+        inputs: &[UpdateInput],
+    ) -> BatchOutcome<Updated> {
+        let path = path(object_type, "/batch/update");
+        let groups = groups(inputs.iter().map(|i| i.key.property().map(str::to_owned)));
+        let mut all = Gathered::new(inputs.len());
+        for places in groups {
+            if all.stopped.is_some() {
+                break;
+            }
+            let group: Vec<UpdateInput> = places.iter().map(|p| inputs[*p].clone()).collect();
+            let core = Updates(&group);
+            let mut plan = Plan::new(&core, BATCH);
+            while let Some(batch) = plan.next() {
+                let body = Inputs {
+                    inputs: batch
+                        .iter()
+                        .map(|place| KeyedInput {
+                            id: group[*place].key.text(),
+                            id_property: group[*place].key.property(),
+                            properties: &group[*place].properties,
+                            object_write_trace_id: place.to_string(),
+                        })
+                        .collect(),
+                };
+                let reply = write(self.0, &path, &body, Bucket::General).await;
+                plan.answer(&batch, reply);
+            }
+            all.take(&places, plan.finish().map(|w: Written| w.object));
+        }
+        all.finish()
+    }
+
+    /// Updates or creates any number of records by a unique property, a hundred a request. Cannot
+    /// carry associations.
+    pub async fn batch_upsert(
+        &self,
+        object_type: ObjectType,
+        inputs: &[UpsertInput],
+    ) -> BatchOutcome<Upserted> {
+        let path = path(object_type, "/batch/upsert");
+        let groups = groups(inputs.iter().map(|i| Some(i.property.clone())));
+        let mut all = Gathered::new(inputs.len());
+        for places in groups {
+            if all.stopped.is_some() {
+                break;
+            }
+            let group: Vec<UpsertInput> = places.iter().map(|p| inputs[*p].clone()).collect();
+            let core = Upserts(&group);
+            let mut plan = Plan::new(&core, BATCH);
+            while let Some(batch) = plan.next() {
+                let body = Inputs {
+                    inputs: batch
+                        .iter()
+                        .map(|place| KeyedInput {
+                            id: group[*place].value.clone(),
+                            id_property: Some(&group[*place].property),
+                            properties: &group[*place].properties,
+                            object_write_trace_id: place.to_string(),
+                        })
+                        .collect(),
+                };
+                let reply = write(self.0, &path, &body, Bucket::General).await;
+                plan.answer(&batch, reply);
+            }
+            let outcome = plan.finish().map(|w: Written| Upserted {
+                object: w.object,
+                created: w.new,
+            });
+            all.take(&places, outcome);
+        }
+        all.finish()
+    }
+
+    /// Moves any number of records to the recycle bin, a hundred a request. HubSpot does not say
+    /// which of them were there.
+    pub async fn batch_archive(
+        &self,
+        object_type: ObjectType,
+        ids: &[RecordId],
+    ) -> BatchOutcome<()> {
+        let core = Archives(ids);
+        let path = path(object_type, "/batch/archive");
+        let mut plan = Plan::new(&core, BATCH);
+        while let Some(batch) = plan.next() {
+            let body = Inputs {
+                inputs: batch
+                    .iter()
+                    .map(|place| IdInput {
+                        id: ids[*place].to_string(),
+                    })
+                    .collect(),
+            };
+            match self.0.post(&path, &body, Bucket::General, true).await {
+                // 204, or an envelope that lists what was refused.
+                Ok(answer) => match reply_of::<serde_json::Value>(&answer) {
+                    Some(reply) if reply.refused > 0 => {
+                        let refused = reply.errors;
+                        let (bad, good): (Vec<usize>, Vec<usize>) = batch
+                            .iter()
+                            .partition(|p| refused.iter().any(|e| core.named_by(**p, e)));
+                        plan.all_done(&good, || ());
+                        let reply = Reply {
+                            results: Vec::new(),
+                            refused: refused.len(),
+                            errors: refused,
+                        };
+                        plan.answer(&bad, Ok(reply));
+                    }
+                    _ => plan.all_done(&batch, || ()),
+                },
+                Err(error) => plan.answer(&batch, Err(error)),
+            }
+        }
+        plan.finish()
+    }
+
+    /// Reads any number of records, a hundred a request, by id or by a unique property: the way to
+    /// look up by e-mail, which must not be in a URL. One that is not there is refused with
+    /// [`Error::NotFound`] or [`Error::NotInAnswer`]. Keys that are given twice are read once.
+    pub async fn read_each(
+        &self,
+        object_type: ObjectType,
+        keys: &[RecordKey],
+        options: &ReadOptions,
+    ) -> BatchOutcome<CrmObject> {
+        let mut place_of: BTreeMap<String, usize> = BTreeMap::new();
+        let mut distinct: Vec<&RecordKey> = Vec::new();
+        let of: Vec<usize> = keys
+            .iter()
+            .map(|key| {
+                *place_of.entry(key.identity()).or_insert_with(|| {
+                    distinct.push(key);
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let groups = groups(distinct.iter().map(|k| k.property().map(str::to_owned)));
+        let mut all = Gathered::new(distinct.len());
+        for places in groups {
+            if all.stopped.is_some() {
+                break;
+            }
+            let group: Vec<&RecordKey> = places.iter().map(|p| distinct[*p]).collect();
+            let read = self.read_group(object_type, &group, options).await;
+            all.take(&places, read.map(|w| w.object));
+        }
+        let read = all.finish();
+        BatchOutcome {
+            outcomes: of.iter().map(|p| read.outcomes[*p].clone()).collect(),
+            stopped: read.stopped,
+        }
+    }
+
+    async fn read_group(
+        &self,
+        object_type: ObjectType,
+        keys: &[&RecordKey],
+        options: &ReadOptions,
+    ) -> BatchOutcome<Written> {
+        let core = Reads(keys);
+        let most = if options.history.is_empty() {
+            BATCH
+        } else {
+            BATCH_WITH_HISTORY
+        };
+        let property = keys.first().and_then(|k| k.property());
+        let mut plan = Plan::new(&core, most);
+        while let Some(batch) = plan.next() {
+            let ids = batch.iter().map(|place| keys[*place].text()).collect();
+            let reply = self
+                .post_read(object_type, ids, property, options)
+                .await
+                .and_then(|answer| {
+                    reply_of(&answer).ok_or(Error::UnexpectedResponse {
+                        context: "batch read",
+                    })
+                });
+            plan.answer(&batch, reply);
+        }
+        plan.finish()
+    }
+
+    async fn post_read(
+        &self,
+        object_type: ObjectType,
+        ids: Vec<String>,
+        property: Option<&str>,
+        options: &ReadOptions,
+    ) -> Result<Answer, Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            inputs: Vec<IdInput>,
+            properties: Vec<&'a str>,
+            // HubSpot's own SDKs always send it.
+            properties_with_history: &'a [String],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            id_property: Option<&'a str>,
+        }
+        let mut properties: Vec<&str> = options.properties.iter().map(String::as_str).collect();
+        // What the results are told apart by.
+        if let Some(property) = property
+            && !properties.contains(&property)
+        {
+            properties.push(property);
+            if property == "email" {
+                properties.push("hs_additional_emails");
+            }
+        }
+        let body = Body {
+            inputs: ids.into_iter().map(|id| IdInput { id }).collect(),
+            properties,
+            properties_with_history: &options.history,
+            id_property: property,
+        };
+        let archived = [("archived", "true".to_owned())];
+        self.0
+            .send(&crate::client::Call {
+                method: reqwest::Method::POST,
+                path: &path(object_type, "/batch/read"),
+                query: if options.archived { &archived } else { &[] },
+                body: Some(&body),
+                bucket: Bucket::General,
+                write: false,
+            })
+            .await
+    }
+
+    /// The record with this unique value, or none.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn find(
+        &self,
+        object_type: ObjectType,
+        key: &RecordKey,
+        options: &ReadOptions,
+    ) -> Result<Option<CrmObject>, Error> {
+        let mut read = self
+            .read_each(object_type, std::slice::from_ref(key), options)
+            .await;
+        match (read.outcomes.pop(), read.stopped) {
+            (Some(InputOutcome::Done(object)), _) => Ok(Some(object)),
+            (Some(InputOutcome::Refused(Error::NotFound | Error::NotInAnswer)), _) => Ok(None),
+            (Some(InputOutcome::Refused(error)), _) | (_, Some(error)) => Err(error),
+            (_, None) => Err(Error::UnexpectedResponse {
+                context: "batch read",
+            }),
+        }
+    }
+
+    /// Reads any number of records by id, a hundred a request. Those that do not exist are missing
+    /// from the answer.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn batch_read(
+        &self,
+        object_type: ObjectType,
+        ids: &[RecordId],
+        properties: &[String],
+    ) -> Result<Vec<Result<CrmObject, BadRecord>>, Error> {
+        let options = ReadOptions::new().properties(properties);
+        self.read_all(object_type, ids, &options).await
+    }
+
+    pub(crate) async fn read_all(
+        &self,
+        object_type: ObjectType,
+        ids: &[RecordId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<CrmObject, BadRecord>>, Error> {
+        let most = if options.history.is_empty() {
+            BATCH
+        } else {
+            BATCH_WITH_HISTORY
+        };
+        let mut distinct = ids.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut all = Vec::with_capacity(distinct.len());
+        for chunk in distinct.chunks(most) {
+            let texts = chunk.iter().map(ToString::to_string).collect();
+            let answer = self.post_read(object_type, texts, None, options).await?;
+            let reply: Reply<CrmObject> = reply_of(&answer).ok_or(Error::UnexpectedResponse {
+                context: "batch read",
+            })?;
+            all.extend(reply.results);
+        }
+        Ok(all)
+    }
+}
+
+/// Places of inputs that may share a request, because they are matched by the same property.
+fn groups(properties: impl Iterator<Item = Option<String>>) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
+    for (place, property) in properties.enumerate() {
+        groups.entry(property).or_default().push(place);
+    }
+    groups.into_values().collect()
+}
+
+/// Outcomes of several plans in the order of all inputs.
+struct Gathered<T> {
+    outcomes: Vec<InputOutcome<T>>,
+    stopped: Option<Error>,
+}
+
+impl<T> Gathered<T> {
+    fn new(count: usize) -> Self {
+        Self {
+            outcomes: (0..count).map(|_| InputOutcome::NotSent).collect(),
+            stopped: None,
+        }
+    }
+
+    fn take(&mut self, places: &[usize], outcome: BatchOutcome<T>) {
+        for (place, one) in places.iter().zip(outcome.outcomes) {
+            self.outcomes[*place] = one;
+        }
+        self.stopped = self.stopped.take().or(outcome.stopped);
+    }
+
+    fn finish(self) -> BatchOutcome<T> {
+        BatchOutcome {
+            outcomes: self.outcomes,
+            stopped: self.stopped,
+        }
+    }
+}
