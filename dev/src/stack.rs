@@ -429,6 +429,7 @@ impl Stack {
             ("DATABASE_URL", self.database_url.clone()),
             ("TEMPORAL_ADDRESS", self.temporal.clone()),
             ("TOKEN_ENCRYPTION_KEYS", format!("dev:{DEV_KEY}")),
+            ("ERASURE_KEY", DEV_KEY.to_owned()),
         ]
         .into_iter()
         .map(|(n, v)| (n.to_owned(), v))

@@ -12,7 +12,7 @@ use crate::StoreError;
 
 const NONCE: usize = 24;
 
-/// Why `TOKEN_ENCRYPTION_KEYS` cannot be used. The keys themselves are not repeated.
+/// Why `TOKEN_ENCRYPTION_KEYS` or `ERASURE_KEY` cannot be used. The keys themselves are not repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
     /// Not of the form `<key id>:<base64>`.
@@ -20,6 +20,9 @@ pub enum KeyRingError {
         "TOKEN_ENCRYPTION_KEYS: entry {0} is not <key id>:<base64 of 32 bytes>, with a key id of 1 to 32 letters, digits, - or _"
     )]
     Form(usize),
+    /// `ERASURE_KEY` is not of its form.
+    #[error("ERASURE_KEY is not base64 of 32 bytes")]
+    Erasure,
     /// Two keys have one id.
     #[error("TOKEN_ENCRYPTION_KEYS: entry {0} repeats a key id")]
     Repeated(usize),

@@ -8,6 +8,9 @@ pub enum StoreError {
     /// The database does not answer, or gave up on this attempt; another may do better.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// Other writers of the same rows were faster, again and again.
+    #[error("too many writers of the same records at once")]
+    Contended,
     /// Nothing of that id.
     #[error("no such {0}")]
     NotFound(&'static str),
@@ -31,13 +34,13 @@ pub enum StoreError {
 impl StoreError {
     /// Whether another attempt may succeed.
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Contended)
     }
 
     /// Our code, see `docs/errors.md`.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Unavailable(_) => "HS-5001",
+            Self::Unavailable(_) | Self::Contended => "HS-5001",
             Self::NotFound(_) => "HS-5002",
             Self::Corrupt(_) => "HS-5003",
             Self::Keys(_) | Self::Address => "HS-5004",

@@ -1,14 +1,26 @@
 #![doc = include_str!("../README.md")]
 
+mod companies;
 mod connections;
 mod crypto;
 mod cursors;
+mod custom_fields;
 mod definitions;
+mod erasure;
 mod error;
+mod exports;
+mod idempotency;
 mod lists;
+mod members;
 mod mirror;
 mod oauth_states;
+mod people;
+mod portal_facts;
+mod records;
+mod retention;
 mod runs;
+mod service_tokens;
+mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
@@ -20,17 +32,24 @@ pub use connections::{
 pub use crypto::{KeyRing, KeyRingError};
 pub use cursors::{CursorRow, NewCursor, TypeStatus};
 pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
+pub use erasure::{EraseTarget, Erased, RefusedPurge};
 pub use error::StoreError;
+pub use exports::{ExportFilter, ExportRow, NewExports};
+pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{
     AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
 };
 pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
+pub use records::Upserted;
 pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};
+pub use service_tokens::{NewServiceToken, ServiceTokenRow};
+pub use settings::{SettingsRow, SettingsSaved};
 pub use tokens::{AuthKind, NewTokens, RefreshOutcome, Tokens};
 
 use std::{str::FromStr as _, time::Duration};
 
+use erasure::IdentityKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     PgPool,
@@ -46,6 +65,8 @@ pub struct StoreConfig {
     pub max_connections: u32,
     /// `<key id>:<base64 of 32 bytes>`, the first encrypts, older ones behind a comma only decrypt.
     pub encryption_keys: SecretString,
+    /// Base64 of 32 bytes: the key of the hashes that stay of erased people. The same for ever.
+    pub erasure_key: SecretString,
 }
 
 /// The store. Cheap to clone.
@@ -56,6 +77,7 @@ pub struct Store {
     /// crash of Postgres loses is lost together with its cursor, and is read again.
     pages: PgPool,
     keys: KeyRing,
+    identities: IdentityKey,
 }
 
 impl Store {
@@ -66,6 +88,7 @@ impl Store {
     /// [`StoreError::Unavailable`] when nobody answers.
     pub async fn connect(config: StoreConfig) -> Result<Self, StoreError> {
         let keys = KeyRing::parse(&config.encryption_keys)?;
+        let identities = IdentityKey::parse(&config.erasure_key)?;
         let options = PgConnectOptions::from_str(config.url.expose_secret())
             .map_err(|_| StoreError::Address)?
             .application_name("hubspot-sync");
@@ -73,7 +96,12 @@ impl Store {
         let pool = pool_options(half).connect_with(options.clone()).await?;
         let pages =
             pool_options(half).connect_lazy_with(options.options([("synchronous_commit", "off")]));
-        Ok(Self { pool, pages, keys })
+        Ok(Self {
+            pool,
+            pages,
+            keys,
+            identities,
+        })
     }
 
     /// Brings the schema up to date. Safe to run from many processes at once.

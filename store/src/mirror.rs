@@ -12,6 +12,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use crate::{
     Store, StoreError,
     cursors::{count, signed},
+    erasure,
     error::is_data_error,
 };
 
@@ -187,7 +188,8 @@ pub(crate) async fn move_cursor(
 
 impl Store {
     /// Commits a page and its cursor in one transaction. Records apply only when newer (design
-    /// §4.1). What Postgres refuses goes into quarantine, the rest goes in.
+    /// §4.1). What Postgres refuses goes into quarantine, the rest goes in. Contacts of people who
+    /// were erased stay out (C7).
     ///
     /// # Errors
     /// When the database fails; nothing is written then.
@@ -212,11 +214,11 @@ impl Store {
             }
         }
         page.rows = rows.into_values().collect();
-        match self.try_commit(&page, object_type, read, now).await {
+        match self.try_commit(&mut page, object_type, read, now).await {
             Err(error) if is_data_error(&error) => {
                 let refused = self.quarantine_refused(&mut page).await?;
                 match self
-                    .try_commit(&page, object_type, read - refused, now)
+                    .try_commit(&mut page, object_type, read - refused, now)
                     .await?
                 {
                     PageOutcome::Committed { version, .. } => {
@@ -231,14 +233,20 @@ impl Store {
 
     async fn try_commit(
         &self,
-        page: &CommitPage,
+        page: &mut CommitPage,
         object_type: ObjectType,
         read: u64,
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, sqlx::Error> {
         let mut tx = self.pages.begin().await?;
+        if object_type == ObjectType::Contact {
+            erasure::hold_shared(&mut tx, page.workspace).await?;
+        }
         if let Some(refused) = move_cursor(&mut tx, page, read, now).await? {
             return Ok(refused);
+        }
+        if object_type == ObjectType::Contact {
+            erasure::take_out_erased(&mut tx, &self.identities, page).await?;
         }
         upsert_objects(&mut tx, page, object_type).await?;
         replace_associations(&mut tx, page, object_type).await?;

@@ -11,6 +11,9 @@ use crate::{Store, StoreConfig};
 /// Keys for tests.
 pub const TEST_KEYS: &str = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
+/// Key of erasures for tests.
+pub const TEST_ERASURE_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
+
 /// A migrated database of its own.
 #[derive(Debug)]
 pub struct TestDatabase {
@@ -46,6 +49,7 @@ impl TestDatabase {
             url: SecretString::from(url.clone()),
             max_connections: 12,
             encryption_keys: SecretString::from(TEST_KEYS),
+            erasure_key: SecretString::from(TEST_ERASURE_KEY),
         })
         .await
         .expect("the new database answers");

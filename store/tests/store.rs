@@ -7,6 +7,10 @@ mod associations;
 mod connections;
 #[path = "store/definitions.rs"]
 mod definitions;
+#[path = "store/door.rs"]
+mod door;
+#[path = "store/erasure.rs"]
+mod erasure;
 #[path = "store/fence.rs"]
 mod fence;
 #[path = "store/lists.rs"]
@@ -15,6 +19,8 @@ mod lists;
 mod oauth_states;
 #[path = "store/pages.rs"]
 mod pages;
+#[path = "store/people.rs"]
+mod people;
 #[path = "store/quarantine.rs"]
 mod quarantine;
 #[path = "store/runs.rs"]

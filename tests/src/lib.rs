@@ -174,6 +174,7 @@ pub async fn store_of(addresses: &Addresses) -> Store {
         url: addresses.database_url.clone().into(),
         max_connections: 4,
         encryption_keys: format!("dev:{DEV_KEY}").into(),
+        erasure_key: DEV_KEY.to_owned().into(),
     })
     .await
     .expect("the store")

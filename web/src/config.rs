@@ -67,6 +67,9 @@ pub(crate) struct Args {
     /// Keys that encrypt tokens at rest: `<key id>:<base64 of 32 bytes>`, older ones behind a comma
     #[arg(long, env = "TOKEN_ENCRYPTION_KEYS", hide_env_values = true)]
     token_encryption_keys: Option<String>,
+    /// Key of the hashes that stay of erased people: base64 of 32 bytes, the same for ever
+    #[arg(long, env = "ERASURE_KEY", hide_env_values = true)]
+    erasure_key: Option<String>,
     /// Where to listen
     #[arg(long, env = "WEB_LISTEN_ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
@@ -100,6 +103,7 @@ pub(crate) struct Config {
     pub(crate) hubspot_app_url: Url,
     pub(crate) app: Option<(String, SecretString)>,
     pub(crate) token_encryption_keys: SecretString,
+    pub(crate) erasure_key: SecretString,
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Url,
     pub(crate) signing_key: [u8; 32],
@@ -194,6 +198,7 @@ impl Args {
                 "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
             )?
             .into(),
+            erasure_key: required(or(self.erasure_key, KEY), "ERASURE_KEY", KEY)?.into(),
             listen: self
                 .listen
                 .parse()
@@ -263,6 +268,7 @@ mod tests {
             "--database-url=postgres://localhost/x".to_owned(),
             "--temporal-address=localhost:7233".to_owned(),
             format!("--token-encryption-keys=k1:{KEY}"),
+            format!("--erasure-key={KEY}"),
             "--public-url=http://localhost:1".to_owned(),
             format!("--signing-key={KEY}"),
             "--api-token=0123456789abcdef".to_owned(),
@@ -282,6 +288,7 @@ mod tests {
             ("--public-url=sekret", "PUBLIC_URL"),
             ("--signing-key=sekret", "WEB_SIGNING_KEY"),
             ("--api-token=sekret", "API_TOKEN"),
+            ("--erasure-key=", "ERASURE_KEY"),
             ("--hubspot-client-secret=sekret", "HUBSPOT_CLIENT_ID"),
             ("--listen=sekret", "WEB_LISTEN_ADDR"),
         ] {

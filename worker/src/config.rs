@@ -72,6 +72,9 @@ pub(crate) struct Args {
     /// ones behind a comma only decrypt
     #[arg(long, env = "TOKEN_ENCRYPTION_KEYS", hide_env_values = true)]
     token_encryption_keys: Option<String>,
+    /// Key of the hashes that stay of erased people: base64 of 32 bytes, the same for ever
+    #[arg(long, env = "ERASURE_KEY", hide_env_values = true)]
+    erasure_key: Option<String>,
     /// Where health and metrics are served
     #[arg(long, env = "WORKER_HTTP_ADDR", default_value = "127.0.0.1:9464")]
     worker_http_addr: String,
@@ -114,6 +117,7 @@ pub(crate) struct Config {
     pub(crate) app: Option<AppCredentials>,
     pub(crate) requests_per_10s: Option<u32>,
     pub(crate) token_encryption_keys: SecretString,
+    pub(crate) erasure_key: SecretString,
     pub(crate) http_addr: SocketAddr,
     pub(crate) bulk_slots: usize,
     pub(crate) sweep_every: Duration,
@@ -134,6 +138,7 @@ impl Args {
     pub(crate) fn check(self) -> Result<Config, ConfigError> {
         const DATABASE: &str = "postgres://sync:secret@localhost:5432/hubspot_sync";
         const KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        const ERASURE_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
         let app = match (self.hubspot_client_id, self.hubspot_client_secret) {
             (Some(client_id), Some(secret)) => Some(AppCredentials {
                 client_id,
@@ -192,6 +197,7 @@ impl Args {
                 KEYS,
             )?
             .into(),
+            erasure_key: required(self.erasure_key, "ERASURE_KEY", ERASURE_KEY)?.into(),
             http_addr: self
                 .worker_http_addr
                 .parse()
@@ -297,6 +303,7 @@ mod tests {
             "--database-url=postgres://localhost/x",
             "--temporal-address=localhost:7233",
             "--token-encryption-keys=k1:AAAA",
+            "--erasure-key=AAAA",
         ];
         all.extend(extra);
         Args::parse_from(all)
@@ -322,6 +329,7 @@ mod tests {
             ("--hubspot-budget=sekret", "HUBSPOT_BUDGET"),
             ("--hubspot-client-id=x", "HUBSPOT_CLIENT_SECRET"),
             ("--log-format=xml", "LOG_FORMAT"),
+            ("--erasure-key=", "ERASURE_KEY"),
         ];
         for (flag, variable) in table {
             let mut all = vec!["hubspot-sync-worker"];
@@ -329,6 +337,7 @@ mod tests {
                 "--database-url=postgres://localhost/x",
                 "--temporal-address=localhost:7233",
                 "--token-encryption-keys=k1:AAAA",
+                "--erasure-key=AAAA",
             ];
             let name = flag.split('=').next().unwrap();
             all.extend(defaults.iter().filter(|d| !d.starts_with(name)));

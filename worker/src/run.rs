@@ -213,6 +213,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
                 url: config.database_url.clone(),
                 max_connections: config.database_max_connections,
                 encryption_keys: config.token_encryption_keys.clone(),
+                erasure_key: config.erasure_key.clone(),
             })
             .await?;
             store.migrate().await?;

@@ -18,6 +18,7 @@ async fn with_keys(world: &World, keys: &str) -> Store {
         url: SecretString::from(world.url.clone()),
         max_connections: 2,
         encryption_keys: SecretString::from(keys),
+        erasure_key: SecretString::from(store::testing::TEST_ERASURE_KEY),
     })
     .await
     .unwrap()

@@ -1,0 +1,229 @@
+//! Requests to export: each is a row first (X1).
+
+use chrono::{DateTime, Utc};
+use domain::{
+    ConnectionState, HubSpotObjectId, WorkspaceId,
+    app::PersonId,
+    export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason, WaitReason},
+};
+
+use crate::{Store, StoreError, connections::state_of, erasure};
+
+/// Requests that were just made.
+#[derive(Debug)]
+pub struct NewExports<'a> {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Why they exist.
+    pub kind: RequestKind,
+    /// A request's id and whom it is about.
+    pub people: &'a [(RequestId, PersonId)],
+    /// Whether people who qualified before the policy was in force are taken too.
+    pub include_earlier: bool,
+}
+
+/// A request as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportRow {
+    /// Which request.
+    pub request: RequestId,
+    /// Why it exists.
+    pub kind: RequestKind,
+    /// About whom.
+    pub person: PersonId,
+    /// What became of it so far.
+    pub outcome: RequestOutcome,
+    /// When it was accepted.
+    pub requested_at: DateTime<Utc>,
+    /// When its state last changed.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// Which requests to list.
+#[derive(Debug, Clone, Default)]
+pub struct ExportFilter {
+    /// About this person only.
+    pub person: Option<PersonId>,
+    /// In this state only.
+    pub state: Option<RequestState>,
+}
+
+/// A row of the table, as it comes.
+struct Raw {
+    id: uuid::Uuid,
+    kind: String,
+    person_id: String,
+    state: String,
+    reason: Option<String>,
+    due_at: Option<DateTime<Utc>>,
+    hubspot_id: Option<i64>,
+    requested_at: DateTime<Utc>,
+    changed_at: DateTime<Utc>,
+}
+
+impl TryFrom<Raw> for ExportRow {
+    type Error = StoreError;
+
+    fn try_from(raw: Raw) -> Result<Self, StoreError> {
+        let corrupt = |_| StoreError::Corrupt("export request");
+        let hubspot_id = raw
+            .hubspot_id
+            .map(HubSpotObjectId::new)
+            .transpose()
+            .map_err(corrupt)?;
+        Ok(Self {
+            request: RequestId::new(raw.id),
+            kind: raw.kind.parse().map_err(corrupt)?,
+            person: raw.person_id.parse().map_err(corrupt)?,
+            outcome: RequestOutcome::from_parts(
+                raw.state.parse().map_err(corrupt)?,
+                raw.reason.as_deref(),
+                raw.due_at,
+                hubspot_id,
+            )
+            .map_err(corrupt)?,
+            requested_at: raw.requested_at,
+            changed_at: raw.changed_at,
+        })
+    }
+}
+
+impl Store {
+    /// Writes requests down, in one transaction. One about a person who is not known ends at once as
+    /// skipped; without a usable connection they wait. The rows come back in the order given.
+    ///
+    /// # Errors
+    /// When the database fails, nothing is written then; [`StoreError::NotFound`] for a workspace
+    /// that is not known.
+    pub async fn request_exports(
+        &self,
+        new: &NewExports<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ExportRow>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        erasure::hold_shared(&mut tx, new.workspace).await?;
+        erasure::must_exist(&mut tx, new.workspace).await?;
+        let state = sqlx::query!(
+            "select state from connection where workspace_id = $1",
+            new.workspace.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .map(|row| state_of(&row.state))
+        .transpose()?;
+        let waiting = |reason| RequestOutcome::Waiting { reason, due: None };
+        let usual = match state {
+            Some(ConnectionState::Connected) => RequestOutcome::Accepted,
+            Some(ConnectionState::NeedsReconnect) => waiting(WaitReason::NeedsReconnect),
+            Some(ConnectionState::Disconnecting | ConnectionState::Disconnected) | None => {
+                waiting(WaitReason::NotConnected)
+            }
+        };
+        let asked: Vec<&str> = new.people.iter().map(|(_, p)| p.as_str()).collect();
+        let known: std::collections::BTreeSet<String> = sqlx::query!(
+            "select person_id from app_person where workspace_id = $1 and person_id = any($2)",
+            new.workspace.as_uuid(),
+            &asked as &[&str]
+        )
+        .fetch_all(&mut *tx)
+        .await?
+        .into_iter()
+        .map(|row| row.person_id)
+        .collect();
+        let rows: Vec<ExportRow> = new
+            .people
+            .iter()
+            .map(|(request, person)| ExportRow {
+                request: *request,
+                kind: new.kind,
+                person: person.clone(),
+                outcome: if known.contains(person.as_str()) {
+                    usual
+                } else {
+                    RequestOutcome::Skipped {
+                        reason: SkipReason::UnknownPerson,
+                    }
+                },
+                requested_at: now,
+                changed_at: now,
+            })
+            .collect();
+        let ids: Vec<uuid::Uuid> = rows.iter().map(|r| r.request.as_uuid()).collect();
+        let states: Vec<&str> = rows.iter().map(|r| r.outcome.state().as_str()).collect();
+        let reasons: Vec<Option<&str>> = rows.iter().map(|r| r.outcome.reason()).collect();
+        let due: Vec<Option<DateTime<Utc>>> = rows
+            .iter()
+            .map(|r| (r.outcome == RequestOutcome::Accepted).then_some(now))
+            .collect();
+        sqlx::query!(
+            "insert into export_request
+               (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at)
+             select id, $1, person, $2, $3, state, reason, due, $4, $4
+             from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
+               as t (id, person, state, reason, due)",
+            new.workspace.as_uuid(),
+            new.kind.as_str(),
+            new.include_earlier,
+            now,
+            &ids,
+            &asked as &[&str],
+            &states as &[&str],
+            &reasons as &[Option<&str>],
+            &due as &[Option<DateTime<Utc>>]
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn export_request(
+        &self,
+        workspace: WorkspaceId,
+        request: RequestId,
+    ) -> Result<Option<ExportRow>, StoreError> {
+        let raw = sqlx::query_as!(
+            Raw,
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+             from export_request where workspace_id = $1 and id = $2",
+            workspace.as_uuid(),
+            request.as_uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        raw.map(ExportRow::try_from).transpose()
+    }
+
+    /// Requests in the order in which they were made.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn export_requests_after(
+        &self,
+        workspace: WorkspaceId,
+        filter: &ExportFilter,
+        after: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<ExportRow>, StoreError> {
+        let raw = sqlx::query_as!(
+            Raw,
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+             from export_request
+             where workspace_id = $1 and ($2::uuid is null or id > $2)
+               and ($3::text is null or person_id = $3) and ($4::text is null or state = $4)
+             order by id limit $5",
+            workspace.as_uuid(),
+            after.map(|a| a.as_uuid()),
+            filter.person.as_ref().map(|p| p.as_str()),
+            filter.state.map(|s| s.as_str()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        raw.into_iter().map(ExportRow::try_from).collect()
+    }
+}

@@ -1,0 +1,173 @@
+//! People of the app's side.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    WorkspaceId,
+    app::{Person, PersonId, PersonUpsert, SlotVersions},
+};
+use sqlx::PgConnection;
+
+use crate::{
+    Store, StoreError,
+    erasure::Identity,
+    records::{Record, RowToWrite, StoredRow, Upserted, record_of},
+};
+
+impl Record for Person {
+    const NAME: &'static str = "person";
+
+    fn id_of(upsert: &PersonUpsert) -> &str {
+        upsert.id.as_str()
+    }
+
+    fn slots(&self) -> &SlotVersions {
+        &self.slots
+    }
+
+    fn set_slots(&mut self, slots: SlotVersions) {
+        self.slots = slots;
+    }
+
+    fn identities(upsert: &PersonUpsert) -> Vec<Identity<'_>> {
+        let mut all = vec![Identity::Person(upsert.id.as_str())];
+        all.extend(upsert.email.value().map(|e| Identity::Email(e.as_str())));
+        all
+    }
+
+    async fn load(
+        tx: &mut PgConnection,
+        workspace: WorkspaceId,
+        ids: &[&str],
+    ) -> Result<Vec<StoredRow>, sqlx::Error> {
+        sqlx::query_as!(
+            StoredRow,
+            "select person_id as id, revision, document::text as \"document!\", slots::text as \"slots!\"
+             from app_person where workspace_id = $1 and person_id = any($2)",
+            workspace.as_uuid(),
+            ids as &[&str]
+        )
+        .fetch_all(tx)
+        .await
+    }
+
+    async fn save(
+        tx: &mut PgConnection,
+        workspace: WorkspaceId,
+        rows: &[RowToWrite<'_, Self>],
+        now: DateTime<Utc>,
+    ) -> Result<u64, sqlx::Error> {
+        let ids: Vec<&str> = rows.iter().map(|r| r.id).collect();
+        let expected: Vec<Option<i64>> = rows.iter().map(|r| r.expected).collect();
+        let versions: Vec<i64> = rows
+            .iter()
+            .map(|r| r.record.version.get().cast_signed())
+            .collect();
+        let documents: Vec<&str> = rows.iter().map(|r| r.document.as_str()).collect();
+        let slots: Vec<&str> = rows.iter().map(|r| r.slots.as_str()).collect();
+        let emails: Vec<Option<&str>> = rows
+            .iter()
+            .map(|r| r.record.email.as_ref().map(|e| e.as_str()))
+            .collect();
+        let companies: Vec<Option<&str>> = rows
+            .iter()
+            .map(|r| r.record.company.as_ref().map(|c| c.as_str()))
+            .collect();
+        let owners: Vec<Option<&str>> = rows
+            .iter()
+            .map(|r| r.record.owner.as_ref().map(|o| o.as_str()))
+            .collect();
+        let statuses: Vec<Option<&str>> = rows
+            .iter()
+            .map(|r| r.record.status.map(|s| s.as_str()))
+            .collect();
+        let done = sqlx::query!(
+            "insert into app_person as r
+               (workspace_id, person_id, version, revision, document, slots, created_at, changed_at, email, company_id, member_id, lead_status)
+             select $1, id, version, coalesce(expected, 0) + 1, document::json, slots::json, $2, $2, email, company_id, member_id, lead_status
+             from unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+               as t (id, expected, version, document, slots, email, company_id, member_id, lead_status)
+             on conflict (workspace_id, person_id) do update set
+               version = excluded.version, revision = excluded.revision, document = excluded.document,
+               slots = excluded.slots, changed_at = excluded.changed_at,
+               email = excluded.email, company_id = excluded.company_id,
+               member_id = excluded.member_id, lead_status = excluded.lead_status
+             where r.revision = excluded.revision - 1",
+            workspace.as_uuid(),
+            now,
+            &ids as &[&str],
+            &expected as &[Option<i64>],
+            &versions,
+            &documents as &[&str],
+            &slots as &[&str],
+            &emails as &[Option<&str>],
+            &companies as &[Option<&str>],
+            &owners as &[Option<&str>],
+            &statuses as &[Option<&str>]
+        )
+        .execute(tx)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+impl Store {
+    /// Applies versioned updates of people, in the order given: newer versions win, and rows that do
+    /// not change are not written. Erased people stay out.
+    ///
+    /// # Errors
+    /// When the database fails, nothing of the bulk is written then;
+    /// [`StoreError::NotFound`] for a workspace that is not known.
+    pub async fn upsert_people(
+        &self,
+        workspace: WorkspaceId,
+        upserts: &[PersonUpsert],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Upserted>, StoreError> {
+        self.upsert_records::<Person>(workspace, upserts, now).await
+    }
+
+    /// One person.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn person(
+        &self,
+        workspace: WorkspaceId,
+        id: &PersonId,
+    ) -> Result<Option<Person>, StoreError> {
+        let row = sqlx::query!(
+            "select document::text as \"document!\", slots::text as \"slots!\" from app_person
+             where workspace_id = $1 and person_id = $2",
+            workspace.as_uuid(),
+            id.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| record_of(&row.document, &row.slots))
+            .transpose()
+    }
+
+    /// People in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people_after(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<&PersonId>,
+        limit: u32,
+    ) -> Result<Vec<Person>, StoreError> {
+        let rows = sqlx::query!(
+            "select document::text as \"document!\", slots::text as \"slots!\" from app_person
+             where workspace_id = $1 and person_id > $2 order by person_id limit $3",
+            workspace.as_uuid(),
+            after.map_or("", |a| a.as_str()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| record_of(&row.document, &row.slots))
+            .collect()
+    }
+}

@@ -1,0 +1,141 @@
+//! What settings are checked against, as the mirror has it.
+
+use domain::{
+    ObjectType, PortalId, SyncType, WorkspaceId,
+    app::Email,
+    portal::{
+        ListId, PortalFacts, PortalList, PortalOwner, PortalPipeline, Properties,
+        PropertyDefinition, by_name,
+    },
+};
+
+use crate::{Store, StoreError, mirror::type_number};
+
+impl Store {
+    /// The facts of the portal that a workspace is or was connected to, with the workspace's team
+    /// and fields. What was never read to its end is not there.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn portal_facts(&self, workspace: WorkspaceId) -> Result<PortalFacts, StoreError> {
+        let mut facts = PortalFacts {
+            members: self.all_members(workspace).await?,
+            custom_fields: self.custom_fields(workspace).await?,
+            ..PortalFacts::default()
+        };
+        let Some(connection) = self.connection(workspace).await? else {
+            return Ok(facts);
+        };
+        let portal = connection.portal;
+        let read: Vec<SyncType> = sqlx::query!(
+            "select sync_type from last_read where workspace_id = $1 and portal_id = $2",
+            workspace.as_uuid(),
+            portal.get()
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .filter_map(|row| row.sync_type.parse().ok())
+        .collect();
+        if read.contains(&SyncType::Properties) {
+            facts.contact_properties = Some(
+                self.property_definitions(workspace, portal, ObjectType::Contact)
+                    .await?,
+            );
+            facts.company_properties = Some(
+                self.property_definitions(workspace, portal, ObjectType::Company)
+                    .await?,
+            );
+        }
+        if read.contains(&SyncType::Owners) {
+            facts.owners = Some(
+                self.owners(workspace, portal)
+                    .await?
+                    .into_iter()
+                    .map(|owner| PortalOwner {
+                        id: owner.id,
+                        email: owner.email.as_deref().and_then(|e| Email::parse(e).ok()),
+                        archived: owner.archived,
+                    })
+                    .collect(),
+            );
+        }
+        if read.contains(&SyncType::Pipelines) {
+            facts.pipelines = Some(self.portal_pipelines(workspace, portal).await?);
+        }
+        if read.contains(&SyncType::Lists) {
+            facts.lists = Some(self.portal_lists(workspace, portal).await?);
+        }
+        Ok(facts)
+    }
+
+    /// The definitions of one type's properties. One that is of no known shape is left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn property_definitions(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        object_type: ObjectType,
+    ) -> Result<Properties, StoreError> {
+        let rows = sqlx::query!(
+            "select definition::text as \"definition!\" from hubspot_property
+             where workspace_id = $1 and portal_id = $2 and object_type = $3",
+            workspace.as_uuid(),
+            portal.get(),
+            type_number(object_type)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(by_name(rows.iter().filter_map(|row| {
+            PropertyDefinition::from_hubspot(&row.definition).ok()
+        })))
+    }
+
+    async fn portal_pipelines(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Result<Vec<PortalPipeline>, StoreError> {
+        let rows = sqlx::query!(
+            "select definition::text as \"definition!\" from hubspot_pipeline
+             where workspace_id = $1 and portal_id = $2 order by pipeline_id",
+            workspace.as_uuid(),
+            portal.get()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| PortalPipeline::from_hubspot(&row.definition).ok())
+            .collect())
+    }
+
+    async fn portal_lists(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Result<Vec<PortalList>, StoreError> {
+        let rows = sqlx::query!(
+            "select list_id, object_type_id from hubspot_list
+             where workspace_id = $1 and portal_id = $2 order by list_id",
+            workspace.as_uuid(),
+            portal.get()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| PortalList {
+                id: ListId::new(row.list_id),
+                object_type: match row.object_type_id.as_str() {
+                    "0-1" => Some(ObjectType::Contact),
+                    "0-2" => Some(ObjectType::Company),
+                    "0-3" => Some(ObjectType::Deal),
+                    _ => None,
+                },
+            })
+            .collect())
+    }
+}

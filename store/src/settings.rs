@@ -1,0 +1,130 @@
+//! Settings: every version that was saved (E4 to E8, I6, I8).
+
+use chrono::{DateTime, Utc};
+use domain::{
+    WorkspaceId,
+    settings::{Settings, SettingsRevision},
+};
+
+use crate::{
+    Store, StoreError,
+    cursors::{count, signed},
+    erasure,
+};
+
+/// A version of a workspace's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingsRow {
+    /// Which one.
+    pub revision: SettingsRevision,
+    /// The document as it was saved: its schema may be an older one.
+    pub document: serde_json::Value,
+    /// When.
+    pub saved_at: DateTime<Utc>,
+}
+
+/// What came of saving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingsSaved {
+    /// Saved, as this revision.
+    Saved(SettingsRevision),
+    /// Somebody saved since the expected revision; nothing was changed.
+    Changed {
+        /// The revision that is in force.
+        current: SettingsRevision,
+    },
+}
+
+impl Store {
+    /// The settings in force; none before any were saved.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settings(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<SettingsRow>, StoreError> {
+        let row = sqlx::query!(
+            "select version, document, saved_at from settings_version
+             where workspace_id = $1 order by version desc limit 1",
+            workspace.as_uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| SettingsRow {
+            revision: SettingsRevision::new(count(row.version)),
+            document: row.document,
+            saved_at: row.saved_at,
+        }))
+    }
+
+    /// An earlier version of the settings.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn settings_at(
+        &self,
+        workspace: WorkspaceId,
+        revision: SettingsRevision,
+    ) -> Result<Option<SettingsRow>, StoreError> {
+        let row = sqlx::query!(
+            "select document, saved_at from settings_version where workspace_id = $1 and version = $2",
+            workspace.as_uuid(),
+            signed(revision.get())
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| SettingsRow {
+            revision,
+            document: row.document,
+            saved_at: row.saved_at,
+        }))
+    }
+
+    /// Saves settings if the revision in force is still the expected one. Of many writers that
+    /// expect one revision exactly one succeeds.
+    ///
+    /// # Errors
+    /// When the database fails; [`StoreError::NotFound`] for a workspace that is not known.
+    pub async fn save_settings(
+        &self,
+        workspace: WorkspaceId,
+        expected: SettingsRevision,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Result<SettingsSaved, StoreError> {
+        let document =
+            serde_json::to_value(settings).map_err(|_| StoreError::Corrupt("settings"))?;
+        let mut tx = self.pool.begin().await?;
+        erasure::hold_shared(&mut tx, workspace).await?;
+        erasure::must_exist(&mut tx, workspace).await?;
+        let saved = sqlx::query!(
+            "insert into settings_version (workspace_id, version, document, saved_at)
+             select $1, $2::bigint + 1, $3, $4
+             where (select coalesce(max(version), 0) from settings_version where workspace_id = $1) = $2
+             on conflict do nothing
+             returning version",
+            workspace.as_uuid(),
+            signed(expected.get()),
+            document,
+            now
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = saved {
+            tx.commit().await?;
+            return Ok(SettingsSaved::Saved(SettingsRevision::new(count(
+                row.version,
+            ))));
+        }
+        let current = sqlx::query!(
+            "select coalesce(max(version), 0) as \"version!\" from settings_version where workspace_id = $1",
+            workspace.as_uuid()
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        Ok(SettingsSaved::Changed {
+            current: SettingsRevision::new(count(current.version)),
+        })
+    }
+}

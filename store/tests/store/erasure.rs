@@ -1,0 +1,309 @@
+//! Erasing, purging, retention (C7).
+
+use std::collections::BTreeSet;
+
+use domain::{
+    QuarantineReason, SyncType,
+    app::{CustomField, Fields, PersonInput, PersonUpsert, UpsertOutcome},
+    settings::{Settings, SettingsRevision},
+};
+use store::{
+    AssociationRow, CommitPage, EraseTarget, Erased, NewServiceToken, QuarantineRow, RefusedPurge,
+};
+
+use crate::support::{World, at, bounded, committed, record, row};
+
+fn person(id: &str, email: &str) -> PersonUpsert {
+    let json = serde_json::json!({
+        "id": id, "version": 1, "email": email, "fields": {"first_name": "Zelda", "phone": "+49 1234567"},
+    });
+    serde_json::from_value::<PersonInput>(json)
+        .unwrap()
+        .check(&Fields::new(std::iter::empty::<&CustomField>()))
+        .unwrap()
+}
+
+fn contact(id: i64, modified: i64, email: &str, additional: &str) -> store::MirrorRow {
+    let properties = serde_json::json!({
+        "email": email, "hs_additional_emails": additional, "firstname": "Zelda", "phone": "+49 1234567",
+    });
+    row(id, modified, &properties.to_string())
+}
+
+fn page_of(world: &World, reader: crate::support::Reader, version: i64) -> CommitPage {
+    CommitPage {
+        rows: vec![
+            contact(
+                1,
+                version,
+                "Zelda@Example.com",
+                "z@other.example;zz@other.example",
+            ),
+            contact(2, version, "someone@example.com", ""),
+        ],
+        associations: vec![
+            AssociationRow {
+                from: record(1),
+                to_type: domain::ObjectType::Company,
+                to: record(9),
+                labels: vec!["x".to_owned()],
+            },
+            AssociationRow {
+                from: record(2),
+                to_type: domain::ObjectType::Company,
+                to: record(9),
+                labels: vec!["x".to_owned()],
+            },
+        ],
+        associated_types: vec![domain::ObjectType::Company],
+        quarantine: vec![QuarantineRow {
+            key: "odd".to_owned(),
+            reason: QuarantineReason::NulCharacter,
+            raw: br#"{"properties":{"email":"ZZ@other.example","firstname":"Zel\u0000da"}}"#
+                .to_vec(),
+        }],
+        ..world.page(reader, version)
+    }
+}
+
+/// Every value of every table that holds one of the needles.
+async fn traces(world: &World, needles: &[&str]) -> Vec<String> {
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "select table_name::text, column_name::text from information_schema.columns
+         where table_schema = 'public' and data_type not in ('uuid', 'bigint', 'smallint', 'integer', 'boolean')
+           and data_type not like 'timestamp%'",
+    )
+    .fetch_all(&world.raw)
+    .await
+    .unwrap();
+    assert!(columns.len() > 30);
+    let mut found = Vec::new();
+    for (table, column) in columns {
+        for needle in needles {
+            let sql = format!(
+                "select count(*) from \"{table}\" where position(lower($1) in lower(
+                   case when pg_typeof(\"{column}\") = 'bytea'::regtype then encode(\"{column}\"::text::bytea, 'escape') else \"{column}\"::text end)) > 0
+                 or (pg_typeof(\"{column}\") = 'bytea'::regtype and position(encode(convert_to(lower($1), 'UTF8'), 'hex') in \"{column}\"::text) > 0)"
+            );
+            let n: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                .bind(needle)
+                .fetch_one(&world.raw)
+                .await
+                .unwrap();
+            if n > 0 {
+                found.push(format!("{table}.{column}: {needle}"));
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn an_erased_person_is_gone_everywhere_and_stays_out() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let reader = world.reader(SyncType::Contacts, at(0)).await;
+        let page = page_of(&world, reader, 0);
+        assert_eq!(store.commit_page(page, at(1)).await.unwrap(), committed(1));
+        let both = [
+            person("p1", "zelda@example.com"),
+            person("p2", "other@example.com"),
+        ];
+        store
+            .upsert_people(world.workspace, &both, at(1))
+            .await
+            .unwrap();
+        let needles = ["zelda@example.com", "z@other.example", "zz@other.example"];
+        assert!(traces(&world, &needles).await.len() >= 3);
+
+        // Known by the app's id only: the rest is found from there.
+        let target = EraseTarget {
+            person: Some("p1".parse().unwrap()),
+            email: None,
+        };
+        let erased = store
+            .erase_person(world.workspace, &target, at(2))
+            .await
+            .unwrap();
+        assert_eq!(
+            erased,
+            Erased {
+                people: 1,
+                contacts: 1,
+                quarantined: 1,
+                exports_ended: 0
+            }
+        );
+        assert_eq!(traces(&world, &needles).await, Vec::<String>::new());
+        assert_eq!(world.count("select count(*) from hubspot_object").await, 1);
+        assert_eq!(
+            world
+                .count("select count(*) from hubspot_association")
+                .await,
+            1
+        );
+
+        // Comes in again neither from HubSpot nor from the app, under whatever id or address.
+        let again = page_of(&world, reader, 1);
+        assert_eq!(store.commit_page(again, at(3)).await.unwrap(), committed(2));
+        assert_eq!(world.count("select count(*) from hubspot_object").await, 1);
+        assert_eq!(world.count("select count(*) from quarantine").await, 0);
+        let attempts = [
+            person("p1", "new@example.com"),
+            person("p9", "ZELDA@example.com"),
+            person("p8", "zz@other.example"),
+            person("p3", "third@example.com"),
+        ];
+        let outcomes = store
+            .upsert_people(world.workspace, &attempts, at(3))
+            .await
+            .unwrap();
+        assert_eq!(
+            outcomes,
+            [
+                Ok(UpsertOutcome::Erased),
+                Ok(UpsertOutcome::Erased),
+                Ok(UpsertOutcome::Erased),
+                Ok(UpsertOutcome::Created)
+            ]
+        );
+        assert_eq!(traces(&world, &needles).await, Vec::<String>::new());
+        // Idempotent.
+        let again = store
+            .erase_person(world.workspace, &target, at(4))
+            .await
+            .unwrap();
+        assert_eq!(again, Erased::default());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_erasure_waits_for_a_page_that_is_being_committed() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let reader = world.reader(SyncType::Contacts, at(0)).await;
+        // Holds up the page between its check and its end.
+        let mut holder = world.raw.begin().await.unwrap();
+        sqlx::query("lock table hubspot_association in access exclusive mode")
+            .execute(&mut *holder)
+            .await
+            .unwrap();
+        let page = page_of(&world, reader, 0);
+        let commit = tokio::spawn({
+            let store = world.store.clone();
+            async move { store.commit_page(page, at(1)).await.unwrap() }
+        });
+        world.until_blocked(1).await;
+        let erase = tokio::spawn({
+            let (store, workspace) = (world.store.clone(), world.workspace);
+            async move {
+                let target = EraseTarget {
+                    person: None,
+                    email: Some(domain::app::Email::parse("zelda@example.com").unwrap()),
+                };
+                store.erase_person(workspace, &target, at(2)).await.unwrap()
+            }
+        });
+        world.until_blocked(2).await;
+        holder.rollback().await.unwrap();
+        assert_eq!(commit.await.unwrap(), committed(1));
+        assert_eq!(erase.await.unwrap().contacts, 1);
+        assert_eq!(world.count("select count(*) from hubspot_object").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let reader = world.reader(SyncType::Contacts, at(0)).await;
+        let page = page_of(&world, reader, 0);
+        store.commit_page(page, at(1)).await.unwrap();
+        let all = [person("p1", "zelda@example.com")];
+        store
+            .upsert_people(world.workspace, &all, at(1))
+            .await
+            .unwrap();
+        store
+            .save_settings(
+                world.workspace,
+                SettingsRevision::NONE,
+                &Settings::empty(),
+                at(1),
+            )
+            .await
+            .unwrap();
+        store
+            .create_service_token(
+                &NewServiceToken {
+                    id: domain::api::TokenId::new(uuid::Uuid::from_u128(5)),
+                    workspace: world.workspace,
+                    name: "app",
+                    hash: [1; 32],
+                },
+                at(1),
+            )
+            .await
+            .unwrap();
+        let refused = store.purge_workspace(world.workspace).await.unwrap();
+        assert_eq!(refused, Some(Err(RefusedPurge::StillConnected)));
+        assert_eq!(world.count("select count(*) from app_person").await, 1);
+        world.disconnect(at(2)).await;
+        let purged = store.purge_workspace(world.workspace).await.unwrap();
+        assert!(
+            matches!(purged, Some(Ok(removed)) if removed > 5),
+            "{purged:?}"
+        );
+        // Also tables that did not exist when this was written: they have a workspace, or refer to
+        // something that has one and goes with it.
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select table_name::text from information_schema.columns
+             where table_schema = 'public' and column_name = 'workspace_id'",
+        )
+        .fetch_all(&world.raw)
+        .await
+        .unwrap();
+        let source = include_str!("../../src/erasure.rs");
+        for table in tables.iter().collect::<BTreeSet<_>>() {
+            assert!(
+                source.contains(&format!("delete from {table} where workspace_id = $1")),
+                "purge_workspace forgets the table {table}"
+            );
+            let left: i64 =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+                    .fetch_one(&world.raw)
+                    .await
+                    .unwrap();
+            assert_eq!(left, 0, "{table}");
+        }
+        assert_eq!(world.count("select count(*) from workspace").await, 0);
+        assert_eq!(store.purge_workspace(world.workspace).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn quarantine_is_emptied_by_age() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let reader = world.reader(SyncType::Contacts, at(0)).await;
+        store
+            .commit_page(page_of(&world, reader, 0), at(100))
+            .await
+            .unwrap();
+        assert_eq!(
+            store.workspaces_with_quarantine().await.unwrap(),
+            [world.workspace]
+        );
+        let before = |t| store.empty_quarantine(world.workspace, at(t), 100);
+        assert_eq!(before(100).await.unwrap(), 0);
+        assert_eq!(before(101).await.unwrap(), 1);
+        assert_eq!(store.workspaces_with_quarantine().await.unwrap(), []);
+    })
+    .await;
+}
