@@ -1,5 +1,5 @@
 //! Paths of the first two generations that connectors of others still read by: companies v2, deals
-//! v1, property definitions v1 and v2, associations v3, schemas of custom objects.
+//! v1, property definitions v1 and v2, schemas of custom objects.
 
 use std::ops::Bound;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     answer::Answer,
-    associations::{envelope, inline_name},
+    associations::envelope,
     model::{Data, Kind, Property, Record},
     server::Query,
 };
@@ -22,11 +22,27 @@ pub(crate) enum Legacy<'a> {
     One(Kind, &'a str),
     /// `/companies/v2/properties`, `/properties/{v1|v2}/{type}/properties`
     Properties(Kind),
-    /// `/crm/v3/associations/{from}/{to}/batch/read`
-    Associations(Kind, Kind),
+    /// The same of a type that HubSpot has and the simulator holds no records of
+    DefinitionsOnly,
+    /// `/crm/v4/associations/{from}/{to}/batch/read` to a type of which there are no records
+    NoAssociations(Kind, &'a str),
     /// `/crm/v3/schemas`
     Schemas,
 }
+
+/// Connectors ask for the definitions of every type before they read any.
+const DEFINED_ONLY: [&str; 10] = [
+    "deal_split",
+    "deal_splits",
+    "form",
+    "goal_targets",
+    "lead",
+    "leads",
+    "line_item",
+    "line_items",
+    "product",
+    "postal_mail",
+];
 
 impl<'a> Legacy<'a> {
     pub(crate) fn parse(method: &str, segments: &[&'a str]) -> Option<Self> {
@@ -36,11 +52,15 @@ impl<'a> Legacy<'a> {
             ("GET", ["companies", "v2", "properties"]) => Self::Properties(Kind::Company),
             ("GET", ["deals", "v1", "deal", "paged"]) => Self::Page(Kind::Deal),
             ("GET", ["deals", "v1", "deal", id]) => Self::One(Kind::Deal, id),
-            ("GET", ["properties", "v1" | "v2", name, "properties"]) => {
-                Self::Properties(Kind::parse(name)?)
-            }
-            ("POST", ["crm", "v3", "associations", from, to, "batch", "read"]) => {
-                Self::Associations(Kind::parse(from)?, Kind::parse(to)?)
+            ("GET", ["properties", "v1" | "v2", name, "properties"]) => match Kind::parse(name) {
+                Some(kind) => Self::Properties(kind),
+                None if DEFINED_ONLY.contains(name) => Self::DefinitionsOnly,
+                None => return None,
+            },
+            ("POST", ["crm", "v4", "associations", from, to, "batch", "read"])
+                if DEFINED_ONLY.contains(to) =>
+            {
+                Self::NoAssociations(Kind::parse(from)?, to)
             }
             ("GET", ["crm", "v3", "schemas"]) => Self::Schemas,
             _ => return None,
@@ -50,13 +70,14 @@ impl<'a> Legacy<'a> {
     /// Any one of these scopes will do.
     pub(crate) fn scopes(self) -> Vec<String> {
         match self {
-            Self::Page(kind) | Self::One(kind, _) | Self::Associations(kind, _) => {
+            Self::Page(kind) | Self::One(kind, _) | Self::NoAssociations(kind, _) => {
                 vec![format!("crm.objects.{}.read", kind.scope())]
             }
             Self::Properties(kind) => vec![
                 format!("crm.schemas.{}.read", kind.scope()),
                 format!("crm.objects.{}.read", kind.scope()),
             ],
+            Self::DefinitionsOnly => Vec::new(),
             Self::Schemas => vec!["crm.schemas.custom.read".to_owned()],
         }
     }
@@ -65,6 +86,14 @@ impl<'a> Legacy<'a> {
         match self {
             Self::Page(kind) => page(data, portal, kind, query),
             Self::One(kind, id) => one(data, portal, kind, id),
+            Self::DefinitionsOnly => Answer::json(
+                200,
+                &["hs_object_id", "hs_createdate", "hs_lastmodifieddate"]
+                    .iter()
+                    .filter_map(|name| data.properties[Kind::Note as usize].get(*name))
+                    .map(|p| definition(Kind::Note, p))
+                    .collect(),
+            ),
             Self::Properties(kind) => {
                 let all: Vec<_> = data.properties[kind as usize]
                     .values()
@@ -72,7 +101,7 @@ impl<'a> Legacy<'a> {
                     .collect();
                 Answer::json(200, &Value::Array(all))
             }
-            Self::Associations(from, to) => associations(data, from, to, body),
+            Self::NoAssociations(from, to) => no_associations(from, to, body),
             Self::Schemas => Answer::json(200, &json!({"results": []})),
         }
     }
@@ -84,7 +113,9 @@ const LARGEST_PAGE: u64 = 250;
 fn page(data: &Data, portal: u64, kind: Kind, query: &Query) -> Answer {
     let limit = query.number("limit").unwrap_or(100).clamp(1, LARGEST_PAGE) as usize;
     let from = query.number("offset").unwrap_or(0);
-    let every = query.get("includeAllProperties") == Some("true");
+    let every = query
+        .get("includeAllProperties")
+        .is_some_and(|v| v.eq_ignore_ascii_case("true"));
     let asked = query.list("properties");
     let names: Vec<&str> = if every { names_of(data, kind) } else { asked };
     let mut live = data.records[kind as usize]
@@ -219,37 +250,18 @@ struct Input {
     id: Value,
 }
 
-/// One entry of `to` for each type between two records, ids as text. Nothing is said of records
-/// without any.
-fn associations(data: &Data, from: Kind, to: Kind, body: &[u8]) -> Answer {
+fn no_associations(from: Kind, to: &str, body: &[u8]) -> Answer {
     let Ok(Inputs { inputs }) = serde_json::from_slice(body) else {
         return Answer::validation("Invalid input JSON");
     };
-    if inputs.len() > 1_000 {
-        return Answer::validation("The number of inputs exceeds the limit of 1000");
-    }
-    let mut results = Vec::new();
-    for input in inputs {
-        let text = input
-            .id
-            .as_str()
-            .map_or_else(|| input.id.to_string(), str::to_owned);
-        let id: u64 = text.parse().unwrap_or(0);
-        let mut ends = Vec::new();
-        for other in linked(data, (from, id), to) {
-            let types = data
-                .links
-                .get(&(from, id))
-                .and_then(|l| l.get(&(to, other)));
-            for type_id in types.into_iter().flatten() {
-                ends.push(json!({
-                    "id": other.to_string(), "type": inline_name(data, from, to, *type_id),
-                }));
-            }
-        }
-        if !ends.is_empty() {
-            results.push(json!({"from": {"id": text}, "to": ends}));
-        }
-    }
-    envelope(results, Vec::new(), crate::server::now())
+    let errors = inputs.into_iter().map(|Input { id }| {
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        json!({
+            "status": "error", "category": "OBJECT_NOT_FOUND",
+            "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
+            "message": format!("No {to} is associated with {} {id}.", from.singular()),
+            "context": {"fromObjectId": [id]},
+        })
+    });
+    envelope(Vec::new(), errors.collect(), crate::server::now())
 }

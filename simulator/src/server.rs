@@ -426,7 +426,7 @@ impl Target<'_> {
             Self::Objects(_, ["search"]) => Bucket::Search,
             Self::Associations(..)
             | Self::RecordAssociations(..)
-            | Self::Legacy(Legacy::Associations(..)) => Bucket::Associations,
+            | Self::Legacy(Legacy::NoAssociations(..)) => Bucket::Associations,
             _ => Bucket::General,
         }
     }
