@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Body,
-    pub(crate) location: Option<String>,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Answer {
         Self {
             status,
             body: Body::Json(json),
-            location: None,
+            headers: Vec::new(),
         }
     }
 
@@ -34,7 +35,7 @@ impl Answer {
         Self {
             status,
             body: Body::Empty,
-            location: None,
+            headers: Vec::new(),
         }
     }
 
@@ -42,16 +43,22 @@ impl Answer {
         Self {
             status,
             body: Body::Html(html),
-            location: None,
+            headers: Vec::new(),
         }
     }
 
-    pub(crate) const fn redirect(location: String) -> Self {
+    pub(crate) fn redirect(location: String) -> Self {
         Self {
             status: 302,
             body: Body::Empty,
-            location: Some(location),
+            headers: vec![("location", location)],
         }
+    }
+
+    /// The same with one header more.
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// `{status: "error", message, correlationId, category}`
@@ -72,6 +79,10 @@ impl Answer {
             400,
             &json!({"status": "error", "message": format!("Unable to infer object type from: {name}"), "correlationId": CORRELATION}),
         )
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::error(405, "METHOD_NOT_ALLOWED", "HTTP 405 Method Not Allowed")
     }
 
     pub(crate) fn validation(message: &str) -> Self {

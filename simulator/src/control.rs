@@ -1,6 +1,6 @@
 //! The control API under `/_simulator/`.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::Ordering};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 use crate::{
     answer::Answer,
     csv_portal,
-    faults::{FIELDS, Rule},
-    model::{Data, Kind, Limits, Settings},
+    faults::Rule,
+    limits::{FIELDS as LIMITS, Limits},
+    model::{Data, Kind, Settings},
     oauth::App,
     objects::{Shown, push_record},
     page, records_control,
     rules::Rules,
     seed,
-    server::{Query, Simulator, by_path, portal_of},
+    server::{Portal, Query, Simulator, by_path, portal_of},
 };
 
 /// Changes of settings; what is missing stays.
@@ -29,6 +30,7 @@ struct Changes {
     search_lag_ms: Option<LagMs>,
     search_flapping: Option<bool>,
     search_filter_groups: Option<usize>,
+    search_counts_properties: Option<bool>,
     search_negations_find_empty: Option<bool>,
     token_ttl_seconds: Option<u64>,
     rotate_refresh_tokens: Option<bool>,
@@ -59,9 +61,10 @@ impl Changes {
             settings.limits = match limits.as_str() {
                 Some("hubspot") => Some(Limits::default()),
                 Some("off") => None,
-                _ => Some(serde_json::from_value(limits).map_err(|e| {
-                    format!("limits is \"hubspot\", \"off\" or {{ten_secondly, search_secondly, associations_ten_secondly}}: {e}")
-                })?),
+                _ => Some(
+                    serde_json::from_value(limits)
+                        .map_err(|e| format!("limits: {e}; limits are {LIMITS}"))?,
+                ),
             };
         }
         let Settings {
@@ -71,6 +74,7 @@ impl Changes {
             search_lag_ms,
             search_flapping,
             search_filter_groups,
+            search_counts_properties,
             search_negations_find_empty,
             token_ttl_seconds,
             rotate_refresh_tokens,
@@ -83,6 +87,7 @@ impl Changes {
         set(search_lag_ms, self.search_lag_ms.map(LagMs::range));
         set(search_flapping, self.search_flapping);
         set(search_filter_groups, self.search_filter_groups);
+        set(search_counts_properties, self.search_counts_properties);
         set(
             search_negations_find_empty,
             self.search_negations_find_empty,
@@ -163,7 +168,10 @@ pub(crate) fn handle(
             }
             answer(of_portal(simulator, method, id, rest, query, body))
         }
-        _ => Answer::json(404, &json!({"error": "no such control"})),
+        _ => Answer::json(
+            404,
+            &json!({"error": "no such control; there are GET health, GET/POST portals, POST portals/csv, portals/{id}/…, POST apps"}),
+        ),
     }
 }
 
@@ -334,7 +342,7 @@ fn of_portal(
         }
         ("GET", ["records", kind]) => {
             let kind = Kind::parse(kind).ok_or(NO_SUCH_TYPE)?;
-            portal.data.write().tick(crate::server::now());
+            portal.data.write().tick(portal.now());
             records(&portal.data.read(), kind, query)
         }
         ("POST", ["raw-records", kind]) => {
@@ -369,17 +377,13 @@ fn of_portal(
             Answer::empty(204)
         }
         ("POST", ["expire-tokens"]) => {
-            simulator.tokens.lock().expire(id, crate::server::now());
+            simulator.tokens.lock().expire(id, portal.now());
             Answer::empty(204)
         }
         ("GET", ["faults"]) => Answer::json(200, &json!({"faults": &*portal.faults.lock()})),
         ("POST", ["faults"]) => {
-            let mut rule: Rule =
-                serde_json::from_slice(body).map_err(|e| format!("{e}; a rule has {FIELDS}"))?;
             let mut rules = portal.faults.lock();
-            if rule.id.is_empty() {
-                rule.id = format!("rule-{}", rules.len() + 1);
-            }
+            let rule = Rule::parse(body, rules.len() + 1)?;
             let id = rule.id.clone();
             rules.push(rule);
             Answer::json(201, &json!({"id": id}))
@@ -387,6 +391,65 @@ fn of_portal(
         ("DELETE", ["faults"]) => {
             portal.faults.lock().clear();
             Answer::empty(204)
+        }
+        ("DELETE", ["faults", id]) => {
+            portal.faults.lock().retain(|r| r.id != *id);
+            Answer::empty(204)
+        }
+        ("GET", ["clock"]) => clock(&portal),
+        ("POST", ["clock"]) => {
+            let step: Step = parse(body)?;
+            let known = &portal.clock;
+            match step {
+                Step::AdvanceMs(ms) => known.fetch_add(ms, Ordering::Relaxed),
+                Step::OffsetMs(ms) => known.swap(ms, Ordering::Relaxed),
+            };
+            clock(&portal)
+        }
+        ("GET", ["daily"]) => Answer::json(200, &portal.windows.lock().day(portal.now())),
+        ("POST", ["daily"]) => {
+            let day: Day = parse(body)?;
+            let now = portal.now();
+            let resets_at = day.resets_at_ms.or(day.resets_in_ms.map(|ms| now + ms));
+            let mut windows = portal.windows.lock();
+            windows.set_day(day.used, resets_at, now);
+            Answer::json(200, &windows.day(now))
+        }
+        ("GET", ["usage"]) => {
+            let span = match (query.get("from_ms"), query.get("to_ms")) {
+                (None, None) => None,
+                (from, to) => {
+                    let read = |text: Option<&str>, missing: i64| match text {
+                        None => Ok(missing),
+                        Some(text) => text
+                            .parse::<i64>()
+                            .map_err(|_| "from_ms and to_ms are milliseconds".to_owned()),
+                    };
+                    Some((read(from, 0)?, read(to, crate::server::now())?))
+                }
+            };
+            let limits = portal.data.read().settings.limits;
+            let apps = portal.windows.lock().usage(limits.as_ref(), span);
+            Answer::json(200, &json!({"apps": apps}))
+        }
+        ("DELETE", ["counters"]) => {
+            portal.windows.lock().forget();
+            let mut log = portal.log.lock();
+            log.total = 0;
+            log.by_status.clear();
+            log.entries.clear();
+            Answer::empty(204)
+        }
+        ("POST", ["tokens"]) => {
+            let new: NewToken = parse(body)?;
+            let client = new.client_id.as_deref().unwrap_or("simulator-client-id");
+            let scopes = new.scopes.unwrap_or_else(all_scopes);
+            let rules = simulator.rules(id).ok_or("no such portal")?;
+            let mut tokens = simulator.tokens.lock();
+            if !tokens.apps.contains_key(client) {
+                return Err(format!("there is no app {client}: POST apps first"));
+            }
+            tokens.install(id, client, scopes, &rules, portal.now())
         }
         ("GET", ["requests"]) => {
             let since = query.number("since_seq").unwrap_or(0);
@@ -400,22 +463,66 @@ fn of_portal(
             Answer::json(200, &json!({"requests": found}))
         }
         ("GET", ["counters"]) => {
+            let limits = portal.data.read().settings.limits;
+            let windows = portal.windows.lock();
             let log = portal.log.lock();
             Answer::json(
                 200,
                 &json!({
                     "total": log.total, "by_status": log.by_status, "by_path": by_path(&log),
-                    "peak_ten_seconds": portal.windows.lock().peak,
+                    "peak_ten_seconds": windows.peak, "apps": windows.usage(limits.as_ref(), None),
                 }),
             )
         }
         _ => {
+            let now = portal.now();
             let mut data = portal.data.write();
-            data.tick(crate::server::now());
-            return records_control::handle(&mut data, method, rest, body, crate::server::now())
-                .unwrap_or_else(|| Err("no such control".to_owned()));
+            data.tick(now);
+            return records_control::handle(&mut data, method, rest, body, now).unwrap_or_else(
+                || {
+                    Err(format!(
+                        "no such control of a portal; there are {OF_PORTAL}"
+                    ))
+                },
+            );
         }
     })
+}
+
+const OF_PORTAL: &str = "GET, PATCH, DELETE of the portal itself, and below it GET records/{type}, POST raw-records/{type}, POST service-keys, POST tokens, POST uninstall, POST expire-tokens, GET/POST/DELETE faults, DELETE faults/{id}, GET requests, GET/DELETE counters, GET usage, GET/POST clock, GET/POST daily";
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|e| e.to_string())
+}
+
+/// A step of a portal's clock.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    AdvanceMs(i64),
+    OffsetMs(i64),
+}
+
+fn clock(portal: &Portal) -> Answer {
+    let offset = portal.clock.load(Ordering::Relaxed);
+    Answer::json(200, &json!({"now_ms": portal.now(), "offset_ms": offset}))
+}
+
+/// The day of service keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Day {
+    used: Option<u64>,
+    resets_at_ms: Option<i64>,
+    resets_in_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewToken {
+    client_id: Option<String>,
+    scopes: Option<Vec<String>>,
 }
 
 fn all_scopes() -> Vec<String> {

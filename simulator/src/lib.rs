@@ -9,6 +9,7 @@ mod csv_portal;
 mod events;
 mod faults;
 mod filters;
+mod http;
 mod legacy;
 mod limits;
 mod list_filters;
@@ -34,4 +35,5 @@ mod tlds;
 mod validate;
 mod write;
 
-pub use server::{Simulator, serve};
+pub use http::{Options, serve, serve_with};
+pub use server::Simulator;

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     events::{Event, Work},
+    limits::Limits,
     records::{Lag, Records},
     rng::Rng,
     rules::Rules,
@@ -351,25 +350,6 @@ pub(crate) struct Label {
 /// An association as seen from its first record: to which record, by which types.
 pub(crate) type Links = BTreeMap<(Kind, u64), BTreeSet<u32>>;
 
-/// Limits of a portal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
-    pub(crate) ten_secondly: u32,
-    pub(crate) search_secondly: u32,
-    pub(crate) associations_ten_secondly: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            ten_secondly: 110,
-            search_secondly: 5,
-            associations_ten_secondly: 100,
-        }
-    }
-}
-
 /// Switches of a portal.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -383,6 +363,8 @@ pub(crate) struct Settings {
     pub(crate) search_flapping: bool,
     /// Filter groups that a search may have [U]: 5 or 6.
     pub(crate) search_filter_groups: usize,
+    /// Whether the names of properties count towards the 3,000 characters of a search [U].
+    pub(crate) search_counts_properties: bool,
     /// Whether NEQ, NOT_IN and NOT_CONTAINS_TOKEN find what has no value [U].
     pub(crate) search_negations_find_empty: bool,
     pub(crate) token_ttl_seconds: u64,
@@ -403,6 +385,7 @@ impl Default for Settings {
             search_lag_ms: (0, 0),
             search_flapping: false,
             search_filter_groups: 5,
+            search_counts_properties: true,
             search_negations_find_empty: true,
             token_ttl_seconds: 1_800,
             rotate_refresh_tokens: true,

@@ -39,6 +39,7 @@ pub(crate) struct Tokens {
     refresh: HashMap<String, Grant>,
     pub(crate) access: HashMap<String, Access>,
     rng: Rng,
+    keys: u64,
 }
 
 /// What the portal says when tokens are made.
@@ -71,22 +72,61 @@ impl Tokens {
             refresh: HashMap::new(),
             access: HashMap::new(),
             rng: Rng::new(seed ^ 0x0a07_4b1d),
+            keys: 0,
         }
     }
 
     /// A static token.
     pub(crate) fn service_key(&mut self, portal: u64, scopes: Vec<String>) -> String {
         let token = format!("pat-sim-{}", self.rng.token());
+        // Each is an app of its own to the limits.
+        self.keys += 1;
         self.access.insert(
             token.clone(),
             Access {
                 portal,
-                app: "service-key".to_owned(),
+                app: format!("service-key-{}", self.keys),
                 scopes,
                 expires: None,
             },
         );
         token
+    }
+
+    /// Installs an app without the consent page, and answers as the token endpoint would.
+    pub(crate) fn install(
+        &mut self,
+        portal: u64,
+        app: &str,
+        scopes: Vec<String>,
+        rules: &PortalRules,
+        now: i64,
+    ) -> Answer {
+        let grant = Grant {
+            portal,
+            app: app.to_owned(),
+            scopes,
+            redirect_uri: String::new(),
+            expires: now,
+        };
+        self.issue(grant, None, Some(rules.clone()), now)
+    }
+
+    /// The portal that a code or token is of; that of the consent page's form, too.
+    pub(crate) fn portal_of(&self, form: &Query, of_path: &str) -> Option<u64> {
+        if let Some(portal) = form.number("portal_id") {
+            return Some(portal);
+        }
+        if let Some(grant) = form.get("code").and_then(|c| self.codes.get(c)) {
+            return Some(grant.portal);
+        }
+        let named = ["refresh_token", "token", "access_token"]
+            .into_iter()
+            .filter_map(|name| form.get(name));
+        named.chain([of_path]).find_map(|token| {
+            let grant = self.refresh.get(token).map(|g| g.portal);
+            grant.or_else(|| self.access.get(token).map(|a| a.portal))
+        })
     }
 
     /// Removes the app from a portal: refresh tokens die; access tokens live on until they expire.

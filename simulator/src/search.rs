@@ -27,6 +27,8 @@ const BODY: usize = 3_000;
 #[serde(rename_all = "camelCase", default)]
 struct Body {
     filter_groups: Vec<Group>,
+    /// One group more, as the first generation wrote it.
+    filters: Vec<Filter>,
     sorts: Vec<Value>,
     properties: Vec<String>,
     limit: Option<usize>,
@@ -468,10 +470,20 @@ pub(crate) fn search(data: &Data, kind: Kind, body: &[u8], now: i64) -> Answer {
 fn answer(data: &Data, kind: Kind, body: &[u8], now: i64) -> Result<Answer, String> {
     let invalid = || "Invalid input JSON".to_owned();
     let text = std::str::from_utf8(body).map_err(|_| invalid())?;
-    if text.chars().count() > BODY {
+    let mut body: Body = serde_json::from_str(text).map_err(|_| invalid())?;
+    let mut length = text.chars().count();
+    if !data.settings.search_counts_properties {
+        // With quotes and a comma each.
+        let names: usize = body.properties.iter().map(|p| p.chars().count() + 3).sum();
+        length = length.saturating_sub(names);
+    }
+    if length > BODY {
         return Err(format!("The request body is longer than {BODY} characters"));
     }
-    let body: Body = serde_json::from_str(text).map_err(|_| invalid())?;
+    if !body.filters.is_empty() {
+        let filters = std::mem::take(&mut body.filters);
+        body.filter_groups.push(Group { filters });
+    }
     let most = data.settings.search_filter_groups;
     if body.filter_groups.len() > most {
         return Err(format!("There are more than {most} filter groups"));

@@ -2,28 +2,26 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::{
-    Router,
-    body::{Body as HttpBody, Bytes},
-    extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, Method, Response, Uri, header},
-};
+use hyper::{HeaderMap, Method, Uri, header};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::{
-    answer::{Answer, Body, error_body},
+    answer::{Answer, error_body},
     associations::{self, Version},
     control,
-    faults::{Effect, Rule, When, strike},
+    faults::{Instead, Named, Rule, Struck, When, strike},
+    http::{Closed, Reply, respond, respond_half},
     legacy::Legacy,
-    limits::{Bucket, Counted, Windows},
+    limits::{Bucket, Caller, Windows},
     lists,
     model::{Actor, Data, Kind},
     oauth::{Access, PortalRules, Tokens},
@@ -72,8 +70,14 @@ pub(crate) struct Logged {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: String,
+    /// What was answered; 0 when nothing was.
     pub(crate) status: u16,
     pub(crate) bucket: &'static str,
+    /// The client id, or the name of the service key.
+    pub(crate) app: String,
+    /// The rule that struck it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<String>,
 }
 
 /// Counters and the log of one portal.
@@ -92,6 +96,15 @@ pub(crate) struct Portal {
     pub(crate) windows: Mutex<Windows>,
     pub(crate) log: Mutex<Log>,
     pub(crate) faults: Mutex<Vec<Rule>>,
+    /// How far its clock is ahead of the machine's, in milliseconds.
+    pub(crate) clock: AtomicI64,
+}
+
+impl Portal {
+    /// The time in this portal.
+    pub(crate) fn now(&self) -> i64 {
+        now() + self.clock.load(Ordering::Relaxed)
+    }
 }
 
 /// The whole simulator. Cheap to clone.
@@ -126,7 +139,7 @@ impl Simulator {
             .collect()
     }
 
-    fn rules(&self, portal: u64) -> Option<PortalRules> {
+    pub(crate) fn rules(&self, portal: u64) -> Option<PortalRules> {
         let portal = self.portal(portal)?;
         let data = portal.data.read();
         Some(PortalRules {
@@ -136,36 +149,19 @@ impl Simulator {
         })
     }
 
-    fn log(&self, portal: &Portal, request: &Request<'_>, bucket: Bucket, status: u16, at_ms: i64) {
-        let seq = self.seq.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    fn log(&self, portal: &Portal, entry: Logged) {
         let mut log = portal.log.lock();
         log.total += 1;
-        *log.by_status.entry(status).or_default() += 1;
+        *log.by_status.entry(entry.status).or_default() += 1;
         if log.entries.len() == LOG {
             log.entries.pop_front();
         }
         log.entries.push_back(Logged {
-            seq,
-            at_ms,
-            method: request.method.to_owned(),
-            path: request.path.to_owned(),
-            query: request.query_text.to_owned(),
-            status,
-            bucket: bucket.as_str(),
+            // Under the lock, so that a portal's log is in the order of its numbers.
+            seq: self.seq.fetch_add(1, Ordering::Relaxed),
+            ..entry
         });
     }
-}
-
-/// Serves until the process ends.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, simulator: Simulator) -> std::io::Result<()> {
-    let router = Router::new()
-        .fallback(handle)
-        .layer(DefaultBodyLimit::max(64 * 1024 * 1024))
-        .with_state(simulator);
-    axum::serve(listener, router).await
 }
 
 pub(crate) fn now() -> i64 {
@@ -184,198 +180,229 @@ struct Request<'a> {
     body: &'a [u8],
 }
 
-async fn handle(
-    State(simulator): State<Simulator>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response<HttpBody> {
-    let path = uri.path();
-    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
-    let request = Request {
-        method: method.as_str(),
-        path,
-        query_text: uri.query().unwrap_or_default(),
-        query: Query::parse(uri.query().unwrap_or_default()),
-        segments,
-        body: &body,
-    };
+impl<'a> Request<'a> {
+    fn new(method: &'a str, path: &'a str, query: &'a str, body: &'a [u8]) -> Self {
+        Self {
+            method,
+            path,
+            query_text: query,
+            query: Query::parse(query),
+            segments: path.split('/').filter(|s| !s.is_empty()).collect(),
+            body,
+        }
+    }
+
+    fn logged(&self, bucket: Bucket, app: &str, status: u16, at_ms: i64) -> Logged {
+        Logged {
+            seq: 0,
+            at_ms,
+            method: self.method.to_owned(),
+            path: self.path.to_owned(),
+            query: self.query_text.to_owned(),
+            status,
+            bucket: bucket.as_str(),
+            app: app.to_owned(),
+            fault: None,
+        }
+    }
+}
+
+/// Percent-encoded characters of a path, decoded; what is no UTF-8 then is replaced.
+fn decoded(path: &str) -> Vec<String> {
+    path.split('/')
+        .filter(|s| !s.is_empty())
+        .map(|s| {
+            percent_encoding::percent_decode_str(s)
+                .decode_utf8_lossy()
+                .into_owned()
+        })
+        .collect()
+}
+
+/// Any request.
+pub(crate) async fn handle(
+    simulator: &Simulator,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Reply {
+    let mut request = Request::new(
+        method.as_str(),
+        uri.path(),
+        uri.query().unwrap_or_default(),
+        body,
+    );
+    let segments = uri.path().contains('%').then(|| decoded(uri.path()));
+    if let Some(segments) = &segments {
+        request.segments = segments.iter().map(String::as_str).collect();
+    }
     match request.segments.as_slice() {
-        [] => respond(
-            Answer::html(200, page::overview(&simulator.names())),
-            Counted::default(),
-        ),
-        ["_simulator", rest @ ..] => respond(
-            control::handle(&simulator, request.method, rest, &request.query, &body),
-            Counted::default(),
-        ),
-        ["oauth", ..] => oauth(&simulator, &request).await,
-        _ => api(&simulator, &request, &headers).await,
+        [] => Ok(respond(Answer::html(
+            200,
+            page::overview(&simulator.names()),
+        ))),
+        ["_simulator", rest @ ..] => Ok(respond(control::handle(
+            simulator,
+            request.method,
+            rest,
+            &request.query,
+            body,
+        ))),
+        ["oauth", ..] => oauth(simulator, &request).await,
+        _ => api(simulator, &request, headers).await,
     }
 }
 
-fn respond(answer: Answer, counted: Counted) -> Response<HttpBody> {
-    let mut builder = Response::builder().status(answer.status);
-    if let Some(location) = answer.location {
-        builder = builder.header(header::LOCATION, location);
+/// What a fault makes of an answer that may have been prepared already.
+async fn strike_down(struck: &Struck, portal: u64, answer: Option<Answer>) -> Reply {
+    tokio::time::sleep(Duration::from_millis(struck.effect.wait())).await;
+    match (struck.effect.instead(portal), answer) {
+        (Instead::Answer(answer), _) | (Instead::Nothing, Some(answer)) => Ok(respond(answer)),
+        (Instead::Half, Some(answer)) => Ok(respond_half(answer)),
+        (Instead::Half, None) => Ok(respond_half(Answer::json(200, &json!({"results": []})))),
+        (Instead::Nothing | Instead::Closed, _) => Err(Closed),
     }
-    if let Some((max, remaining)) = counted.headers {
-        builder = builder
-            .header("X-HubSpot-RateLimit-Max", max)
-            .header("X-HubSpot-RateLimit-Remaining", remaining)
-            .header("X-HubSpot-RateLimit-Interval-Milliseconds", 10_000);
-    }
-    let built = match answer.body {
-        Body::Empty => builder.body(HttpBody::empty()),
-        Body::Json(json) => builder
-            .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
-            .body(HttpBody::from(json)),
-        Body::Html(html) => builder
-            .header(header::CONTENT_TYPE, "text/html;charset=utf-8")
-            .body(HttpBody::from(html)),
-    };
-    built.unwrap_or_default()
 }
 
-/// An answer that breaks off.
-fn broken() -> Response<HttpBody> {
-    let stream = futures::stream::once(async {
-        Err::<Bytes, _>(std::io::Error::other("dropped by a fault rule"))
-    });
-    Response::new(HttpBody::from_stream(stream))
+fn status_of(reply: &Reply) -> u16 {
+    reply.as_ref().map_or(0, |r| r.status().as_u16())
 }
 
-async fn oauth(simulator: &Simulator, request: &Request<'_>) -> Response<HttpBody> {
+async fn oauth(simulator: &Simulator, request: &Request<'_>) -> Reply {
     let form = Query::parse(std::str::from_utf8(request.body).unwrap_or_default());
-    let now = now();
-    let rules = |portal| simulator.rules(portal);
-    let (portal, answer) = match (request.method, request.segments.as_slice()) {
-        ("GET", ["oauth", "authorize"]) => {
-            let names = simulator.names();
-            (
-                None,
-                simulator
-                    .tokens
-                    .lock()
-                    .authorize_page(&request.query, &names),
-            )
-        }
-        ("POST", ["oauth", "authorize", "decision"]) => {
-            (None, simulator.tokens.lock().decide(&form, rules, now))
-        }
-        ("POST", ["oauth", _, "token"]) => {
-            // A fault before the effect must leave the refresh token as it is.
-            if let Some(faulty) = token_fault(simulator, request).await {
-                return faulty;
-            }
-            simulator.tokens.lock().token(&form, rules, now)
-        }
-        ("POST", ["oauth", _, "token", "introspect"]) => {
-            (None, simulator.tokens.lock().introspect(&form, now))
-        }
-        ("POST", ["oauth", _, "token", "revoke"]) => simulator.tokens.lock().revoke(&form),
-        ("GET", ["oauth", "v1", "access-tokens", token]) => {
-            // The token is in the path, which therefore is not logged.
-            let answer = simulator.tokens.lock().describe_access(token, now);
-            return respond(answer, Counted::default());
-        }
-        ("GET", ["oauth", "v1", "refresh-tokens", token]) => {
-            let answer = simulator.tokens.lock().describe_refresh(token);
-            return respond(answer, Counted::default());
-        }
-        ("DELETE", ["oauth", "v1", "refresh-tokens", token]) => {
-            simulator.tokens.lock().forget(token);
-            return respond(Answer::empty(204), Counted::default());
-        }
-        _ => (None, Answer::not_found()),
+    let portal = {
+        let tokens = simulator.tokens.lock();
+        let of_path = request.segments.last().copied().unwrap_or_default();
+        tokens.portal_of(&form, of_path)
     };
-    if let Some(portal) = portal.and_then(|p| simulator.portal(p)) {
-        simulator.log(&portal, request, Bucket::Free, answer.status, now);
+    let Some(portal) = portal.and_then(|id| simulator.portal(id)) else {
+        return Ok(respond(grant(simulator, request, &form, now())));
+    };
+    let app = form.get("client_id").unwrap_or_default();
+    let answer_now = |simulator: &Simulator| grant(simulator, request, &form, portal.now());
+    // The consent page and what says something of a token have it in their address, or are for
+    // people: not logged, and without faults.
+    if request.method != "POST" || request.segments.get(2) != Some(&"token") {
+        return Ok(respond(answer_now(simulator)));
     }
-    respond(answer, Counted::default())
-}
-
-/// Faults on the token endpoint are those of any portal whose rules name it, since the portal is not
-/// known before the token is looked at.
-async fn token_fault(simulator: &Simulator, request: &Request<'_>) -> Option<Response<HttpBody>> {
-    let portals: Vec<_> = simulator.portals.read().values().cloned().collect();
-    for portal in portals {
-        let struck = {
-            let mut rules = portal.faults.lock();
-            let named = rules
-                .iter()
-                .any(|r| r.path.as_deref().is_some_and(|p| p.contains("oauth")));
-            if named {
-                strike(&mut rules, request.method, request.path)
-            } else {
-                None
-            }
-        };
-        if let Some((_, effect)) = struck {
-            return apply_effect(effect).await;
-        }
+    let (limits, is_token) = {
+        let data = portal.data.read();
+        (data.settings.limits, request.segments.len() == 3)
+    };
+    let bucket = if is_token {
+        Bucket::Token
+    } else {
+        Bucket::Free
+    };
+    let caller = Caller {
+        app,
+        service_key: false,
+    };
+    let (at, counted) = {
+        let mut windows = portal.windows.lock();
+        let at = now();
+        let counted = windows.count(limits.as_ref(), caller, portal.id, bucket, at, portal.now());
+        (at, counted)
+    };
+    // In the log both have always been free.
+    let mut entry = request.logged(Bucket::Free, app, 0, at);
+    if let Err(refused) = counted {
+        entry.status = refused.status;
+        simulator.log(&portal, entry);
+        return Ok(respond(refused));
     }
-    None
-}
-
-/// What the client sees of a fault; `None` when the right answer still comes.
-async fn apply_effect(effect: Effect) -> Option<Response<HttpBody>> {
-    match effect {
-        Effect::Delay { ms } => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            None
+    let struck = strike(
+        &mut portal.faults.lock(),
+        request.method,
+        request.path,
+        request.body,
+        true,
+    );
+    let Some(struck) = struck else {
+        let answer = answer_now(simulator);
+        entry.status = answer.status;
+        simulator.log(&portal, entry);
+        return Ok(respond(answer));
+    };
+    entry.fault = Some(struck.rule.clone());
+    let reply = match struck.when {
+        // A fault before the effect leaves the refresh token as it is.
+        When::Before if struck.effect.is_delay() => {
+            tokio::time::sleep(Duration::from_millis(struck.effect.wait())).await;
+            Ok(respond(answer_now(simulator)))
         }
-        Effect::Hang { ms } => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            Some(broken())
+        When::Before => strike_down(&struck, portal.id, None).await,
+        When::After => {
+            let answer = answer_now(simulator);
+            strike_down(&struck, portal.id, Some(answer)).await
         }
-        Effect::Drop => Some(broken()),
-        Effect::Status { status, body, html } => {
-            let text = body.unwrap_or_else(|| {
-                if html {
-                    "<html><body>Service unavailable</body></html>".to_owned()
-                } else {
-                    error_body("INTERNAL_ERROR", "internal error").to_string()
-                }
+        When::LaterMs(ms) => {
+            let (simulator, later) = (simulator.clone(), portal.clone());
+            let (method, path) = (request.method.to_owned(), request.path.to_owned());
+            let body = request.body.to_vec();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                let request = Request::new(&method, &path, "", &body);
+                let form = Query::parse(std::str::from_utf8(&body).unwrap_or_default());
+                grant(&simulator, &request, &form, later.now());
             });
-            Some(respond(
-                if html {
-                    Answer::html(status, text)
-                } else {
-                    Answer::text(status, text)
-                },
-                Counted::default(),
-            ))
+            strike_down(&struck, portal.id, None).await
         }
+    };
+    entry.status = status_of(&reply);
+    simulator.log(&portal, entry);
+    reply
+}
+
+/// The answer of the OAuth endpoints.
+fn grant(simulator: &Simulator, request: &Request<'_>, form: &Query, now: i64) -> Answer {
+    let rules = |portal| simulator.rules(portal);
+    let names = simulator.names();
+    let mut tokens = simulator.tokens.lock();
+    match (request.method, request.segments.as_slice()) {
+        ("GET", ["oauth", "authorize"]) => tokens.authorize_page(&request.query, &names),
+        ("POST", ["oauth", "authorize", "decision"]) => tokens.decide(form, rules, now),
+        ("POST", ["oauth", _, "token"]) => tokens.token(form, rules, now).1,
+        ("POST", ["oauth", _, "token", "introspect"]) => tokens.introspect(form, now),
+        ("POST", ["oauth", _, "token", "revoke"]) => tokens.revoke(form).1,
+        ("GET", ["oauth", "v1", "access-tokens", token]) => tokens.describe_access(token, now),
+        ("GET", ["oauth", "v1", "refresh-tokens", token]) => tokens.describe_refresh(token),
+        ("DELETE", ["oauth", "v1", "refresh-tokens", token]) => {
+            tokens.forget(token);
+            Answer::empty(204)
+        }
+        (
+            _,
+            ["oauth", "authorize"]
+            | ["oauth", "authorize", "decision"]
+            | ["oauth", _, "token"]
+            | ["oauth", _, "token", "introspect" | "revoke"],
+        ) => Answer::method_not_allowed(),
+        _ => Answer::not_found(),
     }
 }
 
-fn authenticate(simulator: &Simulator, headers: &HeaderMap, now: i64) -> Result<Access, Answer> {
+/// Who asks.
+fn caller(simulator: &Simulator, headers: &HeaderMap) -> Option<Access> {
     let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
-    let unknown = || {
-        Answer::error(
-            401,
-            "INVALID_AUTHENTICATION",
-            "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
-        )
-    };
-    let access = token
-        .and_then(|t| simulator.tokens.lock().access.get(t).cloned())
-        .ok_or_else(unknown)?;
-    if let Some(expired) = access.expires.filter(|at| *at <= now) {
-        let minutes = (now - expired) / 60_000;
-        let mut body = error_body(
-            "EXPIRED_AUTHENTICATION",
-            &format!("The OAuth token used to make this call expired {minutes} minute(s) ago."),
-        );
-        body["context"] = json!({"expire time": [crate::answer::iso(expired)]});
-        return Err(Answer::json(401, &body));
-    }
-    Ok(access)
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")?;
+    simulator.tokens.lock().access.get(token).cloned()
+}
+
+/// The answer to a token that expired.
+fn expired(access: &Access, now: i64) -> Option<Answer> {
+    let expired = access.expires.filter(|at| *at <= now)?;
+    let minutes = (now - expired) / 60_000;
+    let mut body = error_body(
+        "EXPIRED_AUTHENTICATION",
+        &format!("The OAuth token used to make this call expired {minutes} minute(s) ago."),
+    );
+    body["context"] = json!({"expire time": [crate::answer::iso(expired)]});
+    Some(Answer::json(401, &body))
 }
 
 /// Where a path leads.
@@ -431,6 +458,20 @@ impl Target<'_> {
         }
     }
 
+    /// The methods that lead anywhere.
+    fn methods(&self) -> &'static [&'static str] {
+        const ANY: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
+        match self {
+            Self::Objects(_, []) => &["GET", "POST"],
+            Self::Objects(_, ["search" | "merge" | "gdpr-delete"] | ["batch", _])
+            | Self::Associations(..) => &["POST"],
+            Self::Objects(_, [_]) => &["GET", "PATCH", "DELETE"],
+            Self::Owners(_) | Self::Account => &["GET"],
+            Self::Lists(["search" | "all"]) => &["POST"],
+            _ => ANY,
+        }
+    }
+
     /// Any one of these scopes will do.
     fn scopes(&self, method: &str) -> Vec<String> {
         let objects = |kind: &Kind, right: &str| format!("crm.objects.{}.{right}", kind.scope());
@@ -475,63 +516,115 @@ impl Target<'_> {
     }
 }
 
-async fn api(
-    simulator: &Simulator,
-    request: &Request<'_>,
-    headers: &HeaderMap,
-) -> Response<HttpBody> {
-    let at = now();
-    let access = match authenticate(simulator, headers, at) {
-        Ok(access) => access,
-        Err(answer) => return respond(answer, Counted::default()),
+async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) -> Reply {
+    let Some(access) = caller(simulator, headers) else {
+        return Ok(respond(Named::Unauthenticated.answer(0)));
     };
     let Some(portal) = simulator.portal(access.portal) else {
-        return respond(Answer::not_found(), Counted::default());
+        return Ok(respond(Answer::not_found()));
     };
+    // What leads nowhere is not counted by the limits, and stands in the log.
+    let refuse = |answer: Answer| {
+        let entry = request.logged(Bucket::Free, &access.app, answer.status, now());
+        simulator.log(&portal, entry);
+        Ok(respond(answer))
+    };
+    if let Some(answer) = expired(&access, portal.now()) {
+        return refuse(answer);
+    }
     let target = match target(request.method, &request.segments) {
         Some(Ok(target)) => target,
-        Some(Err(answer)) => return respond(answer, Counted::default()),
-        None => return respond(Answer::not_found(), Counted::default()),
+        Some(Err(answer)) => return refuse(answer),
+        None => return refuse(Answer::not_found()),
     };
+    if !target.methods().contains(&request.method) {
+        return refuse(Answer::method_not_allowed());
+    }
     let (limits, latency) = {
         let data = portal.data.read();
         (data.settings.limits, data.settings.latency_ms)
     };
     let bucket = target.bucket();
-    let counted = portal
-        .windows
-        .lock()
-        .count(limits, &access.app, portal.id, bucket, at);
+    let caller = Caller {
+        app: &access.app,
+        service_key: access.expires.is_none(),
+    };
+    let (at, counted) = {
+        let mut windows = portal.windows.lock();
+        // Under the lock: the order of times is the order of counting.
+        let at = now();
+        let counted = windows.count(limits.as_ref(), caller, portal.id, bucket, at, portal.now());
+        (at, counted)
+    };
+    let mut entry = request.logged(bucket, &access.app, 0, at);
     let counted = match counted {
         Ok(counted) => counted,
         Err(refused) => {
-            simulator.log(&portal, request, bucket, refused.status, at);
-            return respond(refused, Counted::default());
+            entry.status = refused.status;
+            simulator.log(&portal, entry);
+            return Ok(respond(refused));
         }
     };
-    let struck = strike(&mut portal.faults.lock(), request.method, request.path);
+    let date = httpdate(portal.now());
+    let finish = |mut answer: Answer| {
+        answer.headers.extend(counted.headers());
+        answer.headers.push(("date", date.clone()));
+        answer
+    };
+    let struck = strike(
+        &mut portal.faults.lock(),
+        request.method,
+        request.path,
+        request.body,
+        false,
+    );
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
-    if let Some((When::Before, effect)) = &struck
-        && let Some(faulty) = apply_effect(effect.clone()).await
-    {
-        simulator.log(&portal, request, bucket, faulty.status().as_u16(), at);
-        return faulty;
+    let Some(struck) = struck else {
+        let answer = serve_target(&portal, &target, request, &access);
+        entry.status = answer.status;
+        simulator.log(&portal, entry);
+        return Ok(respond(finish(answer)));
+    };
+    entry.fault = Some(struck.rule.clone());
+    match struck.when {
+        When::Before if struck.effect.is_delay() => {
+            tokio::time::sleep(Duration::from_millis(struck.effect.wait())).await;
+            let answer = serve_target(&portal, &target, request, &access);
+            entry.status = answer.status;
+            simulator.log(&portal, entry);
+            Ok(respond(finish(answer)))
+        }
+        When::Before => {
+            // Whoever waits in vain is in the log before the wait is over.
+            entry.status = struck.effect.status(portal.id);
+            simulator.log(&portal, entry);
+            strike_down(&struck, portal.id, None).await
+        }
+        When::After => {
+            let answer = serve_target(&portal, &target, request, &access);
+            entry.status = answer.status;
+            simulator.log(&portal, entry);
+            strike_down(&struck, portal.id, Some(finish(answer))).await
+        }
+        When::LaterMs(ms) => {
+            apply_later(&portal, request, &access, ms);
+            simulator.log(&portal, entry);
+            match struck.effect.instead(portal.id) {
+                Instead::Nothing => Err(Closed),
+                _ => strike_down(&struck, portal.id, None).await,
+            }
+        }
     }
-    if let Some((When::LaterMs(ms), effect)) = struck {
-        apply_later(&portal, request, &access, ms);
-        simulator.log(&portal, request, bucket, 0, at);
-        return apply_effect(effect).await.unwrap_or_else(broken);
-    }
-    let answer = serve_target(&portal, &target, request, &access);
-    simulator.log(&portal, request, bucket, answer.status, at);
-    if let Some((When::After, effect)) = struck
-        && let Some(faulty) = apply_effect(effect).await
-    {
-        return faulty;
-    }
-    respond(answer, counted)
+}
+
+/// A time as the `Date` header has it.
+fn httpdate(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms)
+        .unwrap_or_default()
+        .format("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
 }
 
 /// The write lands after the client has given up on it.
@@ -540,18 +633,13 @@ fn apply_later(portal: &Arc<Portal>, request: &Request<'_>, access: &Access, ms:
     let access = access.clone();
     let method = request.method.to_owned();
     let path = request.path.to_owned();
+    let segments: Vec<String> = request.segments.iter().map(|s| (*s).to_owned()).collect();
     let query = request.query_text.to_owned();
     let body = request.body.to_vec();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        let request = Request {
-            method: &method,
-            path: &path,
-            query_text: &query,
-            query: Query::parse(&query),
-            segments: path.split('/').filter(|s| !s.is_empty()).collect(),
-            body: &body,
-        };
+        let mut request = Request::new(&method, &path, &query, &body);
+        request.segments = segments.iter().map(String::as_str).collect();
         if let Some(Ok(target)) = target(request.method, &request.segments) {
             serve_target(&portal, &target, &request, &access);
         }
@@ -576,7 +664,7 @@ fn serve_target(
         }]);
         return Answer::json(403, &body);
     }
-    let (method, query, body, at) = (request.method, &request.query, request.body, now());
+    let (method, query, body, at) = (request.method, &request.query, request.body, portal.now());
     if portal.data.read().is_due(at) {
         portal.data.write().tick(at);
     }
@@ -644,6 +732,7 @@ pub(crate) fn portal_of(id: u64, data: Data) -> Arc<Portal> {
         windows: Mutex::default(),
         log: Mutex::default(),
         faults: Mutex::default(),
+        clock: AtomicI64::new(0),
     })
 }
 
