@@ -6,6 +6,7 @@ pub mod backfill;
 pub mod connection;
 pub mod export;
 pub mod ids;
+pub mod owners;
 pub mod portal;
 pub mod progress;
 pub mod quarantine;

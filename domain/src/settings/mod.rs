@@ -1,12 +1,19 @@
 //! The settings of a workspace: one typed, versioned document that says how the app and the portal
 //! meet.
 
+pub mod activity;
+mod defaults;
 pub mod diff;
 pub mod document;
 pub mod mapping;
+pub mod migrate;
 pub mod problem;
 pub mod rules;
+pub mod validate;
 
+pub use activity::{
+    ACTIVITY_FIELDS, ActivityField, RESERVED_ENGAGEMENT_PROPERTIES, activity_field,
+};
 pub use diff::{ChangeKind, SettingsChange, changes};
 pub use document::{SCHEMA_VERSION, Settings, SettingsRevision};
 pub use mapping::{
@@ -14,12 +21,15 @@ pub use mapping::{
     ImportPriority, MappingRow, OwnerRow, OwnerSettings, StampBehavior, StatusMapping, StatusRow,
     UnmappedOwner, WritingOwner,
 };
+pub use migrate::{ReadError, read};
 pub use problem::{SettingsCode, SettingsPath, SettingsProblem, Severity};
 pub use rules::{
     ActivityContext, CustomerRule, DncRules, ExportPolicy, ExportSettings, FollowedList,
     ImportSettings, ListUse, LostDealRule, OpenDealRule, PipelineChoice, RecentTouchRule,
     RetentionSettings,
 };
+
+pub use validate::{skipped_rows, validate};
 
 /// Whether settings with these problems can be saved.
 pub fn acceptable(problems: &[SettingsProblem]) -> bool {

@@ -225,6 +225,12 @@ impl SettingsPath {
     }
 }
 
+impl From<SettingsPath> for String {
+    fn from(path: SettingsPath) -> Self {
+        path.0
+    }
+}
+
 impl std::fmt::Display for SettingsPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
