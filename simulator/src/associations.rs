@@ -142,7 +142,7 @@ pub(crate) fn types_between(data: &Data, from: End, to: End) -> Option<Vec<u32>>
         .map(|types| types.iter().copied().collect())
 }
 
-fn is_primary(type_id: u32) -> bool {
+pub(crate) fn is_primary(type_id: u32) -> bool {
     matches!(type_id, 1 | 2 | 5 | 6 | 25 | 26)
 }
 

@@ -17,6 +17,7 @@ use crate::{
     rules::Rules,
     seed,
     server::{Portal, Query, Simulator, by_path, portal_of},
+    webhooks::{self, Subscription},
 };
 
 /// Changes of settings; what is missing stays.
@@ -396,6 +397,24 @@ fn of_portal(
             portal.faults.lock().retain(|r| r.id != *id);
             Answer::empty(204)
         }
+        ("GET", ["webhooks"]) => Answer::json(200, &portal.hooks.describe()),
+        ("GET", ["webhooks", "deliveries"]) => Answer::json(200, &portal.hooks.attempts()),
+        ("POST", ["webhooks"]) => {
+            let new = Subscription::parse(body)?;
+            Answer::json(201, &webhooks::subscribe(&portal, &simulator.tokens, new))
+        }
+        ("PATCH", ["webhooks"]) => {
+            portal.hooks.change(body)?;
+            Answer::empty(204)
+        }
+        ("DELETE", ["webhooks"]) => {
+            portal.hooks.end(None);
+            Answer::empty(204)
+        }
+        ("DELETE", ["webhooks", id]) => {
+            portal.hooks.end(Some(id.parse().unwrap_or(0)));
+            Answer::empty(204)
+        }
         ("GET", ["clock"]) => clock(&portal),
         ("POST", ["clock"]) => {
             let step: Step = parse(body)?;
@@ -489,7 +508,7 @@ fn of_portal(
     })
 }
 
-const OF_PORTAL: &str = "GET, PATCH, DELETE of the portal itself, and below it GET records/{type}, POST raw-records/{type}, POST service-keys, POST tokens, POST uninstall, POST expire-tokens, GET/POST/DELETE faults, DELETE faults/{id}, GET requests, GET/DELETE counters, GET usage, GET/POST clock, GET/POST daily";
+const OF_PORTAL: &str = "GET, PATCH, DELETE of the portal itself, and below it GET records/{type}, POST raw-records/{type}, POST service-keys, POST tokens, POST uninstall, POST expire-tokens, GET/POST/DELETE faults, DELETE faults/{id}, GET requests, GET/DELETE counters, GET usage, GET/POST clock, GET/POST daily, GET/POST/PATCH/DELETE webhooks, DELETE webhooks/{id}, GET webhooks/deliveries, and the controls of records in the README";
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let body = if body.is_empty() { b"{}" } else { body };

@@ -4,10 +4,6 @@ use crate::model::{Kind, Property};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(
-    dead_code,
-    reason = "fields are for the readers of events, which are webhooks"
-)]
 pub(crate) enum Event {
     Created {
         kind: Kind,

@@ -33,6 +33,7 @@ mod server;
 mod standard;
 mod tlds;
 mod validate;
+mod webhooks;
 mod write;
 
 pub use http::{Options, serve, serve_with};

@@ -448,7 +448,7 @@ pub(crate) struct Data {
     pub(crate) changes: u64,
     /// Whether anybody wants events.
     pub(crate) listening: bool,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Vec<(Actor, Event)>,
 }
 
 impl Data {
@@ -534,7 +534,7 @@ impl Data {
 
     pub(crate) fn emit(&mut self, event: impl FnOnce() -> Event) {
         if self.listening {
-            self.events.push(event());
+            self.events.push((self.actor, event()));
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     model::{Actor, Data, Kind},
     oauth::{Access, PortalRules, Tokens},
     objects, owners, page, pipelines, properties,
+    webhooks::Hooks,
 };
 
 /// Entries of the request log that are kept per portal.
@@ -98,6 +99,7 @@ pub(crate) struct Portal {
     pub(crate) faults: Mutex<Vec<Rule>>,
     /// How far its clock is ahead of the machine's, in milliseconds.
     pub(crate) clock: AtomicI64,
+    pub(crate) hooks: Hooks,
 }
 
 impl Portal {
@@ -733,6 +735,7 @@ pub(crate) fn portal_of(id: u64, data: Data) -> Arc<Portal> {
         log: Mutex::default(),
         faults: Mutex::default(),
         clock: AtomicI64::new(0),
+        hooks: Hooks::default(),
     })
 }
 

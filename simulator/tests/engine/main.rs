@@ -5,6 +5,7 @@ mod bad_input;
 mod faults;
 mod limits;
 mod search;
+mod webhooks;
 
 use std::{net::SocketAddr, sync::Once, time::Duration};
 
