@@ -122,6 +122,15 @@ fn labelled(data: &Data, from: Kind, to: Kind) -> Vec<(u32, u32, String)> {
     all
 }
 
+/// All types of one direction, the unlabelled first.
+pub(crate) fn types_of(data: &Data, from: Kind, to: Kind) -> Vec<u32> {
+    let Some((plain, _)) = pair(from, to) else {
+        return Vec::new();
+    };
+    let more = labelled(data, from, to).into_iter().map(|(id, _, _)| id);
+    std::iter::once(plain).chain(more).collect()
+}
+
 /// The type of record that an association type leads to.
 pub(crate) fn target(data: &Data, from: Kind, type_id: u32) -> Option<Kind> {
     Kind::ALL.into_iter().find(|to| {

@@ -10,6 +10,7 @@ use crate::{
     answer::Answer,
     associations::envelope,
     model::{Data, Kind, Property, Record},
+    schemas,
     server::Query,
 };
 
@@ -28,6 +29,8 @@ pub(crate) enum Legacy<'a> {
     NoAssociations(Kind, &'a str),
     /// `/crm/v3/schemas`
     Schemas,
+    /// `/crm/v3/schemas/{type}`, `/crm-object-schemas/{version}/schemas/{type}`
+    Schema(Kind),
 }
 
 /// Connectors ask for the definitions of every type before they read any.
@@ -63,6 +66,10 @@ impl<'a> Legacy<'a> {
                 Self::NoAssociations(Kind::parse(from)?, to)
             }
             ("GET", ["crm", "v3", "schemas"]) => Self::Schemas,
+            (
+                "GET",
+                ["crm", "v3", "schemas", name] | ["crm-object-schemas", _, "schemas", name],
+            ) => Self::Schema(Kind::parse(name)?),
             _ => return None,
         })
     }
@@ -73,7 +80,7 @@ impl<'a> Legacy<'a> {
             Self::Page(kind) | Self::One(kind, _) | Self::NoAssociations(kind, _) => {
                 vec![format!("crm.objects.{}.read", kind.scope())]
             }
-            Self::Properties(kind) => vec![
+            Self::Properties(kind) | Self::Schema(kind) => vec![
                 format!("crm.schemas.{}.read", kind.scope()),
                 format!("crm.objects.{}.read", kind.scope()),
             ],
@@ -103,6 +110,7 @@ impl<'a> Legacy<'a> {
             }
             Self::NoAssociations(from, to) => no_associations(from, to, body),
             Self::Schemas => Answer::json(200, &json!({"results": []})),
+            Self::Schema(kind) => schemas::read(data, kind),
         }
     }
 }

@@ -27,6 +27,7 @@ mod records;
 mod records_control;
 mod rng;
 mod rules;
+mod schemas;
 mod search;
 mod seed;
 mod server;

@@ -156,12 +156,13 @@ pub(crate) fn merge(
     if primary == other {
         return Err(Answer::validation("A record cannot be merged with itself"));
     }
-    let merged_before: usize = [primary, other]
+    // Each merge leaves two ids behind.
+    let before: usize = [primary, other]
         .iter()
         .filter_map(|id| data.merged.get(&(kind, *id)))
-        .map(Vec::len)
+        .map(|ids| ids.len() / 2)
         .sum();
-    if merged_before + 2 > MERGES {
+    if before + 1 > MERGES {
         return Err(Answer::error(
             414,
             "VALIDATION_ERROR",

@@ -18,12 +18,10 @@ const UNIQUE: usize = 10;
 /// The answers a definition appears in differ in a few fields.
 #[derive(Clone, Copy, PartialEq)]
 enum Shape {
-    /// Lists and reads.
+    /// Everywhere but for a batch create.
     Full,
     /// Answers to a batch create: without times.
     Batch,
-    /// Answers to one create or update: without the sensitivity.
-    Written,
 }
 
 fn option(option: &PropertyOption) -> Value {
@@ -50,7 +48,7 @@ fn definition(property: &Property, shape: Shape) -> Value {
             "archivable": true, "readOnlyDefinition": property.hubspot_defined,
             "readOnlyValue": property.read_only,
         },
-        "formField": property.form_field,
+        "formField": property.form_field, "dataSensitivity": "non_sensitive",
     });
     if property.hubspot_defined {
         value["hubspotDefined"] = json!(true);
@@ -66,9 +64,6 @@ fn definition(property: &Property, shape: Shape) -> Value {
         if let Some(at) = property.archived_at {
             value["archivedAt"] = json!(iso(at));
         }
-    }
-    if shape != Shape::Written {
-        value["dataSensitivity"] = json!("non_sensitive");
     }
     value
 }
@@ -365,7 +360,7 @@ fn update(data: &mut Data, kind: Kind, name: &str, new: Wanted, now: i64) -> Ans
     // The list that is sent replaces the whole list.
     set(&mut property.options, new.options.map(options));
     property.updated = now;
-    Answer::json(200, &definition(property, Shape::Written))
+    Answer::json(200, &definition(property, Shape::Full))
 }
 
 fn archive(data: &mut Data, kind: Kind, name: &str, now: i64) -> Result<(), Answer> {
@@ -382,6 +377,14 @@ fn archive(data: &mut Data, kind: Kind, name: &str, now: i64) -> Result<(), Answ
         data.archived_properties[kind as usize].insert(name.to_owned(), property);
     }
     Ok(())
+}
+
+/// All definitions of a type.
+pub(crate) fn all(data: &Data, kind: Kind) -> Vec<Value> {
+    data.properties[kind as usize]
+        .values()
+        .map(|p| definition(p, Shape::Full))
+        .collect()
 }
 
 /// What only reads.
@@ -445,7 +448,7 @@ pub(crate) fn handle(
         ("GET", _) => read(data, kind, rest, query),
         ("POST", []) => match serde_json::from_slice::<Wanted>(body) {
             Ok(new) => match create(data, kind, new, now) {
-                Ok(property) => Answer::json(201, &definition(&property, Shape::Written)),
+                Ok(property) => Answer::json(201, &definition(&property, Shape::Full)),
                 Err((status, body)) => Answer::json(status, &body),
             },
             Err(_) => invalid(),

@@ -31,7 +31,8 @@ struct Body {
     filters: Vec<Filter>,
     sorts: Vec<Value>,
     properties: Vec<String>,
-    limit: Option<usize>,
+    /// A number, as text too.
+    limit: Option<Value>,
     after: Option<Value>,
     query: Option<String>,
 }
@@ -508,7 +509,13 @@ fn answer(data: &Data, kind: Kind, body: &[u8], now: i64) -> Result<Answer, Stri
     if groups.is_empty() {
         groups.push(All::new(data, kind, Vec::new()));
     }
-    let limit = body.limit.unwrap_or(10);
+    let limit: usize = match &body.limit {
+        None | Some(Value::Null) => 10,
+        Some(limit) => crate::validate::text_of(limit)
+            .unwrap_or_default()
+            .parse()
+            .map_err(|_| "limit has to be a whole number".to_owned())?,
+    };
     if limit > 200 {
         return Err("limit must be less than or equal to 200".to_owned());
     }

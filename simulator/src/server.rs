@@ -466,7 +466,7 @@ impl Target<'_> {
         match self {
             Self::Objects(_, []) => &["GET", "POST"],
             Self::Objects(_, ["search" | "merge" | "gdpr-delete"] | ["batch", _])
-            | Self::Associations(..) => &["POST"],
+            | Self::Associations(_, _, _, ["batch", ..]) => &["POST"],
             Self::Objects(_, [_]) => &["GET", "PATCH", "DELETE"],
             Self::Owners(_) | Self::Account => &["GET"],
             Self::Lists(["search" | "all"]) => &["POST"],

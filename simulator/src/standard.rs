@@ -73,7 +73,7 @@ hs_is_contact|bool|booleancheckbox|rh|Is a contact|true:True,false:False
 hs_is_unworked|bool|calculation_equation|rc|Contact unworked|true:True,false:False
 hs_lifecyclestage_lead_date|datetime|date|r|Became a Lead Date
 hs_pipeline|enumeration|select|xh|Pipeline
-hs_associated_target_accounts|number|calculation_rollup|rch|Associated Target Accounts
+hs_associated_target_accounts|number|calculation_rollup|rh|Associated Target Accounts
 hs_currently_enrolled_in_prospecting_agent|bool|booleancheckbox|rh|Currently enrolled in prospecting agent|true:True,false:False
 hs_membership_has_accessed_private_content|number|number|rh|Has Accessed Private Content
 hs_prospecting_agent_actively_enrolled_count|number|number|rh|Prospecting agent actively enrolled count
@@ -87,7 +87,7 @@ notes_last_contacted|datetime|date|r|Last Contacted
 notes_last_updated|datetime|date|r|Last Activity Date
 notes_next_activity_date|datetime|date|r|Next Activity Date
 hs_last_sales_activity_timestamp|datetime|date|r|Last Engagement Date
-hubspotscore|number|calculation_score|rc|HubSpot Score
+hubspotscore|number|calculation_score|r|HubSpot Score
 date_of_birth|string|text|f|Date of birth
 closedate|datetime|date||Close Date
 ";

@@ -46,6 +46,16 @@ impl Portal {
         portal
     }
 
+    /// The same portal with another token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self {
+            http: self.http.clone(),
+            base: self.base.clone(),
+            id: self.id,
+            token: token.to_owned(),
+        }
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         let mut request = self
             .http
