@@ -26,3 +26,116 @@ pub use settings::{
     OwnerAnswer, OwnerMapping, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut,
 };
 pub use tokens::{TokenAnswer, TokenCreate, TokenCreated, TokenId};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+    use utoipa::OpenApi;
+
+    use super::*;
+
+    #[derive(OpenApi)]
+    #[openapi(components(schemas(
+        BulkExport,
+        CompanyUpserts,
+        ConnectAnswer,
+        ConnectRequest,
+        CustomFieldUpserts,
+        DisconnectAnswer,
+        EraseAnswer,
+        EraseRequest,
+        ExportAnswer,
+        FieldsAnswer,
+        IdempotencyKey,
+        ManualExport,
+        MemberUpserts,
+        OutreachUpserts,
+        OwnerAnswer,
+        Page<RequestAnswer>,
+        Page<crate::app::Company>,
+        Page<crate::app::Member>,
+        Page<crate::app::Person>,
+        PageLimit,
+        PersonUpserts,
+        Problem,
+        PurgeAnswer,
+        ResyncAnswer,
+        SettingsAnswer,
+        SettingsCheck,
+        SettingsCheckAnswer,
+        SettingsConflict,
+        SettingsPut,
+        SettingsRefused,
+        StatusAnswer,
+        StatusUpserts,
+        TokenAnswer,
+        TokenCreate,
+        TokenCreated,
+        UpsertAnswer,
+        crate::ResyncRequest,
+        crate::profile::ProfileValue,
+    )))]
+    struct Document;
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    match value {
+                        Value::String(target) if key == "$ref" => {
+                            found.insert(target.clone());
+                        }
+                        other => references(other, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_schema_that_is_referred_to_is_there() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let mut found = BTreeSet::new();
+        references(&document, &mut found);
+        assert!(found.len() > 30, "{found:?}");
+        for target in found {
+            let pointer = target.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{target}");
+        }
+    }
+
+    #[test]
+    fn schemas_say_what_the_types_accept() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let schema = |name: &str| &document["components"]["schemas"][name];
+        for name in [
+            "PersonInput",
+            "CompanyInput",
+            "MemberInput",
+            "Settings",
+            "SettingsPut",
+        ] {
+            assert_eq!(schema(name)["additionalProperties"], false, "{name}");
+        }
+        assert_eq!(
+            schema("PersonInput")["required"],
+            serde_json::json!(["id", "version"])
+        );
+        assert_eq!(
+            schema("Settings")["required"],
+            serde_json::json!(["schema_version"])
+        );
+        assert_eq!(schema("PersonId")["maxLength"], 128);
+        assert_eq!(
+            schema("PersonUpserts")["properties"]["items"]["maxItems"],
+            1_000
+        );
+        assert!(schema("Person")["properties"]["slots"].is_null());
+        let codes = schema("SettingsCode")["enum"].as_array().unwrap();
+        assert_eq!(codes.len(), crate::settings::SettingsCode::ALL.len());
+    }
+}

@@ -447,12 +447,20 @@ fn checked_text(text: String, max: usize) -> Result<String, ValueError> {
     Ok(text)
 }
 
-/// A whole number in one form, however it was written: `3.0` and `3` are the same value.
+/// A whole number in one form, however it was written: `3.0`, `3e0` and `3` are the same value, and
+/// what Postgres makes of either reads back as the same.
 fn one_form(number: Number) -> Number {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
     match number.as_f64() {
-        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT => {
-            (float as i64).into()
+        // Whole floats within these bounds are exact as integers.
+        Some(float) if number.is_f64() && float.fract() == 0.0 => {
+            if (-TWO_TO_63..TWO_TO_63).contains(&float) {
+                (float as i64).into()
+            } else if (TWO_TO_63..2.0 * TWO_TO_63).contains(&float) {
+                (float as u64).into()
+            } else {
+                number
+            }
         }
         _ => number,
     }
@@ -461,6 +469,9 @@ fn one_form(number: Number) -> Number {
 /// A finite decimal number; nothing that only a program would write, such as `inf` or `nan`.
 pub(crate) fn parse_number(text: &str) -> Option<Number> {
     if let Ok(whole) = text.parse::<i64>() {
+        return Some(whole.into());
+    }
+    if let Ok(whole) = text.parse::<u64>() {
         return Some(whole.into());
     }
     let decimal = text
@@ -497,4 +508,137 @@ pub(crate) fn parse_datetime(text: &str) -> Option<DateTime<Utc>> {
 /// Milliseconds are what HubSpot keeps; finer parts are cut off.
 pub(crate) fn datetime_text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(json: &str) -> FieldValue {
+        let value = serde_json::from_str(json).unwrap();
+        FieldType::Number.accept(value).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_number_has_one_form() {
+        for (a, b) in [
+            ("3", "3.0"),
+            ("3", "3e0"),
+            ("0", "-0.0"),
+            ("100000000000000000", "1e17"),
+            ("10000000000000000000", "1e19"),
+            ("1e20", "100000000000000000000"),
+            ("0.5", "5e-1"),
+        ] {
+            assert!(number(a) == number(b), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        let long = format!("custom.{}", "a".repeat(65));
+        for (text, good) in [
+            ("job_title", true),
+            ("custom.x1", true),
+            ("Job", false),
+            ("1x", false),
+            ("custom.", false),
+            ("custom.custom.x", false),
+            ("a b", false),
+            ("", false),
+            (&long, false),
+            (&long[1..], false),
+        ] {
+            assert_eq!(FieldKey::parse(text).is_ok(), good, "{text}");
+        }
+        assert!(FieldKey::parse(&long[..long.len() - 1]).is_ok());
+    }
+
+    #[test]
+    fn values_that_do_not_fit() {
+        use FieldType as F;
+        let text = |t: &str| FieldValue::Text(t.to_owned());
+        let list = |items: Vec<String>| FieldValue::List(items);
+        for (field_type, value, fits) in [
+            (F::Text, text("a\0"), false),
+            (F::Text, text("\0"), false),
+            (F::Text, text(&"é".repeat(MAX_TEXT)), true),
+            (F::Text, text(&"é".repeat(MAX_TEXT + 1)), false),
+            (F::Text, FieldValue::Boolean(true), false),
+            (F::Number, text("12"), false),
+            (F::Number, text(""), false),
+            (F::Boolean, text("true"), false),
+            (F::Date, text("2026-02-29"), false),
+            (F::Date, text("2028-02-29"), true),
+            (F::Date, text("2026-2-1"), false),
+            (F::Date, text("0000-01-01"), false),
+            (F::Datetime, text("2026-02-28"), false),
+            (F::Datetime, text("2026-02-28T08:00:00"), false),
+            (F::Datetime, text("2026-02-28T08:00:00+25:00"), false),
+            (F::Url, text("HTTPS://a.example"), true),
+            (F::Url, text("ftp://a.example"), false),
+            (F::Url, text("https://"), false),
+            (F::Url, text("https:///a"), false),
+            (F::Url, text("https://a b"), false),
+            (F::Url, text("javascript:alert(1)"), false),
+            (F::Url, text("é"), false),
+            (
+                F::Url,
+                text(&format!("https://{}", "a".repeat(MAX_URL))),
+                false,
+            ),
+            (F::List, text("a"), false),
+            (F::List, list(vec!["a".to_owned(); MAX_LIST + 1]), false),
+            (F::List, list(vec!["a".repeat(MAX_LIST_ITEM + 1)]), false),
+            (F::List, list(vec!["a\0".to_owned()]), false),
+        ] {
+            assert_eq!(field_type.accept(value).is_ok(), fits, "{field_type}");
+        }
+        assert!(F::Text.accept(text(" \n")).unwrap().is_none());
+        assert!(F::Date.accept(text("")).unwrap().is_none());
+        assert!(
+            F::List
+                .accept(list(vec![" ".to_owned()]))
+                .unwrap()
+                .is_none()
+        );
+        let once = F::List
+            .accept(list(vec!["b".into(), " a ".into(), "b".into()]))
+            .unwrap();
+        assert!(once == Some(list(vec!["a".into(), "b".into()])));
+    }
+
+    #[test]
+    fn what_is_no_value_at_all_is_refused_by_its_shape() {
+        for json in ["{}", "[1]", "[[]]", "null", "[null]"] {
+            assert!(serde_json::from_str::<FieldValue>(json).is_err(), "{json}");
+        }
+        let error = serde_json::from_str::<FieldValue>("{}").unwrap_err();
+        assert!(error.to_string().contains("array of texts"));
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let shown = format!("{:?}", FieldValue::Text("secret".to_owned()));
+        assert_eq!(shown, "Text(…)");
+    }
+
+    proptest! {
+        /// Postgres writes the numbers of `jsonb` without an exponent.
+        #[test]
+        fn numbers_come_back_from_json_and_from_postgres(float in any::<f64>(), whole in any::<i64>()) {
+            prop_assume!(float.is_finite());
+            let fields = [Number::from_f64(float).unwrap(), whole.into(), Number::from_f64(whole as f64).unwrap()];
+            for field in fields {
+                let value = FieldType::Number.accept(FieldValue::Number(field)).unwrap().unwrap();
+                let FieldValue::Number(number) = &value else { unreachable!() };
+                let json = number.to_string();
+                let plain = if number.is_f64() { number.as_f64().unwrap().to_string() } else { json.clone() };
+                prop_assert!(self::number(&json) == value, "{}", json);
+                prop_assert!(self::number(&plain) == value, "{}", plain);
+            }
+        }
+    }
 }

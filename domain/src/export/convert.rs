@@ -235,7 +235,7 @@ fn several(texts: &[String], property: &PropertyDefinition) -> Result<String, Co
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;

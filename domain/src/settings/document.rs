@@ -1,5 +1,7 @@
 //! The document itself.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -7,6 +9,7 @@ use super::{
     ActivityContext, ActivityRow, ActivitySettings, ContactSource, DncRules, ExportSettings,
     FollowedList, ImportSettings, MappingRow, OwnerSettings, RetentionSettings, StatusMapping,
 };
+use crate::ObjectType;
 
 /// The schema that this version writes.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -65,6 +68,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The properties of a type that the settings speak of, for import and export: they are read with
+    /// each record, beside those that are always needed (design §4.13).
+    pub fn mapped_properties(&self, object_type: ObjectType) -> BTreeSet<&str> {
+        let rows = match object_type {
+            ObjectType::Contact => &self.contacts,
+            ObjectType::Company => &self.companies,
+            ObjectType::Deal => return BTreeSet::new(),
+        };
+        let mut names: BTreeSet<&str> = rows.iter().map(|r| r.property.as_str()).collect();
+        if object_type == ObjectType::Contact {
+            names.extend(self.contact_source.as_ref().map(|s| s.property.as_str()));
+            names.extend(self.status.as_ref().map(|s| s.property.as_str()));
+        }
+        names
+    }
+
     /// A document with every default and no rows.
     pub fn empty() -> Self {
         Self {
@@ -129,5 +148,28 @@ impl SettingsRevision {
 impl std::fmt::Display for SettingsRevision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_property_that_is_spoken_of_is_read() {
+        let sample = include_str!("../../samples/settings/v2.json");
+        let settings = super::super::read(serde_json::from_str(sample).unwrap()).unwrap();
+        let names = |t| {
+            settings
+                .mapped_properties(t)
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(ObjectType::Contact),
+            ["email", "hs_lead_status", "jobtitle", "lead_source"]
+        );
+        assert_eq!(names(ObjectType::Company), ["domain"]);
+        assert!(names(ObjectType::Deal).is_empty());
     }
 }
