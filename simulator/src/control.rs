@@ -10,10 +10,11 @@ use crate::{
     csv_portal,
     faults::Rule,
     limits::{FIELDS as LIMITS, Limits},
+    look,
     model::{Data, Kind, Settings},
     oauth::App,
     objects::{Shown, push_record},
-    page, records_control,
+    records_control,
     rules::Rules,
     seed,
     server::{Portal, Query, Simulator, by_path, portal_of},
@@ -157,11 +158,9 @@ pub(crate) fn handle(
         ("POST", ["portals"]) => answer(create(simulator, body)),
         ("POST", ["portals", "csv"]) => answer(create_from_csv(simulator, body)),
         ("POST", ["apps"]) => answer(create_app(simulator, body)),
-        (_, ["page", id]) => simulator
+        ("GET", ["page", id, rest @ ..]) => simulator
             .portal(id.parse().unwrap_or(0))
-            .map_or_else(Answer::not_found, |p| {
-                Answer::html(200, page::portal(&p.data.read()))
-            }),
+            .map_or_else(Answer::not_found, |p| look::portal(&p, rest, query)),
         (_, ["portals", id, rest @ ..]) => {
             let id = id.parse().unwrap_or(0);
             if simulator.portal(id).is_none() {

@@ -14,6 +14,7 @@ mod legacy;
 mod limits;
 mod list_filters;
 mod lists;
+mod look;
 mod merge;
 mod model;
 mod oauth;

@@ -1,9 +1,6 @@
-//! Pages for people: consent, and a look at the portals.
+//! Pages for people: what all have in common, and the consent page.
 
-use crate::{
-    model::{Data, Kind},
-    server::Query,
-};
+use crate::server::Query;
 
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
@@ -12,14 +9,36 @@ pub(crate) fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-fn frame(title: &str, body: &str) -> String {
+const STYLE: &str = "\
+:root{--ink:#213343;--line:#dfe3eb;--soft:#f5f8fa;--accent:#ff7a59;--link:#0b7c86}\
+body{font:15px/1.5 system-ui,sans-serif;margin:0;color:var(--ink)}\
+header{background:var(--ink);color:#fff;padding:.7rem 1.5rem}header a{color:#fff;margin-right:1rem;text-decoration:none}\
+main{max-width:72rem;margin:1.2rem auto;padding:0 1.5rem}h1{font-size:1.5rem;margin:.2rem 0 1rem}h2{font-size:1.1rem;margin:1.6rem 0 .5rem}\
+a{color:var(--link)}table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.35rem .7rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}\
+th{background:var(--soft);font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\
+.cards{display:flex;flex-wrap:wrap;gap:.8rem}.card{border:1px solid var(--line);border-radius:6px;padding:.6rem 1rem;min-width:7rem;text-decoration:none;color:inherit}\
+.card b{display:block;font-size:1.4rem}.muted{color:#6b7c8c}.bad{color:#c0392b}.event{border-left:3px solid var(--accent);padding:.2rem 0 .2rem .9rem;margin:.8rem 0;white-space:pre-wrap}\
+.tag{background:var(--soft);border:1px solid var(--line);border-radius:3px;padding:0 .4rem;font-size:.85em;margin-left:.4rem}\
+form{margin:.6rem 0}input[type=search]{font:inherit;padding:.4rem .6rem;width:20rem;border:1px solid var(--line);border-radius:4px}\
+button{font:inherit;padding:.45rem 1rem;margin-right:.5rem;border:1px solid var(--line);border-radius:4px;background:#fff;cursor:pointer}\
+#approve{background:var(--accent);color:#fff;border-color:var(--accent)}";
+
+/// A whole page. The title is escaped already; links stand above it.
+pub(crate) fn page(title: &str, links: &[(String, String)], head: &str, body: &str) -> String {
+    let links: String = links
+        .iter()
+        .map(|(to, name)| format!("<a href=\"{}\">{}</a>", escape(to), escape(name)))
+        .collect();
     format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
-         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#213343}}\
-         table{{border-collapse:collapse}}td,th{{border-bottom:1px solid #cbd6e2;padding:.3rem .8rem;text-align:left}}\
-         button{{font:inherit;padding:.5rem 1rem;margin-right:.5rem}}#approve{{background:#ff7a59;color:#fff;border:0}}</style>\
-         <h1>{title}</h1>{body}</html>"
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\">{head}<title>{title}</title>\
+         <style>{STYLE}</style></head><body><header><a href=\"/\"><b>HubSpot simulator</b></a>{links}</header>\
+         <main><h1>{title}</h1>{body}</main></body></html>"
     )
+}
+
+fn frame(title: &str, body: &str) -> String {
+    page(title, &[], "", body)
 }
 
 pub(crate) fn message(title: &str, text: &str) -> String {
@@ -71,59 +90,4 @@ pub(crate) fn consent(query: &Query, portals: &[(u64, String)]) -> String {
              </form>"
         ),
     )
-}
-
-/// `GET /`: what is in which portal.
-pub(crate) fn overview(portals: &[(u64, String)]) -> String {
-    let rows: String = portals
-        .iter()
-        .map(|(id, name)| {
-            format!(
-                "<tr><td><a href=\"/_simulator/page/{id}\">{id}</a></td><td>{}</td></tr>",
-                escape(name)
-            )
-        })
-        .collect();
-    frame(
-        "HubSpot simulator",
-        &format!("<table><tr><th>Portal</th><th>Name</th></tr>{rows}</table>"),
-    )
-}
-
-/// `GET /_simulator/page/{portal}`
-pub(crate) fn portal(data: &Data) -> String {
-    let mut body = String::new();
-    for kind in Kind::ALL {
-        let records = &data.records[kind as usize];
-        let live = records.values().filter(|r| r.archived_at.is_none()).count();
-        body.push_str(&format!(
-            "<h2>{} ({live})</h2><table><tr><th>Id</th><th>Modified</th><th>Properties</th></tr>",
-            kind.plural()
-        ));
-        for (id, record) in records.iter().take(50) {
-            let values: Vec<String> = record
-                .values
-                .iter()
-                .map(|(n, v)| format!("{}: {}", escape(&data.names[usize::from(n)]), escape(v)))
-                .collect();
-            body.push_str(&format!(
-                "<tr><td>{id}</td><td>{}</td><td>{}</td></tr>",
-                crate::answer::iso(record.updated),
-                values.join(" · ")
-            ));
-        }
-        body.push_str("</table>");
-    }
-    body.push_str("<h2>lists</h2><table>");
-    for list in data.lists.values() {
-        body.push_str(&format!(
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{} members</td></tr>",
-            list.id,
-            escape(&list.name),
-            list.processing_type,
-            list.members.len()
-        ));
-    }
-    body.push_str("</table>");
-    frame(&escape(&data.settings.name), &body)
 }

@@ -23,7 +23,6 @@ impl<K> Default for Ranked<K> {
 
 impl<K: Ord + Copy> Ranked<K> {
     /// How many keys there are.
-    #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.len
     }

@@ -22,10 +22,10 @@ use crate::{
     http::{Closed, Reply, respond, respond_half},
     legacy::Legacy,
     limits::{Bucket, Caller, Windows},
-    lists,
+    lists, look,
     model::{Actor, Data, Kind},
     oauth::{Access, PortalRules, Tokens},
-    objects, owners, page, pipelines, properties,
+    objects, owners, pipelines, properties,
     webhooks::Hooks,
 };
 
@@ -240,10 +240,7 @@ pub(crate) async fn handle(
         request.segments = segments.iter().map(String::as_str).collect();
     }
     match request.segments.as_slice() {
-        [] => Ok(respond(Answer::html(
-            200,
-            page::overview(&simulator.names()),
-        ))),
+        [] => Ok(respond(look::overview(simulator))),
         ["_simulator", rest @ ..] => Ok(respond(control::handle(
             simulator,
             request.method,

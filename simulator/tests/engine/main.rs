@@ -4,6 +4,7 @@
 mod bad_input;
 mod faults;
 mod limits;
+mod pages;
 mod search;
 mod webhooks;
 
