@@ -204,6 +204,8 @@ const SIZE: &[&str] = &[
     "deals",
     "lists",
     "owners",
+    "engagements",
+    "odd_types",
     "padding",
 ];
 const NEW: &[&str] = &["portal_id", "dir", "contacts_per_company"];

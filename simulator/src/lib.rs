@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod association_calls;
+mod association_types;
 mod associations;
+mod batches;
 mod companies;
 mod computed;
 mod control;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     answer::{Answer, iso, push_string},
     associations::push_inline,
-    merge,
+    batches, merge,
     model::{Data, Kind, Record},
     search,
     server::Query,
@@ -212,7 +212,7 @@ pub(crate) fn handle(
 ) -> Answer {
     match (method, rest) {
         ("POST", []) => write::create_one(data, kind, body, now),
-        ("POST", ["batch", operation]) => write::batch(data, kind, operation, body, now),
+        ("POST", ["batch", operation]) => batches::batch(data, kind, operation, body, now),
         ("POST", ["merge"]) => merge::merge_call(data, kind, body, now),
         ("POST", ["gdpr-delete"]) => merge::gdpr_delete(data, kind, body, now),
         ("PATCH", [id]) => write::update_one(data, kind, id, query, body, now),
@@ -459,7 +459,7 @@ fn batch_read(data: &Data, kind: Kind, query: &Query, body: &[u8], now: i64) -> 
     let status = if missing.is_empty() {
         200
     } else {
-        let error = write::not_found(kind, &missing);
+        let error = batches::not_found(kind, &missing);
         out.push_str(&format!(",\"numErrors\":1,\"errors\":[{error}]"));
         207
     };

@@ -85,6 +85,10 @@ pub(crate) struct Size {
     pub(crate) deals: u64,
     pub(crate) lists: u64,
     pub(crate) owners: u64,
+    /// Emails, calls, meetings, notes, tasks, communications in turn, at contacts.
+    pub(crate) engagements: u64,
+    /// Some values that break the type of their property, as real portals have them.
+    pub(crate) odd_types: bool,
     /// More text in each contact, in bytes.
     pub(crate) padding: usize,
 }
@@ -98,6 +102,8 @@ impl Default for Size {
             deals: 0,
             lists: 0,
             owners: 5,
+            engagements: 0,
+            odd_types: false,
             padding: 0,
         }
     }
@@ -157,7 +163,14 @@ pub(crate) fn fill(data: &mut Data, size: &Size) {
                 },
             ),
             ("industry", rng.pick(TRADE).to_string()),
-            ("numberofemployees", (1 + rng.below(9_999)).to_string()),
+            (
+                "numberofemployees",
+                if size.odd_types && n % 7 == 3 {
+                    "10;50".to_owned()
+                } else {
+                    (1 + rng.below(9_999)).to_string()
+                },
+            ),
             ("city", rng.pick(CITY).to_string()),
             ("hubspot_owner_id", owner(&mut rng)),
         ];
@@ -275,6 +288,7 @@ pub(crate) fn fill(data: &mut Data, size: &Size) {
             }
         }
     }
+    engagements(data, size, &contacts, &mut rng);
     for n in 0..size.lists {
         let kind = if n % 5 == 4 {
             Kind::Company
@@ -298,5 +312,55 @@ pub(crate) fn fill(data: &mut Data, size: &Size) {
                 ..List::new(id, format!("List {n}"), kind, processing)
             },
         );
+    }
+}
+
+fn engagements(data: &mut Data, size: &Size, contacts: &[u64], rng: &mut Rng) {
+    let kinds = [
+        Kind::Email,
+        Kind::Call,
+        Kind::Meeting,
+        Kind::Note,
+        Kind::Task,
+        Kind::Communication,
+    ];
+    for n in 0..size.engagements {
+        let kind = kinds[(n % 6) as usize];
+        let at = EPOCH + rng.below(20_000_000_000) as i64;
+        let text = format!("About {}", rng.pick(TRADE));
+        let more: Vec<(&str, String)> = match kind {
+            Kind::Email => vec![
+                ("hs_email_direction", "EMAIL".to_owned()),
+                ("hs_email_subject", text.clone()),
+                ("hs_email_html", format!("<p>{text}</p>")),
+            ],
+            Kind::Call => vec![
+                ("hs_call_title", text),
+                ("hs_call_duration", rng.below(900_000).to_string()),
+                ("hs_call_status", "COMPLETED".to_owned()),
+            ],
+            Kind::Meeting => vec![
+                ("hs_meeting_title", text),
+                ("hs_meeting_outcome", "COMPLETED".to_owned()),
+            ],
+            Kind::Note => vec![("hs_note_body", text)],
+            Kind::Task => vec![
+                ("hs_task_subject", text),
+                ("hs_task_status", "NOT_STARTED".to_owned()),
+            ],
+            _ => vec![
+                ("hs_communication_channel_type", "SMS".to_owned()),
+                ("hs_communication_logged_from", "CRM".to_owned()),
+                ("hs_communication_body", text),
+            ],
+        };
+        let mut values = vec![("hs_timestamp", crate::answer::iso(at))];
+        values.extend(more);
+        let id = data.take_id();
+        data.insert(kind, id, &values, at, at);
+        if !contacts.is_empty() {
+            let contact = *rng.pick(contacts);
+            data.link((kind, id), (Kind::Contact, contact), false);
+        }
     }
 }

@@ -13,6 +13,7 @@ mod companies;
 mod engagements;
 mod lists;
 mod merges;
+mod owners;
 mod portal;
 mod properties;
 mod recorded;
