@@ -27,6 +27,8 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    // Thousands of connections need as many descriptors; with fewer it serves fewer.
+    rlimit::increase_nofile_limit(u64::MAX).ok();
     let listener = TcpListener::bind(args.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let ended = async move {

@@ -127,6 +127,8 @@ async fn methods_addresses_and_sizes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_idle_connections_and_slow_ones() {
+    // Both ends of each are in this process.
+    assert!(rlimit::increase_nofile_limit(8_192).unwrap() >= 7_000);
     let sim = Sim::new(json!({"contacts": 3})).await;
     let mut idle = Vec::new();
     for n in 0..3_000 {
