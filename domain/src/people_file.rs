@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::app::{
     FieldKey, FieldType, Fields, ItemCode, ItemProblem, Patch, PersonInput, RecordKind, Slot,
     ValueError,
-    field::{parse_date, parse_datetime},
+    value::{parse_date, parse_datetime},
 };
 
 /// The longest row, in bytes.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     app::{
         FieldKey, FieldType, FieldValue, Fields, RecordKind, ValueError,
-        field::{datetime_text, parse_date, parse_datetime},
+        value::{datetime_text, parse_date, parse_datetime},
     },
     portal::{Properties, PropertyDefinition, PropertyType},
     settings::{ImportPriority, MappingRow},

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 use super::{
     AppCompanyId, FieldKey, FieldValue, Fields, ItemProblem, Merged, RecordKind, RecordVersion,
     SlotVersions, VersionConflict, Versioned,
-    field::FieldValueOrNull,
     merge::Merger,
     person::{check_fields, check_id, check_version},
+    value::FieldValueOrNull,
 };
 
 /// A company as stored and as answered. Its name and domain are fields.

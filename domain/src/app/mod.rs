@@ -11,6 +11,7 @@ pub mod patch;
 pub mod person;
 pub mod problem;
 pub mod status;
+pub mod value;
 
 pub use catalogue::{
     COMPANY_FIELDS, CatalogueField, CustomField, CustomFieldError, FieldInfo, FieldSource, Fields,
@@ -18,7 +19,7 @@ pub use catalogue::{
 };
 pub use company::{Company, CompanyInput, CompanyUpsert};
 pub use email::{Email, EmailError};
-pub use field::{FieldKey, FieldType, FieldValue, FieldValueOrNull, ValueError};
+pub use field::{FieldKey, FieldType};
 pub use ids::{AppCompanyId, MemberId, PersonId, RecordVersion};
 pub use member::{Member, MemberInput, MemberUpsert};
 pub use merge::{Merged, Slot, SlotVersions, UpsertOutcome, VersionConflict, Versioned};
@@ -26,3 +27,4 @@ pub use patch::Patch;
 pub use person::{Outreach, Person, PersonInput, PersonUpsert};
 pub use problem::{ItemCode, ItemProblem};
 pub use status::LeadStatus;
+pub use value::{FieldValue, FieldValueOrNull, ValueError};

@@ -10,8 +10,8 @@ use super::{
     AppCompanyId, Email, FieldKey, FieldSource, FieldValue, Fields, ItemCode, ItemProblem,
     LeadStatus, MemberId, Merged, Patch, PersonId, RecordKind, RecordVersion, Slot, SlotVersions,
     ValueError, VersionConflict, Versioned,
-    field::{FieldValueOrNull, datetime_text},
     merge::Merger,
+    value::{FieldValueOrNull, datetime_text},
 };
 
 /// What the app did about a person, and what came back (E1): each fact is the time when it first

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     app::{
         FieldType, FieldValue,
-        field::{MAX_TEXT, datetime_text, parse_date, parse_datetime},
+        value::{MAX_TEXT, datetime_text, parse_date, parse_datetime},
     },
     portal::{PropertyDefinition, PropertyType},
 };

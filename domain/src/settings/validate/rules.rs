@@ -158,6 +158,12 @@ fn pipelines(settings: &Settings, c: &mut Checker<'_>) {
             &choice.pipeline,
             100,
         );
+        let stages_named: Vec<bool> = choice
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(m, stage)| c.text(at.at("stages").at(m), &words, "stage's id", stage, 100))
+            .collect();
         if !named {
             continue;
         }
@@ -176,13 +182,10 @@ fn pipelines(settings: &Settings, c: &mut Checker<'_>) {
             );
             continue;
         };
-        for (m, stage) in choice.stages.iter().enumerate() {
-            let at = at.at("stages").at(m);
-            if c.text(at.clone(), &words, "stage's id", stage, 100)
-                && !pipeline.stages.iter().any(|s| s.id == *stage)
-            {
+        for (m, (stage, named)) in choice.stages.iter().zip(stages_named).enumerate() {
+            if named && !pipeline.stages.iter().any(|s| s.id == *stage) {
                 c.error(
-                    at,
+                    at.at("stages").at(m),
                     SettingsCode::StageUnknown,
                     format!("{words}: the pipeline {} has no stage {stage}; it is the id, not the label", choice.pipeline),
                 );
