@@ -342,6 +342,25 @@ mod tests {
     }
 
     #[test]
+    fn of_two_members_with_one_email_the_lower_id_stands_for_the_owner() {
+        let portal = [owner(1, Some("ann@a.example"), false)];
+        let mut team = [
+            member("b", Some("ann@a.example"), true),
+            member("a", Some("ann@a.example"), true),
+        ];
+        let settings = OwnerSettings::default();
+        for _ in 0..2 {
+            let map = OwnerMap::new(&settings, &portal, &team);
+            let got = map
+                .member_for_owner(portal[0].id)
+                .member()
+                .map(MemberId::as_str);
+            assert_eq!(got, Some("a"));
+            team.reverse();
+        }
+    }
+
+    #[test]
     fn which_owner_writes_for_a_member() {
         use OwnerForMember::{Chosen, Email, Fallback, Lowest, None as Nothing};
         let (portal, team) = (portal(), team());
@@ -441,35 +460,45 @@ mod tests {
     }
 
     fn any_portal() -> impl Strategy<Value = Vec<PortalOwner>> {
-        proptest::collection::vec((proptest::option::of(0u8..4), any::<bool>()), 0..5).prop_map(
-            |owners| {
-                (0i64..)
-                    .zip(owners)
-                    .map(|(id, (email, archived))| {
-                        owner(
-                            id,
-                            email.map(|n| format!("e{n}@a.example")).as_deref(),
-                            archived,
-                        )
-                    })
-                    .collect()
-            },
+        proptest::collection::vec(
+            (
+                proptest::option::weighted(0.8, 0u8..2),
+                proptest::bool::weighted(0.2),
+            ),
+            0..5,
         )
+        .prop_map(|owners| {
+            (0i64..)
+                .zip(owners)
+                .map(|(id, (email, archived))| {
+                    owner(
+                        id,
+                        email.map(|n| format!("e{n}@a.example")).as_deref(),
+                        archived,
+                    )
+                })
+                .collect()
+        })
     }
 
     fn any_team() -> impl Strategy<Value = Vec<Member>> {
-        proptest::collection::vec((proptest::option::of(0u8..4), any::<bool>()), 0..4).prop_map(
-            |members| {
-                members
-                    .into_iter()
-                    .enumerate()
-                    .map(|(n, (email, active))| {
-                        let email = email.map(|n| format!("e{n}@a.example"));
-                        member(&format!("m{n}"), email.as_deref(), active)
-                    })
-                    .collect()
-            },
+        proptest::collection::vec(
+            (
+                proptest::option::weighted(0.8, 0u8..2),
+                proptest::bool::weighted(0.8),
+            ),
+            0..4,
         )
+        .prop_map(|members| {
+            members
+                .into_iter()
+                .enumerate()
+                .map(|(n, (email, active))| {
+                    let email = email.map(|n| format!("e{n}@a.example"));
+                    member(&format!("m{n}"), email.as_deref(), active)
+                })
+                .collect()
+        })
     }
 
     proptest! {

@@ -95,8 +95,15 @@ fn compare(place: &SettingsPath, old: &Value, new: &Value, found: &mut Vec<Setti
             }
         }
         (Value::Array(before), Value::Array(after)) => {
-            let keyed = |rows: &[Value]| -> Option<Vec<String>> {
-                rows.iter().map(|row| about(row, place)).collect()
+            // A row that is about the same as an earlier one is the second of its kind, and so on.
+            let keyed = |rows: &[Value]| -> Option<Vec<(String, usize)>> {
+                let mut keys: Vec<(String, usize)> = Vec::with_capacity(rows.len());
+                for row in rows {
+                    let key = about(row, place)?;
+                    let earlier = keys.iter().filter(|(k, _)| *k == key).count();
+                    keys.push((key, earlier));
+                }
+                Some(keys)
             };
             let (Some(old_keys), Some(new_keys)) = (keyed(before), keyed(after)) else {
                 if before != after {
@@ -115,7 +122,7 @@ fn compare(place: &SettingsPath, old: &Value, new: &Value, found: &mut Vec<Setti
                 found.push(SettingsChange {
                     path: place.at(n),
                     change,
-                    row: Some(key.clone()),
+                    row: Some(key.0.clone()),
                 });
             }
             for (n, key) in old_keys.iter().enumerate() {
@@ -123,12 +130,12 @@ fn compare(place: &SettingsPath, old: &Value, new: &Value, found: &mut Vec<Setti
                     found.push(SettingsChange {
                         path: place.at(n),
                         change: ChangeKind::Removed,
-                        row: Some(key.clone()),
+                        row: Some(key.0.clone()),
                     });
                 }
             }
             if found.len() == start && before != after {
-                // The same rows in another order, or one of them twice.
+                // The same rows in another order.
                 changed(found);
             }
         }
@@ -184,6 +191,18 @@ mod tests {
             ]
         );
         assert_eq!(told(&new, &new), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_row_that_is_there_twice_is_compared_with_its_like() {
+        let mut old = Settings::empty();
+        old.contacts = vec![row("city", "a"), row("city", "b")];
+        assert_eq!(told(&old, &old.clone()), Vec::<String>::new());
+        let mut new = old.clone();
+        new.contacts[1].property = "c".to_owned();
+        assert_eq!(told(&old, &new), ["Changed /contacts/1 city"]);
+        new.contacts.remove(1);
+        assert_eq!(told(&old, &new), ["Removed /contacts/1 city"]);
     }
 
     #[test]

@@ -289,6 +289,35 @@ fn a_row_that_went_bad_later_is_a_warning_and_is_skipped() {
 }
 
 #[test]
+fn single_rules_that_went_bad_later_are_warnings_too() {
+    let saved = settings(|_| {});
+    let mut facts = facts();
+    if let Some(properties) = facts.contact_properties.as_mut() {
+        properties.remove("lead_source");
+        properties.insert("other".to_owned(), options("other", "radio", &["x"]));
+    }
+    facts.owners.as_mut().unwrap().retain(|o| o.id.get() != 1);
+    let found = validate(&saved, &facts, Some(&saved));
+    assert!(acceptable(&found), "{found:#?}");
+    let skipped: Vec<_> = skipped_rows(&found).into_iter().map(String::from).collect();
+    assert_eq!(skipped, ["/contact_source", "/owners/fallback_owner"]);
+
+    let touched = settings(|d| d["contact_source"]["behavior"] = serde_json::json!("overwrite"));
+    assert!(!acceptable(&validate(&touched, &facts, Some(&saved))));
+
+    // The same row of the status table, but for another property.
+    let moved = settings(|d| d["status"]["property"] = serde_json::json!("other"));
+    let found = validate(&moved, &facts, Some(&saved));
+    let error = |p: &&SettingsProblem| p.severity == Severity::Error;
+    let errors: Vec<_> = found
+        .iter()
+        .filter(error)
+        .map(|p| p.path.as_str())
+        .collect();
+    assert_eq!(errors, ["/status/rows/0/value"]);
+}
+
+#[test]
 fn what_was_wrong_from_the_start_stays_an_error() {
     let twice = settings(|d| d["contacts"][1] = row("city", "firstname"));
     assert!(!acceptable(&validate(&twice, &facts(), Some(&twice))));
