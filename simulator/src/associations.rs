@@ -34,6 +34,17 @@ pub(crate) fn primary_of(data: &Data, from: End, to: Kind) -> Option<u64> {
         .map(|((_, id), _)| *id)
 }
 
+/// The companies that are marked as the primary one, in the recycle bin or not: one at most.
+fn primaries(data: &Data, owner: End) -> Vec<u64> {
+    data.links
+        .get(&owner)
+        .into_iter()
+        .flat_map(|links| links.range((Kind::Company, 0)..=(Kind::Company, u64::MAX)))
+        .filter(|(_, types)| types.iter().any(|t| is_primary(*t)))
+        .map(|((_, id), _)| *id)
+        .collect()
+}
+
 /// Adds one type in both directions.
 fn add(data: &mut Data, from: End, to: End, there: u32, back: u32, now: i64) {
     data.changes += 1;
@@ -103,18 +114,22 @@ pub(crate) fn connect(data: &mut Data, from: End, to: End, types: &[u32], now: i
         } else {
             (to, from)
         };
-        let present = primary_of(data, owner, Kind::Company);
-        let asked = wanted.contains(&(there, back));
-        let first = present.is_none() && data.settings.rules.first_company_is_primary;
-        if first && !asked {
+        let first = data.settings.rules.first_company_is_primary
+            && primary_of(data, owner, Kind::Company).is_none();
+        if first && !wanted.contains(&(there, back)) {
             wanted.push((there, back));
         }
-        if asked && let Some(old) = present.filter(|old| *old != company.1) {
-            let old = (Kind::Company, old);
-            if to.0 == Kind::Company {
-                take(data, owner, old, there, back, now);
-            } else {
-                take(data, owner, old, back, there, now);
+        if wanted.contains(&(there, back)) {
+            for old in primaries(data, owner) {
+                let old = (Kind::Company, old);
+                if old == company {
+                    continue;
+                }
+                if to.0 == Kind::Company {
+                    take(data, owner, old, there, back, now);
+                } else {
+                    take(data, owner, old, back, there, now);
+                }
             }
         }
     }
@@ -164,7 +179,7 @@ pub(crate) fn move_all(data: &mut Data, kind: Kind, first: u64, second: u64, new
                 // From a company's side each contact may have it as its primary; a contact has one.
                 let excess = is_primary(type_id)
                     && to.0 == Kind::Company
-                    && primary_of(data, (kind, new), Kind::Company).is_some_and(|p| p != to.1);
+                    && primaries(data, (kind, new)).iter().any(|p| *p != to.1);
                 if !excess {
                     add(data, (kind, new), to, type_id, back, now);
                 }

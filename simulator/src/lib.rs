@@ -13,6 +13,8 @@ mod events;
 mod faults;
 mod filters;
 mod http;
+#[cfg(test)]
+mod invariants;
 mod legacy;
 mod limits;
 mod list_filters;

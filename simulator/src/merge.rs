@@ -9,7 +9,7 @@ use crate::{
     events::Event,
     model::{Data, Kind, Record, addresses},
     objects::{Shown, find, one, wanted},
-    validate::text_of,
+    validate::{Checked, taken, text_of},
 };
 
 /// A record can take part in this many merges.
@@ -29,14 +29,18 @@ pub(crate) fn archive(data: &mut Data, kind: Kind, id: u64, now: i64) {
     data.emit(|| Event::Archived { kind, id, at: now });
 }
 
-/// Out of the recycle bin, as a person can for 90 days. False: it is not in there, or its address
-/// belongs to another by now.
+/// Out of the recycle bin, as a person can for 90 days. False: it is not in there, or an address or
+/// unique value of it belongs to another by now.
 pub(crate) fn restore(data: &mut Data, kind: Kind, id: u64, now: i64) -> bool {
     let Some(record) = data.record(kind, id).filter(|r| r.archived_at.is_some()) else {
         return false;
     };
-    let address = data.stored(record, "email").map(str::to_ascii_lowercase);
-    if kind == Kind::Contact && address.is_some_and(|a| data.emails.contains_key(&a)) {
+    let values: Checked = record
+        .values
+        .iter()
+        .map(|(name, value)| (data.names[usize::from(name)].clone(), value.to_owned()))
+        .collect();
+    if taken(data, kind, None, &values).is_err() {
         return false;
     }
     if let Some(mut record) = data.records[kind as usize].get_mut(&id) {
