@@ -4,12 +4,16 @@
     reason = "the macros make constants without the documentation of the functions"
 )]
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use chrono::{TimeDelta, Utc};
-use domain::ConnectionPhase;
+use domain::{ConnectionPhase, settings::RetentionSettings};
 use futures::StreamExt as _;
-use store::{ConnectionRow, RunState, SweepRow};
+use store::{ConnectionRow, RunState, StoreError, SweepRow};
 use temporalio_client::{
     WorkflowIdConflictPolicy, WorkflowListOptions, WorkflowStartOptions, errors::WorkflowStartError,
 };
@@ -25,6 +29,12 @@ use workflows::{
 
 use crate::{Deps, failure};
 
+/// How often what is kept for a while only is looked at (C7).
+const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Rows that one statement removes.
+const RETENTION_BATCH: u32 = 10_000;
+/// Statements of one look for each workspace; the rest goes at the next.
+const RETENTION_ROUNDS: u32 = 20;
 /// Rows younger than this are left to their own signal.
 const GRACE: TimeDelta = TimeDelta::seconds(10);
 const PAGE: u32 = 500;
@@ -32,11 +42,68 @@ const PAGE: u32 = 500;
 /// The activity of `Sweep`.
 pub struct Sweeping {
     deps: Arc<Deps>,
+    /// When this process last saw to retention.
+    retention: Mutex<Option<Instant>>,
 }
 
 impl Sweeping {
     pub(crate) fn new(deps: Arc<Deps>) -> Self {
-        Self { deps }
+        Self {
+            deps,
+            retention: Mutex::new(None),
+        }
+    }
+
+    /// Removes what is older than its workspace keeps it. Of no consequence for the sweep: what
+    /// fails is tried again with the next one.
+    async fn see_to_retention(&self) {
+        let due = self
+            .retention
+            .lock()
+            .is_ok_and(|last| last.is_none_or(|t| t.elapsed() >= RETENTION_EVERY));
+        if !due {
+            return;
+        }
+        match self.apply_retention().await {
+            Ok(removed) => {
+                if let Ok(mut last) = self.retention.lock() {
+                    *last = Some(Instant::now());
+                }
+                if removed > 0 {
+                    tracing::info!(removed, "retention applied");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(code = error.code(), "retention could not be applied");
+            }
+        }
+    }
+
+    async fn apply_retention(&self) -> Result<u64, StoreError> {
+        let store = &self.deps.store;
+        let now = Utc::now();
+        let mut removed = store.forget_calls(now, RETENTION_BATCH).await?;
+        for workspace in store.workspaces_with_quarantine().await? {
+            let kept = match store.settings(workspace).await? {
+                Some(row) => {
+                    domain::settings::read(row.document)
+                        .map_err(|_| StoreError::Corrupt("settings"))?
+                        .retention
+                }
+                None => RetentionSettings::default(),
+            };
+            let before = now - TimeDelta::days(i64::from(kept.quarantine_days));
+            for _ in 0..RETENTION_ROUNDS {
+                let gone = store
+                    .empty_quarantine(workspace, before, RETENTION_BATCH)
+                    .await?;
+                removed += gone;
+                if gone < u64::from(RETENTION_BATCH) {
+                    break;
+                }
+            }
+        }
+        Ok(removed)
     }
 
     /// Ids of what runs, by visibility. It lags a little: what was started a moment ago may be
@@ -188,6 +255,8 @@ impl Sweeping {
         _ctx: ActivityContext,
     ) -> Result<SweepReport, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
-        self.sweep().await
+        let report = self.sweep().await?;
+        self.see_to_retention().await;
+        Ok(report)
     }
 }

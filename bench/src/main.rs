@@ -8,6 +8,7 @@
 mod backfill;
 mod figures;
 mod history;
+mod intake;
 mod process;
 mod requests;
 
@@ -35,6 +36,21 @@ struct Cli {
 enum Bench {
     /// Reads a portal into a new workspace; without options once with HubSpot's limits, once without
     Backfill(BackfillArgs),
+    /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
+    Intake(IntakeArgs),
+}
+
+#[derive(Args, Clone, Copy)]
+struct IntakeArgs {
+    /// People
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    people: u64,
+    /// Bulk calls under way at once
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=64))]
+    callers: u64,
+    /// Calls with one person each, one after the other
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    singles: u64,
 }
 
 /// The simulator gives each portal ten million ids.
@@ -113,10 +129,11 @@ impl Places {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli {
-        bench: Bench::Backfill(args),
-    } = Cli::parse();
-    match run(args).await {
+    let done = match Cli::parse().bench {
+        Bench::Backfill(args) => run(args).await,
+        Bench::Intake(args) => run_intake(args).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -138,6 +155,19 @@ async fn run(args: BackfillArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn run_intake(args: IntakeArgs) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    let plan = intake::Plan {
+        people: args.people,
+        callers: args.callers,
+        singles: args.singles,
+    };
+    let dir = places.dir.join("intake");
+    println!("{plan}");
+    println!("{}", intake::run(&plan, &places.binaries, &dir).await?);
+    remove(&dir)
+}
+
 fn remove(dir: &Path) -> anyhow::Result<()> {
     std::fs::remove_dir_all(dir).with_context(|| format!("{} stays", dir.display()))
 }
@@ -147,7 +177,10 @@ mod tests {
     use super::*;
 
     fn plans(args: &[&str]) -> Vec<Plan> {
-        let Bench::Backfill(args) = Cli::parse_from(["bench", "backfill"].iter().chain(args)).bench;
+        let Bench::Backfill(args) = Cli::parse_from(["bench", "backfill"].iter().chain(args)).bench
+        else {
+            panic!("not the backfill");
+        };
         args.plans()
     }
 

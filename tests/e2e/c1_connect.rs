@@ -118,8 +118,8 @@ async fn unknown_workspaces_and_bad_requests_are_refused() {
         (unknown.as_str(), "resync", None, 405, "HS-4004"),
         (
             unknown.as_str(),
-            "resync",
-            Some(json!({"types": ["x".repeat(2_000_000)]})),
+            "connect",
+            Some(json!({"admin": "x".repeat(2_000_000)})),
             413,
             "HS-4005",
         ),

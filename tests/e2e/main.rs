@@ -4,8 +4,12 @@
 mod c1_connect;
 mod c4_disconnect;
 mod c5_revoked;
+mod c7_erase;
+mod e1_people;
+mod e4_settings;
 mod i1_backfill;
 mod i1_kill;
 mod x5_privacy;
 mod x6_temporal_ui;
 mod x7_resync;
+mod x8_api;

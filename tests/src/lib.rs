@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+pub mod door;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},

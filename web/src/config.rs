@@ -79,7 +79,7 @@ pub(crate) struct Args {
     /// Key that signs links and the OAuth state: base64 of 32 bytes
     #[arg(long, env = "WEB_SIGNING_KEY", hide_env_values = true)]
     signing_key: Option<String>,
-    /// Bearer token that `/api/v1` asks for, 16 characters at least
+    /// Bearer token of the whole installation for `/api/v1`, 16 characters at least
     #[arg(long, env = "API_TOKEN", hide_env_values = true)]
     api_token: Option<String>,
     /// Log lines as `text` or `json`; which ones, says RUST_LOG (default `info`)
@@ -91,6 +91,8 @@ pub(crate) struct Args {
 enum Command {
     /// Brings the database up to date and ends
     Migrate,
+    /// Prints the OpenAPI document of `/api/v1` and ends
+    Openapi,
 }
 
 /// The configuration, checked.
@@ -116,6 +118,10 @@ const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 impl Args {
     pub(crate) const fn wants_migration(&self) -> bool {
         matches!(self.command, Some(Command::Migrate))
+    }
+
+    pub(crate) const fn wants_document(&self) -> bool {
+        matches!(self.command, Some(Command::Openapi))
     }
 
     pub(crate) fn check(self) -> Result<Config, ConfigError> {

@@ -15,6 +15,9 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let args = config::Args::parse();
+    if args.wants_document() {
+        return print_document();
+    }
     let migrate = args.wants_migration();
     let config = match args.check() {
         Ok(config) => config,
@@ -49,6 +52,12 @@ fn main() -> ExitCode {
             ExitCode::from(if misconfigured { 2 } else { 1 })
         }
     }
+}
+
+#[allow(clippy::print_stdout, reason = "the document is what was asked for")]
+fn print_document() -> ExitCode {
+    println!("{}", api::document());
+    ExitCode::SUCCESS
 }
 
 #[allow(

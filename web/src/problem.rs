@@ -4,7 +4,10 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::api::Problem;
+use domain::{
+    api::{Problem, SettingsConflict, SettingsRefused},
+    settings::{SettingsChange, SettingsProblem, SettingsRevision, Severity},
+};
 
 /// Everything that can be refused here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +24,22 @@ pub(crate) enum Refusal {
     Unauthorized,
     NotFound,
     MethodNotAllowed,
-    TooLarge,
+    /// With the bytes that a body may have here.
+    TooLarge(usize),
+    InstallationOnly,
+    CallUnderWay,
+    KeyOfOtherCall,
+    /// With the kind of record.
+    UnknownRecord(&'static str),
+    /// With the name of the field that has too many.
+    TooMany(&'static str),
+    StillConnected,
+    SettingsRefused(Vec<SettingsProblem>),
+    SettingsChanged {
+        revision: SettingsRevision,
+        changes: Vec<SettingsChange>,
+    },
+    SettingsNotReadable(String),
     Store(&'static str),
     NotReady,
 }
@@ -31,7 +49,7 @@ impl Refusal {
         let (status, code, title, detail) = match self {
             Self::UnknownWorkspace => (
                 404, "HS-1001", "Unknown workspace",
-                "This workspace never began to connect. Check the id, or connect it first.".to_owned(),
+                "No workspace of this id is known here. Check the id and the token, connect it, or make a service token for it.".to_owned(),
             ),
             Self::AlreadyConnected => (
                 409, "HS-1002", "Already connected",
@@ -64,16 +82,52 @@ impl Refusal {
             Self::Malformed(what) => (422, "HS-4001", "Malformed request", what.clone()),
             Self::Unauthorized => (
                 401, "HS-4002", "Missing or wrong token",
-                "Send the header Authorization: Bearer <API_TOKEN>.".to_owned(),
+                "Send the header Authorization: Bearer with a service token of the workspace, or with API_TOKEN.".to_owned(),
             ),
             Self::NotFound => (404, "HS-4003", "Not found", "There is nothing at this address.".to_owned()),
             Self::MethodNotAllowed => (
                 405, "HS-4004", "Method not allowed",
                 "This address takes another method.".to_owned(),
             ),
-            Self::TooLarge => (
+            Self::TooLarge(most) => (
                 413, "HS-4005", "Body too large",
-                "The body may have 1 MB at most.".to_owned(),
+                format!("The body may have {} MB at most here. Send less at once.", most / (1024 * 1024)),
+            ),
+            Self::InstallationOnly => (
+                403, "HS-4006", "Not with this token",
+                "This call needs API_TOKEN, the token of the whole installation; a workspace's token does not do it.".to_owned(),
+            ),
+            Self::CallUnderWay => (
+                409, "HS-4007", "The same call is under way",
+                "A call with this Idempotency-Key has not been answered yet. Wait a moment, then send it again with the same key.".to_owned(),
+            ),
+            Self::KeyOfOtherCall => (
+                422, "HS-4008", "Key of another call",
+                "This Idempotency-Key was sent with another address or body within 24 hours. Use a new key for a new call.".to_owned(),
+            ),
+            Self::UnknownRecord(what) => (
+                404, "HS-4009", "No such record",
+                format!("This workspace has no {what} of this id. Check the id."),
+            ),
+            Self::TooMany(field) => (
+                422, "HS-4010", "Too many items",
+                format!("{field}: at most {} in one call. Send the rest in further calls.", domain::api::MAX_ITEMS),
+            ),
+            Self::SettingsRefused(problems) => (
+                422, "HS-2190", "Settings refused",
+                format!(
+                    "{} of the problems found are errors; nothing was saved. Mend the rows that problems names.",
+                    problems.iter().filter(|p| p.severity == Severity::Error).count()
+                ),
+            ),
+            Self::SettingsChanged { revision, .. } => (
+                409, "HS-2191", "Settings changed meanwhile",
+                format!("Somebody saved revision {revision} since; nothing was saved. Look at changes, put yours on top, and send them with that revision."),
+            ),
+            Self::SettingsNotReadable(what) => (422, "HS-2192", "Settings not readable", what.clone()),
+            Self::StillConnected => (
+                409, "HS-4011", "Still connected",
+                "Only a disconnected workspace can be purged; nothing was removed. Disconnect it, and wait until its state is disconnected.".to_owned(),
             ),
             Self::Store(code) => (
                 503, *code, "The database did not do it",
@@ -106,10 +160,23 @@ impl IntoResponse for Refusal {
         let problem = self.problem();
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = match self {
+            Self::SettingsRefused(problems) => {
+                serde_json::to_string(&SettingsRefused { problem, problems })
+            }
+            Self::SettingsChanged { revision, changes } => {
+                serde_json::to_string(&SettingsConflict {
+                    problem,
+                    revision,
+                    changes,
+                })
+            }
+            _ => serde_json::to_string(&problem),
+        };
         (
             status,
             [(header::CONTENT_TYPE, "application/problem+json")],
-            serde_json::to_string(&problem).unwrap_or_default(),
+            body.unwrap_or_default(),
         )
             .into_response()
     }
@@ -135,7 +202,19 @@ mod tests {
             Refusal::Unauthorized,
             Refusal::NotFound,
             Refusal::MethodNotAllowed,
-            Refusal::TooLarge,
+            Refusal::TooLarge(1),
+            Refusal::InstallationOnly,
+            Refusal::CallUnderWay,
+            Refusal::KeyOfOtherCall,
+            Refusal::UnknownRecord("person"),
+            Refusal::TooMany("items"),
+            Refusal::StillConnected,
+            Refusal::SettingsRefused(Vec::new()),
+            Refusal::SettingsChanged {
+                revision: SettingsRevision::NONE,
+                changes: Vec::new(),
+            },
+            Refusal::SettingsNotReadable(String::new()),
             Refusal::Store("HS-5001"),
             Refusal::NotReady,
         ] {

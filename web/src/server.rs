@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::get,
@@ -188,7 +188,7 @@ fn router(app: App) -> Router {
         .nest("/api/v1", api::router(app.clone()))
         .merge(oauth::router())
         .fallback(async || Refusal::NotFound)
-        .layer(DefaultBodyLimit::max(1024 * 1024))
+        .layer(DefaultBodyLimit::max(api::USUAL_BYTES))
         .layer(axum::middleware::from_fn(log))
         .with_state(app)
 }
@@ -210,8 +210,12 @@ async fn log(request: Request, next: Next) -> Response {
         .map_or_else(|| "(unknown)".to_owned(), |p| p.as_str().to_owned());
     let response = next.run(request).await;
     // A body over the limit is refused by the extractor, in plain text.
-    let response = if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Refusal::TooLarge.into_response()
+    let plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| kind != "application/problem+json");
+    let response = if response.status() == StatusCode::PAYLOAD_TOO_LARGE && plain {
+        Refusal::TooLarge(api::USUAL_BYTES).into_response()
     } else {
         response
     };

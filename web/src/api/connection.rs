@@ -1,15 +1,7 @@
-//! `/api/v1`: what connect, status, resync and disconnect need.
+//! Connect, status, resync, disconnect.
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{Path, Request, State},
-    http::header,
-    middleware::Next,
-    response::Response,
-    routing::{get, post},
-};
-use chrono::{TimeDelta, Utc};
+use axum::{Json, body::Bytes, extract::State};
+use chrono::Utc;
 use domain::{
     AdminId, ConnectionPhase, ConnectionState, Progress, Rate, ResyncOutcome, ResyncRequest,
     SyncRunId, SyncType, WorkspaceId,
@@ -20,19 +12,19 @@ use domain::{
     scopes,
 };
 use hubspot::{Client, StaticToken, Unlimited};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use store::{AuthKind, NewConnection, NewTokens, RefusedConnect, RunState};
-use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::{
+    api::{
+        GOOD_FOR,
+        extract::{Ids, In, body_of},
+    },
     problem::Refusal,
     state::{App, Wake},
 };
-
-/// How long a link and a state are good (C1).
-pub(crate) const GOOD_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// What a ticket says: who may begin to connect what.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,96 +33,19 @@ pub(crate) struct Ticket {
     pub(crate) admin: AdminId,
 }
 
-pub(crate) fn router(app: App) -> Router<App> {
-    let hubspot = "/workspaces/{workspace}/hubspot";
-    Router::new()
-        .route(&format!("{hubspot}/connect"), post(connect))
-        .route(&format!("{hubspot}/status"), get(status))
-        .route(&format!("{hubspot}/resync"), post(resync))
-        .route(&format!("{hubspot}/disconnect"), post(disconnect))
-        .fallback(async || Refusal::NotFound)
-        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
-        .layer(axum::middleware::from_fn_with_state(app, authorize))
-}
-
-async fn authorize(
+/// Begins to connect the workspace to a HubSpot portal
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/hubspot/connect", tag = "connection", operation_id = "connect",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = ConnectRequest,
+    responses((status = 200, description = "Where to send the admin, or connected by service key", body = ConnectAnswer))
+)]
+pub(crate) async fn connect(
     State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    let good = given
-        .as_bytes()
-        .ct_eq(app.api_token.expose_secret().as_bytes());
-    if bool::from(good) {
-        Ok(next.run(request).await)
-    } else {
-        Err(Refusal::Unauthorized)
-    }
-}
-
-fn workspace_of(text: &str) -> Result<WorkspaceId, Refusal> {
-    text.parse()
-        .map_err(|e| Refusal::Malformed(format!("workspace: {e}")))
-}
-
-/// A body; an empty one stands for `{}`.
-fn body_of<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Refusal> {
-    let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
-    // Of what serde says only the place and the kind are repeated: values may be secrets.
-    serde_json::from_slice(bytes).map_err(|e| {
-        let what = match e.classify() {
-            serde_json::error::Category::Data => field_of(&e.to_string()),
-            _ => "the body is not valid JSON".to_owned(),
-        };
-        Refusal::Malformed(format!("{what} (line {}, column {})", e.line(), e.column()))
-    })
-}
-
-/// Names the field of serde's message without its value.
-fn field_of(message: &str) -> String {
-    for start in [
-        "missing field `",
-        "unknown field `",
-        "duplicate field `",
-        "unknown variant `",
-    ] {
-        if let Some(rest) = message.strip_prefix(start) {
-            let kind = start.trim_end_matches('`').trim();
-            let expected = rest
-                .split_once("expected ")
-                .map(|(_, e)| e.split(" at line").next().unwrap_or_default())
-                .map_or_else(String::new, |e| format!("; expected {e}"));
-            let name = if start.contains("variant") {
-                String::new()
-            } else {
-                format!(" {}", rest.split('`').next().unwrap_or_default())
-            };
-            return format!("{kind}{name}{expected}");
-        }
-    }
-    "a field has a value of the wrong kind".to_owned()
-}
-
-async fn known(app: &App, workspace: WorkspaceId) -> Result<(), Refusal> {
-    if app.parts()?.store.workspace_exists(workspace).await? {
-        Ok(())
-    } else {
-        Err(Refusal::UnknownWorkspace)
-    }
-}
-
-async fn connect(
-    State(app): State<App>,
-    Path(workspace): Path<String>,
+    ids: Ids,
     body: Bytes,
 ) -> Result<Json<ConnectAnswer>, Refusal> {
-    let workspace = workspace_of(&workspace)?;
+    let workspace: WorkspaceId = ids.get("workspace")?;
     let request: ConnectRequest = body_of(&body)?;
     let store = &app.parts()?.store;
     let state = store.connection(workspace).await?.map(|c| c.state);
@@ -212,12 +127,16 @@ async fn connect_by_key(
     }
 }
 
-async fn status(
+/// The state of the connection, and how far reading is
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/hubspot/status", tag = "connection", operation_id = "getStatus",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    responses((status = 200, description = "The state", body = StatusAnswer))
+)]
+pub(crate) async fn status(
     State(app): State<App>,
-    Path(workspace): Path<String>,
+    In(workspace): In,
 ) -> Result<Json<StatusAnswer>, Refusal> {
-    let workspace = workspace_of(&workspace)?;
-    known(&app, workspace).await?;
     let store = &app.parts()?.store;
     let Some(connection) = store.connection(workspace).await? else {
         return Ok(Json(StatusAnswer {
@@ -290,14 +209,19 @@ async fn status(
     }))
 }
 
-async fn resync(
+/// Reads again: everything or chosen types
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/hubspot/resync", tag = "connection", operation_id = "resync",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = ResyncRequest,
+    responses((status = 200, description = "What came of it", body = ResyncAnswer))
+)]
+pub(crate) async fn resync(
     State(app): State<App>,
-    Path(workspace): Path<String>,
+    In(workspace): In,
     body: Bytes,
 ) -> Result<Json<ResyncAnswer>, Refusal> {
-    let workspace = workspace_of(&workspace)?;
     let request: ResyncRequest = body_of(&body)?;
-    known(&app, workspace).await?;
     let parts = app.parts()?;
     let id = SyncRunId::new(Uuid::now_v7());
     let requested = parts
@@ -332,12 +256,16 @@ async fn resync(
     }))
 }
 
-async fn disconnect(
+/// Disconnects; the fence is up when the answer comes
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/hubspot/disconnect", tag = "connection", operation_id = "disconnect",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    responses((status = 200, description = "The state from now on", body = DisconnectAnswer))
+)]
+pub(crate) async fn disconnect(
     State(app): State<App>,
-    Path(workspace): Path<String>,
+    In(workspace): In,
 ) -> Result<Json<DisconnectAnswer>, Refusal> {
-    let workspace = workspace_of(&workspace)?;
-    known(&app, workspace).await?;
     let parts = app.parts()?;
     let raised = parts
         .store
@@ -352,34 +280,4 @@ async fn disconnect(
         state: raised.state,
         message: "The fence is up: no request goes to HubSpot any more. Tokens are being revoked and erased; imported data stays.".to_owned(),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bad_bodies_name_the_field_and_not_the_value() {
-        let table = [
-            (r#"{"admin":"sekret"}"#, "wrong kind"),
-            ("{}", "missing field admin"),
-            (
-                r#"{"admin":"00000000-0000-0000-0000-000000000000","sekret":1}"#,
-                "unknown field",
-            ),
-            ("{", "not valid JSON"),
-        ];
-        for (body, want) in table {
-            let refused = body_of::<ConnectRequest>(&Bytes::from(body)).unwrap_err();
-            let detail = refused.problem().detail;
-            assert!(detail.contains(want), "{detail}");
-        }
-        let refused =
-            body_of::<ResyncRequest>(&Bytes::from(r#"{"types":["sekret"]}"#)).unwrap_err();
-        let detail = refused.problem().detail;
-        assert!(
-            detail.contains("contacts") && !detail.contains("sekret"),
-            "{detail}"
-        );
-    }
 }

@@ -1,0 +1,194 @@
+//! Requests to export: a row first, and what came of it.
+
+use axum::{Json, body::Bytes, extract::State, http::StatusCode};
+use domain::{
+    WorkspaceId,
+    api::{BulkExport, ExportAnswer, ManualExport, Page, PageCursor, PageLimit, RequestAnswer},
+    app::PersonId,
+    export::{RequestId, RequestKind, RequestState},
+};
+use serde::Deserialize;
+use store::{ExportFilter, ExportRow, NewExports};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        extract::{Asked, Ids, In, body_of},
+        now,
+        records::{PageQuery, page},
+    },
+    problem::Refusal,
+    state::App,
+};
+
+fn shown(row: ExportRow) -> RequestAnswer {
+    RequestAnswer {
+        request: row.request,
+        kind: row.kind,
+        person: row.person,
+        requested_at: row.requested_at,
+        changed_at: row.changed_at,
+        outcome: row.outcome,
+    }
+}
+
+async fn request(
+    app: &App,
+    workspace: WorkspaceId,
+    kind: RequestKind,
+    people: Vec<PersonId>,
+    include_earlier: bool,
+) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
+    let people: Vec<(RequestId, PersonId)> = people
+        .into_iter()
+        .map(|person| (RequestId::new(Uuid::now_v7()), person))
+        .collect();
+    let new = NewExports {
+        workspace,
+        kind,
+        people: &people,
+        include_earlier,
+    };
+    let rows = app.parts()?.store.request_exports(&new, now()).await?;
+    let requests = rows.into_iter().map(shown).collect();
+    Ok((StatusCode::ACCEPTED, Json(ExportAnswer { requests })))
+}
+
+/// Asks to export one person, whatever the policy says
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/exports", tag = "exports", operation_id = "exportPerson",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = ManualExport,
+    responses((status = 202, description = "The request is a row; nothing is lost from here on", body = ExportAnswer))
+)]
+pub(crate) async fn export_person(
+    State(app): State<App>,
+    In(workspace): In,
+    body: Bytes,
+) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
+    let asked: ManualExport = body_of(&body)?;
+    let known = app.parts()?.store.person(workspace, &asked.person).await?;
+    if known.is_none() {
+        return Err(Refusal::UnknownRecord("person"));
+    }
+    request(
+        &app,
+        workspace,
+        RequestKind::Manual,
+        vec![asked.person],
+        false,
+    )
+    .await
+}
+
+/// Asks to export many people, by the policy
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/bulk-exports", tag = "exports", operation_id = "exportInBulk",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = BulkExport,
+    responses((status = 202, description = "A row for each person; people who are not known are skipped at once", body = ExportAnswer))
+)]
+pub(crate) async fn export_in_bulk(
+    State(app): State<App>,
+    In(workspace): In,
+    body: Bytes,
+) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
+    let asked: BulkExport = body_of(&body)?;
+    let once: std::collections::BTreeSet<&PersonId> = asked.people.iter().collect();
+    if asked.people.is_empty() || once.len() != asked.people.len() {
+        return Err(Refusal::Malformed(
+            "people: name at least one person, and each once".to_owned(),
+        ));
+    }
+    if asked.people.len() > domain::api::MAX_ITEMS {
+        return Err(Refusal::TooMany("people"));
+    }
+    request(
+        &app,
+        workspace,
+        RequestKind::Bulk,
+        asked.people,
+        asked.include_earlier,
+    )
+    .await
+}
+
+/// Which requests.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExportQuery {
+    /// The `next` of the page before.
+    #[serde(default)]
+    #[param(value_type = Option<PageCursor>)]
+    after: Option<PageCursor>,
+    /// How many items at most.
+    #[serde(default)]
+    #[param(value_type = Option<PageLimit>)]
+    limit: PageLimit,
+    /// About this person only.
+    #[serde(default)]
+    #[param(value_type = Option<PersonId>)]
+    person: Option<PersonId>,
+    /// In this state only.
+    #[serde(default)]
+    #[param(value_type = Option<RequestState>)]
+    state: Option<RequestState>,
+}
+
+/// Lists requests with their outcome
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/exports", tag = "exports", operation_id = "listExports",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace"), ExportQuery),
+    responses((status = 200, description = "A page, oldest first", body = Page<RequestAnswer>))
+)]
+pub(crate) async fn list_exports(
+    State(app): State<App>,
+    In(workspace): In,
+    Asked(query): Asked<ExportQuery>,
+) -> Result<Json<Page<RequestAnswer>>, Refusal> {
+    let paging = PageQuery {
+        after: query.after,
+        limit: query.limit,
+    };
+    let after: Option<RequestId> = paging.after()?;
+    let filter = ExportFilter {
+        person: query.person,
+        state: query.state,
+    };
+    let rows = app
+        .parts()?
+        .store
+        .export_requests_after(workspace, &filter, after, paging.limit.get() + 1)
+        .await?;
+    let items = rows.into_iter().map(shown).collect();
+    Ok(Json(page(items, paging.limit, |r: &RequestAnswer| {
+        r.request.to_string()
+    })))
+}
+
+/// One request with its outcome
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/exports/{request}", tag = "exports", operation_id = "getExport",
+    params(
+        ("workspace" = WorkspaceId, Path, description = "The workspace"),
+        ("request" = RequestId, Path, description = "The request"),
+    ),
+    responses((status = 200, description = "The request", body = RequestAnswer))
+)]
+pub(crate) async fn get_export(
+    State(app): State<App>,
+    In(workspace): In,
+    ids: Ids,
+) -> Result<Json<RequestAnswer>, Refusal> {
+    let request: RequestId = ids.get("request")?;
+    let found = app
+        .parts()?
+        .store
+        .export_request(workspace, request)
+        .await?;
+    found
+        .map(|row| Json(shown(row)))
+        .ok_or(Refusal::UnknownRecord("request"))
+}

@@ -1,0 +1,161 @@
+//! The OpenAPI document: from the types and handlers, completed by what is the same for all calls.
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Content, Ref, RefOr, Required, Response,
+        header::Header,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::{ObjectBuilder, SchemaType, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+/// What every call shares.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "HubSpot sync",
+        description = "Puts the app's people, companies, team and settings in, and takes results out. Refusals are problem details (RFC 9457); decide by their `code`.",
+        license(name = "MIT", identifier = "MIT"),
+        contact(name = "The operators of this installation")
+    ),
+    servers((url = "/api/v1", description = "This server")),
+    tags(
+        (name = "workspaces", description = "Workspaces and their service tokens"),
+        (name = "connection", description = "The workspace's HubSpot connection"),
+        (name = "people", description = "People, their statuses and outreach facts"),
+        (name = "companies", description = "Companies"),
+        (name = "members", description = "The team, and the HubSpot owners that it is mapped to"),
+        (name = "fields", description = "Catalogue and custom fields"),
+        (name = "settings", description = "How the two systems meet"),
+        (name = "exports", description = "Requests to export people to HubSpot, and what came of them"),
+        (name = "erasure", description = "Erasing people, purging workspaces"),
+    ),
+    components(schemas(
+        domain::api::Problem,
+        domain::api::PageCursor,
+        domain::api::PageLimit,
+        domain::export::RequestState,
+    )),
+    security(("bearer" = [])),
+    modifiers(&Shared),
+)]
+pub(crate) struct Doc;
+
+struct Shared;
+
+/// Status, name of the component, description.
+const REFUSALS: [(&str, &str, &str); 7] = [
+    ("401", "Unauthorized", "The token is missing or wrong."),
+    ("403", "Forbidden", "A workspace's token does not do this."),
+    (
+        "404",
+        "NotFound",
+        "The workspace or the record is not known.",
+    ),
+    (
+        "409",
+        "Conflict",
+        "It does not go with the state of things.",
+    ),
+    ("413", "TooLarge", "The body is too large."),
+    (
+        "422",
+        "Unprocessable",
+        "Something in the request is wrong; the detail names it.",
+    ),
+    ("503", "Unavailable", "Not just now; it can be sent again."),
+];
+
+impl Modify for Shared {
+    fn modify(&self, doc: &mut utoipa::openapi::OpenApi) {
+        let components = doc.components.get_or_insert_default();
+        components.add_security_scheme(
+            "bearer",
+            SecurityScheme::Http(
+                HttpBuilder::new()
+                    .scheme(HttpAuthScheme::Bearer)
+                    .description(Some(
+                        "A service token of the workspace, or API_TOKEN of the installation.",
+                    ))
+                    .build(),
+            ),
+        );
+        for (_, name, description) in REFUSALS {
+            let mut response = Response::new(description);
+            response.content.insert(
+                "application/problem+json".to_owned(),
+                RefOr::T(Content::new(Some(Ref::from_schema_name("Problem")))),
+            );
+            components
+                .responses
+                .insert(name.to_owned(), RefOr::T(response));
+        }
+    }
+}
+
+/// Adds to each operation what it has in common with the others.
+pub(crate) fn complete(mut doc: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    for (path, item) in &mut doc.paths.paths {
+        let post = item.post.is_some() && !crate::api::idempotency::answers_with_a_secret(path);
+        for operation in [
+            item.get.as_mut(),
+            item.put.as_mut(),
+            item.post.as_mut(),
+            item.delete.as_mut(),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            for (status, name, _) in REFUSALS {
+                operation
+                    .responses
+                    .responses
+                    .entry(status.to_owned())
+                    .or_insert_with(|| RefOr::Ref(Ref::from_response_name(name)));
+            }
+        }
+        if post && let Some(operation) = item.post.as_mut() {
+            with_key(operation);
+        }
+    }
+    doc
+}
+
+fn with_key(operation: &mut Operation) {
+    let key: Parameter = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Sent again with the same key within 24 hours, the call is not done again: it gets the first answer.",
+        ))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(SchemaType::Type(Type::String))
+                .min_length(Some(1))
+                .max_length(Some(255))
+                .pattern(Some("^[!-~]+$"))
+                .build(),
+        ))
+        .build();
+    operation
+        .parameters
+        .get_or_insert_default()
+        .push(RefOr::T(key));
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            let mut header = Header::new(
+                ObjectBuilder::new()
+                    .schema_type(SchemaType::Type(Type::String))
+                    .build(),
+            );
+            header.description =
+                Some("`true` when the answer is that of an earlier call.".to_owned());
+            response
+                .headers
+                .insert("Idempotency-Replayed".to_owned(), RefOr::T(header));
+        }
+    }
+}

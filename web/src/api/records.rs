@@ -1,0 +1,347 @@
+//! People, companies and members in bulk, one, and page by page; statuses and outreach facts.
+
+use axum::{Json, extract::State};
+use domain::{
+    WorkspaceId,
+    api::{
+        CompanyUpserts, MemberUpserts, OutreachInput, OutreachUpserts, Page, PageCursor, PageLimit,
+        PersonUpserts, StatusInput, StatusUpserts, UpsertAnswer,
+    },
+    app::{
+        AppCompanyId, Company, CompanyInput, Fields, ItemCode, ItemProblem, Member, MemberId,
+        MemberInput, Person, PersonId, PersonInput, PersonUpsert, Slot, UpsertOutcome,
+    },
+};
+use serde::Deserialize;
+use store::{StoreError, Upserted};
+use utoipa::IntoParams;
+
+use crate::{
+    api::{
+        extract::{Asked, Bulk, Ids, In},
+        now,
+    },
+    problem::Refusal,
+    state::App,
+};
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// The `next` of the page before.
+    #[serde(default)]
+    #[param(value_type = Option<PageCursor>)]
+    pub(crate) after: Option<PageCursor>,
+    /// How many items at most.
+    #[serde(default)]
+    #[param(value_type = Option<PageLimit>)]
+    pub(crate) limit: PageLimit,
+}
+
+impl PageQuery {
+    /// The id after which the page begins. A cursor is the last id of the page before.
+    pub(crate) fn after<T: std::str::FromStr<Err = domain::IdError>>(
+        &self,
+    ) -> Result<Option<T>, Refusal> {
+        self.after
+            .as_ref()
+            .map(|cursor| {
+                cursor.as_str().parse().map_err(|_| {
+                    Refusal::Malformed(
+                        "query: after: not a cursor of this listing; give the `next` of the page before"
+                            .to_owned(),
+                    )
+                })
+            })
+            .transpose()
+    }
+}
+
+/// A page, from one item more than it has.
+pub(crate) fn page<T: utoipa::ToSchema>(
+    mut items: Vec<T>,
+    limit: PageLimit,
+    id_of: impl Fn(&T) -> String,
+) -> Page<T> {
+    let most = limit.get() as usize;
+    let more = items.len() > most;
+    items.truncate(most);
+    let next = items
+        .last()
+        .filter(|_| more)
+        .and_then(|last| PageCursor::try_from(id_of(last)).ok());
+    Page { items, next }
+}
+
+/// What became of one item before the store was asked.
+type Checked<U> = Result<U, ItemProblem>;
+
+/// Puts together what came of the items that were refused here and of those that the store took.
+fn answer<U>(checked: &[Checked<U>], stored: Vec<Upserted>) -> UpsertAnswer {
+    let mut stored = stored.into_iter();
+    UpsertAnswer::new(checked.iter().map(|item| match item {
+        Err(problem) => (UpsertOutcome::Refused, Some(problem.clone())),
+        Ok(_) => match stored.next() {
+            Some(Ok(UpsertOutcome::Erased)) => (
+                UpsertOutcome::Erased,
+                Some(ItemProblem::new(
+                    ItemCode::Erased,
+                    Slot::named("id"),
+                    "this person was erased and stays out",
+                )),
+            ),
+            Some(Ok(outcome)) => (outcome, None),
+            Some(Err(conflict)) => (UpsertOutcome::Refused, Some(conflict.into())),
+            None => (UpsertOutcome::Unchanged, None),
+        },
+    }))
+}
+
+fn good<U: Clone>(checked: &[Checked<U>]) -> Vec<U> {
+    checked
+        .iter()
+        .filter_map(|c| c.as_ref().ok().cloned())
+        .collect()
+}
+
+/// A workspace may be purged while a call goes on.
+fn refusal(error: StoreError) -> Refusal {
+    match error {
+        StoreError::NotFound(_) => Refusal::UnknownWorkspace,
+        other => other.into(),
+    }
+}
+
+async fn people<I: Into<PersonInput>>(
+    app: &App,
+    workspace: WorkspaceId,
+    items: Vec<Checked<I>>,
+) -> Result<Json<UpsertAnswer>, Refusal> {
+    let store = &app.parts()?.store;
+    let fields = Fields::new(&store.custom_fields(workspace).await?);
+    let checked: Vec<Checked<PersonUpsert>> = items
+        .into_iter()
+        .map(|item| item.and_then(|input| input.into().check(&fields)))
+        .collect();
+    let stored = store
+        .upsert_people(workspace, &good(&checked), now())
+        .await
+        .map_err(refusal)?;
+    Ok(Json(answer(&checked, stored)))
+}
+
+/// Upserts people
+///
+/// Up to 1,000 at once, each with an outcome of its own. Partial: a missing field stays, `null`
+/// empties it. An older version never overwrites a newer one, in whatever order they come.
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/people", tag = "people", operation_id = "upsertPeople",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = PersonUpserts,
+    responses((status = 200, description = "An outcome for each item", body = UpsertAnswer))
+)]
+pub(crate) async fn upsert_people(
+    State(app): State<App>,
+    In(workspace): In,
+    items: Bulk<PersonInput>,
+) -> Result<Json<UpsertAnswer>, Refusal> {
+    people(&app, workspace, items.0).await
+}
+
+/// Sets lead statuses
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/statuses", tag = "people", operation_id = "setStatuses",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = StatusUpserts,
+    responses((status = 200, description = "An outcome for each item", body = UpsertAnswer))
+)]
+pub(crate) async fn set_statuses(
+    State(app): State<App>,
+    In(workspace): In,
+    items: Bulk<StatusInput>,
+) -> Result<Json<UpsertAnswer>, Refusal> {
+    people(&app, workspace, items.0).await
+}
+
+/// Sets outreach facts
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/outreach", tag = "people", operation_id = "setOutreach",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = OutreachUpserts,
+    responses((status = 200, description = "An outcome for each item", body = UpsertAnswer))
+)]
+pub(crate) async fn set_outreach(
+    State(app): State<App>,
+    In(workspace): In,
+    items: Bulk<OutreachInput>,
+) -> Result<Json<UpsertAnswer>, Refusal> {
+    people(&app, workspace, items.0).await
+}
+
+/// Lists people
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/people", tag = "people", operation_id = "listPeople",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace"), PageQuery),
+    responses((status = 200, description = "A page, in the order of ids", body = Page<Person>))
+)]
+pub(crate) async fn list_people(
+    State(app): State<App>,
+    In(workspace): In,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Page<Person>>, Refusal> {
+    let after: Option<PersonId> = query.after()?;
+    let store = &app.parts()?.store;
+    let items = store
+        .people_after(workspace, after.as_ref(), query.limit.get() + 1)
+        .await?;
+    Ok(Json(page(items, query.limit, |p| p.id.to_string())))
+}
+
+/// One person
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/people/{person}", tag = "people", operation_id = "getPerson",
+    params(
+        ("workspace" = WorkspaceId, Path, description = "The workspace"),
+        ("person" = PersonId, Path, description = "The app's id of the person"),
+    ),
+    responses((status = 200, description = "The person", body = Person))
+)]
+pub(crate) async fn get_person(
+    State(app): State<App>,
+    In(workspace): In,
+    ids: Ids,
+) -> Result<Json<Person>, Refusal> {
+    let person: PersonId = ids.get("person")?;
+    let found = app.parts()?.store.person(workspace, &person).await?;
+    found.map(Json).ok_or(Refusal::UnknownRecord("person"))
+}
+
+/// Upserts companies
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/companies", tag = "companies", operation_id = "upsertCompanies",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = CompanyUpserts,
+    responses((status = 200, description = "An outcome for each item", body = UpsertAnswer))
+)]
+pub(crate) async fn upsert_companies(
+    State(app): State<App>,
+    In(workspace): In,
+    items: Bulk<CompanyInput>,
+) -> Result<Json<UpsertAnswer>, Refusal> {
+    let store = &app.parts()?.store;
+    let fields = Fields::new(&store.custom_fields(workspace).await?);
+    let checked: Vec<Checked<_>> = items
+        .0
+        .into_iter()
+        .map(|item| item.and_then(|input| input.check(&fields)))
+        .collect();
+    let stored = store
+        .upsert_companies(workspace, &good(&checked), now())
+        .await
+        .map_err(refusal)?;
+    Ok(Json(answer(&checked, stored)))
+}
+
+/// Lists companies
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/companies", tag = "companies", operation_id = "listCompanies",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace"), PageQuery),
+    responses((status = 200, description = "A page, in the order of ids", body = Page<Company>))
+)]
+pub(crate) async fn list_companies(
+    State(app): State<App>,
+    In(workspace): In,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Page<Company>>, Refusal> {
+    let after: Option<AppCompanyId> = query.after()?;
+    let store = &app.parts()?.store;
+    let items = store
+        .companies_after(workspace, after.as_ref(), query.limit.get() + 1)
+        .await?;
+    Ok(Json(page(items, query.limit, |c| c.id.to_string())))
+}
+
+/// One company
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/companies/{company}", tag = "companies", operation_id = "getCompany",
+    params(
+        ("workspace" = WorkspaceId, Path, description = "The workspace"),
+        ("company" = AppCompanyId, Path, description = "The app's id of the company"),
+    ),
+    responses((status = 200, description = "The company", body = Company))
+)]
+pub(crate) async fn get_company(
+    State(app): State<App>,
+    In(workspace): In,
+    ids: Ids,
+) -> Result<Json<Company>, Refusal> {
+    let company: AppCompanyId = ids.get("company")?;
+    let found = app.parts()?.store.company(workspace, &company).await?;
+    found.map(Json).ok_or(Refusal::UnknownRecord("company"))
+}
+
+/// Upserts team members
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/members", tag = "members", operation_id = "upsertMembers",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = MemberUpserts,
+    responses((status = 200, description = "An outcome for each item", body = UpsertAnswer))
+)]
+pub(crate) async fn upsert_members(
+    State(app): State<App>,
+    In(workspace): In,
+    items: Bulk<MemberInput>,
+) -> Result<Json<UpsertAnswer>, Refusal> {
+    let checked: Vec<Checked<_>> = items
+        .0
+        .into_iter()
+        .map(|item| item.and_then(MemberInput::check))
+        .collect();
+    let stored = app
+        .parts()?
+        .store
+        .upsert_members(workspace, &good(&checked), now())
+        .await
+        .map_err(refusal)?;
+    Ok(Json(answer(&checked, stored)))
+}
+
+/// Lists team members
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/members", tag = "members", operation_id = "listMembers",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace"), PageQuery),
+    responses((status = 200, description = "A page, in the order of ids", body = Page<Member>))
+)]
+pub(crate) async fn list_members(
+    State(app): State<App>,
+    In(workspace): In,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Page<Member>>, Refusal> {
+    let after: Option<MemberId> = query.after()?;
+    let store = &app.parts()?.store;
+    let items = store
+        .members_after(workspace, after.as_ref(), query.limit.get() + 1)
+        .await?;
+    Ok(Json(page(items, query.limit, |m| m.id.to_string())))
+}
+
+/// One team member
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/members/{member}", tag = "members", operation_id = "getMember",
+    params(
+        ("workspace" = WorkspaceId, Path, description = "The workspace"),
+        ("member" = MemberId, Path, description = "The app's id of the member"),
+    ),
+    responses((status = 200, description = "The team member", body = Member))
+)]
+pub(crate) async fn get_member(
+    State(app): State<App>,
+    In(workspace): In,
+    ids: Ids,
+) -> Result<Json<Member>, Refusal> {
+    let member: MemberId = ids.get("member")?;
+    let found = app.parts()?.store.member(workspace, &member).await?;
+    found.map(Json).ok_or(Refusal::UnknownRecord("team member"))
+}
