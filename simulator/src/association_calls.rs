@@ -7,7 +7,7 @@ use crate::{
     answer::Answer,
     associations::{
         category, connect, disconnect, envelope, inline_name, labelled, pair, take, target,
-        types_between,
+        types_between, types_of,
     },
     model::{Data, Kind, Label},
     server::Query,
@@ -438,14 +438,7 @@ fn one_write(
     }
     if version == Version::V3 {
         let named = input.name.as_ref().and_then(text_of).unwrap_or_default();
-        let mut all = labelled(data, from.0, to.0);
-        all.extend(pair(from.0, to.0).map(|(plain, _)| (plain, 0, String::new())));
-        let wanted = named.to_ascii_lowercase();
-        let found: Vec<u32> = all
-            .into_iter()
-            .map(|(id, _, _)| id)
-            .filter(|id| wanted == id.to_string() || wanted == inline_name(data, from.0, to.0, *id))
-            .collect();
+        let found = self::named(data, from.0, to.0, &named);
         if found.is_empty() {
             return Err(invalid(&format!("{named} is not a valid association type")));
         }
@@ -459,6 +452,15 @@ fn one_write(
     }
     connect(data, from, to, types, now);
     Ok(vec![between(data, from, to, types)])
+}
+
+/// The types that v3 means by a name or an id.
+fn named(data: &Data, from: Kind, to: Kind, name: &str) -> Vec<u32> {
+    let name = name.to_ascii_lowercase();
+    types_of(data, from, to)
+        .into_iter()
+        .filter(|id| name == id.to_string() || name == inline_name(data, from, to, *id))
+        .collect()
 }
 
 /// Refuses what cannot be associated.
@@ -583,7 +585,8 @@ pub(crate) fn change(
         Err(_) => return Answer::not_found(),
     };
     if method == "DELETE" {
-        disconnect(data, from, to, None, now);
+        let types = name.map(|name| named(data, kind, to_kind, name));
+        disconnect(data, from, to, types.as_deref(), now);
         return Answer::empty(204);
     }
     let refused = |error: Value| {

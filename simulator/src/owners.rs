@@ -51,7 +51,10 @@ pub(crate) fn handle(data: &Data, method: &str, rest: &[&str], query: &Query) ->
                 .owners
                 .range(after..)
                 .map(|(_, o)| o)
-                .filter(|o| o.archived == archived)
+                .filter(|o| {
+                    o.archived == archived
+                        || (archived && data.settings.rules.archived_owners_with_active)
+                })
                 .filter(|o| email.is_none_or(|e| e.eq_ignore_ascii_case(&o.email)));
             let page: Vec<_> = found.by_ref().take(limit as usize).map(shape).collect();
             let mut body = json!({"results": page});

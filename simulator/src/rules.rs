@@ -1,5 +1,7 @@
 //! Switches for what is not established about HubSpot, and for what portals have different.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -62,6 +64,10 @@ pub(crate) struct Rules {
     pub(crate) email_upsert: EmailUpsert,
     /// A property that was asked for and has no value comes as null, not at all otherwise.
     pub(crate) empty_as_null: bool,
+    /// By the plural of a type: properties that the portal's admins require of new records.
+    pub(crate) required_properties: BTreeMap<String, Vec<String>>,
+    /// The archived listing of owners has active ones too, as it once had.
+    pub(crate) archived_owners_with_active: bool,
     /// A contact needs one of e-mail, first name, last name.
     pub(crate) contact_needs_identity: bool,
     /// `batch/read` finds a merged record by its old ids.
@@ -100,6 +106,8 @@ impl Default for Rules {
             default_lifecyclestage: "lead".to_owned(),
             email_upsert: EmailUpsert::Partial,
             empty_as_null: true,
+            required_properties: BTreeMap::new(),
+            archived_owners_with_active: false,
             contact_needs_identity: true,
             batch_read_follows_merges: true,
             batch_conflict_names_id: false,

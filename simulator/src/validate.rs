@@ -422,6 +422,23 @@ pub(crate) fn complete(data: &Data, kind: Kind, checked: &mut Checked) -> Result
     if !one_of.is_empty() && !one_of.iter().any(|n| has(checked, n)) {
         missing = one_of.to_vec();
     }
+    let admins: Vec<Problem> = rules
+        .required_properties
+        .get(kind.plural())
+        .into_iter()
+        .flatten()
+        .filter(|name| !has(checked, name))
+        .map(|name| {
+            Problem::new(
+                name,
+                "MISSING_REQUIRED_PROPERTY",
+                format!("Property \"{name}\" is required to create this record"),
+            )
+        })
+        .collect();
+    if !admins.is_empty() {
+        return Err(refusal(&admins));
+    }
     if missing.is_empty() {
         return Ok(());
     }

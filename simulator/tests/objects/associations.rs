@@ -433,3 +433,68 @@ async fn engagements_hang_on_people_by_their_type_ids() {
         "2026-01-01T00:00:00.000Z"
     );
 }
+
+#[tokio::test]
+async fn the_third_generation_names_its_types() {
+    let portal = Portal::new(json!({})).await;
+    let (contact, one, two) = people(&portal).await;
+    let path = "/crm/v3/associations/contacts/companies";
+    let (_, types) = portal.get(&format!("{path}/types")).await;
+    assert_eq!(
+        types["results"],
+        json!([{"id": "279", "name": "contact_to_company_unlabeled"},
+               {"id": "1", "name": "contact_to_company"}])
+    );
+    let row = |to: &str, name: &str| json!({"inputs": [{"from": {"id": contact}, "to": {"id": to}, "type": name}]});
+    let create = format!("{path}/batch/create");
+    let (status, made) = portal.post(&create, row(&one, "contact_to_company")).await;
+    assert_eq!(status, 201);
+    assert_eq!(
+        made["results"][0],
+        json!({"from": {"id": contact}, "to": {"id": one}, "type": "contact_to_company"})
+    );
+    assert_eq!(portal.post(&create, row(&one, "friends")).await.0, 207);
+    let single = format!("/crm/v3/objects/contacts/{contact}/associations/companies/{two}");
+    let (status, record) = portal.put(&format!("{single}/279"), json!({})).await;
+    assert_eq!(
+        (status, record["id"].as_str()),
+        (200, Some(contact.as_str()))
+    );
+    let (_, linked) = portal
+        .post(
+            &format!("{path}/batch/read"),
+            json!({"inputs": [{"id": contact}]}),
+        )
+        .await;
+    assert_eq!(
+        linked["results"][0]["to"],
+        json!([
+            {"id": one, "type": "contact_to_company"},
+            {"id": one, "type": "contact_to_company_unlabeled"},
+            {"id": two, "type": "contact_to_company_unlabeled"},
+        ])
+    );
+    // A label goes alone; with the unlabelled type all of it.
+    let first = format!("/crm/v3/objects/contacts/{contact}/associations/companies/{one}/1");
+    assert_eq!(portal.delete(&first).await.0, 204);
+    assert_eq!(read(&portal, BATCH, &contact).await[0].1, [279]);
+    assert_eq!(portal.delete(&format!("{single}/279")).await.0, 204);
+    assert_eq!(read_ids(&portal, &contact).await, [one.clone()]);
+    let default =
+        format!("/crm/v4/objects/contacts/{contact}/associations/default/companies/{two}");
+    let (status, made) = portal.put(&default, json!({})).await;
+    assert_eq!(status, 200, "{made}");
+    assert_eq!(
+        made["results"][0]["associationSpec"]["associationTypeId"],
+        279
+    );
+    assert_eq!(read_ids(&portal, &contact).await, [one, two]);
+}
+
+async fn read_ids(portal: &Portal, contact: &str) -> Vec<String> {
+    read(portal, BATCH, contact)
+        .await
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect()
+}

@@ -357,3 +357,43 @@ async fn deleted_lists_come_back() {
         .await;
     assert_eq!(found["list"]["listId"], "10");
 }
+
+#[tokio::test]
+async fn lists_take_from_others_are_cleared_and_known_by_old_ids() {
+    let portal = Portal::new(json!({"contacts": 3})).await;
+    let all = create(
+        &portal,
+        json!({"name": "All", "objectTypeId": "0-1", "processingType": "DYNAMIC",
+               "filterBranch": filters(json!([property("email", "IS_KNOWN", json!([]))]))}),
+    )
+    .await;
+    let some = create(
+        &portal,
+        json!({"name": "Some", "objectTypeId": "0-1", "processingType": "MANUAL"}),
+    )
+    .await;
+    let path = format!("{LISTS}/{some}/memberships");
+    let (status, added) = portal
+        .put(&format!("{path}/add-from/{all}"), json!({}))
+        .await;
+    assert_eq!(status, 200, "{added}");
+    assert_eq!(members(&portal, &some).await, members(&portal, &all).await);
+    assert_eq!(members(&portal, &some).await.len(), 3);
+    assert_eq!(portal.delete(&path).await.0, 204);
+    assert!(members(&portal, &some).await.is_empty());
+    let (_, mapped) = portal
+        .post(&format!("{LISTS}/idmapping"), json!([some, "99"]))
+        .await;
+    assert_eq!(
+        mapped,
+        json!({"legacyListIdsToIdsMapping": [{"listId": some, "legacyListId": some}],
+               "missingLegacyListIds": ["99"]})
+    );
+    let (_, both) = portal
+        .get(&format!(
+            "{LISTS}?listIds={all}&listIds={some}&includeFilters=true"
+        ))
+        .await;
+    assert_eq!(both["lists"].as_array().unwrap().len(), 2);
+    assert!(both["lists"][0]["filterBranch"].is_object());
+}

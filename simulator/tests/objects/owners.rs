@@ -30,6 +30,11 @@ async fn archived_owners_are_in_a_list_of_their_own() {
             200
         );
     }
+    portal
+        .control("PATCH", "", json!({"archived_owners_with_active": true}))
+        .await;
+    let (_, both) = portal.get(&format!("{OWNERS}?archived=true")).await;
+    assert_eq!(both["results"].as_array().unwrap().len(), 15);
     let with_teams = active.iter().find(|o| o["teams"].is_array()).unwrap();
     assert_eq!(with_teams["teams"][0]["primary"], true);
     assert!(with_teams["teams"][0]["id"].is_string());

@@ -184,6 +184,18 @@ async fn addresses_are_unique_with_the_additional_ones() {
             format!("Contact already exists. Existing ID: {id}")
         );
     }
+    let other = portal
+        .create("contacts", json!({"email": "o@example.com"}))
+        .await;
+    for update in [
+        json!({"email": "b@example.com"}),
+        json!({"hs_additional_emails": "x@example.com;A@example.com"}),
+    ] {
+        let path = format!("{}/{other}", objects("contacts"));
+        let (status, body) = portal.patch(&path, json!({"properties": update})).await;
+        assert_eq!(status, 409, "{update}");
+        assert_eq!(body["context"]["existingId"], json!([id]));
+    }
     // An address that was given up is free.
     portal
         .patch(
@@ -272,4 +284,23 @@ async fn switches_are_named_when_one_does_not_exist() {
         .control("PATCH", "", json!({"lifecycle_backward": "no"}))
         .await;
     assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn admins_require_properties_of_new_records() {
+    let portal = Portal::new(json!({"required_properties": {"contacts": ["city"]}})).await;
+    let new = |properties: Value| json!({"properties": properties});
+    let (status, body) = portal
+        .post(&objects("contacts"), new(json!({"email": "a@example.com"})))
+        .await;
+    assert_eq!(status, 400);
+    assert_eq!(codes(&body), ["MISSING_REQUIRED_PROPERTY"]);
+    let (status, _) = portal
+        .post(
+            &objects("contacts"),
+            new(json!({"email": "a@example.com", "city": "Oslo"})),
+        )
+        .await;
+    assert_eq!(status, 201);
+    portal.create("companies", json!({"name": "Acme"})).await;
 }
