@@ -186,3 +186,155 @@ async fn owners_are_mapped_by_email_and_by_hand() {
         (&json!("hand"), &json!("m2"), &json!(["m2"]))
     );
 }
+
+/// Each kind of problem that a document can have, against the portal of real companies and deals.
+#[tokio::test]
+async fn each_kind_of_problem_is_found_on_the_real_portal() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let size = json!({"dir": data.canonicalize().unwrap(), "limits": "off"});
+    let tenant = Tenant::new(&shared(), size).await;
+    let door = Door::of(&tenant).await;
+    let base = door.ok("GET", "/settings", None).await["settings"].clone();
+    let check = async |settings: &Value| {
+        let body = json!({"settings": settings});
+        let checked = door.ok("POST", "/settings/check", Some(body)).await;
+        codes(&checked["problems"])
+    };
+    // Before anything was read, it is said that it was not checked.
+    let row = |field: &str, property: &str| json!({"app_field": field, "property": property, "export": "overwrite"});
+    let mut early = base.clone();
+    early["contacts"] = json!([row("first_name", "firstname")]);
+    assert!(
+        check(&early)
+            .await
+            .iter()
+            .any(|(code, _)| code == "HS-2125")
+    );
+
+    tenant.connect().await;
+    tenant
+        .wait_for_phase("syncing", Duration::from_secs(180))
+        .await;
+    let base = door.ok("GET", "/settings", None).await["settings"].clone();
+    assert_eq!(check(&base).await, []);
+    let members = json!({"items": [{"id": "gone", "version": 1, "active": false}, {"id": "here", "version": 1}]});
+    door.ok("POST", "/members", Some(members)).await;
+    let owners = door.ok("GET", "/owners?limit=1000", None).await["items"].clone();
+    let owner = owners
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|o| o["archived"] == false)
+        .unwrap()["owner"]
+        .clone();
+    let long = "x".repeat(2_000);
+    let many: Vec<Value> = (0..600).map(|n| row("city", &format!("p{n}"))).collect();
+    let pipeline = |id: &str, stages: Value| json!({"enabled": true, "pipelines": [{"pipeline": id, "stages": stages}]});
+    let table = [
+        (
+            "HS-2101",
+            "/contacts",
+            json!([row("city", "no_such_property")]),
+        ),
+        (
+            "HS-2102",
+            "/contacts",
+            json!([row("city", "hs_email_domain")]),
+        ),
+        (
+            "HS-2103",
+            "/contacts",
+            json!([row("city", "hs_full_name_or_email")]),
+        ),
+        (
+            "HS-2105",
+            "/contacts",
+            json!([row("email_verified", "closedate")]),
+        ),
+        (
+            "HS-2106",
+            "/contact_source",
+            json!({"property": "hs_lead_status", "value": "NO SUCH"}),
+        ),
+        (
+            "HS-2107",
+            "/contacts",
+            json!([
+                row("first_name", "firstname"),
+                row("last_name", "firstname")
+            ]),
+        ),
+        (
+            "HS-2108",
+            "/contacts",
+            json!([row("first_name", "firstname"), row("first_name", "city")]),
+        ),
+        (
+            "HS-2109",
+            "/contacts",
+            json!([row("custom.unknown", "city")]),
+        ),
+        ("HS-2110", "/owners/fallback_owner", json!(999_999_999)),
+        (
+            "HS-2112",
+            "/owners/rows",
+            json!([{"owner": owner, "member": "nobody"}]),
+        ),
+        (
+            "HS-2113",
+            "/owners/rows",
+            json!([{"owner": owner, "member": "gone"}]),
+        ),
+        (
+            "HS-2114",
+            "/dnc/open_deal",
+            pipeline("no-such-pipeline", json!([])),
+        ),
+        (
+            "HS-2115",
+            "/dnc/open_deal",
+            pipeline("default", json!(["no-such-stage"])),
+        ),
+        (
+            "HS-2116",
+            "/lists",
+            json!([{"list": 999_999_999, "use": "audience"}]),
+        ),
+        (
+            "HS-2118",
+            "/status",
+            json!({"property": "firstname", "rows": [{"status": "replied", "value": "x"}]}),
+        ),
+        (
+            "HS-2119",
+            "/status",
+            json!({"property": "lifecyclestage", "rows": [
+            {"status": "contacted", "value": "customer"}, {"status": "interested", "value": "lead"}]}),
+        ),
+        ("HS-2120", "/activities/label", json!(long)),
+        ("HS-2121", "/import/interval_minutes", json!(0)),
+        ("HS-2122", "/contacts", json!([row("city", "email")])),
+        ("HS-2123", "/contacts", json!([row("city", "hs_object_id")])),
+        (
+            "HS-2124",
+            "/owners/writing",
+            json!([{"member": "here", "owner": owner}]),
+        ),
+        ("HS-2126", "/contacts", json!(many)),
+        (
+            "HS-2127",
+            "/contact_source",
+            json!({"property": "", "value": "x"}),
+        ),
+    ];
+    let mut missing = Vec::new();
+    for (code, place, value) in table {
+        let mut wrong = base.clone();
+        *wrong.pointer_mut(place).unwrap() = value;
+        let found = check(&wrong).await;
+        if !found.iter().any(|(c, p)| c == code && p.starts_with(place)) {
+            missing.push((code, place, found));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
