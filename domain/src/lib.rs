@@ -12,6 +12,7 @@ pub mod portal;
 pub mod profile;
 pub mod progress;
 pub mod quarantine;
+pub mod ranges;
 pub mod resync;
 pub mod scopes;
 pub mod settings;
@@ -24,4 +25,5 @@ pub use ids::{
 };
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;
+pub use ranges::{IdRange, RangeNo, RangeReader, Sharing};
 pub use resync::{ResyncMode, ResyncOutcome, ResyncRequest};

@@ -80,6 +80,7 @@ async fn read(
         sync_type,
         plan: ReadPlan::List,
         total: None,
+        last_id: None,
         read_began_at: now,
     };
     store.begin_cursor(&new, now).await?;
@@ -92,6 +93,7 @@ async fn read(
             epoch: plan.epoch,
             run: plan.run.run,
             sync_type,
+            range: None,
             expected_version: version,
             position: Some(ids.end.to_string()),
             finished: version + 1 == pages,

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
-use domain::{PortalId, Progress, ReadPlan, SyncRunId, SyncType, WorkspaceId};
+use domain::{HubSpotObjectId, PortalId, Progress, ReadPlan, SyncRunId, SyncType, WorkspaceId};
 
 use crate::{Store, StoreError};
 
@@ -18,11 +18,13 @@ pub struct NewCursor {
     pub plan: ReadPlan,
     /// Records to expect, when HubSpot said so.
     pub total: Option<u64>,
+    /// The highest id that search knows, when asked.
+    pub last_id: Option<HubSpotObjectId>,
     /// When the first request was answered, by HubSpot's clock.
     pub read_began_at: DateTime<Utc>,
 }
 
-/// A reader as it stands.
+/// A reader as it stands; of a type that is read by ranges, the sum over them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorRow {
     /// With which reader.
@@ -41,6 +43,12 @@ pub struct CursorRow {
     pub finished: bool,
     /// Whether it was left out, because a scope is missing.
     pub skipped: bool,
+    /// When it began, by our clock.
+    pub began_at: DateTime<Utc>,
+    /// The highest id that search knew then.
+    pub last_id: Option<HubSpotObjectId>,
+    /// Whether its list endpoint turned out not to go by id, so that one reader walks alone.
+    pub alone: bool,
 }
 
 impl CursorRow {
@@ -92,14 +100,15 @@ impl Store {
             ReadPlan::ModifiedSince { since } => Some(since),
         };
         sqlx::query!(
-            "insert into sync_cursor (run_id, sync_type, since, total, began_at, read_began_at)
-             values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+            "insert into sync_cursor (run_id, sync_type, since, total, began_at, read_began_at, last_id)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
             new.run.as_uuid(),
             new.sync_type.as_str(),
             since,
             new.total.map(signed),
             now,
-            new.read_began_at
+            new.read_began_at,
+            new.last_id.map(|id| id.get())
         )
         .execute(&self.pool)
         .await?;
@@ -118,23 +127,37 @@ impl Store {
         sync_type: SyncType,
     ) -> Result<Option<CursorRow>, StoreError> {
         let row = sqlx::query!(
-            "select since, position, version, done, quarantined, total, finished, skipped
-             from sync_cursor where run_id = $1 and sync_type = $2",
+            "select c.since, c.position, c.version, c.total, c.finished, c.skipped, c.began_at, c.last_id, c.alone,
+               c.done + (select coalesce(sum(r.done), 0)::bigint from sync_range r
+                 where r.run_id = c.run_id and r.sync_type = c.sync_type) as \"done!\",
+               c.quarantined + (select coalesce(sum(r.quarantined), 0)::bigint from sync_range r
+                 where r.run_id = c.run_id and r.sync_type = c.sync_type) as \"quarantined!\"
+             from sync_cursor c where c.run_id = $1 and c.sync_type = $2",
             run.as_uuid(),
             sync_type.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| CursorRow {
-            plan: ReadPlan::from_bound(row.since),
-            position: row.position,
-            version: row.version,
-            done: count(row.done),
-            total: row.total.map(count),
-            quarantined: count(row.quarantined),
-            finished: row.finished,
-            skipped: row.skipped,
-        }))
+        row.map(|row| {
+            Ok(CursorRow {
+                plan: ReadPlan::from_bound(row.since),
+                position: row.position,
+                version: row.version,
+                done: count(row.done),
+                total: row.total.map(count),
+                quarantined: count(row.quarantined),
+                finished: row.finished,
+                skipped: row.skipped,
+                began_at: row.began_at,
+                last_id: row
+                    .last_id
+                    .map(HubSpotObjectId::new)
+                    .transpose()
+                    .map_err(|_| StoreError::Corrupt("last id of a cursor"))?,
+                alone: row.alone,
+            })
+        })
+        .transpose()
     }
 
     /// Leaves a type out of a run, because a scope is missing (C2).
@@ -166,8 +189,15 @@ impl Store {
     /// When the database fails.
     pub async fn run_status(&self, run: SyncRunId) -> Result<Vec<TypeStatus>, StoreError> {
         let rows = sqlx::query!(
-            "select sync_type, done, quarantined, total, finished, skipped, began_at, last_commit_at
-             from sync_cursor where run_id = $1",
+            "select c.sync_type, c.total, c.finished, c.skipped, c.began_at,
+               c.done + coalesce(r.done, 0) as \"done!\",
+               c.quarantined + coalesce(r.quarantined, 0) as \"quarantined!\",
+               greatest(c.last_commit_at, r.last_commit_at) as last_commit_at
+             from sync_cursor c left join lateral (
+               select sum(done)::bigint as done, sum(quarantined)::bigint as quarantined,
+                 max(last_commit_at) as last_commit_at
+               from sync_range r where r.run_id = c.run_id and r.sync_type = c.sync_type) r on true
+             where c.run_id = $1",
             run.as_uuid()
         )
         .fetch_all(&self.pool)

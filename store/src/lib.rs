@@ -16,6 +16,7 @@ mod mirror;
 mod oauth_states;
 mod people;
 mod portal_facts;
+mod ranges;
 mod records;
 mod retention;
 mod runs;
@@ -41,6 +42,7 @@ pub use mirror::{
     AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
 };
 pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
+pub use ranges::{RangeRow, RangeStep};
 pub use records::Upserted;
 pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};
 pub use service_tokens::{NewServiceToken, ServiceTokenRow};

@@ -14,6 +14,7 @@ use crate::{
     cursors::{count, signed},
     erasure,
     error::is_data_error,
+    ranges::{RangeStep, move_range},
 };
 
 /// A record that was read.
@@ -68,7 +69,9 @@ pub struct CommitPage {
     pub run: SyncRunId,
     /// What is read.
     pub sync_type: SyncType,
-    /// The version of the cursor that the page was read with.
+    /// The range that the page is of; none where the type has one cursor.
+    pub range: Option<RangeStep>,
+    /// The version of the cursor, or of the range, that the page was read with.
     pub expected_version: i64,
     /// The place after this page.
     pub position: Option<String>,
@@ -146,6 +149,35 @@ pub(crate) async fn move_cursor(
     read: u64,
     now: DateTime<Utc>,
 ) -> Result<Option<PageOutcome>, sqlx::Error> {
+    let moved = match &page.range {
+        Some(step) => move_range(tx, page, step, read, now).await?,
+        None => move_whole(tx, page, read, now).await?,
+    };
+    if moved {
+        return Ok(None);
+    }
+    let here = sqlx::query!(
+        "select 1 as one from connection
+         where workspace_id = $1 and epoch = $2 and portal_id = $3 and state = 'connected'",
+        page.workspace.as_uuid(),
+        page.epoch.get(),
+        page.portal.get()
+    )
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(Some(if here.is_some() {
+        PageOutcome::LostCursor
+    } else {
+        PageOutcome::Fenced
+    }))
+}
+
+async fn move_whole(
+    tx: &mut Transaction<'static, Postgres>,
+    page: &CommitPage,
+    read: u64,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
     let moved = sqlx::query!(
         "update sync_cursor set version = version + 1, position = $4, finished = $5,
             done = done + $6, quarantined = quarantined + $7, last_commit_at = $8
@@ -167,23 +199,7 @@ pub(crate) async fn move_cursor(
     )
     .fetch_optional(&mut **tx)
     .await?;
-    if moved.is_some() {
-        return Ok(None);
-    }
-    let here = sqlx::query!(
-        "select 1 as one from connection
-         where workspace_id = $1 and epoch = $2 and portal_id = $3 and state = 'connected'",
-        page.workspace.as_uuid(),
-        page.epoch.get(),
-        page.portal.get()
-    )
-    .fetch_optional(&mut **tx)
-    .await?;
-    Ok(Some(if here.is_some() {
-        PageOutcome::LostCursor
-    } else {
-        PageOutcome::Fenced
-    }))
+    Ok(moved.is_some())
 }
 
 impl Store {

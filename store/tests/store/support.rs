@@ -145,6 +145,7 @@ impl World {
             sync_type: reader.sync_type,
             plan,
             total: None,
+            last_id: None,
             read_began_at: now,
         };
         self.store.begin_cursor(&new, now).await.unwrap();
@@ -158,6 +159,7 @@ impl World {
             epoch: reader.epoch,
             run: reader.run,
             sync_type: reader.sync_type,
+            range: None,
             expected_version,
             position: Some(format!("after-{expected_version}")),
             finished: false,
