@@ -17,6 +17,7 @@ pub use sweep::Sweeping;
 
 use std::{sync::Arc, time::Duration};
 
+use domain::Sharing;
 use hubspot::{ClientConfig, oauth::OAuthApp};
 use secrecy::SecretString;
 use store::Store;
@@ -45,6 +46,8 @@ pub struct ActivitiesConfig {
     pub requests_per_10s: Option<u32>,
     /// How long a slice reads.
     pub slice: Duration,
+    /// How many readers share a big object type.
+    pub sharing: Sharing,
 }
 
 /// What activities share. Cheap to clone.
@@ -60,6 +63,7 @@ pub(crate) struct Deps {
     pub(crate) metrics: Metrics,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) slice: Duration,
+    pub(crate) sharing: Sharing,
 }
 
 impl Activities {
@@ -92,6 +96,7 @@ impl Activities {
                 metrics,
                 pulse,
                 slice: config.slice,
+                sharing: config.sharing,
             }),
         })
     }

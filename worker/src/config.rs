@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
+use domain::Sharing;
 use secrecy::SecretString;
 use url::Url;
 
@@ -87,6 +88,16 @@ pub(crate) struct Args {
     /// Seconds that a slice reads before it hands back
     #[arg(long, env = "SLICE_SECONDS", default_value = "30")]
     slice_seconds: String,
+    /// Object types with at least so many records are read by several readers at once
+    #[arg(long, env = "BACKFILL_SPLIT_FROM", default_value = "10000")]
+    backfill_split_from: String,
+    /// Readers of the list endpoint that share a big object type
+    #[arg(long, env = "BACKFILL_LIST_READERS", default_value = "6")]
+    backfill_list_readers: String,
+    /// `on`, or `off` to leave search out of reading big object types; without a budget it is left
+    /// out, as it only helps where requests are limited
+    #[arg(long, env = "BACKFILL_SEARCH", default_value = "on")]
+    backfill_search: String,
     /// Seconds that a graceful shutdown may take
     #[arg(long, env = "SHUTDOWN_SECONDS", default_value = "25")]
     shutdown_seconds: String,
@@ -122,6 +133,7 @@ pub(crate) struct Config {
     pub(crate) bulk_slots: usize,
     pub(crate) sweep_every: Duration,
     pub(crate) slice: Duration,
+    pub(crate) sharing: Sharing,
     pub(crate) shutdown: Duration,
     pub(crate) recycle_bytes: u64,
     pub(crate) log_format: LogFormat,
@@ -168,6 +180,11 @@ impl Args {
             "off" => None,
             _ => return Err(wrong("HUBSPOT_BUDGET", "is neither on nor off", "on")),
         };
+        let backfill_search = match self.backfill_search.as_str() {
+            "on" => true,
+            "off" => false,
+            _ => return Err(wrong("BACKFILL_SEARCH", "is neither on nor off", "on")),
+        };
         let temporal = required(self.temporal_address, "TEMPORAL_ADDRESS", "localhost:7233")?;
         Ok(Config {
             database_url: database_url.into(),
@@ -209,6 +226,21 @@ impl Args {
                 1..=3_600,
                 "30",
             )?),
+            sharing: Sharing {
+                split_from: number(
+                    &self.backfill_split_from,
+                    "BACKFILL_SPLIT_FROM",
+                    1..=u64::MAX,
+                    "10000",
+                )?,
+                list_readers: number(
+                    &self.backfill_list_readers,
+                    "BACKFILL_LIST_READERS",
+                    1..=64,
+                    "6",
+                )? as u32,
+                search: backfill_search && requests_per_10s.is_some(),
+            },
             slice: Duration::from_secs(number(&self.slice_seconds, "SLICE_SECONDS", 1..=60, "30")?),
             shutdown: Duration::from_secs(number(
                 &self.shutdown_seconds,
@@ -314,6 +346,9 @@ mod tests {
         let config = args(&[]).check().unwrap();
         assert_eq!(config.temporal_address.as_str(), "http://localhost:7233/");
         assert_eq!(config.requests_per_10s, Some(110));
+        assert_eq!(config.sharing, Sharing::default());
+        let unlimited = args(&["--hubspot-budget=off"]).check().unwrap();
+        assert!(!unlimited.sharing.search);
     }
 
     #[test]
@@ -328,6 +363,9 @@ mod tests {
             ("--sweep-seconds=sekret", "SWEEP_SECONDS"),
             ("--hubspot-budget=sekret", "HUBSPOT_BUDGET"),
             ("--hubspot-client-id=x", "HUBSPOT_CLIENT_SECRET"),
+            ("--backfill-split-from=0", "BACKFILL_SPLIT_FROM"),
+            ("--backfill-list-readers=sekret", "BACKFILL_LIST_READERS"),
+            ("--backfill-search=sekret", "BACKFILL_SEARCH"),
             ("--log-format=xml", "LOG_FORMAT"),
             ("--erasure-key=", "ERASURE_KEY"),
         ];

@@ -84,6 +84,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             }),
             requests_per_10s: config.requests_per_10s,
             slice: config.slice,
+            sharing: config.sharing,
         },
         store.clone(),
         client.clone(),

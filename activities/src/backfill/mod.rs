@@ -6,6 +6,7 @@
 
 mod definitions;
 mod lists;
+mod ranges;
 mod reader;
 mod records;
 
@@ -20,7 +21,7 @@ use std::{
 use chrono::Utc;
 use domain::{ReadPlan, SyncType, resync::read_from};
 use hubspot::{Client, RequestClass};
-use store::{CommitPage, CursorRow, NewCursor, PageOutcome};
+use store::{CommitPage, CursorRow, NewCursor, PageOutcome, RangeStep};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::{
@@ -59,6 +60,12 @@ impl From<store::StoreError> for Stop {
     fn from(error: store::StoreError) -> Self {
         Self::Store(error)
     }
+}
+
+/// What a page moves: the cursor of its type, or a range of it.
+struct Place {
+    version: i64,
+    range: Option<RangeStep>,
 }
 
 /// One attempt at one slice.
@@ -162,6 +169,9 @@ impl Slice<'_> {
         if cursor.finished {
             return Ok(SliceEnd::Finished);
         }
+        if self.input.sync_type.object_type().is_some() && cursor.plan == ReadPlan::List {
+            return ranges::read(self, &cursor).await;
+        }
         let reader = Reader::new(self.input.sync_type, cursor.plan);
         let mut next: Option<Fetched> = None;
         loop {
@@ -180,7 +190,11 @@ impl Slice<'_> {
                 }
                 reader.fetch(self, position.as_deref()).await.map(Some)
             };
-            let (committed, prefetched) = tokio::join!(self.commit(&cursor, fetched), prefetch);
+            let place = Place {
+                version: cursor.version,
+                range: None,
+            };
+            let (committed, prefetched) = tokio::join!(self.commit(place, fetched), prefetch);
             match committed? {
                 PageOutcome::Committed { version, .. } => cursor.version = version,
                 PageOutcome::Fenced => return Ok(SliceEnd::Fenced),
@@ -218,16 +232,19 @@ impl Slice<'_> {
             .last_read_began(self.input.workspace, self.input.portal, sync_type)
             .await?;
         let since = read_from(row.mode, sync_type, last_read);
-        let (total, served_at) = match sync_type.object_type() {
+        let (total, last_id, served_at) = match sync_type.object_type() {
             Some(object_type) => {
-                let page = self
-                    .client
-                    .search()
-                    .count(records::object_type(object_type), since)
-                    .await?;
-                (page.total, page.served_at)
+                let search = self.client.search();
+                let object_type = records::object_type(object_type);
+                let page = match since {
+                    Some(_) => search.count(object_type, since).await?,
+                    None => search.count_with_last(object_type).await?,
+                };
+                let last = page.results.iter().flatten().next();
+                let last_id = last.and_then(|object| reader::object_id(object.id.get()));
+                (page.total, last_id, page.served_at)
             }
-            None => (None, None),
+            None => (None, None, None),
         };
         let now = Utc::now();
         let new = NewCursor {
@@ -235,12 +252,13 @@ impl Slice<'_> {
             sync_type,
             plan: ReadPlan::from_bound(since),
             total,
+            last_id,
             read_began_at: served_at.unwrap_or(now),
         };
         Ok(store.begin_cursor(&new, now).await?)
     }
 
-    async fn commit(&self, cursor: &CursorRow, fetched: Fetched) -> Result<PageOutcome, Stop> {
+    async fn commit(&self, place: Place, fetched: Fetched) -> Result<PageOutcome, Stop> {
         let began = Instant::now();
         let records = fetched.payload.len();
         let quarantined: Vec<_> = fetched.quarantine.iter().map(|q| q.reason).collect();
@@ -250,7 +268,8 @@ impl Slice<'_> {
             epoch: self.input.epoch,
             run: self.input.run,
             sync_type: self.input.sync_type,
-            expected_version: cursor.version,
+            range: place.range,
+            expected_version: place.version,
             position: fetched.position,
             finished: fetched.finished,
             read_at: fetched.sent_at,

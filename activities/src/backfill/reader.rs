@@ -75,7 +75,7 @@ impl Reader {
     ) -> Result<Fetched, Stop> {
         match self {
             Self::Records(object_type, plan) => {
-                records::fetch(slice, *object_type, *plan, position).await
+                records::fetch_modified(slice, *object_type, *plan, position).await
             }
             Self::Owners => definitions::owners(slice, position).await,
             Self::Properties => definitions::properties(slice, position).await,

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use domain::{
-    HubSpotObjectId, ObjectType, ReadPlan,
+    HubSpotObjectId, ObjectType, QuarantineReason, RangeReader, ReadPlan,
     backfill::{associations_read_with, needed_properties},
 };
 use hubspot::{
     Cursor, Page, RecordId,
     objects::{CrmObject, ListRequest},
 };
-use store::{AssociationRow, MirrorRow};
+use store::{AssociationRow, MirrorRow, QuarantineRow, RangeRow};
 
 use super::{
     Slice, Stop,
-    reader::{Fetched, Payload, check_text, object_id, sort_out},
+    reader::{Fetched, Payload, object_id, sort_out},
 };
 
 /// Records of a page with their associations.
@@ -43,54 +44,231 @@ const fn ours(object_type: hubspot::ObjectType) -> Option<ObjectType> {
     }
 }
 
-pub(super) async fn fetch(
+/// A page of a range, before it is known what of it lies in the range.
+pub(super) struct RangePage {
+    pub(super) records: Records,
+    pub(super) quarantine: Vec<QuarantineRow>,
+    /// The ids that the page brought, in its order.
+    pub(super) ids: Vec<HubSpotObjectId>,
+    /// Where it was asked to begin.
+    pub(super) asked_from: Option<HubSpotObjectId>,
+    /// The place after it; none after the last.
+    pub(super) next: Option<String>,
+    pub(super) sent_at: DateTime<Utc>,
+}
+
+/// What is read of each record of a type.
+struct What {
+    from: hubspot::ObjectType,
+    properties: Vec<String>,
+    wanted: Vec<hubspot::ObjectType>,
+}
+
+impl What {
+    fn of(read: ObjectType) -> Self {
+        Self {
+            from: object_type(read),
+            properties: needed_properties(read)
+                .iter()
+                .map(|p| (*p).to_owned())
+                .collect(),
+            wanted: associations_read_with(read)
+                .iter()
+                .map(|t| object_type(*t))
+                .collect(),
+        }
+    }
+}
+
+/// How associations come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Associated {
+    /// With the records, where they came whole.
+    Inline,
+    /// Not at all: they are read apart.
+    Apart,
+}
+
+/// The next page of what was modified since a time.
+pub(super) async fn fetch_modified(
     slice: &Slice<'_>,
     read: ObjectType,
     plan: ReadPlan,
     position: Option<&str>,
 ) -> Result<Fetched, Stop> {
-    let from = object_type(read);
-    let properties: Vec<String> = needed_properties(read)
-        .iter()
-        .map(|p| (*p).to_owned())
-        .collect();
-    let wanted: Vec<hubspot::ObjectType> = associations_read_with(read)
-        .iter()
-        .map(|t| object_type(*t))
-        .collect();
-    let (page, position) = match plan {
-        ReadPlan::List => {
-            let request = ListRequest::new(from)
-                .properties(properties)
-                .associations(wanted.iter().copied())
-                .after(position.map(Cursor::new));
+    let ReadPlan::ModifiedSince { since } = plan else {
+        return Err(Stop::Defect("a list is read by ranges"));
+    };
+    let what = What::of(read);
+    let after = position
+        .map(str::parse::<RecordId>)
+        .transpose()
+        .map_err(|_| Stop::Defect("the place of a search reader is no id"))?;
+    let page = slice
+        .client
+        .search()
+        .modified_since(what.from, since, after, &what.properties)
+        .await?;
+    let position = after_search(&page)?;
+    let sent_at = page.sent_at;
+    let (objects, quarantine) = readable(page);
+    let records = stored(slice, &what, objects, Associated::Apart).await?;
+    Ok(Fetched {
+        payload: Payload::Records(records),
+        quarantine,
+        finished: position.is_none(),
+        position,
+        sent_at,
+    })
+}
+
+/// The next page of a range, by its reader.
+pub(super) async fn fetch_range(
+    slice: &Slice<'_>,
+    read: ObjectType,
+    range: &RangeRow,
+    began_at: DateTime<Utc>,
+) -> Result<RangePage, Stop> {
+    let what = What::of(read);
+    let place = match &range.position {
+        Some(position) => Some(position.clone()),
+        None => range.ids.after().map(|id| id.to_string()),
+    };
+    let asked_from = place.as_deref().and_then(|place| place.parse().ok());
+    let (page, next) = match range.reader {
+        RangeReader::List => {
+            let request = ListRequest::new(what.from)
+                .properties(what.properties.iter().cloned())
+                .associations(what.wanted.iter().copied())
+                .after(place.map(Cursor::new));
             let page = slice.client.objects().list(&request).await?;
             let next = page.next.as_ref().map(|c| c.as_str().to_owned());
             (page, next)
         }
-        ReadPlan::ModifiedSince { since } => {
-            let after = position
+        RangeReader::Search => {
+            let after = place
+                .as_deref()
                 .map(str::parse::<RecordId>)
                 .transpose()
                 .map_err(|_| Stop::Defect("the place of a search reader is no id"))?;
+            let upto = range
+                .ids
+                .upto()
+                .map(|id| RecordId::new(id.get().unsigned_abs()));
             let page = slice
                 .client
                 .search()
-                .modified_since(from, since, after, &properties)
+                .by_id(what.from, after, upto, &what.properties)
                 .await?;
             let next = after_search(&page)?;
             (page, next)
         }
+        RangeReader::Relist => {
+            let request = ListRequest::new(what.from)
+                .properties(["hs_object_id"])
+                .after(place.map(Cursor::new));
+            let page = slice.client.objects().list(&request).await?;
+            let next = page.next.as_ref().map(|c| c.as_str().to_owned());
+            (page, next)
+        }
     };
-    let sent_at = page.sent_at;
-    let finished = position.is_none();
-    let searched = matches!(plan, ReadPlan::ModifiedSince { .. });
-    let (objects, quarantine) = sort_out(page, |object: CrmObject| {
-        let key = object.id.to_string();
-        let json = object.properties.get().to_owned();
-        check_text(&key, &json, object)
-    });
-    let associations = associations(slice, from, &wanted, &objects, searched).await?;
+    let mut sent_at = page.sent_at;
+    let ids: Vec<HubSpotObjectId> = page
+        .results
+        .iter()
+        .flatten()
+        .filter_map(|object| object_id(object.id.get()))
+        .collect();
+    let (objects, mut quarantine) = readable(page);
+    let records = match range.reader {
+        RangeReader::List => stored(slice, &what, objects, Associated::Inline).await?,
+        RangeReader::Search => stored(slice, &what, objects, Associated::Apart).await?,
+        RangeReader::Relist => {
+            let missing = unread(slice, read, range, &objects, began_at).await?;
+            if missing.is_empty() {
+                stored(slice, &what, Vec::new(), Associated::Apart).await?
+            } else {
+                sent_at = Utc::now();
+                let read = slice
+                    .client
+                    .objects()
+                    .batch_read(what.from, &missing, &what.properties)
+                    .await?;
+                let (objects, bad) = readable(Page {
+                    results: read,
+                    next: None,
+                    total: None,
+                    sent_at,
+                    served_at: None,
+                });
+                quarantine.extend(bad);
+                stored(slice, &what, objects, Associated::Apart).await?
+            }
+        }
+    };
+    Ok(RangePage {
+        records,
+        quarantine,
+        ids,
+        asked_from,
+        next,
+        sent_at,
+    })
+}
+
+/// Of records that were listed again, those that search did not bring.
+async fn unread(
+    slice: &Slice<'_>,
+    read: ObjectType,
+    range: &RangeRow,
+    listed: &[CrmObject],
+    began_at: DateTime<Utc>,
+) -> Result<Vec<RecordId>, Stop> {
+    let listed: Vec<(HubSpotObjectId, DateTime<Utc>)> = listed
+        .iter()
+        .filter_map(|object| Some((object_id(object.id.get())?, object.updated_at)))
+        .filter(|(id, _)| range.ids.contains(*id))
+        .collect();
+    let unread = slice
+        .deps
+        .store
+        .unread(
+            slice.input.workspace,
+            slice.input.portal,
+            read,
+            &listed,
+            began_at,
+        )
+        .await?;
+    Ok(unread
+        .into_iter()
+        .map(|id| RecordId::new(id.get().unsigned_abs()))
+        .collect())
+}
+
+/// Takes out what Postgres could not hold.
+fn readable(page: Page<CrmObject>) -> (Vec<CrmObject>, Vec<QuarantineRow>) {
+    sort_out(page, |object: CrmObject| {
+        if domain::quarantine::holds_nul(object.properties.get()) {
+            Err(QuarantineRow {
+                key: object.id.to_string(),
+                reason: QuarantineReason::NulCharacter,
+                raw: object.properties.get().as_bytes().to_vec(),
+            })
+        } else {
+            Ok(object)
+        }
+    })
+}
+
+/// Records as they are stored, with their associations.
+async fn stored(
+    slice: &Slice<'_>,
+    what: &What,
+    objects: Vec<CrmObject>,
+    associated: Associated,
+) -> Result<Records, Stop> {
+    let associations = associations(slice, what.from, &what.wanted, &objects, associated).await?;
     let rows = objects
         .into_iter()
         .filter_map(|object| {
@@ -103,6 +281,7 @@ pub(super) async fn fetch(
             })
         })
         .collect();
+<<<<<<< HEAD
     Ok(Fetched {
         payload: Payload::Records(Records {
             rows,
@@ -113,6 +292,12 @@ pub(super) async fn fetch(
         position,
         finished,
         sent_at,
+=======
+    Ok(Records {
+        rows,
+        associated_types: what.wanted.iter().map(|t| ours(*t)).collect(),
+        associations,
+>>>>>>> bebc0bd (Read big types by ranges, with several list readers and one of search (I1))
     })
 }
 
@@ -139,7 +324,7 @@ async fn associations(
     from: hubspot::ObjectType,
     wanted: &[hubspot::ObjectType],
     objects: &[CrmObject],
-    searched: bool,
+    associated: Associated,
 ) -> Result<Vec<AssociationRow>, Stop> {
     let mut all: BTreeMap<(HubSpotObjectId, ObjectType, HubSpotObjectId), Vec<String>> =
         BTreeMap::new();
@@ -168,7 +353,7 @@ async fn associations(
     for to_type in wanted {
         let ids: Vec<RecordId> = objects
             .iter()
-            .filter(|o| searched || o.more_associations.contains(to_type))
+            .filter(|o| associated == Associated::Apart || o.more_associations.contains(to_type))
             .map(|o| o.id)
             .collect();
         if ids.is_empty() {

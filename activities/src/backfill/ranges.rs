@@ -1,0 +1,619 @@
+//! Big object types: several readers share the ids of one type (design §4.7).
+//!
+//! Each reader has a range of its own, which nobody else touches while it is read. A reader without
+//! one takes a range that waits, else the upper part of the range with most left: it finds the middle
+//! by counting searches and asks the range's reader, who splits it at its next page border.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{
+    HubSpotObjectId, ObjectType, RangeNo, RangeReader,
+    ranges::{Cut, SplitAt, SplitSearch, SplitStep, cut},
+};
+use futures::future::join_all;
+use hubspot::RecordId;
+use store::{CursorRow, PageOutcome, RangeRow, RangeStep};
+use tokio::sync::{Notify, oneshot};
+use workflows::activities::{SliceEnd, SliceInput};
+
+use super::{
+    Place, Slice, Stop,
+    reader::{Fetched, Payload},
+    records::{self, RangePage},
+};
+
+/// Whoever waits for work looks again after this long, for the end of the slice.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Reads the ranges of a type until they are read or the slice is over.
+pub(super) async fn read(slice: &Slice<'_>, cursor: &CursorRow) -> Result<SliceEnd, Stop> {
+    let SliceInput { run, sync_type, .. } = *slice.input;
+    let object_type = sync_type
+        .object_type()
+        .ok_or(Stop::Defect("only records have ranges"))?;
+    let waiting: Vec<RangeRow> = slice
+        .deps
+        .store
+        .begin_ranges(run, sync_type)
+        .await?
+        .into_iter()
+        .filter(|range| !range.finished)
+        .collect();
+    let sharing = slice.deps.sharing;
+    let size = if cursor.alone {
+        sharing.crew(None)
+    } else {
+        sharing.crew(cursor.total)
+    };
+    let search = size.search || waiting.iter().any(|r| r.reader == RangeReader::Search);
+    let crew = Crew {
+        slice,
+        cursor,
+        object_type,
+        shares: size.list > 1,
+        state: Mutex::new(State {
+            waiting,
+            reading: BTreeMap::new(),
+        }),
+        changed: Notify::new(),
+        halted: AtomicBool::new(false),
+        search_busy: Mutex::new(None),
+    };
+    let kinds = search
+        .then_some(Kind::Search)
+        .into_iter()
+        .chain((0..size.list).map(|_| Kind::List));
+    for ended in join_all(kinds.map(|kind| crew.work(kind))).await {
+        match ended {
+            Ok(()) => {}
+            Err(Halt::End(end)) => return Ok(end),
+            Err(Halt::Stop(stop)) => return Err(stop),
+        }
+    }
+    if slice.deps.store.finish_ranges(run, sync_type).await? {
+        return Ok(SliceEnd::Finished);
+    }
+    let busy = lock(&crew.search_busy).take();
+    match busy {
+        // Nothing else is left to read, and search cannot be had: not to be asked again at once.
+        Some(error) if !slice.is_over() => Err(error.into()),
+        _ => Ok(SliceEnd::More),
+    }
+}
+
+/// Why all readers stop at their next page border.
+enum Halt {
+    Stop(Stop),
+    End(SliceEnd),
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<hubspot::Error> for Halt {
+    fn from(error: hubspot::Error) -> Self {
+        Self::Stop(error.into())
+    }
+}
+
+impl From<store::StoreError> for Halt {
+    fn from(error: store::StoreError) -> Self {
+        Self::Stop(error.into())
+    }
+}
+
+/// Which endpoint a reader uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    List,
+    Search,
+}
+
+/// How far a reader came with a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    ToTheEnd,
+    InPart,
+}
+
+/// The readers of one type in one slice.
+struct Crew<'a> {
+    slice: &'a Slice<'a>,
+    cursor: &'a CursorRow,
+    object_type: ObjectType,
+    shares: bool,
+    state: Mutex<State>,
+    changed: Notify,
+    halted: AtomicBool,
+    /// Why there is no search reader any more.
+    search_busy: Mutex<Option<hubspot::Error>>,
+}
+
+struct State {
+    waiting: Vec<RangeRow>,
+    reading: BTreeMap<RangeNo, Reading>,
+}
+
+/// A range that is being read, as others see it.
+struct Reading {
+    reader: RangeReader,
+    upto: Option<HubSpotObjectId>,
+    /// The last id that was committed; none before the first page, when nothing can be split.
+    reached: Option<HubSpotObjectId>,
+    left: Option<u64>,
+    /// Somebody looks for the middle, or there is none.
+    asked: bool,
+    wish: Option<Wish>,
+}
+
+/// A reader without work asks for the upper part of a range.
+struct Wish {
+    at: SplitAt,
+    reader: RangeReader,
+    reply: oneshot::Sender<RangeRow>,
+}
+
+/// A range that is worth taking a part of.
+struct Victim {
+    no: RangeNo,
+    reader: RangeReader,
+    reached: HubSpotObjectId,
+    last: HubSpotObjectId,
+    left: u64,
+}
+
+impl Reading {
+    fn of(row: &RangeRow) -> Self {
+        Self {
+            reader: row.reader,
+            upto: row.ids.upto(),
+            reached: None,
+            left: row.left(),
+            asked: false,
+            wish: None,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn record_id(id: HubSpotObjectId) -> RecordId {
+    RecordId::new(id.get().unsigned_abs())
+}
+
+impl Crew<'_> {
+    fn is_over(&self) -> bool {
+        self.halted.load(Ordering::Relaxed) || self.slice.is_over()
+    }
+
+    /// Range after range. Whoever fails makes all others stop at their page borders.
+    async fn work(&self, kind: Kind) -> Result<(), Halt> {
+        let worked = async {
+            while let Some(range) = self.take(kind).await? {
+                let no = range.no;
+                let read = self.read_range(range).await;
+                if !matches!(read, Ok(Read::ToTheEnd)) {
+                    self.lay_down(no);
+                }
+                read?;
+            }
+            Ok(())
+        }
+        .await;
+        match worked {
+            Err(Halt::Stop(Stop::HubSpot(error @ hubspot::Error::BudgetWait { .. })))
+                if kind == Kind::Search =>
+            {
+                // Others use search. The list readers have work all the same.
+                *lock(&self.search_busy) = Some(error);
+                Ok(())
+            }
+            Err(halt) => {
+                self.halted.store(true, Ordering::Relaxed);
+                self.changed.notify_waiters();
+                Err(halt)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// The next range to read; none when there is nothing left to take, or the slice is over.
+    async fn take(&self, kind: Kind) -> Result<Option<RangeRow>, Halt> {
+        loop {
+            if self.is_over() {
+                return Ok(None);
+            }
+            let changed = self.changed.notified();
+            if let Some(range) = self.take_waiting(kind, &[RangeReader::List, RangeReader::Search])
+            {
+                match self.as_kind(kind, range).await? {
+                    Some(range) => return Ok(Some(range)),
+                    None => continue,
+                }
+            }
+            if let Some(victim) = self.victim(kind, &[RangeReader::List, RangeReader::Search]) {
+                match self.share(kind, &victim).await? {
+                    Some(range) => return Ok(Some(range)),
+                    None => continue,
+                }
+            }
+            // What search has read is listed again when nobody waits for the list endpoint.
+            if kind == Kind::List {
+                if let Some(range) = self.take_waiting(kind, &[RangeReader::Relist]) {
+                    return Ok(Some(range));
+                }
+                if let Some(victim) = self.victim(kind, &[RangeReader::Relist]) {
+                    match self.share(kind, &victim).await? {
+                        Some(range) => return Ok(Some(range)),
+                        None => continue,
+                    }
+                }
+            }
+            if self.is_done(kind) {
+                return Ok(None);
+            }
+            let _looked_again = tokio::time::timeout(LOOK_AGAIN, changed).await;
+        }
+    }
+
+    /// Whether there will be no work for this kind of reader any more.
+    fn is_done(&self, kind: Kind) -> bool {
+        let state = lock(&self.state);
+        let open = |reader: RangeReader| match kind {
+            // A range that is searched now is listed later.
+            Kind::List => true,
+            Kind::Search => reader != RangeReader::Relist,
+        };
+        let busy = state.reading.values().any(|r| open(r.reader));
+        let waiting = state.waiting.iter().any(|r| match kind {
+            Kind::List => r.reader != RangeReader::Search,
+            Kind::Search => r.reader == RangeReader::Search,
+        });
+        !busy && !waiting
+    }
+
+    fn take_waiting(&self, kind: Kind, readers: &[RangeReader]) -> Option<RangeRow> {
+        let mut state = lock(&self.state);
+        let worth = |range: &RangeRow| {
+            range.position.is_none()
+                && range
+                    .left()
+                    .is_some_and(|left| self.slice.deps.sharing.worth_splitting(left))
+        };
+        let fits = |range: &RangeRow| {
+            readers.contains(&range.reader)
+                && match (kind, range.reader) {
+                    (Kind::List, RangeReader::Search) => false,
+                    (Kind::List, _) | (Kind::Search, RangeReader::Search) => true,
+                    (Kind::Search, RangeReader::List) => self.shares && worth(range),
+                    (Kind::Search, RangeReader::Relist) => false,
+                }
+        };
+        let place = match kind {
+            Kind::List => state.waiting.iter().position(fits),
+            // From the top, and what it had begun first.
+            Kind::Search => state
+                .waiting
+                .iter()
+                .position(|r| fits(r) && r.reader == RangeReader::Search)
+                .or_else(|| state.waiting.iter().rposition(fits)),
+        }?;
+        let range = state.waiting.remove(place);
+        state.reading.insert(range.no, Reading::of(&range));
+        Some(range)
+    }
+
+    /// A range that waited, read by search from now on if a search reader took it.
+    async fn as_kind(&self, kind: Kind, range: RangeRow) -> Result<Option<RangeRow>, Halt> {
+        if kind == Kind::List || range.reader == RangeReader::Search {
+            return Ok(Some(range));
+        }
+        let SliceInput { run, sync_type, .. } = *self.slice.input;
+        let turned = self
+            .slice
+            .deps
+            .store
+            .turn_range(run, sync_type, &range, RangeReader::Search)
+            .await?
+            .ok_or(Halt::End(SliceEnd::More))?;
+        if let Some(reading) = lock(&self.state).reading.get_mut(&turned.no) {
+            *reading = Reading::of(&turned);
+        }
+        Ok(Some(turned))
+    }
+
+    /// The range with most left, if that is worth sharing.
+    fn victim(&self, kind: Kind, readers: &[RangeReader]) -> Option<Victim> {
+        if !self.shares {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let victim = state
+            .reading
+            .iter()
+            .filter(|(_, r)| !r.asked && readers.contains(&r.reader))
+            // A part of what search reads is no relief to the one search reader.
+            .filter(|(_, r)| kind == Kind::List || r.reader == RangeReader::List)
+            .filter_map(|(no, r)| {
+                Some(Victim {
+                    no: *no,
+                    reader: r.reader,
+                    reached: r.reached?,
+                    last: r.upto.or(self.cursor.last_id)?,
+                    left: r.left?,
+                })
+            })
+            .max_by_key(|v| v.left)
+            .filter(|v| self.slice.deps.sharing.worth_splitting(v.left))?;
+        if let Some(reading) = state.reading.get_mut(&victim.no) {
+            reading.asked = true;
+        }
+        Some(victim)
+    }
+
+    /// Takes the upper part of a range, if its reader agrees.
+    async fn share(&self, kind: Kind, victim: &Victim) -> Result<Option<RangeRow>, Halt> {
+        let at = match self.middle(victim).await {
+            Ok(Some(at)) => at,
+            // It stays asked for: there is no middle, this slice does not look for one again.
+            Ok(None) => return Ok(None),
+            Err(
+                hubspot::Error::BudgetWait { .. }
+                | hubspot::Error::RateLimited { .. }
+                | hubspot::Error::Transient { .. },
+            ) => {
+                // Counting is not worth a failure.
+                tokio::time::sleep(LOOK_AGAIN * 4).await;
+                self.no_longer_asked(victim.no);
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let reader = match (kind, victim.reader) {
+            (Kind::Search, _) => RangeReader::Search,
+            (Kind::List, RangeReader::Relist) => RangeReader::Relist,
+            (Kind::List, _) => RangeReader::List,
+        };
+        let (reply, given) = oneshot::channel();
+        {
+            let mut state = lock(&self.state);
+            let Some(reading) = state.reading.get_mut(&victim.no) else {
+                return Ok(None);
+            };
+            // It became another range meanwhile.
+            if reading.reader != victim.reader || reading.wish.is_some() {
+                return Ok(None);
+            }
+            reading.wish = Some(Wish { at, reader, reply });
+        }
+        // Answered at the next page border, or dropped when the range is read.
+        let given = given.await.ok();
+        self.no_longer_asked(victim.no);
+        Ok(given)
+    }
+
+    fn no_longer_asked(&self, no: RangeNo) {
+        if let Some(reading) = lock(&self.state).reading.get_mut(&no) {
+            reading.asked = false;
+        }
+    }
+
+    /// The middle of what is left of a range, by counting.
+    async fn middle(&self, victim: &Victim) -> Result<Option<SplitAt>, hubspot::Error> {
+        let mut search = SplitSearch::new(Some(victim.reached), victim.last, victim.left);
+        loop {
+            match search.step() {
+                SplitStep::Count(upto) => {
+                    let count = self
+                        .slice
+                        .client
+                        .search()
+                        .count_between(
+                            records::object_type(self.object_type),
+                            Some(record_id(victim.reached)),
+                            record_id(upto),
+                        )
+                        .await?;
+                    search.counted(count);
+                }
+                SplitStep::Split(at) => return Ok(Some(at)),
+                SplitStep::GiveUp => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads a range to its end, or to the end of the slice.
+    async fn read_range(&self, mut range: RangeRow) -> Result<Read, Halt> {
+        let mut next: Option<RangePage> = None;
+        loop {
+            range = self.grant(range).await?;
+            let page = match next.take() {
+                Some(page) => page,
+                None => self.fetch(&range).await?,
+            };
+            let cut = cut(range.ids, page.asked_from, &page.ids, page.next.is_some());
+            if !cut.by_id && !range.ids.is_whole() {
+                return Err(self.walk_alone().await);
+            }
+            let last = cut.finished || self.is_over();
+            let ahead = RangeRow {
+                position: page.next.clone(),
+                ..range.clone()
+            };
+            let reached = page.ids.last().copied().filter(|_| cut.by_id);
+            // The next page is fetched while this one is committed; not at the end, as nobody would
+            // commit it.
+            let prefetch = async {
+                if last {
+                    return Ok(None);
+                }
+                self.fetch(&ahead).await.map(Some)
+            };
+            let (committed, prefetched) = tokio::join!(self.commit(&range, page, cut), prefetch);
+            range = committed?;
+            if cut.finished {
+                self.end(range);
+                return Ok(Read::ToTheEnd);
+            }
+            self.passed(&range, reached);
+            if last {
+                return Ok(Read::InPart);
+            }
+            next = prefetched?;
+        }
+    }
+
+    async fn fetch(&self, range: &RangeRow) -> Result<RangePage, Stop> {
+        records::fetch_range(self.slice, self.object_type, range, self.cursor.began_at).await
+    }
+
+    /// Splits the range, if somebody asked for its upper part and none of that was read.
+    async fn grant(&self, range: RangeRow) -> Result<RangeRow, Halt> {
+        let wish = {
+            let mut state = lock(&self.state);
+            let reading = state.reading.get_mut(&range.no);
+            reading.and_then(|r| r.wish.take().filter(|w| r.reached < Some(w.at.at)))
+        };
+        let Some(wish) = wish else { return Ok(range) };
+        let SliceInput { run, sync_type, .. } = *self.slice.input;
+        // The reader went on while the middle was looked for.
+        let at = SplitAt {
+            lower: range.left().unwrap_or(0).saturating_sub(wish.at.upper),
+            ..wish.at
+        };
+        let split = self
+            .slice
+            .deps
+            .store
+            .split_range(run, sync_type, &range, at, wish.reader)
+            .await?;
+        // Another attempt is at work.
+        let Some((lower, upper)) = split else {
+            return Err(Halt::End(SliceEnd::More));
+        };
+        tracing::debug!(
+            object_type = %sync_type, range = %lower.no, gave = %upper.no, reader = upper.reader.as_str(),
+            lower = at.lower, upper = at.upper, "split"
+        );
+        let mut state = lock(&self.state);
+        if let Some(reading) = state.reading.get_mut(&lower.no) {
+            reading.upto = lower.ids.upto();
+            reading.left = lower.left();
+        }
+        match wish.reply.send(upper) {
+            Ok(()) => {}
+            // Whoever asked is gone: it waits for the next.
+            Err(upper) => state.waiting.push(upper),
+        }
+        drop(state);
+        Ok(lower)
+    }
+
+    /// Commits what of a page lies in the range: the range as it stands then.
+    async fn commit(&self, range: &RangeRow, page: RangePage, cut: Cut) -> Result<RangeRow, Halt> {
+        let seen = page
+            .ids
+            .iter()
+            .filter(|id| range.ids.contains(**id))
+            .count() as u64;
+        let next_reader = cut.finished.then(|| range.reader.next()).flatten();
+        let position = if cut.finished { None } else { page.next };
+        let mut records = page.records;
+        records.rows.retain(|row| range.ids.contains(row.id));
+        records.associations.retain(|a| range.ids.contains(a.from));
+        let mut quarantine = page.quarantine;
+        quarantine.retain(|row| {
+            let id: Result<HubSpotObjectId, _> = row.key.parse();
+            id.map_or(true, |id| range.ids.contains(id))
+        });
+        let fetched = Fetched {
+            payload: Payload::Records(records),
+            quarantine,
+            position: position.clone(),
+            finished: cut.finished,
+            sent_at: page.sent_at,
+        };
+        let place = Place {
+            version: range.version,
+            range: Some(RangeStep {
+                no: range.no,
+                seen,
+                next_reader,
+            }),
+        };
+        match self.slice.commit(place, fetched).await? {
+            PageOutcome::Committed { version, .. } => Ok(RangeRow {
+                position,
+                version,
+                reader: next_reader.unwrap_or(range.reader),
+                expected: match next_reader {
+                    Some(_) => Some(range.seen + seen),
+                    None => range.expected,
+                },
+                seen: match next_reader {
+                    Some(_) => 0,
+                    None => range.seen + seen,
+                },
+                finished: cut.finished && next_reader.is_none(),
+                ..range.clone()
+            }),
+            PageOutcome::Fenced => Err(Halt::End(SliceEnd::Fenced)),
+            // Another attempt is at work, from the place that is in the store.
+            PageOutcome::LostCursor => Err(Halt::End(SliceEnd::More)),
+        }
+    }
+
+    /// Tells the others how far a range is.
+    fn passed(&self, range: &RangeRow, reached: Option<HubSpotObjectId>) {
+        let mut state = lock(&self.state);
+        let first = state.reading.get_mut(&range.no).is_some_and(|reading| {
+            let first = reading.reached.is_none();
+            reading.left = range.left();
+            reading.reached = reached.or(reading.reached);
+            first
+        });
+        drop(state);
+        if first {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// A range whose reader stops before its end. Whoever waits for a part of it waits no more.
+    fn lay_down(&self, no: RangeNo) {
+        lock(&self.state).reading.remove(&no);
+        self.changed.notify_waiters();
+    }
+
+    /// A range that came to its end, or to another reader.
+    fn end(&self, range: RangeRow) {
+        let mut state = lock(&self.state);
+        state.reading.remove(&range.no);
+        if !range.finished {
+            state.waiting.push(range);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// The list endpoint does not go by id: what ranges would mean is unknown.
+    async fn walk_alone(&self) -> Halt {
+        let SliceInput { run, sync_type, .. } = *self.slice.input;
+        tracing::warn!(object_type = %sync_type, "HubSpot does not list by id; one reader walks alone");
+        match self.slice.deps.store.read_alone(run, sync_type).await {
+            Ok(()) => Halt::End(SliceEnd::More),
+            Err(error) => error.into(),
+        }
+    }
+}
