@@ -20,7 +20,7 @@ use std::{
 
 use chrono::Utc;
 use domain::{ReadPlan, SyncType, resync::read_from};
-use hubspot::{Client, RequestClass};
+use hubspot::{Client, RequestClass, search::SearchRequest};
 use store::{CommitPage, CursorRow, NewCursor, PageOutcome, RangeStep};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -238,7 +238,12 @@ impl Slice<'_> {
                 let object_type = records::object_type(object_type);
                 let page = match since {
                     Some(_) => search.count(object_type, since).await?,
-                    None => search.count_with_last(object_type).await?,
+                    None => {
+                        let last = SearchRequest::new(object_type)
+                            .sort_descending("hs_object_id")
+                            .limit(1);
+                        search.run(&last).await?
+                    }
                 };
                 let last = page.results.iter().flatten().next();
                 let last_id = last.and_then(|object| reader::object_id(object.id.get()));

@@ -18,7 +18,7 @@ use domain::{
     ranges::{Cut, SplitAt, SplitSearch, SplitStep, cut},
 };
 use futures::future::join_all;
-use hubspot::RecordId;
+use hubspot::search::{Filter, SearchRequest};
 use store::{CursorRow, PageOutcome, RangeRow, RangeStep};
 use tokio::sync::{Notify, oneshot};
 use workflows::activities::{SliceEnd, SliceInput};
@@ -187,10 +187,6 @@ impl Reading {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn record_id(id: HubSpotObjectId) -> RecordId {
-    RecordId::new(id.get().unsigned_abs())
 }
 
 impl Crew<'_> {
@@ -416,16 +412,16 @@ impl Crew<'_> {
         loop {
             match search.step() {
                 SplitStep::Count(upto) => {
-                    let count = self
-                        .slice
-                        .client
-                        .search()
-                        .count_between(
-                            records::object_type(self.object_type),
-                            Some(record_id(victim.reached)),
-                            record_id(upto),
-                        )
-                        .await?;
+                    let request = SearchRequest::new(records::object_type(self.object_type))
+                        .group([
+                            Filter::id_after(records::record_id(victim.reached)),
+                            Filter::id_up_to(records::record_id(upto)),
+                        ])
+                        .limit(1);
+                    let page = self.slice.client.search().run(&request).await?;
+                    let count = page.total.ok_or(hubspot::Error::UnexpectedResponse {
+                        context: "search page without a total",
+                    })?;
                     search.counted(count);
                 }
                 SplitStep::Split(at) => return Ok(Some(at)),

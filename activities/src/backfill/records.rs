@@ -10,6 +10,7 @@ use domain::{
 use hubspot::{
     Cursor, Page, RecordId,
     objects::{CrmObject, ListRequest},
+    search::{Filter, SearchRequest},
 };
 use store::{AssociationRow, MirrorRow, QuarantineRow, RangeRow};
 
@@ -32,6 +33,11 @@ pub(super) const fn object_type(object_type: ObjectType) -> hubspot::ObjectType 
         ObjectType::Company => hubspot::ObjectType::Company,
         ObjectType::Deal => hubspot::ObjectType::Deal,
     }
+}
+
+/// An id of ours as one of HubSpot's.
+pub(super) const fn record_id(id: HubSpotObjectId) -> RecordId {
+    RecordId::new(id.get().unsigned_abs())
 }
 
 /// A type of HubSpot's as one that is mirrored.
@@ -151,15 +157,11 @@ pub(super) async fn fetch_range(
                 .map(str::parse::<RecordId>)
                 .transpose()
                 .map_err(|_| Stop::Defect("the place of a search reader is no id"))?;
-            let upto = range
-                .ids
-                .upto()
-                .map(|id| RecordId::new(id.get().unsigned_abs()));
-            let page = slice
-                .client
-                .search()
-                .by_id(what.from, after, upto, &what.properties)
-                .await?;
+            let mut request = SearchRequest::new(what.from).properties(&what.properties);
+            if let Some(upto) = range.ids.upto() {
+                request = request.group([Filter::id_up_to(record_id(upto))]);
+            }
+            let page = slice.client.search().by_id(&request, after).await?;
             let next = after_search(&page)?;
             (page, next)
         }
@@ -240,10 +242,7 @@ async fn unread(
             began_at,
         )
         .await?;
-    Ok(unread
-        .into_iter()
-        .map(|id| RecordId::new(id.get().unsigned_abs()))
-        .collect())
+    Ok(unread.into_iter().map(record_id).collect())
 }
 
 /// Takes out what Postgres could not hold.
@@ -281,23 +280,10 @@ async fn stored(
             })
         })
         .collect();
-<<<<<<< HEAD
-    Ok(Fetched {
-        payload: Payload::Records(Records {
-            rows,
-            associated_types: wanted.iter().filter_map(|t| ours(*t)).collect(),
-            associations,
-        }),
-        quarantine,
-        position,
-        finished,
-        sent_at,
-=======
     Ok(Records {
         rows,
-        associated_types: what.wanted.iter().map(|t| ours(*t)).collect(),
+        associated_types: what.wanted.iter().filter_map(|t| ours(*t)).collect(),
         associations,
->>>>>>> bebc0bd (Read big types by ranges, with several list readers and one of search (I1))
     })
 }
 
