@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     backfill::Limits,
-    requests::{Requests, share},
+    requests::{Requests, share, share_of_search},
 };
 
 /// The figures of a run.
@@ -95,6 +95,18 @@ impl fmt::Display for Figures {
                 show(share(r.general, seconds)),
             )?;
             line(
+                "… until all records were read",
+                format!(
+                    "{} of {:.1} s",
+                    show(share(r.reading.general, r.reading.seconds)),
+                    r.reading.seconds
+                ),
+            )?;
+            line(
+                "share of our searches until then",
+                show(share_of_search(r.reading.search, r.reading.seconds)),
+            )?;
+            line(
                 "… while all three types were read",
                 format!(
                     "{} of {:.1} s",
@@ -130,7 +142,7 @@ impl fmt::Display for Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::Together;
+    use crate::requests::{Reading, Together};
 
     fn figures(limits: Limits) -> Figures {
         Figures {
@@ -145,6 +157,11 @@ mod tests {
                 peak_ten_seconds: 108,
                 together: Together {
                     general: 99,
+                    seconds: 10.0,
+                },
+                reading: Reading {
+                    general: 104,
+                    search: 27,
                     seconds: 10.0,
                 },
             },

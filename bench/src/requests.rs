@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 /// Requests per second that HubSpot allows an app in a portal, in the long run.
 const ALLOWED_PER_SECOND: f64 = 11.0;
+/// Searches per second that are ours: of five, one is kept for people and one for the customer's
+/// other apps (decision 9).
+const SEARCHES_PER_SECOND: f64 = 3.0;
 
 /// The request log of a portal, counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +25,20 @@ pub(crate) struct Requests {
     pub(crate) peak_ten_seconds: u64,
     /// The time in which pages of all three types were asked for.
     pub(crate) together: Together,
+    /// The time until the last record was read.
+    pub(crate) reading: Reading,
+}
+
+/// From the first page of records to the last one that brought any: what search has read is listed
+/// again after that, ids only.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Reading {
+    /// Requests of the general bucket in it.
+    pub(crate) general: u64,
+    /// Searches in it, those that count included.
+    pub(crate) search: u64,
+    /// How long it was, in seconds.
+    pub(crate) seconds: f64,
 }
 
 /// From the first page of any type to the last page of the type that ended first.
@@ -42,6 +59,15 @@ pub(crate) fn share(general: u64, seconds: f64) -> Option<f64> {
     (seconds > 0.0).then(|| general as f64 / (ALLOWED_PER_SECOND * seconds))
 }
 
+/// Which part of our share of search was used.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "requests of a run are far from 2^52"
+)]
+pub(crate) fn share_of_search(searches: u64, seconds: f64) -> Option<f64> {
+    (seconds > 0.0).then(|| searches as f64 / (SEARCHES_PER_SECOND * seconds))
+}
+
 #[derive(Deserialize)]
 struct Counters {
     total: u64,
@@ -59,6 +85,8 @@ struct Logged {
     at_ms: i64,
     method: String,
     path: String,
+    #[serde(default)]
+    query: String,
     bucket: String,
 }
 
@@ -67,6 +95,18 @@ impl Logged {
         self.method == "GET"
             && self.path.contains("/objects/")
             && self.path.rsplit('/').next() == Some(name)
+    }
+
+    /// A page that brings records, by list or by search; not one of ids only.
+    fn brings_records(&self) -> bool {
+        let listed = ["contacts", "companies", "deals"]
+            .iter()
+            .any(|name| self.is_page_of(name));
+        let ids_only = self
+            .query
+            .split('&')
+            .any(|part| part == "properties=hs_object_id");
+        (listed && !ids_only) || self.bucket == "search"
     }
 }
 
@@ -98,6 +138,23 @@ fn count(counters: &Counters, log: &[Logged]) -> Requests {
                 .count() as u64,
             seconds: std::time::Duration::from_millis((to - from).unsigned_abs()).as_secs_f64(),
         }),
+        reading: reading(log),
+    }
+}
+
+fn reading(log: &[Logged]) -> Reading {
+    let pages = || log.iter().filter(|r| r.brings_records()).map(|r| r.at_ms);
+    let (Some(from), Some(to)) = (pages().min(), pages().max()) else {
+        return Reading::default();
+    };
+    let count = |bucket: &str| {
+        let within = |r: &&Logged| r.bucket == bucket && (from..=to).contains(&r.at_ms);
+        log.iter().filter(within).count() as u64
+    };
+    Reading {
+        general: count("general"),
+        search: count("search"),
+        seconds: std::time::Duration::from_millis((to - from).unsigned_abs()).as_secs_f64(),
     }
 }
 
@@ -121,6 +178,7 @@ mod tests {
             at_ms,
             method: "GET".to_owned(),
             path: format!("/crm/v3/objects/{name}"),
+            query: "limit=100&properties=email%2Cphone".to_owned(),
             bucket: "general".to_owned(),
         }
     }
@@ -160,6 +218,34 @@ mod tests {
     }
 
     #[test]
+    fn records_are_read_until_only_ids_are_listed() {
+        let search = |at_ms| Logged {
+            bucket: "search".to_owned(),
+            ..page(at_ms, "search")
+        };
+        let again = |at_ms| Logged {
+            query: "limit=100&properties=hs_object_id".to_owned(),
+            ..page(at_ms, "contacts")
+        };
+        let log = [
+            page(1_000, "contacts"),
+            search(1_500),
+            again(2_000),
+            search(3_000),
+            again(9_000),
+        ];
+        assert_eq!(
+            counted(&log).reading,
+            Reading {
+                general: 2,
+                search: 2,
+                seconds: 2.0
+            }
+        );
+        assert_eq!(counted(&[]).reading, Reading::default());
+    }
+
+    #[test]
     fn a_portal_without_deals_has_no_time_together() {
         let log = [page(1, "contacts"), page(2, "companies")];
         assert_eq!(counted(&log).together, Together::default());
@@ -169,5 +255,6 @@ mod tests {
     fn eleven_a_second_is_all() {
         assert_eq!(share(110, 10.0), Some(1.0));
         assert_eq!(share(1, 0.0), None);
+        assert_eq!(share_of_search(30, 10.0), Some(1.0));
     }
 }

@@ -6,6 +6,7 @@ use dev::{
     demo::Api,
     stack::{Stack, StackOptions},
 };
+use domain::{RangeReader, SyncRunId, SyncType};
 use e2e::{Tenant, assert_mirrored, binaries, object, store_of};
 use serde_json::json;
 
@@ -15,6 +16,14 @@ fn kills() -> u64 {
         Ok("full") => 10,
         _ => 3,
     }
+}
+
+/// List readers of each type.
+const LIST_READERS: u64 = 3;
+
+async fn tenant_run(tenant: &Tenant, store: &store::Store) -> SyncRunId {
+    let run = store.run_to_show(tenant.workspace, tenant.portal).await;
+    run.unwrap().unwrap().run
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,6 +42,9 @@ async fn kills_and_restarts_lose_nothing_and_read_little_twice() {
     options.env = vec![
         ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
         ("SLICE_SECONDS".to_owned(), "5".to_owned()),
+        // Each type is large enough to be shared by several list readers and one of search.
+        ("BACKFILL_SPLIT_FROM".to_owned(), "1000".to_owned()),
+        ("BACKFILL_LIST_READERS".to_owned(), LIST_READERS.to_string()),
     ];
     let mut stack = Stack::start(options).await.unwrap();
     let api = Api::new(stack.addresses()).unwrap();
@@ -66,6 +78,26 @@ async fn kills_and_restarts_lose_nothing_and_read_little_twice() {
     let store = store_of(api.addresses()).await;
     assert_eq!(assert_mirrored(&tenant, &store).await, contacts * 2);
 
+    // Nobody walked alone: each type had several cursors, and search had its part.
+    let run = tenant_run(&tenant, &store).await;
+    let mut cursors = BTreeMap::new();
+    for (path, sync_type) in [
+        ("contacts", SyncType::Contacts),
+        ("companies", SyncType::Companies),
+        ("deals", SyncType::Deals),
+    ] {
+        let ranges = store.ranges(run, sync_type).await.unwrap();
+        assert!(ranges.len() > 1, "{path} were not shared");
+        assert!(ranges.iter().all(|range| range.finished), "{path}");
+        // At one time: as many as there are readers, list or search.
+        cursors.insert(path, (LIST_READERS + 1).min(ranges.len() as u64));
+    }
+    let searched = store.ranges(run, SyncType::Contacts).await.unwrap();
+    assert!(
+        searched.iter().any(|r| r.reader == RangeReader::Relist),
+        "search read nothing"
+    );
+
     // Read again: at most the page in flight and the prefetched one, per cursor and loss.
     let losses = kills + 2;
     let mut reads: BTreeMap<(String, String), u64> = BTreeMap::new();
@@ -88,8 +120,9 @@ async fn kills_and_restarts_lose_nothing_and_read_little_twice() {
             .map(|(_, n)| n - 1)
             .sum();
         assert!(
-            again <= 2 * losses,
-            "{path}: {again} pages were read again for {losses} losses"
+            again <= 2 * losses * cursors[path],
+            "{path}: {again} pages were read again for {losses} losses of {} cursors",
+            cursors[path]
         );
     }
 }

@@ -66,10 +66,10 @@ pub(super) async fn read(slice: &Slice<'_>, cursor: &CursorRow) -> Result<SliceE
         halted: AtomicBool::new(false),
         search_busy: Mutex::new(None),
     };
-    let kinds = search
-        .then_some(Kind::Search)
-        .into_iter()
-        .chain((0..size.list).map(|_| Kind::List));
+    // The first list reader begins at the bottom; search is the first to take an upper part.
+    let kinds = std::iter::once(Kind::List)
+        .chain(search.then_some(Kind::Search))
+        .chain((1..size.list).map(|_| Kind::List));
     for ended in join_all(kinds.map(|kind| crew.work(kind))).await {
         match ended {
             Ok(()) => {}
@@ -508,10 +508,12 @@ impl Crew<'_> {
             reading.upto = lower.ids.upto();
             reading.left = lower.left();
         }
-        match wish.reply.send(upper) {
-            Ok(()) => {}
+        let no = upper.no;
+        state.reading.insert(no, Reading::of(&upper));
+        if let Err(upper) = wish.reply.send(upper) {
             // Whoever asked is gone: it waits for the next.
-            Err(upper) => state.waiting.push(upper),
+            state.reading.remove(&no);
+            state.waiting.push(upper);
         }
         drop(state);
         Ok(lower)
