@@ -130,11 +130,23 @@ impl Guarded {
     /// # Errors
     /// When it cannot be waited for.
     pub fn stop(&mut self, within: Duration) -> anyhow::Result<()> {
+        self.stop_by(Signal::SIGTERM, within)
+    }
+
+    /// The same for Postgres, which waits for its clients to leave when it is asked by `SIGTERM`.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn interrupt(&mut self, within: Duration) -> anyhow::Result<()> {
+        self.stop_by(Signal::SIGINT, within)
+    }
+
+    fn stop_by(&mut self, signal: Signal, within: Duration) -> anyhow::Result<()> {
         if self.guard.try_wait()?.is_some() {
             return Ok(());
         }
         // Gone already is as good.
-        let _gone = kill(Pid::from_raw(self.pid()?), Signal::SIGTERM);
+        let _gone = kill(Pid::from_raw(self.pid()?), signal);
         let deadline = Instant::now() + within;
         while Instant::now() < deadline {
             if self.guard.try_wait()?.is_some() {

@@ -565,10 +565,15 @@ impl Stack {
     /// # Errors
     /// When it is not there.
     pub fn stop(&mut self, name: &str, within: Duration) -> anyhow::Result<()> {
-        self.running
+        let mut running = self
+            .running
             .remove(name)
-            .with_context(|| format!("{name} does not run"))?
-            .stop(within)
+            .with_context(|| format!("{name} does not run"))?;
+        if name == "postgres" {
+            running.interrupt(within)
+        } else {
+            running.stop(within)
+        }
     }
 
     /// The process id of a process of the stack.
