@@ -59,11 +59,12 @@ pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
         Error::RateLimited { retry_after, .. } | Error::Transient { retry_after, .. } => {
             *retry_after
         }
-        Error::BudgetWait { at_least } => Some(*at_least),
+        Error::BudgetWait { at_least } | Error::DailyLimit { at_least } => Some(*at_least),
         _ => None,
     };
     let code = match class {
         ErrorClass::Transient => "HS-3001",
+        ErrorClass::RateLimited if is_of_the_day(error) => "HS-3011",
         ErrorClass::RateLimited => "HS-3002",
         ErrorClass::AuthRevoked => "HS-3003",
         ErrorClass::ScopeMissing => "HS-3004",
@@ -76,6 +77,16 @@ pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
     };
     tracing::warn!(code, class = class.as_str(), error = %error, "HubSpot did not do it");
     failure(code, error, class.as_str(), true, delay)
+}
+
+/// Whether the account's requests of the day are used up.
+fn is_of_the_day(error: &hubspot::Error) -> bool {
+    use hubspot::{Error, RatePolicy};
+    match error {
+        Error::DailyLimit { .. } => true,
+        Error::RateLimited { policy, .. } => *policy == RatePolicy::Daily,
+        _ => false,
+    }
 }
 
 /// Trouble with Temporal itself, seen from an activity.

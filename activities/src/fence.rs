@@ -1,4 +1,5 @@
-//! The fence of a process: no request leaves that is older than the connection's epoch (C4).
+//! The fence where there is no shared budget, whose leases look at the fence themselves: no request
+//! leaves that is older than the connection's epoch (C4).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{Epoch, WorkspaceId};
-use hubspot::{BudgetRefused, BudgetRequest, RateBudget, ResponseObservation};
+use hubspot::{BudgetRefused, BudgetRequest, Permit, RateBudget, ResponseObservation};
 use store::Store;
 
 /// How long a look at the connection is good. A request leaves at most this long after a fence went
@@ -68,13 +69,14 @@ impl Fenced {
 
 #[async_trait]
 impl RateBudget for Fenced {
-    async fn acquire(&self, request: &BudgetRequest) -> Result<(), BudgetRefused> {
-        self.budget.acquire(request).await?;
+    async fn acquire(&self, request: &BudgetRequest) -> Result<Permit, BudgetRefused> {
+        let permit = self.budget.acquire(request).await?;
         // After the wait, which may have been long.
-        self.gate.check().await
+        self.gate.check().await?;
+        Ok(permit)
     }
 
-    fn observe(&self, request: &BudgetRequest, observation: &ResponseObservation) {
-        self.budget.observe(request, observation);
+    fn observe(&self, request: &BudgetRequest, permit: Permit, observation: &ResponseObservation) {
+        self.budget.observe(request, permit, observation);
     }
 }

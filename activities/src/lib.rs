@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backfill;
+mod budget;
 mod connection;
 mod failure;
 mod fence;
@@ -10,6 +11,7 @@ mod pulse;
 mod sweep;
 
 pub use backfill::Backfilling;
+pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
 pub use metrics::Metrics;
 pub use pulse::Pulse;
@@ -33,6 +35,18 @@ pub struct AppCredentials {
     pub client_secret: SecretString,
 }
 
+/// How much of HubSpot's limits is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateLimits {
+    /// Requests leave as they come: only for a server without limits.
+    Off,
+    /// All processes on this database stay within the limits together.
+    Shared {
+        /// Most requests in ten seconds and portal; none for what HubSpot allows.
+        requests_per_10s: Option<u32>,
+    },
+}
+
 /// What activities need to know.
 #[derive(Debug, Clone)]
 pub struct ActivitiesConfig {
@@ -42,8 +56,8 @@ pub struct ActivitiesConfig {
     pub hubspot_app_url: Url,
     /// The app; none where only service keys are used.
     pub app: Option<AppCredentials>,
-    /// Requests per ten seconds and portal; none for no limit.
-    pub requests_per_10s: Option<u32>,
+    /// How much of HubSpot's limits is used.
+    pub rate_limits: RateLimits,
     /// How long a slice reads.
     pub slice: Duration,
     /// How many readers share a big object type.
@@ -87,7 +101,17 @@ impl Activities {
             client_id: app.client_id,
             client_secret: app.client_secret,
         });
-        let portals = portal::Portals::new(store.clone(), client, app, config.requests_per_10s)?;
+        let budgets = match config.rate_limits {
+            RateLimits::Off => None,
+            RateLimits::Shared { requests_per_10s } => {
+                let config = BudgetConfig {
+                    client_id: app.as_ref().map(|app| app.client_id.clone()),
+                    requests_per_10s,
+                };
+                Some(SharedBudgets::new(store.clone(), &config, metrics.clone()))
+            }
+        };
+        let portals = portal::Portals::new(store.clone(), client, app, budgets)?;
         Ok(Self {
             deps: Arc::new(Deps {
                 store,

@@ -1,7 +1,7 @@
 //! Metrics of ours. Labels are types and codes, never ids of people, never text of records.
 
-use domain::{QuarantineReason, SyncType};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use domain::{BudgetBucket, PauseReason, QuarantineReason, SyncType, Urgency};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 /// What is counted.
 #[derive(Debug, Clone)]
@@ -11,6 +11,11 @@ pub struct Metrics {
     quarantined: IntCounterVec,
     slices: IntCounterVec,
     commit_seconds: HistogramVec,
+    budget_wait_seconds: HistogramVec,
+    budget_statements: IntCounter,
+    budget_unused: IntCounter,
+    budget_pauses: IntCounterVec,
+    too_many: IntCounterVec,
 }
 
 impl Metrics {
@@ -40,6 +45,38 @@ impl Metrics {
             .buckets(vec![0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0]),
             &["object_type"],
         )?;
+        let budget_wait_seconds = HistogramVec::new(
+            HistogramOpts::new(
+                "budget_wait_seconds",
+                "Seconds that a request waited for the rate budget",
+            )
+            .buckets(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0]),
+            &["class"],
+        )?;
+        let budget_statements = IntCounter::new(
+            "budget_statements_total",
+            "Statements to the database for the rate budget",
+        )?;
+        let budget_unused = IntCounter::new(
+            "budget_slots_unused_total",
+            "Slots of the rate budget that nobody used in time",
+        )?;
+        let budget_pauses = IntCounterVec::new(
+            Opts::new(
+                "budget_pauses_total",
+                "Pauses of the rate budget that this process began",
+            ),
+            &["bucket", "reason"],
+        )?;
+        let too_many = IntCounterVec::new(
+            Opts::new("rate_limited_total", "Answers of HubSpot with 429"),
+            &["bucket"],
+        )?;
+        registry.register(Box::new(budget_wait_seconds.clone()))?;
+        registry.register(Box::new(budget_statements.clone()))?;
+        registry.register(Box::new(budget_unused.clone()))?;
+        registry.register(Box::new(budget_pauses.clone()))?;
+        registry.register(Box::new(too_many.clone()))?;
         registry.register(Box::new(records.clone()))?;
         registry.register(Box::new(quarantined.clone()))?;
         registry.register(Box::new(slices.clone()))?;
@@ -50,6 +87,11 @@ impl Metrics {
             quarantined,
             slices,
             commit_seconds,
+            budget_wait_seconds,
+            budget_statements,
+            budget_unused,
+            budget_pauses,
+            too_many,
         })
     }
 
@@ -80,5 +122,34 @@ impl Metrics {
         self.slices
             .with_label_values(&[sync_type.as_str(), end])
             .inc();
+    }
+
+    /// A request was let go after this wait.
+    pub(crate) fn budget_wait(&self, urgency: Urgency, seconds: f64) {
+        self.budget_wait_seconds
+            .with_label_values(&[urgency.as_str()])
+            .observe(seconds);
+    }
+
+    /// The store was asked for the rate budget.
+    pub(crate) fn budget_statement(&self) {
+        self.budget_statements.inc();
+    }
+
+    /// So many slots went unused.
+    pub(crate) fn budget_unused(&self, slots: u64) {
+        self.budget_unused.inc_by(slots);
+    }
+
+    /// This process found out that everybody has to pause.
+    pub(crate) fn budget_pause(&self, bucket: BudgetBucket, reason: PauseReason) {
+        self.budget_pauses
+            .with_label_values(&[bucket.as_str(), reason.as_str()])
+            .inc();
+    }
+
+    /// HubSpot answered 429.
+    pub(crate) fn budget_429(&self, bucket: BudgetBucket) {
+        self.too_many.with_label_values(&[bucket.as_str()]).inc();
     }
 }

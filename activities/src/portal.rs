@@ -1,24 +1,22 @@
 //! A HubSpot client for one connection: tokens from the store, refreshed once; budget of the
 //! portal, behind the fence of the connection's epoch.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{Epoch, PortalId, WorkspaceId};
 use hubspot::{
-    AccessToken, AccessTokenSource, Client, ClientConfig, InProcessBudget, RateBudget, TokenError,
-    Unlimited,
+    AccessToken, AccessTokenSource, Client, ClientConfig, RateBudget, TokenError, Unlimited,
     oauth::{OAuth, OAuthApp, OAuthError},
 };
 use secrecy::SecretString;
 use store::{NewTokens, RefreshOutcome, Store, Tokens};
 
-use crate::fence::{Fenced, Gate};
+use crate::{
+    SharedBudgets,
+    fence::{Fenced, Gate},
+};
 
 /// Tokens are refreshed this long before they expire, or in the last sixth of a short life.
 const REFRESH_BEFORE: TimeDelta = TimeDelta::minutes(5);
@@ -29,8 +27,8 @@ pub(crate) struct Portals {
     store: Store,
     base: Client,
     oauth: Option<OAuth>,
-    requests_per_10s: Option<u32>,
-    budgets: Arc<Mutex<HashMap<PortalId, Arc<dyn RateBudget>>>>,
+    /// None lets requests leave as they come, behind the fence.
+    budgets: Option<SharedBudgets>,
 }
 
 impl Portals {
@@ -38,21 +36,19 @@ impl Portals {
         store: Store,
         config: ClientConfig,
         app: Option<OAuthApp>,
-        requests_per_10s: Option<u32>,
+        budgets: Option<SharedBudgets>,
     ) -> Result<Self, hubspot::Error> {
         let nobody = Arc::new(hubspot::StaticToken::new(SecretString::from("")));
         Ok(Self {
             store,
             base: Client::new(config.clone(), nobody, Arc::new(Unlimited))?,
             oauth: app.map(|app| OAuth::new(config, app)).transpose()?,
-            requests_per_10s,
-            budgets: Arc::default(),
+            budgets,
         })
     }
 
     /// A client that works as long as the connection is in this epoch.
     pub(crate) fn client(&self, workspace: WorkspaceId, portal: PortalId, epoch: Epoch) -> Client {
-        let gate = Gate::new(self.store.clone(), workspace, epoch);
         let tokens = StoredTokens {
             store: self.store.clone(),
             oauth: self.oauth.clone(),
@@ -60,10 +56,15 @@ impl Portals {
             epoch,
             current: tokio::sync::Mutex::new(None),
         };
-        self.base.for_portal(
-            Arc::new(tokens),
-            Arc::new(Fenced::new(self.budget(portal), gate)),
-        )
+        let budget: Arc<dyn RateBudget> = match &self.budgets {
+            // Two workspaces on one portal share its budget (C6).
+            Some(budgets) => budgets.of(workspace, portal, epoch),
+            None => Arc::new(Fenced::new(
+                Arc::new(Unlimited),
+                Gate::new(self.store.clone(), workspace, epoch),
+            )),
+        };
+        self.base.for_portal(Arc::new(tokens), budget)
     }
 
     /// Revokes what is left of a connection whose fence is up. `true` when HubSpot confirmed it.
@@ -76,18 +77,6 @@ impl Portals {
         };
         let revoked = tokio::time::timeout(Duration::from_secs(5), oauth.revoke(&token)).await;
         Ok(matches!(revoked, Ok(Ok(()))))
-    }
-
-    /// Two workspaces on one portal share its budget (C6).
-    fn budget(&self, portal: PortalId) -> Arc<dyn RateBudget> {
-        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets
-            .entry(portal)
-            .or_insert_with(|| match self.requests_per_10s {
-                Some(limit) => Arc::new(InProcessBudget::new(limit)),
-                None => Arc::new(Unlimited),
-            })
-            .clone()
     }
 }
 

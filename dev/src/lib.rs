@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod guard;
+pub mod hammer;
 pub mod provision;
 pub mod stack;
 

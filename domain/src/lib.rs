@@ -12,6 +12,7 @@ pub mod portal;
 pub mod profile;
 pub mod progress;
 pub mod quarantine;
+pub mod rate_budget;
 pub mod ranges;
 pub mod resync;
 pub mod scopes;
@@ -25,5 +26,6 @@ pub use ids::{
 };
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;
+pub use rate_budget::{AppKey, BudgetBucket, PauseReason, Urgency};
 pub use ranges::{IdRange, RangeNo, RangeReader, Sharing};
 pub use resync::{ResyncMode, ResyncOutcome, ResyncRequest};

@@ -68,9 +68,23 @@ pub enum BudgetRefused {
         /// At least this long.
         at_least: Duration,
     },
+    /// The account's requests of the day are used up.
+    #[error("the account's requests of the day are used up")]
+    DailyLimit {
+        /// At least this long.
+        at_least: Duration,
+    },
     /// Whether it may leave could not be found out.
     #[error("the budget could not be asked")]
     Unavailable,
+}
+
+/// That a request may leave now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permit {
+    /// How many requests of ours, this one included, were let go in the ten seconds that end now, by
+    /// all who share the budget; none where nobody knows.
+    pub ours_in_window: Option<u32>,
 }
 
 /// What an answer tells about the limits.
@@ -86,16 +100,20 @@ pub struct ResponseObservation {
     pub interval: Option<Duration>,
     /// `Retry-After`
     pub retry_after: Option<Duration>,
+    /// `X-HubSpot-RateLimit-Daily-Remaining`; not for OAuth.
+    pub daily_remaining: Option<u64>,
+    /// Whether a 429 is about the account's day.
+    pub daily: bool,
 }
 
 /// Decides when requests to one portal leave.
 #[async_trait]
 pub trait RateBudget: Send + Sync {
     /// Waits until this request may leave.
-    async fn acquire(&self, request: &BudgetRequest) -> Result<(), BudgetRefused>;
+    async fn acquire(&self, request: &BudgetRequest) -> Result<Permit, BudgetRefused>;
 
-    /// Learns from an answer.
-    fn observe(&self, request: &BudgetRequest, observation: &ResponseObservation);
+    /// Learns from the answer to a request that left with this permit.
+    fn observe(&self, request: &BudgetRequest, permit: Permit, observation: &ResponseObservation);
 }
 
 /// No limit: for measuring, and for servers without limits.
@@ -104,16 +122,24 @@ pub struct Unlimited;
 
 #[async_trait]
 impl RateBudget for Unlimited {
-    async fn acquire(&self, _request: &BudgetRequest) -> Result<(), BudgetRefused> {
-        Ok(())
+    async fn acquire(&self, _request: &BudgetRequest) -> Result<Permit, BudgetRefused> {
+        Ok(Permit::default())
     }
 
-    fn observe(&self, _request: &BudgetRequest, _observation: &ResponseObservation) {}
+    fn observe(
+        &self,
+        _request: &BudgetRequest,
+        _permit: Permit,
+        _observation: &ResponseObservation,
+    ) {
+    }
 }
 
 /// A back-off after a 429 that does not say for how long.
 const BACK_OFF: Duration = Duration::from_secs(10);
 const SEARCH_BACK_OFF: Duration = Duration::from_secs(1);
+/// A used-up day ends at the account's midnight, which this budget does not know.
+const DAILY_BACK_OFF: Duration = Duration::from_secs(15 * 60);
 /// Requests that left evenly may arrive a little bunched; the window is taken as this much longer.
 const WINDOW: f64 = 10.25;
 
@@ -229,11 +255,11 @@ fn lock(tokens: &Mutex<Tokens>) -> std::sync::MutexGuard<'_, Tokens> {
 
 #[async_trait]
 impl RateBudget for InProcessBudget {
-    async fn acquire(&self, request: &BudgetRequest) -> Result<(), BudgetRefused> {
+    async fn acquire(&self, request: &BudgetRequest) -> Result<Permit, BudgetRefused> {
         let bucket = self.bucket(request);
         let deadline = Instant::now() + request.max_wait;
         if lock(bucket).take(request.class, Instant::now()).is_ok() {
-            return Ok(());
+            return Ok(Permit::default());
         }
         lock(bucket).waiting[request.class.index()] += 1;
         let _waiting = Waiting {
@@ -245,7 +271,7 @@ impl RateBudget for InProcessBudget {
             let changed = self.changed.notified();
             let now = Instant::now();
             let Err(wait) = lock(bucket).take(request.class, now) else {
-                return Ok(());
+                return Ok(Permit::default());
             };
             if now + wait > deadline {
                 return Err(BudgetRefused::WouldWait { at_least: wait });
@@ -257,14 +283,14 @@ impl RateBudget for InProcessBudget {
         }
     }
 
-    fn observe(&self, request: &BudgetRequest, observation: &ResponseObservation) {
+    fn observe(&self, request: &BudgetRequest, _permit: Permit, observation: &ResponseObservation) {
         let now = Instant::now();
         let mut tokens = lock(self.bucket(request));
         if observation.status == 429 {
-            let usual = if request.bucket == Bucket::Search {
-                SEARCH_BACK_OFF
-            } else {
-                BACK_OFF
+            let usual = match (observation.daily, request.bucket) {
+                (true, _) => DAILY_BACK_OFF,
+                (_, Bucket::Search) => SEARCH_BACK_OFF,
+                _ => BACK_OFF,
             };
             let until = now + observation.retry_after.unwrap_or(usual);
             tokens.paused_until = Some(tokens.paused_until.map_or(until, |p| p.max(until)));
@@ -360,6 +386,7 @@ mod tests {
         let budget = InProcessBudget::new(110);
         budget.observe(
             &REQUEST,
+            Permit::default(),
             &ResponseObservation {
                 status: 429,
                 ..ResponseObservation::default()

@@ -213,8 +213,9 @@ impl Client {
                 class: self.class,
                 max_wait: self.max_wait,
             };
-            self.budget.acquire(&request).await.map_err(|r| match r {
+            let permit = self.budget.acquire(&request).await.map_err(|r| match r {
                 BudgetRefused::Fenced => Error::Fenced,
+                BudgetRefused::DailyLimit { at_least } => Error::DailyLimit { at_least },
                 BudgetRefused::WouldWait { at_least } => Error::BudgetWait { at_least },
                 BudgetRefused::Unavailable => Error::Transient {
                     status: None,
@@ -249,7 +250,7 @@ impl Client {
             let status = response.status().as_u16();
             let retry_after = header_u64(response.headers(), header::RETRY_AFTER.as_str())
                 .map(Duration::from_secs);
-            let observation = ResponseObservation {
+            let mut observation = ResponseObservation {
                 status,
                 limit: header_u64(response.headers(), "x-hubspot-ratelimit-max"),
                 remaining: header_u64(response.headers(), "x-hubspot-ratelimit-remaining"),
@@ -259,8 +260,16 @@ impl Client {
                 )
                 .map(Duration::from_millis),
                 retry_after,
+                daily_remaining: header_u64(
+                    response.headers(),
+                    "x-hubspot-ratelimit-daily-remaining",
+                ),
+                daily: false,
             };
-            self.budget.observe(&request, &observation);
+            // The body of a 429 says which limit it is about.
+            if status != 429 {
+                self.budget.observe(&request, permit, &observation);
+            }
             let served_at = response
                 .headers()
                 .get(header::DATE)
@@ -268,7 +277,15 @@ impl Client {
                 .and_then(|v| DateTime::parse_from_rfc2822(v).ok())
                 .map(|d| d.to_utc());
             let ok = response.status().is_success();
-            let body = match response.bytes().await {
+            let body = response.bytes().await;
+            if status == 429 {
+                observation.daily = body.as_ref().is_ok_and(|body| {
+                    let error = classify(status, retry_after, body, call.write);
+                    matches!(&error, Error::RateLimited { policy, .. } if *policy == RatePolicy::Daily)
+                });
+                self.budget.observe(&request, permit, &observation);
+            }
+            let body = match body {
                 Ok(body) => body.to_vec(),
                 // The answer had begun: HubSpot acted.
                 Err(_) if call.write => return Err(Error::OutcomeUnknown),

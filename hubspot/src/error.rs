@@ -287,6 +287,14 @@ pub enum Error {
         /// At least this long.
         at_least: Duration,
     },
+    /// The account's requests of the day are used up.
+    #[error(
+        "the account's requests of the day are used up; tried again in {at_least:?} at the earliest"
+    )]
+    DailyLimit {
+        /// At least this long.
+        at_least: Duration,
+    },
     /// An answer that is not of the documented shape.
     #[error("HubSpot's answer is not of the documented shape ({context})")]
     UnexpectedResponse {
@@ -315,7 +323,9 @@ impl Error {
             | Self::UnexpectedResponse { .. }
             | Self::TokenUnavailable
             | Self::Unauthorized(_) => ErrorClass::Transient,
-            Self::RateLimited { .. } | Self::BudgetWait { .. } => ErrorClass::RateLimited,
+            Self::RateLimited { .. } | Self::BudgetWait { .. } | Self::DailyLimit { .. } => {
+                ErrorClass::RateLimited
+            }
             Self::AuthRevoked => ErrorClass::AuthRevoked,
             Self::ScopeMissing { .. } => ErrorClass::ScopeMissing,
             Self::Invalid { .. } | Self::NotSendable(_) => ErrorClass::Invalid,

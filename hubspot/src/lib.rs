@@ -22,7 +22,7 @@ pub mod webhooks;
 
 pub use batch::{BatchOutcome, InputOutcome};
 pub use budget::{
-    Bucket, BudgetRefused, BudgetRequest, InProcessBudget, RateBudget, RequestClass,
+    Bucket, BudgetRefused, BudgetRequest, InProcessBudget, Permit, RateBudget, RequestClass,
     ResponseObservation, Unlimited,
 };
 pub use client::{API_VERSION, Client, ClientConfig};

@@ -16,6 +16,7 @@ mod mirror;
 mod oauth_states;
 mod people;
 mod portal_facts;
+mod rate_budget;
 mod ranges;
 mod records;
 mod retention;
@@ -42,6 +43,7 @@ pub use mirror::{
     AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
 };
 pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
+pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};
 pub use ranges::{RangeRow, RangeStep};
 pub use records::Upserted;
 pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};

@@ -23,6 +23,8 @@ mod pages;
 mod people;
 #[path = "store/quarantine.rs"]
 mod quarantine;
+#[path = "store/rate_budget.rs"]
+mod rate_budget;
 #[path = "store/ranges.rs"]
 mod ranges;
 #[path = "store/runs.rs"]

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use activities::RateLimits;
 use clap::Parser;
 use domain::Sharing;
 use secrecy::SecretString;
@@ -63,9 +64,10 @@ pub(crate) struct Args {
     /// Client secret of the HubSpot app
     #[arg(long, env = "HUBSPOT_CLIENT_SECRET", hide_env_values = true)]
     hubspot_client_secret: Option<String>,
-    /// Requests per ten seconds that HubSpot allows the app in one portal
-    #[arg(long, env = "HUBSPOT_REQUESTS_PER_10S", default_value = "110")]
-    hubspot_requests_per_10s: String,
+    /// Most requests per ten seconds in one portal, by all workers together; without it, what HubSpot
+    /// allows
+    #[arg(long, env = "HUBSPOT_REQUESTS_PER_10S")]
+    hubspot_requests_per_10s: Option<String>,
     /// `on`, or `off` for measuring against a simulator without limits
     #[arg(long, env = "HUBSPOT_BUDGET", default_value = "on")]
     hubspot_budget: String,
@@ -126,7 +128,7 @@ pub(crate) struct Config {
     pub(crate) hubspot_api_url: Url,
     pub(crate) hubspot_app_url: Url,
     pub(crate) app: Option<AppCredentials>,
-    pub(crate) requests_per_10s: Option<u32>,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) token_encryption_keys: SecretString,
     pub(crate) erasure_key: SecretString,
     pub(crate) http_addr: SocketAddr,
@@ -170,14 +172,15 @@ impl Args {
                 DATABASE,
             ));
         }
-        let requests_per_10s = match self.hubspot_budget.as_str() {
-            "on" => Some(number(
-                &self.hubspot_requests_per_10s,
-                "HUBSPOT_REQUESTS_PER_10S",
-                1..=100_000,
-                "110",
-            )? as u32),
-            "off" => None,
+        let requests_per_10s = self
+            .hubspot_requests_per_10s
+            .filter(|text| !text.is_empty())
+            .map(|text| number(&text, "HUBSPOT_REQUESTS_PER_10S", 1..=100_000, "110"))
+            .transpose()?
+            .map(|n| n as u32);
+        let rate_limits = match self.hubspot_budget.as_str() {
+            "on" => RateLimits::Shared { requests_per_10s },
+            "off" => RateLimits::Off,
             _ => return Err(wrong("HUBSPOT_BUDGET", "is neither on nor off", "on")),
         };
         let backfill_search = match self.backfill_search.as_str() {
@@ -207,7 +210,7 @@ impl Args {
                 "https://app.hubspot.com",
             )?,
             app,
-            requests_per_10s,
+            rate_limits,
             token_encryption_keys: required(
                 self.token_encryption_keys,
                 "TOKEN_ENCRYPTION_KEYS",
@@ -345,6 +348,21 @@ mod tests {
     fn defaults_do() {
         let config = args(&[]).check().unwrap();
         assert_eq!(config.temporal_address.as_str(), "http://localhost:7233/");
+        assert_eq!(
+            config.rate_limits,
+            RateLimits::Shared {
+                requests_per_10s: None
+            }
+        );
+        let config = args(&["--hubspot-requests-per-10s=55"]).check().unwrap();
+        assert_eq!(
+            config.rate_limits,
+            RateLimits::Shared {
+                requests_per_10s: Some(55)
+            }
+        );
+        let config = args(&["--hubspot-budget=off"]).check().unwrap();
+        assert_eq!(config.rate_limits, RateLimits::Off);
         assert_eq!(config.requests_per_10s, Some(110));
         assert_eq!(config.sharing, Sharing::default());
         let unlimited = args(&["--hubspot-budget=off"]).check().unwrap();
@@ -362,6 +380,7 @@ mod tests {
             ("--slice-seconds=0", "SLICE_SECONDS"),
             ("--sweep-seconds=sekret", "SWEEP_SECONDS"),
             ("--hubspot-budget=sekret", "HUBSPOT_BUDGET"),
+            ("--hubspot-requests-per-10s=0", "HUBSPOT_REQUESTS_PER_10S"),
             ("--hubspot-client-id=x", "HUBSPOT_CLIENT_SECRET"),
             ("--backfill-split-from=0", "BACKFILL_SPLIT_FROM"),
             ("--backfill-list-readers=sekret", "BACKFILL_LIST_READERS"),

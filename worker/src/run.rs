@@ -82,7 +82,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
                 client_id: app.client_id.clone(),
                 client_secret: app.client_secret.clone(),
             }),
-            requests_per_10s: config.requests_per_10s,
+            rate_limits: config.rate_limits,
             slice: config.slice,
             sharing: config.sharing,
         },
