@@ -6,6 +6,7 @@
 )]
 
 mod backfill;
+mod budget;
 mod figures;
 mod history;
 mod intake;
@@ -36,6 +37,45 @@ struct Cli {
 enum Bench {
     /// Reads a portal into a new workspace; without options once with HubSpot's limits, once without
     Backfill(BackfillArgs),
+    /// Lets 1, 4 and 16 processes hammer one portal through the shared rate budget
+    Budget(BudgetArgs),
+}
+
+#[derive(Args, Clone, Copy)]
+struct BudgetArgs {
+    /// Processes; 1, 4 and 16 one after the other if missing
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    processes: Option<u16>,
+    /// Backfill requests that are under way or wait at the same time, in all processes
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    readers: u16,
+    /// Milliseconds between two interactive calls, on average
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    interactive_ms: u64,
+    /// How long HubSpot takes for an answer, in milliseconds
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=MOST_LATENCY))]
+    latency_ms: u64,
+    /// How long each run takes
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=3_600))]
+    seconds: u64,
+}
+
+impl BudgetArgs {
+    fn plans(self) -> Vec<budget::Plan> {
+        let all = [1, 4, 16];
+        let one = self.processes.map(|n| [n]);
+        one.as_ref()
+            .map_or(all.as_slice(), |one| one.as_slice())
+            .iter()
+            .map(|&processes| budget::Plan {
+                processes,
+                readers: self.readers,
+                interactive_ms: self.interactive_ms,
+                latency_ms: self.latency_ms,
+                seconds: self.seconds,
+            })
+            .collect()
+    }
     /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
     Intake(IntakeArgs),
 }
@@ -131,6 +171,7 @@ impl Places {
 async fn main() -> ExitCode {
     let done = match Cli::parse().bench {
         Bench::Backfill(args) => run(args).await,
+        Bench::Budget(args) => run_budget(args).await,
         Bench::Intake(args) => run_intake(args).await,
     };
     match done {
@@ -155,6 +196,16 @@ async fn run(args: BackfillArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn run_budget(args: BudgetArgs) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    for (n, plan) in args.plans().into_iter().enumerate() {
+        let dir = places.dir.join(format!("budget-{n}"));
+        println!("{plan}");
+        let figures = budget::run(&plan, &places.binaries, &dir).await?;
+        println!("{figures}");
+        remove(&dir)?;
+    }
+    Ok(())
 async fn run_intake(args: IntakeArgs) -> anyhow::Result<()> {
     let places = Places::from_env()?;
     let plan = intake::Plan {
@@ -177,6 +228,23 @@ mod tests {
     use super::*;
 
     fn plans(args: &[&str]) -> Vec<Plan> {
+        match Cli::parse_from(["bench", "backfill"].iter().chain(args)).bench {
+            Bench::Backfill(args) => args.plans(),
+            Bench::Budget(_) => unreachable!("another was asked for"),
+        }
+    }
+
+    #[test]
+    fn the_budget_is_measured_with_one_few_and_many_processes() {
+        let processes = |args: &[&str]| {
+            let all = ["bench", "budget"].iter().chain(args);
+            match Cli::parse_from(all).bench {
+                Bench::Budget(args) => args.plans().iter().map(|p| p.processes).collect(),
+                Bench::Backfill(_) => Vec::new(),
+            }
+        };
+        assert_eq!(processes(&[]), [1, 4, 16]);
+        assert_eq!(processes(&["--processes=2"]), [2]);
         let Bench::Backfill(args) = Cli::parse_from(["bench", "backfill"].iter().chain(args)).bench
         else {
             panic!("not the backfill");

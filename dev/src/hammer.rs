@@ -135,9 +135,9 @@ impl Hammer {
                 if let Some(every) = self.interactive_ms {
                     command.args(["--interactive-ms", &every.to_string()]);
                 }
-                command.spawn().with_context(|| {
-                    format!("{} cannot be started", self.program.display())
-                })
+                command
+                    .spawn()
+                    .with_context(|| format!("{} cannot be started", self.program.display()))
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Hammering {

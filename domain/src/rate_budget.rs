@@ -38,6 +38,9 @@ pub const OUT_OF_LINE_FROM: i64 = 20;
 /// Slots out of line are at least this far apart, and one slot of the line besides.
 pub const OUT_OF_LINE_EVERY: i64 = SECOND;
 
+/// So much after the first moment at which it may, a process in turn comes again.
+pub const SOONEST: i64 = 5_000;
+
 /// What others use is believed for one window.
 pub const FOREIGN_IS_GOOD_FOR: i64 = 10 * SECOND;
 /// Requests that arrive in another order, or late, look like a few foreign ones.
@@ -422,10 +425,13 @@ impl Line {
         let come_back = (missing > 0).then(|| {
             let free = self.next_for(low, now);
             let due = free.plus(-reach.turn).max(now.plus(1));
-            // Too early for its turn: it keeps it, unless a pause came between.
-            if ask.in_turn && count == 0 && due.micros_after(now) <= SECOND {
+            // Too early for its turn: it keeps it, unless a pause came between. It comes as soon as it
+            // may, when it gets fewer slots than it would later: so the line does not run away from
+            // the turns.
+            let soon = free.plus(SOONEST - reach.in_turn).max(now.plus(1));
+            if ask.in_turn && count == 0 && soon.micros_after(now) <= SECOND {
                 return ComeBack {
-                    at: due,
+                    at: soon,
                     is_turn: true,
                 };
             }

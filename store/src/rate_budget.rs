@@ -8,7 +8,7 @@ use domain::{
     AppKey, BudgetBucket, Epoch, PauseReason, PortalId, WorkspaceId,
     rate_budget::{
         ComeBack, FOREIGN_IS_GOOD_FOR, LEASE_REACHES, LeaseAsk, LeaseGrant, OUT_OF_LINE_EVERY,
-        OUT_OF_LINE_FROM, SlotTime,
+        OUT_OF_LINE_FROM, SOONEST, SlotTime,
     },
 };
 
@@ -204,11 +204,13 @@ impl Store {
                    case when "count" > 0 and $21 then "begin" + "count" * step else low_next_at end as low) as next
                  cross join lateral (select
                    early.wanted - "count" as missing,
-                   greatest(greatest(next.at, now, case when $21 then next.low end) - $9, now + 1) as due) as rest
+                   greatest(next.at, now, case when $21 then next.low end) as free) as rest
                  cross join lateral (select
-                   $26::bool and "count" = 0 and due - now <= 1000000 as kept) as turned
+                   greatest(free - $9, now + 1) as due, greatest(free - $27::bigint, now + 1) as soon) as dues
                  cross join lateral (select
-                   case when kept then due else greatest(due, turns[$10]) end as back) as later
+                   $26::bool and "count" = 0 and soon - now <= 1000000 as kept) as turned
+                 cross join lateral (select
+                   case when kept then soon else greatest(due, turns[$10]) end as back) as later
                ),
                written as (
                  update rate_budget b set next_at = lease.next, low_next_at = lease.low_next,
@@ -247,7 +249,8 @@ impl Store {
             urgency == domain::Urgency::Interactive,
             OUT_OF_LINE_EVERY,
             if in_turn { reach.in_turn } else { reach.by_chance },
-            in_turn
+            in_turn,
+            reach.in_turn - SOONEST
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -9,6 +9,7 @@ mod e1_people;
 mod e4_settings;
 mod i1_backfill;
 mod i1_kill;
+mod x3_budget;
 mod x5_privacy;
 mod x6_temporal_ui;
 mod x7_resync;

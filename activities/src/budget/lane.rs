@@ -36,6 +36,10 @@ const NEAR: Duration = Duration::from_millis(150);
 const JITTER_MS: u64 = 10;
 /// Requests that are refused together come back this far apart.
 const REFUSED_APART: Duration = Duration::from_millis(100);
+/// A pause that ends so much later is another one.
+const SAME_PAUSE: Duration = Duration::from_secs(1);
+/// Who comes later than this to its turn has lost it.
+const TURN_IS_GOOD_FOR: Duration = Duration::from_millis(300);
 /// Slots asked for beyond the requests that wait, at most: readers that got one are soon back.
 const MOST_EXTRA: u32 = 4;
 /// After one of them went unused, so many slots are used before it is tried again.
@@ -45,6 +49,8 @@ const EXTRA_AFTER: u32 = 30;
 #[derive(Debug, Clone, Copy)]
 struct Held {
     slot: SlotTime,
+    /// For whom it was leased; it serves whoever is the most urgent when its time comes.
+    urgency: Urgency,
     from: Instant,
     until: Instant,
     ours_in_window: u32,
@@ -117,6 +123,7 @@ enum Next {
 /// The answer of the store, and when it was asked.
 struct Answer {
     urgency: Urgency,
+    wanted: bool,
     connections: Vec<EpochOf>,
     sent: Instant,
     /// No error says that there was no answer in time.
@@ -178,16 +185,18 @@ impl Lane {
         answer.await.unwrap_or(Err(BudgetRefused::Unavailable))
     }
 
-    /// Everybody here waits.
-    pub(super) fn stand_still(&self, reason: PauseReason, pause: Duration) {
+    /// Everybody here waits. Whether that is news: requests that left together are refused together.
+    pub(super) fn stand_still(&self, reason: PauseReason, pause: Duration) -> bool {
         let mut state = self.lock();
         let until = Instant::now() + pause;
-        if state.pause.is_none_or(|(at, _)| at < until) {
+        let before = state.pause.map(|(at, _)| at);
+        if before.is_none_or(|at| at < until) {
             state.pause = Some((until, reason));
         }
         state.give_back(&self.shared);
         drop(state);
         self.wake.notify_one();
+        before.is_none_or(|at| at + SAME_PAUSE < until)
     }
 
     /// Tells the other processes that lines stand still.
@@ -312,6 +321,7 @@ impl Lane {
             .and_then(|leased| leased.map_err(Some));
         Answer {
             urgency,
+            wanted: ask.want > 0,
             connections,
             sent,
             leased,
@@ -443,8 +453,8 @@ impl State {
             let here = self.queue.len(urgency);
             waiting += here;
             let covered = if urgency == Urgency::Interactive {
-                let near = |h: &&Held| h.from <= now + NEAR;
-                self.held.iter().filter(near).count()
+                let theirs = |h: &&Held| h.urgency == Urgency::Interactive || h.from <= now + NEAR;
+                self.held.iter().filter(theirs).count()
             } else {
                 self.held.len()
             };
@@ -460,17 +470,24 @@ impl State {
                 sooner(back.at);
                 continue;
             }
-            let extra = if urgency.is_low() && missing > 0 {
+            let extra = if urgency.is_low() {
                 self.extra.slots
             } else {
                 0
             };
             let ask = LeaseAsk {
                 urgency,
-                want: u32::try_from(missing)
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(extra),
-                in_turn: back.is_some_and(|b| b.is_turn && b.at <= now),
+                // A look at the fence takes nothing, least of all a turn.
+                want: if look {
+                    0
+                } else {
+                    u32::try_from(missing)
+                        .unwrap_or(u32::MAX)
+                        .saturating_add(extra)
+                },
+                in_turn: back.is_some_and(|b| {
+                    b.is_turn && b.at <= now && now.duration_since(b.at) < TURN_IS_GOOD_FOR
+                }),
                 patience: i64::try_from(self.queue.patience(urgency, now).as_micros())
                     .unwrap_or(i64::MAX),
                 upper: lane.upper,
@@ -518,7 +535,22 @@ impl State {
             now + Duration::from_micros(micros)
         };
         let took = now.saturating_duration_since(answer.sent);
-        if took > SLOW_LEASE {
+            eprintln!(
+                "LEASE {} {:?} wanted={} got={} took={:?} back={:?} now={}",
+                std::process::id(),
+                urgency,
+                answer.wanted,
+                leased.grant.slots.len(),
+                took,
+                leased
+                    .grant
+                    .come_back
+                    .map(|b| (b.at.micros_after(leased.now) / 1000, b.is_turn)),
+                leased.now.as_micros() / 1000
+            );
+        }
+        let paused = self.pause.is_some_and(|(until, _)| until > now);
+        if took > SLOW_LEASE || paused {
             lane.shared.count_unused(leased.grant.slots.len());
             self.unused.extend(&leased.grant.slots);
         } else {
@@ -526,6 +558,7 @@ impl State {
                 let from = after(*slot);
                 self.held.push_back(Held {
                     slot: *slot,
+                    urgency,
                     from,
                     until: from + Duration::from_micros(SLOT_GOOD_FOR.unsigned_abs()),
                     ours_in_window: in_window(&leased.recent, *slot),
@@ -533,18 +566,20 @@ impl State {
             }
             self.held.make_contiguous().sort_by_key(|h| h.from);
         }
-        let reach = Duration::from_micros(urgency.reach().turn.unsigned_abs());
-        self.back[urgency.index()] = match (leased.grant.come_back, leased.grant.slots.last()) {
-            (Some(back), _) => Some(Back {
-                at: after(back.at) + Duration::from_millis(rand::random_range(0..=JITTER_MS)),
-                is_turn: back.is_turn,
-            }),
-            // All that was asked for: whatever comes next lies behind it.
-            (None, Some(last)) if urgency.is_low() => after(*last)
-                .checked_sub(reach)
-                .map(|at| Back { at, is_turn: false }),
-            (None, _) => None,
-        };
+        if answer.wanted {
+            let reach = Duration::from_micros(urgency.reach().turn.unsigned_abs());
+            self.back[urgency.index()] = match (leased.grant.come_back, leased.grant.slots.last()) {
+                (Some(back), _) => Some(Back {
+                    at: after(back.at) + Duration::from_millis(rand::random_range(0..=JITTER_MS)),
+                    is_turn: back.is_turn,
+                }),
+                // All that was asked for: whatever comes next lies behind it.
+                (None, Some(last)) if urgency.is_low() => after(*last)
+                    .checked_sub(reach)
+                    .map(|at| Back { at, is_turn: false }),
+                (None, _) => None,
+            };
+        }
         if let Some(pause) = leased.pause {
             self.pause = Some((after(pause.until), pause.reason));
         }

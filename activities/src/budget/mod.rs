@@ -10,7 +10,7 @@ mod queue;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,6 +26,7 @@ use hubspot::{
 };
 use sha2::{Digest as _, Sha256};
 use store::{AuthKind, BudgetKey, EpochOf, Store};
+use tokio::sync::OnceCell;
 
 use self::lane::Lane;
 use crate::Metrics;
@@ -60,6 +61,9 @@ pub struct SharedBudgets {
     shared: Arc<Shared>,
 }
 
+/// How connections authenticate, as far as it was looked up.
+type Kinds = HashMap<EpochOf, Arc<OnceCell<AuthKind>>>;
+
 /// What the lanes share.
 pub(crate) struct Shared {
     pub(crate) store: Store,
@@ -67,13 +71,17 @@ pub(crate) struct Shared {
     app: Option<AppKey>,
     upper: Option<u32>,
     lanes: Mutex<HashMap<BudgetKey, Arc<Lane>>>,
-    kinds: Mutex<HashMap<EpochOf, AuthKind>>,
+    kinds: Mutex<Kinds>,
     statements: AtomicU64,
     let_go: AtomicU64,
     unused: AtomicU64,
 }
 
 impl Shared {
+    fn lock_kinds(&self) -> MutexGuard<'_, Kinds> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn count_statement(&self) {
         self.statements.fetch_add(1, Ordering::Relaxed);
         self.metrics.budget_statement();
@@ -167,26 +175,28 @@ struct ConnectionBudget {
 
 impl ConnectionBudget {
     /// An OAuth app and a service key are counted apart by HubSpot. Which of them it is does not
-    /// change within an epoch.
+    /// change within an epoch; however many requests wait, it is looked up once.
     async fn kind(&self) -> Result<AuthKind, BudgetRefused> {
-        let known = |kinds: &HashMap<_, _>| kinds.get(&self.connection).copied();
-        let kinds = &self.shared.kinds;
-        if let Some(kind) = known(&kinds.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(kind);
-        }
-        self.shared.count_statement();
-        let row = self
-            .shared
-            .store
-            .connection(self.connection.workspace)
-            .await
-            .map_err(|_| BudgetRefused::Unavailable)?
-            .filter(|row| row.epoch == self.connection.epoch)
-            .ok_or(BudgetRefused::Fenced)?;
-        let mut kinds = kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        kinds.retain(|c, _| c.workspace != self.connection.workspace);
-        kinds.insert(self.connection, row.auth_kind);
-        Ok(row.auth_kind)
+        let cell = {
+            let mut kinds = self.shared.lock_kinds();
+            if !kinds.contains_key(&self.connection) {
+                kinds.retain(|c, _| c.workspace != self.connection.workspace);
+            }
+            kinds.entry(self.connection).or_default().clone()
+        };
+        let look = || async {
+            self.shared.count_statement();
+            let row = self
+                .shared
+                .store
+                .connection(self.connection.workspace)
+                .await
+                .map_err(|_| BudgetRefused::Unavailable)?;
+            row.filter(|row| row.epoch == self.connection.epoch)
+                .map(|row| row.auth_kind)
+                .ok_or(BudgetRefused::Fenced)
+        };
+        cell.get_or_try_init(look).await.copied()
     }
 
     fn lane_of(&self, kind: AuthKind, bucket: BudgetBucket) -> Arc<Lane> {
@@ -220,12 +230,8 @@ impl ConnectionBudget {
 
     /// The lane of a request that already left.
     fn known_lane(&self, bucket: BudgetBucket) -> Option<Arc<Lane>> {
-        let kinds = self
-            .shared
-            .kinds
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let kind = kinds.get(&self.connection).copied();
+        let kinds = self.shared.lock_kinds();
+        let kind = kinds.get(&self.connection).and_then(|k| k.get().copied());
         drop(kinds);
         kind.map(|kind| self.lane_of(kind, bucket))
     }
@@ -245,26 +251,32 @@ impl RateBudget for ConnectionBudget {
         let Some(lane) = self.known_lane(bucket) else {
             return;
         };
+        if observation.status == 429 {
+            self.shared.metrics.budget_429(bucket);
+        }
         let used_up = observation.daily || observation.daily_remaining == Some(0);
         if used_up {
             let now = chrono::Utc::now().timestamp();
             let until = daily_pause_until(now, lane.utc_offset());
             let pause = Duration::from_secs((until - now).unsigned_abs());
+            let mut news = false;
             for bucket in BudgetBucket::ALL {
                 if let Some(lane) = self.known_lane(bucket) {
-                    lane.stand_still(PauseReason::DailyLimit, pause);
+                    news |= lane.stand_still(PauseReason::DailyLimit, pause);
                 }
             }
-            lane.tell_pause(&BudgetBucket::ALL, PauseReason::DailyLimit, pause);
+            if news {
+                lane.tell_pause(&BudgetBucket::ALL, PauseReason::DailyLimit, pause);
+            }
         } else if observation.status == 429 {
             let usual = match bucket {
                 BudgetBucket::Search => SEARCH_BACK_OFF,
                 BudgetBucket::General | BudgetBucket::Associations => BACK_OFF,
             };
             let pause = observation.retry_after.unwrap_or(usual);
-            self.shared.metrics.budget_429(bucket);
-            lane.stand_still(PauseReason::RateLimited, pause);
-            lane.tell_pause(&[bucket], PauseReason::RateLimited, pause);
+            if lane.stand_still(PauseReason::RateLimited, pause) {
+                lane.tell_pause(&[bucket], PauseReason::RateLimited, pause);
+            }
         } else {
             lane.learn(permit, observation);
         }
