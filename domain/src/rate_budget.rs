@@ -38,6 +38,10 @@ pub const OUT_OF_LINE_FROM: i64 = 20;
 /// Slots out of line are at least this far apart, and one slot of the line besides.
 pub const OUT_OF_LINE_EVERY: i64 = SECOND;
 
+/// Who is earlier than this for its turn takes another one: the turns have run away from the line, as
+/// after a pause.
+pub const EARLY: i64 = 200_000;
+
 /// So much after the first moment at which it may, a process in turn comes again.
 pub const SOONEST: i64 = 5_000;
 
@@ -421,15 +425,20 @@ impl Line {
                 self.low_next_at = begin.plus(count * step);
             }
         }
-        let missing = missing - count;
+        // Who comes in turn and gets all that waits will be back: the line is busy.
+        let again = if low && ask.in_turn && count > 0 {
+            i64::from(ask.want)
+        } else {
+            0
+        };
+        let missing = missing - count + again;
         let come_back = (missing > 0).then(|| {
             let free = self.next_for(low, now);
             let due = free.plus(-reach.turn).max(now.plus(1));
-            // Too early for its turn: it keeps it, unless a pause came between. It comes as soon as it
-            // may, when it gets fewer slots than it would later: so the line does not run away from
+            // A little early for its turn: it keeps it. It comes as soon as it may, when it gets fewer slots than it would later: so the line does not run away from
             // the turns.
             let soon = free.plus(SOONEST - reach.in_turn).max(now.plus(1));
-            if ask.in_turn && count == 0 && soon.micros_after(now) <= SECOND {
+            if ask.in_turn && count == 0 && soon.micros_after(now) <= EARLY {
                 return ComeBack {
                     at: soon,
                     is_turn: true,

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use domain::{
     AppKey, BudgetBucket, Epoch, PauseReason, PortalId, WorkspaceId,
     rate_budget::{
-        ComeBack, FOREIGN_IS_GOOD_FOR, LEASE_REACHES, LeaseAsk, LeaseGrant, OUT_OF_LINE_EVERY,
-        OUT_OF_LINE_FROM, SOONEST, SlotTime,
+        ComeBack, EARLY, FOREIGN_IS_GOOD_FOR, LEASE_REACHES, LeaseAsk, LeaseGrant,
+        OUT_OF_LINE_EVERY, OUT_OF_LINE_FROM, SOONEST, SlotTime,
     },
 };
 
@@ -203,12 +203,12 @@ impl Store {
                    case when "count" > 0 then "begin" + ("count" - 1) * step + apart else early.next_at end as at,
                    case when "count" > 0 and $21 then "begin" + "count" * step else low_next_at end as low) as next
                  cross join lateral (select
-                   early.wanted - "count" as missing,
+                   early.wanted - "count" + case when $21 and $26::bool and "count" > 0 then want else 0 end as missing,
                    greatest(next.at, now, case when $21 then next.low end) as free) as rest
                  cross join lateral (select
                    greatest(free - $9, now + 1) as due, greatest(free - $27::bigint, now + 1) as soon) as dues
                  cross join lateral (select
-                   $26::bool and "count" = 0 and soon - now <= 1000000 as kept) as turned
+                   $26 and "count" = 0 and soon - now <= $28::bigint as kept) as turned
                  cross join lateral (select
                    case when kept then soon else greatest(due, turns[$10]) end as back) as later
                ),
@@ -250,7 +250,8 @@ impl Store {
             OUT_OF_LINE_EVERY,
             if in_turn { reach.in_turn } else { reach.by_chance },
             in_turn,
-            reach.in_turn - SOONEST
+            reach.in_turn - SOONEST,
+            EARLY
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -41,7 +41,7 @@ const SAME_PAUSE: Duration = Duration::from_secs(1);
 /// Who comes later than this to its turn has lost it.
 const TURN_IS_GOOD_FOR: Duration = Duration::from_millis(300);
 /// Slots asked for beyond the requests that wait, at most: readers that got one are soon back.
-const MOST_EXTRA: u32 = 4;
+const MOST_EXTRA: u32 = 3;
 /// After one of them went unused, so many slots are used before it is tried again.
 const EXTRA_AFTER: u32 = 30;
 
@@ -64,10 +64,19 @@ struct Back {
 }
 
 /// How many slots to ask for beyond the requests that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Extra {
     slots: u32,
     used: u32,
+}
+
+impl Default for Extra {
+    fn default() -> Self {
+        Self {
+            slots: MOST_EXTRA,
+            used: 0,
+        }
+    }
 }
 
 impl Extra {
@@ -79,7 +88,7 @@ impl Extra {
     }
 
     fn wasted(&mut self) {
-        *self = Self::default();
+        *self = Self { slots: 0, used: 0 };
     }
 }
 
@@ -535,20 +544,6 @@ impl State {
             now + Duration::from_micros(micros)
         };
         let took = now.saturating_duration_since(answer.sent);
-            eprintln!(
-                "LEASE {} {:?} wanted={} got={} took={:?} back={:?} now={}",
-                std::process::id(),
-                urgency,
-                answer.wanted,
-                leased.grant.slots.len(),
-                took,
-                leased
-                    .grant
-                    .come_back
-                    .map(|b| (b.at.micros_after(leased.now) / 1000, b.is_turn)),
-                leased.now.as_micros() / 1000
-            );
-        }
         let paused = self.pause.is_some_and(|(until, _)| until > now);
         if took > SLOW_LEASE || paused {
             lane.shared.count_unused(leased.grant.slots.len());
