@@ -39,6 +39,8 @@ enum Bench {
     Backfill(BackfillArgs),
     /// Lets 1, 4 and 16 processes hammer one portal through the shared rate budget
     Budget(BudgetArgs),
+    /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
+    Intake(IntakeArgs),
 }
 
 #[derive(Args, Clone, Copy)]
@@ -76,8 +78,6 @@ impl BudgetArgs {
             })
             .collect()
     }
-    /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
-    Intake(IntakeArgs),
 }
 
 #[derive(Args, Clone, Copy)]
@@ -206,6 +206,8 @@ async fn run_budget(args: BudgetArgs) -> anyhow::Result<()> {
         remove(&dir)?;
     }
     Ok(())
+}
+
 async fn run_intake(args: IntakeArgs) -> anyhow::Result<()> {
     let places = Places::from_env()?;
     let plan = intake::Plan {
@@ -228,28 +230,24 @@ mod tests {
     use super::*;
 
     fn plans(args: &[&str]) -> Vec<Plan> {
-        match Cli::parse_from(["bench", "backfill"].iter().chain(args)).bench {
-            Bench::Backfill(args) => args.plans(),
-            Bench::Budget(_) => unreachable!("another was asked for"),
-        }
-    }
-
-    #[test]
-    fn the_budget_is_measured_with_one_few_and_many_processes() {
-        let processes = |args: &[&str]| {
-            let all = ["bench", "budget"].iter().chain(args);
-            match Cli::parse_from(all).bench {
-                Bench::Budget(args) => args.plans().iter().map(|p| p.processes).collect(),
-                Bench::Backfill(_) => Vec::new(),
-            }
-        };
-        assert_eq!(processes(&[]), [1, 4, 16]);
-        assert_eq!(processes(&["--processes=2"]), [2]);
         let Bench::Backfill(args) = Cli::parse_from(["bench", "backfill"].iter().chain(args)).bench
         else {
             panic!("not the backfill");
         };
         args.plans()
+    }
+
+    #[test]
+    fn the_budget_is_measured_with_one_few_and_many_processes() {
+        let processes = |args: &[&str]| -> Vec<u16> {
+            let all = ["bench", "budget"].iter().chain(args);
+            match Cli::parse_from(all).bench {
+                Bench::Budget(args) => args.plans().iter().map(|p| p.processes).collect(),
+                _ => Vec::new(),
+            }
+        };
+        assert_eq!(processes(&[]), [1, 4, 16]);
+        assert_eq!(processes(&["--processes=2"]), [2]);
     }
 
     #[test]
