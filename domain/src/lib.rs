@@ -12,8 +12,8 @@ pub mod portal;
 pub mod profile;
 pub mod progress;
 pub mod quarantine;
-pub mod rate_budget;
 pub mod ranges;
+pub mod rate_budget;
 pub mod resync;
 pub mod scopes;
 pub mod settings;
@@ -26,6 +26,6 @@ pub use ids::{
 };
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;
-pub use rate_budget::{AppKey, BudgetBucket, PauseReason, Urgency};
 pub use ranges::{IdRange, RangeNo, RangeReader, Sharing};
+pub use rate_budget::{AppKey, BudgetBucket, PauseReason, Urgency};
 pub use resync::{ResyncMode, ResyncOutcome, ResyncRequest};

@@ -16,8 +16,8 @@ mod mirror;
 mod oauth_states;
 mod people;
 mod portal_facts;
-mod rate_budget;
 mod ranges;
+mod rate_budget;
 mod records;
 mod retention;
 mod runs;
@@ -43,8 +43,8 @@ pub use mirror::{
     AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
 };
 pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
-pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};
 pub use ranges::{RangeRow, RangeStep};
+pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};
 pub use records::Upserted;
 pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};
 pub use service_tokens::{NewServiceToken, ServiceTokenRow};

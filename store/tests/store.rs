@@ -23,10 +23,10 @@ mod pages;
 mod people;
 #[path = "store/quarantine.rs"]
 mod quarantine;
-#[path = "store/rate_budget.rs"]
-mod rate_budget;
 #[path = "store/ranges.rs"]
 mod ranges;
+#[path = "store/rate_budget.rs"]
+mod rate_budget;
 #[path = "store/runs.rs"]
 mod runs;
 #[path = "store/support.rs"]

@@ -242,7 +242,7 @@ impl Args {
                     1..=64,
                     "6",
                 )? as u32,
-                search: backfill_search && requests_per_10s.is_some(),
+                search: backfill_search && rate_limits != RateLimits::Off,
             },
             slice: Duration::from_secs(number(&self.slice_seconds, "SLICE_SECONDS", 1..=60, "30")?),
             shutdown: Duration::from_secs(number(
@@ -348,6 +348,7 @@ mod tests {
     fn defaults_do() {
         let config = args(&[]).check().unwrap();
         assert_eq!(config.temporal_address.as_str(), "http://localhost:7233/");
+        assert_eq!(config.sharing, Sharing::default());
         assert_eq!(
             config.rate_limits,
             RateLimits::Shared {
@@ -363,8 +364,6 @@ mod tests {
         );
         let config = args(&["--hubspot-budget=off"]).check().unwrap();
         assert_eq!(config.rate_limits, RateLimits::Off);
-        assert_eq!(config.requests_per_10s, Some(110));
-        assert_eq!(config.sharing, Sharing::default());
         let unlimited = args(&["--hubspot-budget=off"]).check().unwrap();
         assert!(!unlimited.sharing.search);
     }

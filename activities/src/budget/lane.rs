@@ -257,6 +257,10 @@ impl Lane {
         let mut state = self.lock();
         if limit > 0 && state.limit_seen != Some(limit) {
             state.limit_news = Some(limit);
+            // Slots that lie too close together.
+            if limit < state.limit_seen.unwrap_or(self.usual) {
+                state.give_back(&self.shared);
+            }
         }
         if let Some(ours) = permit.ours_in_window {
             let foreign = foreign_use(limit, remaining, ours);
