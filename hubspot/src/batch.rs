@@ -136,9 +136,14 @@ pub(crate) trait BatchInputs {
         None
     }
 
-    /// Whether a result could be this input's by its content. Only asked when nothing better is
-    /// known.
-    fn resembles(&self, _place: usize, _done: &Self::Done) -> bool {
+    /// How many of the input's values a result shows; none where it shows another value, or none of
+    /// them. Only asked when nothing better is known.
+    fn likeness(&self, _place: usize, _done: &Self::Done) -> Option<usize> {
+        None
+    }
+
+    /// Whether two inputs are the same in all they say.
+    fn same(&self, _one: usize, _other: usize) -> bool {
         false
     }
 
@@ -366,8 +371,9 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
                 self.close(&mut open, place, InputOutcome::Refused(item.error.clone()));
             }
         }
-        self.by_content(&mut open, &mut left);
         let untold = reply.refused.saturating_sub(told).max(nameless.len());
+        let complete = untold == 0 && unreadable.is_empty() && left.len() == open.len();
+        self.by_content(&mut open, &mut left, complete);
         let outcome = self.of_missing(open.len(), &nameless, untold, left.len() + unreadable.len());
         for place in open.clone() {
             let outcome = match &outcome {
@@ -386,33 +392,45 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
         self.outcomes[place] = Some(outcome);
     }
 
-    /// Ties a result and an input that resemble nothing but each other, as long as there are such.
-    /// Inputs of the same content may have each other's results.
-    fn by_content(&mut self, open: &mut Vec<usize>, left: &mut Vec<I::Done>) {
+    /// Ties results and inputs that can belong to nothing but each other, as long as there are such.
+    /// When every input that is open has a result (`complete`), the one whose values a result shows
+    /// most of goes before others, and inputs that are the same may have each other's results.
+    fn by_content(&mut self, open: &mut Vec<usize>, left: &mut Vec<I::Done>, complete: bool) {
         loop {
             let like: Vec<Vec<usize>> = left
                 .iter()
-                .map(|done| {
-                    open.iter()
-                        .copied()
-                        .filter(|place| self.inputs.resembles(*place, done))
-                        .collect()
-                })
+                .map(|done| self.candidates(open, done, complete))
                 .collect();
             let pair = like.iter().enumerate().find_map(|(n, places)| {
-                let [place] = places.as_slice() else {
-                    return None;
-                };
-                let alone = like
+                let (first, others) = places.split_first()?;
+                let one = others
                     .iter()
-                    .enumerate()
-                    .all(|(m, others)| m == n || !others.contains(place));
-                alone.then_some((n, *place))
+                    .all(|o| complete && self.inputs.same(*first, *o));
+                // Other results may only want it if they want nothing but the same.
+                let free = like.iter().enumerate().all(|(m, theirs)| {
+                    m == n
+                        || !theirs.contains(first)
+                        || (complete && theirs.iter().all(|o| places.contains(o)))
+                });
+                (one && free).then_some((n, *first))
             });
             let Some((n, place)) = pair else { return };
             let done = left.swap_remove(n);
             self.close(open, place, InputOutcome::Done(done));
         }
+    }
+
+    fn candidates(&self, open: &[usize], done: &I::Done, best_only: bool) -> Vec<usize> {
+        let scored: Vec<(usize, usize)> = open
+            .iter()
+            .filter_map(|place| Some((*place, self.inputs.likeness(*place, done)?)))
+            .collect();
+        let best = scored.iter().map(|(_, score)| *score).max().unwrap_or(0);
+        scored
+            .into_iter()
+            .filter(|(_, score)| !best_only || *score == best)
+            .map(|(place, _)| place)
+            .collect()
     }
 
     /// What inputs are taken for that nothing in the answer is tied to. `untold` refusals are tied

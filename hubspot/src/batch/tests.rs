@@ -62,8 +62,12 @@ impl BatchInputs for Rows {
         done.trace.as_deref()
     }
 
-    fn resembles(&self, place: usize, done: &Made) -> bool {
-        done.content == Some(self.rows[place].content)
+    fn likeness(&self, place: usize, done: &Made) -> Option<usize> {
+        (done.content == Some(self.rows[place].content)).then_some(1)
+    }
+
+    fn same(&self, one: usize, other: usize) -> bool {
+        self.rows[one].content == self.rows[other].content
     }
 
     fn named_by(&self, place: usize, error: &ItemError) -> bool {
@@ -459,4 +463,84 @@ fn a_refusal_that_names_no_input_is_that_of_the_only_missing_one() {
     let outcome = plan.finish();
     assert_eq!(outcome.outcomes[1], InputOutcome::Refused(refusal()));
     assert!(matches!(&outcome.outcomes[2], InputOutcome::Done(m) if m.of == 2));
+}
+
+/// Without a word from HubSpot about which is which, the values tell: the input that says more goes
+/// first, and two that say the same are as good as each other.
+#[test]
+fn results_without_names_go_to_the_inputs_that_they_show() {
+    struct Said(Vec<Vec<(&'static str, u8)>>);
+    impl BatchInputs for Said {
+        type Done = (usize, Vec<(&'static str, u8)>);
+        fn count(&self) -> usize {
+            self.0.len()
+        }
+        fn key(&self, _place: usize) -> Option<String> {
+            None
+        }
+        fn keys_of(&self, _done: &Self::Done) -> Vec<String> {
+            Vec::new()
+        }
+        fn likeness(&self, place: usize, done: &Self::Done) -> Option<usize> {
+            let mut shown = 0;
+            for (name, value) in &self.0[place] {
+                match done.1.iter().find(|(n, _)| n == name) {
+                    Some((_, v)) if v != value => return None,
+                    Some(_) => shown += 1,
+                    None => {}
+                }
+            }
+            (shown > 0).then_some(shown)
+        }
+        fn same(&self, one: usize, other: usize) -> bool {
+            self.0[one] == self.0[other]
+        }
+        fn named_by(&self, _place: usize, _error: &ItemError) -> bool {
+            false
+        }
+        fn doing(&self) -> Doing {
+            Doing::Create
+        }
+    }
+    let said = vec![
+        vec![("body", 1), ("key", 6)],
+        vec![("body", 1)],
+        vec![("body", 2)],
+        vec![("body", 2)],
+        vec![("body", 3), ("unseen", 1)],
+        vec![("body", 3), ("unseen", 2)],
+    ];
+    let inputs = Said(said.clone());
+    let reply = |places: &[usize]| Reply {
+        results: places
+            .iter()
+            .map(|place| {
+                let mut shown = said[*place].clone();
+                shown.retain(|(name, _)| *name != "unseen");
+                Ok((*place, shown))
+            })
+            .collect(),
+        errors: Vec::new(),
+        refused: 0,
+    };
+    let mut plan = Plan::new(&inputs, 100);
+    let batch = plan.next().unwrap();
+    plan.answer(&batch, Ok(reply(&[5, 3, 1, 0, 2, 4])));
+    let outcome = plan.finish();
+    let of = |place: usize| match &outcome.outcomes[place] {
+        InputOutcome::Done((of, _)) => Some(*of),
+        _ => None,
+    };
+    assert_eq!((of(0), of(1)), (Some(0), Some(1)));
+    assert_eq!(
+        BTreeSet::from([of(2), of(3)]),
+        BTreeSet::from([Some(2), Some(3)])
+    );
+    // These differ in what the answer does not show.
+    assert_eq!(outcome.unknown(), [4, 5]);
+    // One result for two that it shows as well: nobody knows.
+    let mut plan = Plan::new(&inputs, 100);
+    let batch = plan.next().unwrap();
+    plan.answer(&batch, Ok(reply(&[2])));
+    assert_eq!(plan.finish().unknown().len(), 6);
 }

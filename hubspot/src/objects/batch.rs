@@ -105,6 +105,21 @@ pub struct UpsertInput {
     pub properties: BTreeMap<String, String>,
 }
 
+impl UpsertInput {
+    /// The key among the properties, so that the answer shows it and can be tied to the input. Not
+    /// an e-mail: the contact may be found by an additional one, which is not to become its first.
+    fn with_key(&self) -> Self {
+        let mut input = self.clone();
+        if input.property != "email" {
+            input
+                .properties
+                .entry(input.property.clone())
+                .or_insert_with(|| self.value.clone());
+        }
+        input
+    }
+}
+
 macro_rules! without_values {
     ($name:ident, $key:ident) => {
         /// Values are personal data: they are not shown.
@@ -191,8 +206,8 @@ impl Written {
             .collect()
     }
 
-    /// Whether it holds what an input gave, as far as it shows it.
-    fn holds(&self, properties: &BTreeMap<String, String>) -> bool {
+    /// How many of the values that an input gave it shows, if it shows no other one for them.
+    fn shows(&self, properties: &BTreeMap<String, String>) -> Option<usize> {
         let mut shown = 0;
         for (name, given) in properties {
             match self.values.get(name) {
@@ -200,13 +215,13 @@ impl Written {
                 Some(value) => {
                     let value = value.as_deref().unwrap_or_default();
                     if value.trim().to_lowercase() != given.trim().to_lowercase() {
-                        return false;
+                        return None;
                     }
                     shown += 1;
                 }
             }
         }
-        shown > 0
+        (shown > 0).then_some(shown)
     }
 }
 
@@ -238,8 +253,13 @@ impl BatchInputs for Creates<'_> {
         done.trace.as_deref()
     }
 
-    fn resembles(&self, place: usize, done: &Written) -> bool {
-        done.holds(&self.inputs[place].properties)
+    fn likeness(&self, place: usize, done: &Written) -> Option<usize> {
+        done.shows(&self.inputs[place].properties)
+    }
+
+    fn same(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (&self.inputs[one], &self.inputs[other]);
+        one.properties == other.properties && one.associations == other.associations
     }
 
     fn named_by(&self, _place: usize, _error: &ItemError) -> bool {
@@ -317,8 +337,8 @@ impl BatchInputs for Upserts<'_> {
         done.trace.as_deref()
     }
 
-    fn resembles(&self, place: usize, done: &Written) -> bool {
-        done.holds(&self.0[place].properties)
+    fn likeness(&self, place: usize, done: &Written) -> Option<usize> {
+        done.shows(&self.0[place].properties)
     }
 
     fn named_by(&self, place: usize, error: &ItemError) -> bool {
@@ -540,7 +560,7 @@ impl Objects<'_> {
             if all.stopped.is_some() {
                 break;
             }
-            let group: Vec<UpsertInput> = places.iter().map(|p| inputs[*p].clone()).collect();
+            let group: Vec<UpsertInput> = places.iter().map(|p| inputs[*p].with_key()).collect();
             let core = Upserts(&group);
             let mut plan = Plan::new(&core, BATCH);
             while let Some(batch) = plan.next() {
