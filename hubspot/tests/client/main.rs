@@ -1,0 +1,10 @@
+//! The client over sockets: against answers of HubSpot that others recorded, and against the
+//! simulator.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "a test says why it did not run")]
+
+mod batches;
+mod recorded;
+mod resources;
+mod support;
+mod trouble;
