@@ -54,6 +54,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Asks HubSpot whether it is as assumed, and prints each fact; makes records and removes them
+    Conformance {
+        /// `real` asks HubSpot itself, with a service key of an account for tests in
+        /// HUBSPOT_ACCESS_TOKEN
+        #[arg(long, value_parser = ["simulator", "real"], default_value = "simulator")]
+        hubspot: String,
+    },
     /// Runs a program that must not outlive whoever started it
     #[command(hide = true)]
     Guard {
@@ -105,6 +112,7 @@ async fn main() -> ExitCode {
         Task::Postgres => run_postgres().await,
         Task::SqlxPrepare { check } => sqlx_prepare(check).await,
         Task::Bench { args } => bench(&args).await,
+        Task::Conformance { hubspot } => conformance(hubspot == "real").await,
     };
     match done {
         Ok(code) => code,
@@ -409,6 +417,33 @@ async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
         say(&format!("logs are in {}", dir.join("logs").display()));
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// Fails when something that the code relies upon is otherwise.
+async fn conformance(real: bool) -> anyhow::Result<ExitCode> {
+    use dev::conformance::{self, Target, simulator};
+    let report = if real {
+        let key = std::env::var("HUBSPOT_ACCESS_TOKEN").ok().filter(|k| !k.is_empty()).context(
+            "HUBSPOT_ACCESS_TOKEN is not set; --hubspot real needs a service key of an account for tests, with the scopes of contacts, companies, lists, owners and contact schemas, for example HUBSPOT_ACCESS_TOKEN=pat-na1-…",
+        )?;
+        conformance::run(Target {
+            api_url: "https://api.hubapi.com".parse()?,
+            key: key.into(),
+            prefix: conformance::prefix(),
+            patience: Duration::from_secs(180),
+        })
+        .await?
+    } else {
+        let simulator = simulator::Simulator::start(&build(false)?).await?;
+        let target = simulator::target(&simulator.url, 1, json!({})).await?;
+        conformance::run(target).await?
+    };
+    print!("{report}");
+    Ok(if report.holds() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn run_postgres() -> anyhow::Result<ExitCode> {
