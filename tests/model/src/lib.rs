@@ -1,0 +1,9 @@
+#![doc = include_str!("../README.md")]
+
+mod ops;
+mod rules;
+mod state;
+
+pub use ops::{Answer, Decode, Filter, Key, Op, Raw, Refusal, Seen, Upserted};
+pub use rules::Broken;
+pub use state::{Kind, Link, Mismatch, Model};
