@@ -9,6 +9,8 @@ mod e1_people;
 mod e4_settings;
 mod i1_backfill;
 mod i1_kill;
+mod x1_reference_model;
+mod x3_assumptions;
 mod x3_budget;
 mod x5_privacy;
 mod x6_temporal_ui;
