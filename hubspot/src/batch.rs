@@ -136,8 +136,8 @@ pub(crate) trait BatchInputs {
         None
     }
 
-    /// How many of the input's values a result shows; none where it shows another value, or none of
-    /// them. Only asked when nothing better is known.
+    /// How much of the input a result shows; none where it shows another value, or nothing
+    /// of it. Only asked when nothing better is known.
     fn likeness(&self, _place: usize, _done: &Self::Done) -> Option<usize> {
         None
     }
@@ -168,6 +168,12 @@ pub(crate) struct Plan<'a, I: BatchInputs> {
     /// Keys of inputs of unknown outcome.
     unknown: HashSet<String>,
     stopped: Option<Error>,
+}
+
+/// Inputs that a result may belong to, and how many of their values it shows.
+struct Candidates {
+    places: Vec<usize>,
+    score: usize,
 }
 
 impl<'a, I: BatchInputs> Plan<'a, I> {
@@ -393,24 +399,28 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
     }
 
     /// Ties results and inputs that can belong to nothing but each other, as long as there are such.
-    /// When every input that is open has a result (`complete`), the one whose values a result shows
-    /// most of goes before others, and inputs that are the same may have each other's results.
+    /// When every input that is open has a result (`complete`), a result goes to the input that it
+    /// shows most of, unless another one shows as much of it, and inputs that are the same may have
+    /// each other's results.
     fn by_content(&mut self, open: &mut Vec<usize>, left: &mut Vec<I::Done>, complete: bool) {
         loop {
-            let like: Vec<Vec<usize>> = left
+            let like: Vec<Candidates> = left
                 .iter()
                 .map(|done| self.candidates(open, done, complete))
                 .collect();
-            let pair = like.iter().enumerate().find_map(|(n, places)| {
-                let (first, others) = places.split_first()?;
+            let pair = like.iter().enumerate().find_map(|(n, mine)| {
+                let (first, others) = mine.places.split_first()?;
                 let one = others
                     .iter()
                     .all(|o| complete && self.inputs.same(*first, *o));
-                // Other results may only want it if they want nothing but the same.
+                // Other results may only want it if they show less of it, or want nothing but the
+                // same.
                 let free = like.iter().enumerate().all(|(m, theirs)| {
                     m == n
-                        || !theirs.contains(first)
-                        || (complete && theirs.iter().all(|o| places.contains(o)))
+                        || !theirs.places.contains(first)
+                        || (complete
+                            && (theirs.score < mine.score
+                                || theirs.places.iter().all(|o| mine.places.contains(o))))
                 });
                 (one && free).then_some((n, *first))
             });
@@ -420,17 +430,18 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
         }
     }
 
-    fn candidates(&self, open: &[usize], done: &I::Done, best_only: bool) -> Vec<usize> {
+    fn candidates(&self, open: &[usize], done: &I::Done, best_only: bool) -> Candidates {
         let scored: Vec<(usize, usize)> = open
             .iter()
             .filter_map(|place| Some((*place, self.inputs.likeness(*place, done)?)))
             .collect();
-        let best = scored.iter().map(|(_, score)| *score).max().unwrap_or(0);
-        scored
+        let score = scored.iter().map(|(_, score)| *score).max().unwrap_or(0);
+        let places = scored
             .into_iter()
-            .filter(|(_, score)| !best_only || *score == best)
+            .filter(|(_, one)| !best_only || *one == score)
             .map(|(place, _)| place)
-            .collect()
+            .collect();
+        Candidates { places, score }
     }
 
     /// What inputs are taken for that nothing in the answer is tied to. `untold` refusals are tied

@@ -178,6 +178,18 @@ impl<'de> Deserialize<'de> for Written {
     }
 }
 
+/// Whether a value can be what became of the given one; HubSpot trims, and lower-cases some. A
+/// leading `;` adds to the choices that are there.
+fn same_value(given: &str, shown: &str) -> bool {
+    let (given, shown) = (given.trim().to_lowercase(), shown.trim().to_lowercase());
+    match given.strip_prefix(';') {
+        Some(more) => more
+            .split(';')
+            .all(|choice| choice.is_empty() || shown.split(';').any(|there| there == choice)),
+        None => given == shown,
+    }
+}
+
 impl Written {
     fn value(&self, property: &str) -> Option<&str> {
         self.values.get(property)?.as_deref()
@@ -206,19 +218,21 @@ impl Written {
             .collect()
     }
 
-    /// How many of the values that an input gave it shows, if it shows no other one for them.
+    /// How much of what an input gave it shows, if it shows no other value for any of it: a value as
+    /// it was given counts more than one that HubSpot wrote otherwise.
     fn shows(&self, properties: &BTreeMap<String, String>) -> Option<usize> {
         let mut shown = 0;
         for (name, given) in properties {
-            match self.values.get(name) {
-                None => {}
-                Some(value) => {
-                    let value = value.as_deref().unwrap_or_default();
-                    if value.trim().to_lowercase() != given.trim().to_lowercase() {
-                        return None;
-                    }
-                    shown += 1;
-                }
+            let Some(value) = self.values.get(name) else {
+                continue;
+            };
+            let value = value.as_deref().unwrap_or_default();
+            if value == given {
+                shown += 2;
+            } else if same_value(given, value) {
+                shown += 1;
+            } else {
+                return None;
             }
         }
         (shown > 0).then_some(shown)
