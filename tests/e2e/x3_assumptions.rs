@@ -39,6 +39,7 @@ async fn the_simulator_is_as_assumed() {
 async fn another_hubspot_is_noticed() {
     let report = ask(json!({
         "ignore_inline_associations": true, "empty_as_null": false, "trace_ids_in_results": false,
+        "first_company_is_primary": false,
     }))
     .await;
     let differing: Vec<&str> = report
@@ -51,7 +52,9 @@ async fn another_hubspot_is_noticed() {
         differing,
         [
             "a known but empty property",
-            "associations given with a new contact are made"
+            "associations given with a new contact are made",
+            "a contact's first company becomes its primary one",
+            "results of a batch carry the trace ids of their inputs",
         ],
         "{report}"
     );

@@ -228,7 +228,8 @@ impl Written {
             };
             let value = value.as_deref().unwrap_or_default();
             if value == given {
-                shown += 2;
+                // An empty value is shown, or not, whoever gave it.
+                shown += if given.is_empty() { 0 } else { 2 };
             } else if same_value(given, value) {
                 shown += 1;
             } else {
@@ -273,7 +274,13 @@ impl BatchInputs for Creates<'_> {
 
     fn same(&self, one: usize, other: usize) -> bool {
         let (one, other) = (&self.inputs[one], &self.inputs[other]);
-        one.properties == other.properties && one.associations == other.associations
+        // A new record has nothing that an empty value could clear.
+        let given = |input: &CreateInput| -> BTreeMap<String, String> {
+            let mut given = input.properties.clone();
+            given.retain(|_, value| !value.is_empty());
+            given
+        };
+        given(one) == given(other) && one.associations == other.associations
     }
 
     fn named_by(&self, _place: usize, _error: &ItemError) -> bool {
