@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use chrono::Utc;
 use hubspot::{
     Error, FieldCode, InputOutcome, ObjectType, RatePolicy, RecordId,
-    associations::AssociationSpec,
+    associations::{AssociationSpec, AssociationType, Pair},
     objects::{
         CreateInput, CrmObject, ListRequest, MergeInput, ReadOptions, RecordKey, UpdateInput,
         UpsertInput,
@@ -31,6 +31,8 @@ pub(super) async fn all(run: &mut Run) {
     merges(run).await;
     archives(run).await;
     inline_associations(run).await;
+    first_company(run).await;
+    trace_ids(run).await;
     engagement_keys(run).await;
     searches(run).await;
     pages(run).await;
@@ -445,6 +447,62 @@ async fn inline_associations(run: &mut Run) {
     );
 }
 
+async fn first_company(run: &mut Run) {
+    let seen = async {
+        let name = run.name("first_company");
+        let company = CreateInput::new([("name", name.as_str())]);
+        let to = run.create(ObjectType::Company, &company).await?.id;
+        // Without an e-mail, so that HubSpot finds no company for it by itself.
+        let person = CreateInput::new([("firstname", name.as_str())]);
+        let from = run.create(ObjectType::Contact, &person).await?.id;
+        let associations = run.client.associations();
+        associations
+            .create_default(ObjectType::Contact, ObjectType::Company, Pair { from, to })
+            .await?;
+        let read = associations
+            .batch_read(ObjectType::Contact, ObjectType::Company, &[from])
+            .await?;
+        let all = read.get(&from).context("it is not associated")?;
+        Ok(yes(all.iter().any(|a| {
+            a.to == to && a.types.iter().any(AssociationType::is_primary)
+        })))
+    }
+    .await;
+    run.tell(
+        Kind::Open,
+        "a contact's first company becomes its primary one",
+        "yes",
+        seen,
+    );
+}
+
+async fn trace_ids(run: &mut Run) {
+    let seen = async {
+        let trace = run.name("trace");
+        let path = format!(
+            "/crm/objects/{}/contacts/batch/create",
+            hubspot::API_VERSION
+        );
+        let input =
+            json!({"objectWriteTraceId": trace, "properties": {"email": run.email("trace")}});
+        let (status, body) = run
+            .raw(Method::POST, &path, Some(json!({"inputs": [input]})))
+            .await?;
+        let result = &body["results"][0];
+        let id = result["id"].as_str().and_then(|id| id.parse().ok());
+        let id = id.with_context(|| format!("nothing was made: {status}"))?;
+        run.made.push((ObjectType::Contact, RecordId::new(id)));
+        Ok(yes(result["objectWriteTraceId"] == trace.as_str()))
+    }
+    .await;
+    run.tell(
+        Kind::Open,
+        "results of a batch carry the trace ids of their inputs",
+        "yes",
+        seen,
+    );
+}
+
 async fn engagement_keys(run: &mut Run) {
     let name = run.name("key");
     let groups = run.client.properties().groups(ObjectType::Note).await;
@@ -554,7 +612,9 @@ async fn searches(run: &mut Run) {
         let seen = run
             .raw(Method::POST, &path, Some(body))
             .await
-            .map(|(status, category)| format!("{status} {}", category.unwrap_or_default()));
+            .map(|(status, body)| {
+                format!("{status} {}", body["category"].as_str().unwrap_or_default())
+            });
         run.tell(Kind::Open, fact, "400 VALIDATION_ERROR", seen);
         // The search limit is counted by the second.
         tokio::time::sleep(Duration::from_millis(300)).await;

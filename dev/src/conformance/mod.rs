@@ -113,13 +113,13 @@ impl Run {
         format!("{}.{who}@example.com", self.target.prefix)
     }
 
-    /// Sends what the client would not send: status, category and `Retry-After`.
+    /// Sends what the client would not send, or looks at what it does not show: status and body.
     async fn raw(
         &self,
         method: reqwest::Method,
         path: &str,
         body: Option<serde_json::Value>,
-    ) -> anyhow::Result<(u16, Option<String>)> {
+    ) -> anyhow::Result<(u16, serde_json::Value)> {
         let mut request = self
             .http
             .request(method, self.target.api_url.join(path)?)
@@ -129,8 +129,7 @@ impl Run {
         }
         let answer = request.send().await.map_err(reqwest::Error::without_url)?;
         let status = answer.status().as_u16();
-        let body: serde_json::Value = answer.json().await.unwrap_or_default();
-        Ok((status, body["category"].as_str().map(str::to_owned)))
+        Ok((status, answer.json().await.unwrap_or_default()))
     }
 
     /// Archives what was made. Returns what is left.

@@ -61,7 +61,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:4}{:62} {:34} seen", "", "fact", "expected")?;
+        writeln!(f, "{:4}{:72} {:24} seen", "", "fact", "expected")?;
         for fact in &self.facts {
             let verdict = match (fact.kind, fact.holds()) {
                 (_, true) => "",
@@ -70,7 +70,7 @@ impl fmt::Display for Report {
             };
             writeln!(
                 f,
-                "{:4}{:62} {:34} {}{verdict}",
+                "{:4}{:72} {:24} {}{verdict}",
                 fact.mark(),
                 fact.fact,
                 fact.expected,
