@@ -57,9 +57,9 @@ pub(crate) fn value(
             | "hs_sequences_actively_enrolled_count",
         ) => Some("0".to_owned()),
         (Kind::Contact, "hs_currently_enrolled_in_prospecting_agent") => Some("false".to_owned()),
-        (Kind::Contact, "hs_lifecyclestage_lead_date") => (data.stored(record, "lifecyclestage")
-            == Some("lead"))
-        .then(|| record.created.to_string()),
+        (Kind::Contact, "hs_lifecyclestage_lead_date") => {
+            (data.stored(record, "lifecyclestage") == Some("lead")).then(|| iso(record.created))
+        }
         (Kind::Contact, "associatedcompanyid") => data
             .links
             .get(&(kind, id))?

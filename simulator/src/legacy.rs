@@ -47,6 +47,11 @@ const DEFINED_ONLY: [&str; 10] = [
     "postal_mail",
 ];
 
+/// Whether HubSpot has this type while the simulator holds no records of it.
+pub(crate) fn is_defined_only(name: &str) -> bool {
+    DEFINED_ONLY.contains(&name)
+}
+
 impl<'a> Legacy<'a> {
     pub(crate) fn parse(method: &str, segments: &[&'a str]) -> Option<Self> {
         Some(match (method, segments) {
@@ -57,11 +62,11 @@ impl<'a> Legacy<'a> {
             ("GET", ["deals", "v1", "deal", id]) => Self::One(Kind::Deal, id),
             ("GET", ["properties", "v1" | "v2", name, "properties"]) => match Kind::parse(name) {
                 Some(kind) => Self::Properties(kind),
-                None if DEFINED_ONLY.contains(name) => Self::DefinitionsOnly,
+                None if is_defined_only(name) => Self::DefinitionsOnly,
                 None => return None,
             },
             ("POST", ["crm", "v4", "associations", from, to, "batch", "read"])
-                if DEFINED_ONLY.contains(to) =>
+                if is_defined_only(to) =>
             {
                 Self::NoAssociations(Kind::parse(from)?, to)
             }

@@ -177,6 +177,8 @@ fn association_types(query: &Query) -> Result<Vec<Kind>, Answer> {
     query
         .list("associations")
         .iter()
+        // Types of which there are no records leave nothing.
+        .filter(|name| !crate::legacy::is_defined_only(name))
         .map(|name| Kind::parse(name).ok_or_else(|| Answer::unknown_type(name)))
         .collect()
 }
