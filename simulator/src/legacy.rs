@@ -126,9 +126,7 @@ const LARGEST_PAGE: u64 = 250;
 fn page(data: &Data, portal: u64, kind: Kind, query: &Query) -> Answer {
     let limit = query.number("limit").unwrap_or(100).clamp(1, LARGEST_PAGE) as usize;
     let from = query.number("offset").unwrap_or(0);
-    let every = query
-        .get("includeAllProperties")
-        .is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    let every = query.flag("includeAllProperties");
     let asked = query.list("properties");
     let names: Vec<&str> = if every { names_of(data, kind) } else { asked };
     let mut live = data.records[kind as usize]

@@ -167,7 +167,7 @@ fn answer(
         ("POST", []) => create(data, body, now)?,
         ("GET", []) => {
             refresh_all(data);
-            let filters = query.get("includeFilters") == Some("true");
+            let filters = query.flag("includeFilters");
             let ids = query.list("listIds");
             let found: Vec<_> = data
                 .lists
@@ -271,7 +271,7 @@ fn answer(
 
 fn one(data: &mut Data, id: u64, query: &Query) -> Answer {
     refresh(data, id);
-    let filters = query.get("includeFilters") == Some("true");
+    let filters = query.flag("includeFilters");
     Answer::json(200, &json!({"list": shape(&data.lists[&id], filters)}))
 }
 

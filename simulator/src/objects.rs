@@ -246,7 +246,7 @@ fn list(data: &Data, kind: Kind, query: &Query) -> Answer {
             Err(_) => return Answer::validation("The cursor is not valid"),
         },
     };
-    let archived = query.get("archived") == Some("true");
+    let archived = query.flag("archived");
     let asked = query.list("properties");
     let properties = wanted(kind, &asked);
     let associations = match association_types(query) {
@@ -339,7 +339,7 @@ fn get(data: &Data, kind: Kind, id: &str, query: &Query) -> Answer {
     if let Some(refused) = readable(data, kind, id_property) {
         return refused;
     }
-    let archived = query.get("archived") == Some("true");
+    let archived = query.flag("archived");
     let Some(id) = find_where(data, kind, id, id_property, archived) else {
         return Answer::not_found();
     };
@@ -417,7 +417,7 @@ fn batch_read(data: &Data, kind: Kind, query: &Query, body: &[u8], now: i64) -> 
     if let Some(refused) = readable(data, kind, id_property) {
         return refused;
     }
-    let archived = query.get("archived") == Some("true");
+    let archived = query.flag("archived");
     let asked: Vec<&str> = body.properties.iter().map(String::as_str).collect();
     let properties = wanted(kind, &asked);
     let history: Vec<&str> = body

@@ -34,7 +34,7 @@ fn shape(owner: &Owner) -> Value {
 
 /// `/crm/owners/{version}[/{id}]`
 pub(crate) fn handle(data: &Data, method: &str, rest: &[&str], query: &Query) -> Answer {
-    let archived = query.get("archived") == Some("true");
+    let archived = query.flag("archived");
     match (method, rest) {
         ("GET", []) => {
             let limit = query.number("limit").unwrap_or(100);

@@ -389,7 +389,7 @@ pub(crate) fn all(data: &Data, kind: Kind) -> Vec<Value> {
 
 /// What only reads.
 pub(crate) fn read(data: &Data, kind: Kind, rest: &[&str], query: &Query) -> Answer {
-    let archived = query.get("archived") == Some("true");
+    let archived = query.flag("archived");
     let all = if archived {
         &data.archived_properties[kind as usize]
     } else {

@@ -52,6 +52,12 @@ impl Query {
         self.get(name)?.parse().ok()
     }
 
+    /// HubSpot does not mind the case: its Python SDK writes `True`.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.get(name)
+            .is_some_and(|v| v.eq_ignore_ascii_case("true"))
+    }
+
     /// All values of a name, each of which may hold several behind commas.
     pub(crate) fn list(&self, name: &str) -> Vec<&str> {
         self.0
