@@ -221,8 +221,10 @@ fn new_data(simulator: &Simulator, id: u64, mut changes: Value) -> Result<Data, 
     if simulator.portal(id).is_some() {
         return Err(format!("there is a portal {id} already"));
     }
-    // Beyond 2^31, and different from portal to portal.
-    Ok(Data::new(settings, id, 40_000_000_000 + id * 10_000_000))
+    // Beyond 2^31, within what a number of JavaScript holds exactly, and different from portal to
+    // portal.
+    let first = 40_000_000_000 + id % 800_000_000 * 10_000_000;
+    Ok(Data::new(settings, id, first))
 }
 
 fn create(simulator: &Simulator, body: &[u8]) -> Result<Answer, String> {

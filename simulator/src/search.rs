@@ -113,10 +113,13 @@ fn sort_of(data: &Data, kind: Kind, sorts: &[Value]) -> Result<Sort, String> {
                 descending: false,
             });
         }
-        // Generated clients send text: a name, or the object as JSON.
-        [Value::String(text)] => serde_json::from_str(text).unwrap_or_else(|_| Given {
-            property_name: text.clone(),
-            direction: None,
+        // Generated clients send text: a name, with a minus for descending, or the object as JSON.
+        [Value::String(text)] => serde_json::from_str(text).unwrap_or_else(|_| {
+            let name = text.strip_prefix('-');
+            Given {
+                property_name: name.unwrap_or(text).to_owned(),
+                direction: name.map(|_| "DESCENDING".to_owned()),
+            }
         }),
         [one] => Given::deserialize(one).map_err(|_| "Invalid input JSON".to_owned())?,
         _ => return Err("Only one sort is allowed".to_owned()),

@@ -5,6 +5,7 @@ mod c1_connect;
 mod c4_disconnect;
 mod c5_revoked;
 mod c7_erase;
+mod conformance;
 mod e1_people;
 mod e4_settings;
 mod i1_backfill;
