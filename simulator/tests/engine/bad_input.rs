@@ -286,36 +286,182 @@ fn random_bytes_never_end_it() {
         .unwrap();
 }
 
+/// Bodies that are nearly right: known fields, ids that exist and odd values.
+fn shaped(ids: Vec<String>) -> impl Strategy<Value = Value> {
+    let id = prop_oneof![
+        4 => prop::sample::select(ids),
+        1 => "[0-9]{1,25}",
+        1 => ".{0,8}",
+    ]
+    .boxed();
+    let name = prop::sample::select(vec![
+        "email",
+        "firstname",
+        "lifecyclestage",
+        "hubspot_owner_id",
+        "hs_additional_emails",
+        "createdate",
+        "domain",
+        "name",
+        "hs_timestamp",
+        "hs_note_body",
+        "numberofemployees",
+        "hs_object_id",
+        "no_such",
+        "amount",
+        "dealstage",
+        "closedate",
+        "hs_email_headers",
+    ])
+    .boxed();
+    let text = prop_oneof![
+        ".{0,20}",
+        "[;a-z@.]{0,20}",
+        Just("99999999999999999999".to_owned()),
+        Just("-9223372036854775808".to_owned()),
+        Just("2026-13-45".to_owned()),
+        Just("+262000-01-01T00:00:00Z".to_owned()),
+        Just("lead".to_owned()),
+        Just("ada@example.com".to_owned()),
+    ]
+    .boxed();
+    let properties = prop::collection::btree_map(name.clone(), text.clone(), 0..4).boxed();
+    let association = (id.clone(), any::<u32>()).prop_map(|(id, kind)| {
+        json!({"to": {"id": id}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind % 300}]})
+    });
+    let input = (
+        id.clone(),
+        properties.clone(),
+        prop::option::of(name.clone()),
+        prop::option::of(text.clone()),
+        prop::collection::vec(association, 0..2),
+    )
+        .prop_map(|(id, properties, id_property, trace, associations)| {
+            json!({"id": id, "idProperty": id_property, "properties": properties,
+                "objectWriteTraceId": trace, "associations": associations})
+        });
+    let link = (id.clone(), id.clone(), any::<u16>()).prop_map(|(from, to, kind)| {
+        json!({"from": {"id": from}, "to": {"id": to}, "id": from, "after": to,
+            "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind % 300}]})
+    });
+    let operator = prop::sample::select(vec![
+        "EQ",
+        "NEQ",
+        "LT",
+        "LTE",
+        "GT",
+        "GTE",
+        "BETWEEN",
+        "IN",
+        "NOT_IN",
+        "HAS_PROPERTY",
+        "NOT_HAS_PROPERTY",
+        "CONTAINS_TOKEN",
+        "NOT_CONTAINS_TOKEN",
+    ]);
+    let filter = (name.clone(), operator, text.clone(), text.clone()).prop_map(|(name, operator, value, high)| {
+        json!({"propertyName": name, "operator": operator, "value": value, "highValue": high, "values": [high]})
+    });
+    prop_oneof![
+        (properties, id.clone()).prop_map(|(p, id)| json!({"properties": p, "id": id})),
+        prop::collection::vec(input, 0..4).prop_map(|inputs| json!({"inputs": inputs})),
+        prop::collection::vec(link, 0..4).prop_map(|inputs| json!({"inputs": inputs})),
+        (prop::collection::vec(filter, 0..4), name.clone(), any::<u16>()).prop_map(|(filters, sort, after)| {
+            json!({"filterGroups": [{"filters": filters}], "sorts": [{"propertyName": sort}], "after": after.to_string()})
+        }),
+        (id.clone(), id.clone()).prop_map(|(a, b)| json!({"primaryObjectId": a, "objectIdToMerge": b, "objectId": b})),
+        (text.clone(), text, name).prop_map(|(a, b, name)| {
+            json!({"name": name, "label": a, "type": "string", "fieldType": "text", "groupName": "contactinformation",
+                "objectTypeId": "0-1", "processingType": "MANUAL", "query": b, "hasUniqueValue": true})
+        }),
+        prop::collection::vec(id, 0..4).prop_map(Value::from),
+    ]
+}
+
 #[test]
 fn random_json_is_never_an_internal_error() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let sim = runtime.block_on(Sim::new(
-        json!({"contacts": 5, "companies": 2, "limits": "off"}),
+        json!({"contacts": 8, "companies": 3, "deals": 2, "lists": 4, "limits": "off"}),
     ));
-    let paths = [
-        format!("{CONTACTS}/search"),
-        CONTACTS.to_owned(),
-        format!("{CONTACTS}/batch/create"),
-        format!("{CONTACTS}/batch/read"),
-        format!("{CONTACTS}/batch/update"),
-        format!("{CONTACTS}/batch/upsert"),
-        format!("{CONTACTS}/batch/archive"),
-        "/crm/associations/2026-09/contacts/companies/batch/read".to_owned(),
-        "/crm/associations/2026-09/contacts/companies/batch/create".to_owned(),
-        "/crm/lists/2026-09/search".to_owned(),
-        "/crm/lists/2026-09/all".to_owned(),
-        "/crm/properties/2026-09/contacts".to_owned(),
-    ];
+    let mut ids: Vec<String> = Vec::new();
+    for kind in ["contacts", "companies", "deals"] {
+        let page = runtime
+            .block_on(sim.get(&format!("/crm/objects/2026-09/{kind}")))
+            .json();
+        let results = page["results"].as_array().unwrap();
+        ids.extend(results.iter().map(|r| r["id"].as_str().unwrap().to_owned()));
+    }
+    let mut paths: Vec<(&str, String)> = Vec::new();
+    for kind in ["contacts", "companies", "deals", "notes", "emails"] {
+        let base = format!("/crm/objects/2026-09/{kind}");
+        for end in [
+            "",
+            "/search",
+            "/merge",
+            "/gdpr-delete",
+            "/batch/create",
+            "/batch/read",
+            "/batch/update",
+            "/batch/upsert",
+            "/batch/archive",
+        ] {
+            paths.push(("POST", format!("{base}{end}")));
+        }
+        paths.push(("POST", format!("/crm/properties/2026-09/{kind}")));
+        paths.push(("PATCH", format!("{base}/{}", ids[0])));
+        paths.push((
+            "GET",
+            format!("{base}/{}?properties=email&associations=companies", ids[1]),
+        ));
+        paths.push((
+            "GET",
+            format!(
+                "{base}?limit=100&after={}&propertiesWithHistory=email",
+                ids[1]
+            ),
+        ));
+    }
+    for end in [
+        "read",
+        "create",
+        "archive",
+        "associate/default",
+        "labels/archive",
+    ] {
+        paths.push((
+            "POST",
+            format!("/crm/associations/2026-09/contacts/companies/batch/{end}"),
+        ));
+    }
+    paths.push((
+        "PUT",
+        format!(
+            "/crm/v4/objects/contacts/{}/associations/companies/{}",
+            ids[0], ids[8]
+        ),
+    ));
+    paths.push((
+        "POST",
+        "/crm/associations/2026-09/contacts/companies/labels".to_owned(),
+    ));
+    for end in ["", "/search", "/all"] {
+        paths.push(("POST", format!("/crm/lists/2026-09{end}")));
+    }
+    for end in ["add", "remove", "add-and-remove"] {
+        paths.push(("PUT", format!("/crm/lists/2026-09/10/memberships/{end}")));
+    }
     let mut runner = TestRunner::new(Config {
-        cases: cases(),
+        cases: 3 * cases(),
         failure_persistence: None,
         ..Config::default()
     });
+    let bodies = prop_oneof![3 => shaped(ids).boxed(), 1 => values().boxed()];
     runner
         .run(
-            &(prop::sample::select(paths.to_vec()), values()),
-            |(path, body)| {
-                let answer = runtime.block_on(sim.post(&path, body));
+            &(prop::sample::select(paths), bodies),
+            |((method, path), body)| {
+                let answer = runtime.block_on(sim.call(method, &path, Some(body)));
                 prop_assert!(answer.status.as_u16() < 500, "{} {}", path, answer.text);
                 if answer.status.as_u16() >= 400 {
                     prop_assert_eq!(&answer.json()["status"], "error");
