@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
     http::{HeaderMap, request::Parts},
 };
@@ -12,6 +12,7 @@ use domain::{
     api::MAX_ITEMS,
     app::{ItemCode, ItemProblem, Slot},
 };
+use futures::StreamExt as _;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -170,12 +171,35 @@ impl<T: DeserializeOwned> FromRequest<App> for Bulk<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, Refusal> {
-        let body: Body = request.into_body();
-        let bytes = to_bytes(body, MOST_BYTES)
-            .await
-            .map_err(|_| Refusal::TooLarge(MOST_BYTES))?;
-        Self::read(&bytes)
+        Self::read(&read_whole(request.into_body()).await?)
     }
+}
+
+/// How much of a body that is too large is read and thrown away.
+const MOST_DRAINED: usize = 8 * MOST_BYTES;
+
+/// A body of [`MOST_BYTES`] at most. Of a larger one the rest is still taken from the line, within
+/// reason: a client that is cut off while it sends seldom gets to see the answer that says why.
+pub(crate) async fn read_whole(body: Body) -> Result<Vec<u8>, Refusal> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut seen = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Refusal::TooLarge(MOST_BYTES))?;
+        seen += chunk.len();
+        if seen > MOST_DRAINED {
+            break;
+        }
+        if seen > MOST_BYTES {
+            bytes = Vec::new();
+        } else {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if seen > MOST_BYTES {
+        return Err(Refusal::TooLarge(MOST_BYTES));
+    }
+    Ok(bytes)
 }
 
 /// A body; an empty one stands for `{}`. Of what serde says only the place and the kind are

@@ -13,7 +13,7 @@ use domain::{WorkspaceId, api::IdempotencyKey};
 use store::{CallBegun, KeptAnswer, KeyedCall};
 
 use crate::{
-    api::{MOST_BYTES, extract::text_header},
+    api::extract::{read_whole, text_header},
     problem::Refusal,
     state::App,
 };
@@ -55,9 +55,7 @@ pub(crate) async fn replay(
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MOST_BYTES)
-        .await
-        .map_err(|_| Refusal::TooLarge(MOST_BYTES))?;
+    let body = read_whole(body).await?;
     let store = &app.parts()?.store;
     let call = KeyedCall {
         workspace,
