@@ -59,8 +59,11 @@ async fn a_resync_during_a_backfill_starts_no_second_one() {
 
 #[tokio::test]
 async fn catching_up_brings_what_changed_and_no_more() {
-    let size =
-        json!({"contacts": 1_200, "companies": 100, "deals": 100, "lists": 2, "limits": "off"});
+    // HubSpot would make a company for the new contact, which a resync of contacts does not read.
+    let size = json!({
+        "contacts": 1_200, "companies": 100, "deals": 100, "lists": 2, "limits": "off",
+        "auto_companies": false,
+    });
     let tenant = Tenant::new(&shared(), size).await;
     tenant.connect().await;
     tenant
