@@ -1,18 +1,22 @@
-//! People files: the rows of CSV and JSONL files as updates. One bad row never stops the rest.
+//! People files: the rows of CSV and JSONL files as updates. One bad row never stops the rest. Team
+//! members come by JSONL too.
 //!
 //! Splitting a file into rows and cells is the reader's work; here is what they mean. An empty cell
 //! leaves the field as it is. Emptying a field takes JSONL and `null`.
 
+mod json_lines;
+
 use std::{collections::HashMap, fmt};
 
 use chrono::{DateTime, NaiveTime, Utc};
-use serde_json::Value;
 
 use crate::app::{
     FieldKey, FieldType, Fields, ItemCode, ItemProblem, Patch, PersonInput, RecordKind, Slot,
     ValueError,
     value::{parse_date, parse_datetime},
 };
+
+pub use json_lines::{json_row, member_json_row};
 
 /// The longest row, in bytes.
 pub const MAX_ROW_BYTES: usize = 1_000_000;
@@ -79,7 +83,12 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
+/// A name for a message. What looks like an address is none: the header may be missing, and the
+/// first row be a person.
 fn bounded(name: &str) -> String {
+    if name.contains('@') {
+        return "…".to_owned();
+    }
     name.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
@@ -233,7 +242,8 @@ fn time(column: &Column, text: &str) -> Result<Patch<DateTime<Utc>>, ItemProblem
         })
 }
 
-fn too_long() -> ItemProblem {
+/// What is wrong with a row of more than [`MAX_ROW_BYTES`]: a reader need not hold the whole of it.
+pub fn too_long() -> ItemProblem {
     ItemProblem::new(
         ItemCode::RowTooLong,
         Slot::named("row"),
@@ -241,60 +251,6 @@ fn too_long() -> ItemProblem {
             "longer than {MAX_ROW_BYTES} bytes; often a quotation mark near here was never closed"
         ),
     )
-}
-
-/// Reads a line of a JSONL file: an object as in the bulk call, where `version` may be missing.
-///
-/// # Errors
-/// What is wrong with this line.
-pub fn json_row(line: &[u8], version: u64, fields: &Fields) -> Result<PersonInput, ItemProblem> {
-    let line = without_mark(line);
-    if line.len() > MAX_ROW_BYTES {
-        return Err(too_long());
-    }
-    let text = std::str::from_utf8(line).map_err(|_| {
-        ItemProblem::new(
-            ItemCode::EncodingNotValid,
-            Slot::named("row"),
-            "the line is not UTF-8; save the file as UTF-8",
-        )
-    })?;
-    // Messages of the parser may repeat values, so only the place is taken from them.
-    let unreadable =
-        |place: String| ItemProblem::new(ItemCode::RowNotReadable, Slot::named("row"), place);
-    let mut object: serde_json::Map<String, Value> = serde_json::from_str(text).map_err(|e| {
-        unreadable(format!(
-            "no JSON object of a person; the error is at column {}",
-            e.column()
-        ))
-    })?;
-    if let Some(key) = object
-        .keys()
-        .find(|key| *key != "fields" && COLUMNS.iter().all(|(name, _)| name != key))
-    {
-        let known: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
-        return Err(ItemProblem::new(
-            ItemCode::UnknownField,
-            Slot::named("row"),
-            format!(
-                "nobody knows \"{}\"; an object has {}, and fields",
-                bounded(key),
-                known.join(", ")
-            ),
-        ));
-    }
-    object
-        .entry("version")
-        .or_insert_with(|| Value::from(version));
-    let input: PersonInput =
-        serde_path_to_error::deserialize(Value::Object(object)).map_err(|e| {
-            unreadable(format!(
-                "\"{}\" is missing, or not of the type that is expected there",
-                bounded(&e.path().to_string())
-            ))
-        })?;
-    input.clone().check(fields)?;
-    Ok(input)
 }
 
 /// The ids of a file so far, to find one that comes twice.
@@ -364,6 +320,8 @@ mod tests {
             assert_eq!(problem.code, ItemCode::HeaderNotValid);
             assert!(problem.message.contains(text), "{bad}: {problem}");
         }
+        let without = header("p-1,jane@a.example").unwrap_err();
+        assert!(!without.message.contains("jane"), "{without}");
         let binary = PeopleHeader::parse(&[b"id", b"\xff\xfe"], &fields()).unwrap_err();
         assert!(binary.message.contains("column 2 is not UTF-8"));
     }
@@ -437,78 +395,6 @@ mod tests {
         cells[2] = &long;
         assert_eq!(
             header.row(&cells, 7, &fields()).unwrap_err().code,
-            C::RowTooLong
-        );
-    }
-
-    #[test]
-    fn json_lines() {
-        let read = |line: &str| json_row(line.as_bytes(), 7, &fields());
-        let input = read(r#"{"id":"p-1","email":null,"fields":{"city":"Ulm"}}"#).unwrap();
-        assert_eq!((input.version, input.email), (7, Patch::Clear));
-        assert_eq!(
-            read("\u{feff}{\"id\":\"p\",\"version\":3}")
-                .unwrap()
-                .version,
-            3
-        );
-
-        use ItemCode as C;
-        for (line, code, text) in [
-            ("", C::RowNotReadable, "column 0"),
-            ("[]", C::RowNotReadable, "no JSON object"),
-            (r#"{"id":"jane secret"#, C::RowNotReadable, "column"),
-            ("{}", C::RowNotReadable, "missing"),
-            (r#"{"id":["jane secret"]}"#, C::RowNotReadable, "\"id\""),
-            (
-                r#"{"id":"p","fields":{"city":{"a":1}}}"#,
-                C::RowNotReadable,
-                "fields.city",
-            ),
-            (
-                r#"{"id":"p","emial":"jane secret"}"#,
-                C::UnknownField,
-                "\"emial\"",
-            ),
-            (
-                r#"{"id":"p","fields":{"nope":1}}"#,
-                C::UnknownField,
-                "no field of this key",
-            ),
-            (
-                r#"{"id":"p","fields":{"email":"a@b.example"}}"#,
-                C::GivenBesideFields,
-                "beside",
-            ),
-            (r#"{"id":"p","email":"jane secret"}"#, C::EmailNotValid, "@"),
-            (
-                r#"{"id":"p","status":"jane secret"}"#,
-                C::UnknownStatus,
-                "one of",
-            ),
-            (
-                r#"{"id":"p","version":9999999999999999999}"#,
-                C::VersionNotValid,
-                "whole number",
-            ),
-        ] {
-            let problem = read(line).unwrap_err();
-            assert_eq!(problem.code, code, "{line}: {problem}");
-            assert!(problem.message.contains(text), "{line}: {problem}");
-            assert!(
-                !problem.to_string().contains("secret"),
-                "a value is repeated: {problem}"
-            );
-        }
-        assert_eq!(
-            json_row(b"{\"id\":\"\xff\"}", 7, &fields())
-                .unwrap_err()
-                .code,
-            C::EncodingNotValid
-        );
-        let long = vec![b' '; MAX_ROW_BYTES + 1];
-        assert_eq!(
-            json_row(&long, 7, &fields()).unwrap_err().code,
             C::RowTooLong
         );
     }

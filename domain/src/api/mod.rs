@@ -138,4 +138,25 @@ mod tests {
         let codes = schema("SettingsCode")["enum"].as_array().unwrap();
         assert_eq!(codes.len(), crate::settings::SettingsCode::ALL.len());
     }
+
+    #[test]
+    fn a_reader_of_the_catalogue_knows_what_the_service_knows() {
+        use crate::app::{CustomField, FieldType, Fields, RecordKind};
+        let custom = [CustomField {
+            record: RecordKind::Person,
+            key: "custom.tool".parse().unwrap(),
+            label: "Tool".to_owned(),
+            field_type: FieldType::List,
+        }];
+        let (ours, theirs) = (FieldsAnswer::new(&custom).known(), Fields::new(&custom));
+        for record in [RecordKind::Person, RecordKind::Company] {
+            assert!(ours.keys(record).eq(theirs.keys(record)));
+            for key in theirs.keys(record) {
+                assert_eq!(
+                    ours.get(record, key.as_str()),
+                    theirs.get(record, key.as_str())
+                );
+            }
+        }
+    }
 }

@@ -52,6 +52,8 @@ pub struct PageLimit(u32);
 impl PageLimit {
     /// The most.
     pub const MAX: u32 = 1_000;
+    /// As many as a page can have.
+    pub const LARGEST: Self = Self(Self::MAX);
 
     /// The number within.
     pub const fn get(&self) -> u32 {

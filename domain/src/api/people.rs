@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::{
-    CompanyInput, CustomField, FieldKey, FieldSource, FieldType, ItemProblem, LeadStatus,
-    MemberInput, Patch, PersonId, PersonInput, RecordKind, UpsertOutcome,
+    CompanyInput, CustomField, FieldInfo, FieldKey, FieldSource, FieldType, Fields, ItemProblem,
+    LeadStatus, MemberInput, Patch, PersonId, PersonInput, RecordKind, UpsertOutcome,
 };
 
 /// The most items of one call.
@@ -282,6 +282,17 @@ impl FieldsAnswer {
                 })
                 .collect(),
         }
+    }
+
+    /// The fields, as rows of files are checked against them.
+    pub fn known(&self) -> Fields {
+        Fields::of(self.fields.iter().map(|f| {
+            let info = FieldInfo {
+                field_type: f.field_type,
+                source: f.source,
+            };
+            (f.record, f.key.clone(), info)
+        }))
     }
 }
 

@@ -270,17 +270,29 @@ impl Fields {
         all
     }
 
+    /// The fields that somebody else listed, such as the service.
+    pub fn of(listed: impl IntoIterator<Item = (RecordKind, FieldKey, FieldInfo)>) -> Self {
+        let mut all = Self::default();
+        for (record, key, info) in listed {
+            match record {
+                RecordKind::Person => all.person.insert(key, info),
+                RecordKind::Company => all.company.insert(key, info),
+            };
+        }
+        all
+    }
+
     /// One field, if there is one of this key.
     pub fn get(&self, record: RecordKind, key: &str) -> Option<FieldInfo> {
-        self.of(record).get(key).copied()
+        self.fields_of(record).get(key).copied()
     }
 
     /// The keys of one kind of record.
     pub fn keys(&self, record: RecordKind) -> impl Iterator<Item = &FieldKey> {
-        self.of(record).keys()
+        self.fields_of(record).keys()
     }
 
-    const fn of(&self, record: RecordKind) -> &BTreeMap<FieldKey, FieldInfo> {
+    const fn fields_of(&self, record: RecordKind) -> &BTreeMap<FieldKey, FieldInfo> {
         match record {
             RecordKind::Person => &self.person,
             RecordKind::Company => &self.company,
