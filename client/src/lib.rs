@@ -5,5 +5,5 @@ mod service;
 mod signals;
 
 pub use cause::Cause;
-pub use service::{BuildError, Builder, Error, HubSpotSync, Unexpected};
+pub use service::{BuildError, Builder, Error, ExportFilter, HubSpotSync, Unexpected};
 pub use signals::{ConnectionStatus, Signals, SignalsError};

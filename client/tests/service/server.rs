@@ -32,6 +32,7 @@ pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) key: Option<String>,
     pub(crate) body: Option<Value>,
 }
 
@@ -126,6 +127,9 @@ async fn answer(
         path: uri.to_string(),
         authorization: headers
             .get(header::AUTHORIZATION)
+            .map(|value| value.to_str().unwrap().to_owned()),
+        key: headers
+            .get("idempotency-key")
             .map(|value| value.to_str().unwrap().to_owned()),
         body: (!body.is_empty()).then(|| serde_json::from_slice(&body).unwrap()),
     });
