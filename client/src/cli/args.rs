@@ -1,5 +1,7 @@
 //! Arguments and environment. Wrong or missing: one message, exit code 2.
 
+mod data;
+
 use std::{ffi::OsString, fmt};
 
 use chrono::{DateTime, Utc};
@@ -9,6 +11,9 @@ use domain::{AdminId, ResyncMode, ResyncRequest, SyncType, WorkspaceId};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
+
+pub(crate) use data::{DataWork, FileFormat, Import};
+use data::{MembersCommand, OwnersCommand, PeopleCommand, SettingsCommand, TokenCommand};
 
 const URL: &str = "HUBSPOT_SYNC_URL";
 const TOKEN: &str = "HUBSPOT_SYNC_TOKEN";
@@ -27,7 +32,9 @@ const TERMINAL_ADMIN: AdminId = AdminId::new(Uuid::nil());
     version,
     about,
     long_about = None,
-    after_help = "The service token comes from the environment variable HUBSPOT_SYNC_TOKEN.\n\
+    after_help = "The service token comes from the environment variable HUBSPOT_SYNC_TOKEN; `token` \
+                  needs the token\n\
+                  of the whole installation there.\n\
                   Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration."
 )]
 pub(crate) struct Args {
@@ -111,6 +118,21 @@ enum Command {
         #[arg(long)]
         via_temporal: bool,
     },
+    /// The app's people
+    #[command(subcommand)]
+    People(PeopleCommand),
+    /// The app's team members
+    #[command(subcommand)]
+    Members(MembersCommand),
+    /// HubSpot's owners
+    #[command(subcommand)]
+    Owners(OwnersCommand),
+    /// The settings of the workspace
+    #[command(subcommand)]
+    Settings(SettingsCommand),
+    /// Service tokens of the workspace; needs the token of the whole installation
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 fn rfc3339(text: &str) -> Result<DateTime<Utc>, &'static str> {
@@ -162,6 +184,7 @@ pub(crate) enum HttpWork {
     },
     Resync(ResyncRequest),
     Disconnect,
+    Data(DataWork),
 }
 
 #[derive(Debug)]
@@ -177,6 +200,16 @@ pub(crate) struct ConfigError {
     what: String,
     problem: &'static str,
     example: String,
+}
+
+impl ConfigError {
+    pub(crate) fn of(what: &str, problem: &'static str, example: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            problem,
+            example: example.to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -238,9 +271,21 @@ impl Args {
                 Work::Temporal(temporal()?, TemporalWork::Disconnect)
             }
             Command::Disconnect { .. } => Work::Http(service()?, HttpWork::Disconnect),
+            Command::People(command) => data(service, command.check()?)?,
+            Command::Members(command) => data(service, command.check()?)?,
+            Command::Owners(command) => data(service, command.into())?,
+            Command::Settings(command) => data(service, command.into())?,
+            Command::Token(command) => data(service, command.into())?,
         };
         Ok(Job { workspace, work })
     }
+}
+
+fn data(
+    service: impl FnOnce() -> Result<Service, ConfigError>,
+    work: DataWork,
+) -> Result<Work, ConfigError> {
+    Ok(Work::Http(service()?, HttpWork::Data(work)))
 }
 
 fn workspace(value: Option<String>) -> Result<WorkspaceId, ConfigError> {
@@ -255,7 +300,7 @@ fn service(url: Option<String>, env: Env<'_>) -> Result<Service, ConfigError> {
     const WRONG_URL: &str = "(or --url) is not an http(s) address without user, query and fragment";
     let base =
         Url::parse(&required(url, URL, EXAMPLE)?).map_err(|_| variable(URL, WRONG_URL, EXAMPLE))?;
-    let token = secret(TOKEN, env).map_err(|problem| variable(TOKEN, problem, "hss_…"))?;
+    let token = secret(TOKEN, env).map_err(|problem| variable(TOKEN, problem, "hst_…"))?;
     let origin = base.origin().ascii_serialization();
     let built = HubSpotSync::builder(base).bearer_token(token).build();
     let client = built.map_err(|error| match error {
@@ -263,7 +308,7 @@ fn service(url: Option<String>, env: Env<'_>) -> Result<Service, ConfigError> {
         BuildError::Token => variable(
             TOKEN,
             "has characters that an HTTP header cannot carry",
-            "hss_…",
+            "hst_…",
         ),
         _ => variable(URL, "cannot be used: TLS does not work here", EXAMPLE),
     })?;
@@ -307,12 +352,12 @@ fn service_key(name: &str, env: Env<'_>) -> Result<SecretString, ConfigError> {
         && name.bytes().any(|b| b.is_ascii_uppercase());
     if !is_name {
         // Not repeated: somebody may have given the key itself.
-        return Err(ConfigError {
-            what: "--access-token-env".to_owned(),
-            problem: "wants the name of an environment variable (capital letters, digits, _), \
-                      never the key itself",
-            example: EXAMPLE.to_owned(),
-        });
+        return Err(ConfigError::of(
+            "--access-token-env",
+            "wants the name of an environment variable (capital letters, digits, _), never the key \
+             itself",
+            EXAMPLE,
+        ));
     }
     secret(name, env).map_err(|problem| variable(name, problem, "pat-eu1-…"))
 }
@@ -332,11 +377,11 @@ fn resync(
     now: DateTime<Utc>,
 ) -> Result<ResyncRequest, ConfigError> {
     if since.is_some_and(|since| since > now) {
-        return Err(ConfigError {
-            what: "--since".to_owned(),
-            problem: "lies in the future: nothing was modified then",
-            example: "--since 2026-09-01T00:00:00Z".to_owned(),
-        });
+        return Err(ConfigError::of(
+            "--since",
+            "lies in the future: nothing was modified then",
+            "--since 2026-09-01T00:00:00Z",
+        ));
     }
     let mode = match since {
         Some(since) => ResyncMode::Since { since },

@@ -9,13 +9,16 @@ use client::{Error, Signals, SignalsError};
 use domain::{
     AdminId, ResyncOutcome, WorkspaceId,
     api::{ConnectAnswer, ConnectRequest},
+    people_file::RowProblem,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 use super::{
-    args::{ConfigError, HttpWork, Job, Service, Temporal, TemporalWork, Work},
+    args::{ConfigError, DataWork, HttpWork, Job, Service, Temporal, TemporalWork, Work},
+    import,
     output::{clean, is_connected, resync_text, status_text, workflow_text},
+    settings, team, tokens,
     watch::{self, Polling},
 };
 
@@ -37,6 +40,17 @@ pub(crate) enum Failure {
     Temporal { origin: String, error: SignalsError },
     #[error("{0}")]
     NotDone(String),
+    #[error("refused: {0}; nothing was sent")]
+    Header(RowProblem),
+    #[error("{failure}; stopped: {are_in} rows are in, and running it again is harmless")]
+    Stopped {
+        failure: Box<Failure>,
+        are_in: String,
+    },
+    #[error("FILE cannot be read: {0}")]
+    Input(io::Error),
+    #[error("--rejects FILE cannot be written: {0}")]
+    Rejects(io::Error),
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
     #[error("the answer cannot be written as JSON")]
@@ -54,7 +68,9 @@ impl Failure {
     pub(crate) fn of(service: &Service, error: Error) -> Self {
         let origin = service.origin.clone();
         match error {
-            Error::Problem { .. } => Self::Refused(error),
+            Error::Problem { .. } | Error::SettingsRefused(_) | Error::SettingsConflict(_) => {
+                Self::Refused(error)
+            }
             Error::Unreachable { .. } => Self::Silent { origin, error },
             _ => Self::Unexpected { origin, error },
         }
@@ -125,6 +141,30 @@ async fn by_http(service: &Service, workspace: WorkspaceId, work: HttpWork) -> R
                 .map_err(|error| Failure::of(service, error))?;
             print(&clean(&answer.message))
         }
+        HttpWork::Data(work) => data(service, workspace, work).await,
+    }
+}
+
+async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Result<(), Failure> {
+    match work {
+        DataWork::ImportPeople(import) => import::people(service, workspace, &import).await,
+        DataWork::ImportMembers(import) => import::members(service, workspace, &import).await,
+        DataWork::ListMembers { json } => team::list_members(service, workspace, json).await,
+        DataWork::ListOwners { json } => team::list_owners(service, workspace, json).await,
+        DataWork::GetSettings => settings::get(service, workspace).await,
+        DataWork::SetSettings {
+            file,
+            expected,
+            json,
+        } => settings::set(service, workspace, &file, expected, json).await,
+        DataWork::CheckSettings { file, json } => {
+            settings::check(service, workspace, file.as_deref(), json).await
+        }
+        DataWork::CreateToken { name, json } => {
+            tokens::create(service, workspace, name, json).await
+        }
+        DataWork::ListTokens { json } => tokens::list(service, workspace, json).await,
+        DataWork::RevokeToken(id) => tokens::revoke(service, workspace, id).await,
     }
 }
 
@@ -237,17 +277,22 @@ fn signalled_resync(words: &str) -> String {
 // ---- output ----------------------------------------------------------------------------------
 
 /// What was asked for.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     Ok(writeln!(io::stdout().lock(), "{text}")?)
 }
 
 /// What helps a person but is not what was asked for.
-fn tell(text: &str) -> Result<(), Failure> {
+pub(crate) fn tell(text: &str) -> Result<(), Failure> {
     Ok(writeln!(io::stderr().lock(), "{text}")?)
 }
 
-fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string_pretty(value)?)
+}
+
+/// An object a line, for a listing.
+pub(crate) fn print_json_line(value: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string(value)?)
 }
 
 #[cfg(test)]

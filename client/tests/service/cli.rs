@@ -12,10 +12,10 @@ use crate::server::{Answer, Server, TOKEN, WORKSPACE, status};
 
 const KEY: &str = "sekret-service-key";
 
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Ended {
@@ -28,7 +28,8 @@ impl From<Output> for Ended {
         for text in [&ended.out, &ended.err] {
             assert!(!text.contains(TOKEN) && !text.contains(KEY), "{text}");
             assert!(
-                text.chars().all(|c| c == '\n' || !c.is_control()),
+                text.chars()
+                    .all(|c| matches!(c, '\n' | '\t') || !c.is_control()),
                 "control characters in {text:?}"
             );
         }
@@ -48,7 +49,7 @@ fn command(arguments: &[&str]) -> tokio::process::Command {
     command
 }
 
-async fn run(server: &Server, arguments: &[&str]) -> Ended {
+pub(crate) async fn run(server: &Server, arguments: &[&str]) -> Ended {
     let mut command = command(arguments);
     command.env("HUBSPOT_SYNC_URL", &server.url);
     command.output().await.unwrap().into()

@@ -3,5 +3,6 @@
 
 mod calls;
 mod cli;
+mod import;
 mod library;
 mod server;

@@ -221,3 +221,54 @@ fn debug_shows_no_secret() {
     let job = job(&["connect", "--access-token-env", "SERVICE_KEY"]);
     assert!(!format!("{job:?}").contains("sekret"));
 }
+
+#[test]
+fn commands_about_data_become_their_work() {
+    let work = |given: &[&str]| match job(given).work {
+        Work::Http(_, HttpWork::Data(work)) => work,
+        other => panic!("{other:?}"),
+    };
+    let import = |file: &str, format: FileFormat| Import {
+        file: file.into(),
+        format,
+        rejects: None,
+        row_version: None,
+        json: false,
+    };
+    for (given, expected) in [
+        (
+            &["people", "import", "a.CSV"][..],
+            DataWork::ImportPeople(import("a.CSV", FileFormat::Csv)),
+        ),
+        (
+            &["people", "import", "a.csv", "--format", "jsonl"],
+            DataWork::ImportPeople(import("a.csv", FileFormat::Jsonl)),
+        ),
+        (
+            &["members", "import", "a.ndjson"],
+            DataWork::ImportMembers(import("a.ndjson", FileFormat::Jsonl)),
+        ),
+        (&["settings", "get"], DataWork::GetSettings),
+        (
+            &["settings", "check"],
+            DataWork::CheckSettings {
+                file: None,
+                json: false,
+            },
+        ),
+        (
+            &["token", "list", "--json"],
+            DataWork::ListTokens { json: true },
+        ),
+    ] {
+        assert_eq!(work(given), expected);
+    }
+    for given in [
+        &["people", "import", "a"][..],
+        &["people", "import", "a.xlsx"],
+        &["members", "import", "a.csv"],
+    ] {
+        let error = parse(given).unwrap().check(&env, now()).unwrap_err();
+        assert!(error.to_string().contains("FILE"), "{error}");
+    }
+}

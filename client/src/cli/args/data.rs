@@ -1,0 +1,269 @@
+//! The commands about the app's side: people, team, settings, tokens.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+use domain::{api::TokenId, settings::SettingsRevision};
+
+use super::ConfigError;
+
+// ---- as typed --------------------------------------------------------------------------------
+
+#[derive(Subcommand)]
+pub(crate) enum PeopleCommand {
+    /// Send the people of a file; the good rows go in, each refused row is told
+    ///
+    /// A CSV file begins with the names of its columns; `id` is needed, and an empty cell leaves
+    /// the field as it is. A JSONL file has an object a line, as in the bulk call. Rows may come
+    /// twice, late or out of order: versions decide, so that running again is harmless. Ends with 1
+    /// when a row was refused.
+    Import(ImportArgs),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum MembersCommand {
+    /// List the team members: id, state, e-mail, name
+    List {
+        /// A JSON object a line instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send the team members of a JSONL file; the good rows go in, each refused row is told
+    Import(ImportArgs),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum OwnersCommand {
+    /// List HubSpot's owners, and the members who stand for them
+    List {
+        /// A JSON object a line instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SettingsCommand {
+    /// Print the settings in force, with their revision, as JSON
+    Get,
+    /// Save settings; what `get` printed, changed, is what this takes
+    Set {
+        /// What `get` printed, or the settings alone
+        file: PathBuf,
+        /// The revision that the change was made from; that of the file unless given
+        #[arg(long, value_name = "NUMBER")]
+        expected_revision: Option<u64>,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is wrong with settings, and save nothing; ends with 1 if they could not be saved
+    Check {
+        /// What `get` printed, or the settings alone; those in force unless given
+        file: Option<PathBuf>,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a service token for the workspace; it is printed this once
+    Create {
+        /// What it is for, for people
+        name: String,
+        /// JSON, with the token's id
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the service tokens, revoked ones too
+    List {
+        /// A JSON object a line instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a service token, from the next call on
+    Revoke {
+        /// Its id, as in the list
+        id: TokenId,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ImportArgs {
+    /// The file
+    file: PathBuf,
+    /// Tell refused rows in this file instead of on standard error
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// What the file is, where its name does not end in .csv or .jsonl
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FileFormat>,
+    /// The version of rows that have none; the time of the file's last change in milliseconds
+    /// unless given
+    #[arg(long, value_name = "NUMBER")]
+    row_version: Option<u64>,
+    /// JSON instead of text: a line for each refused row, and the summary
+    #[arg(long)]
+    json: bool,
+}
+
+// ---- checked ---------------------------------------------------------------------------------
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    Csv,
+    Jsonl,
+}
+
+/// A file to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Import {
+    pub(crate) file: PathBuf,
+    pub(crate) format: FileFormat,
+    pub(crate) rejects: Option<PathBuf>,
+    pub(crate) row_version: Option<u64>,
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DataWork {
+    ImportPeople(Import),
+    ImportMembers(Import),
+    ListMembers {
+        json: bool,
+    },
+    ListOwners {
+        json: bool,
+    },
+    GetSettings,
+    SetSettings {
+        file: PathBuf,
+        expected: Option<SettingsRevision>,
+        json: bool,
+    },
+    CheckSettings {
+        file: Option<PathBuf>,
+        json: bool,
+    },
+    CreateToken {
+        name: String,
+        json: bool,
+    },
+    ListTokens {
+        json: bool,
+    },
+    RevokeToken(TokenId),
+}
+
+impl PeopleCommand {
+    pub(super) fn check(self) -> Result<DataWork, ConfigError> {
+        let Self::Import(args) = self;
+        args.check().map(DataWork::ImportPeople)
+    }
+}
+
+impl MembersCommand {
+    pub(super) fn check(self) -> Result<DataWork, ConfigError> {
+        match self {
+            Self::List { json } => Ok(DataWork::ListMembers { json }),
+            Self::Import(args) => {
+                let import = args.check()?;
+                if import.format == FileFormat::Csv {
+                    return Err(ConfigError::of(
+                        "FILE",
+                        "is CSV; team members come as JSONL, an object a line",
+                        "{\"id\": \"m1\", \"version\": 1, \"name\": \"…\"}",
+                    ));
+                }
+                Ok(DataWork::ImportMembers(import))
+            }
+        }
+    }
+}
+
+impl From<OwnersCommand> for DataWork {
+    fn from(command: OwnersCommand) -> Self {
+        let OwnersCommand::List { json } = command;
+        Self::ListOwners { json }
+    }
+}
+
+impl From<SettingsCommand> for DataWork {
+    fn from(command: SettingsCommand) -> Self {
+        match command {
+            SettingsCommand::Get => Self::GetSettings,
+            SettingsCommand::Set {
+                file,
+                expected_revision,
+                json,
+            } => Self::SetSettings {
+                file,
+                expected: expected_revision.map(SettingsRevision::new),
+                json,
+            },
+            SettingsCommand::Check { file, json } => Self::CheckSettings { file, json },
+        }
+    }
+}
+
+impl From<TokenCommand> for DataWork {
+    fn from(command: TokenCommand) -> Self {
+        match command {
+            TokenCommand::Create { name, json } => Self::CreateToken { name, json },
+            TokenCommand::List { json } => Self::ListTokens { json },
+            TokenCommand::Revoke { id } => Self::RevokeToken(id),
+        }
+    }
+}
+
+impl ImportArgs {
+    fn check(self) -> Result<Import, ConfigError> {
+        let format = match self.format {
+            Some(format) => format,
+            None => format_of(&self.file).ok_or_else(|| {
+                ConfigError::of(
+                    "FILE",
+                    "ends neither in .csv nor in .jsonl; say what it is with --format",
+                    "--format csv",
+                )
+            })?,
+        };
+        // Opening it for writing would empty what is to be read.
+        if let Some(rejects) = &self.rejects
+            && is_same(rejects, &self.file)
+        {
+            return Err(ConfigError::of(
+                "--rejects",
+                "is the file that is to be read; name another one",
+                "--rejects rejects.txt",
+            ));
+        }
+        Ok(Import {
+            file: self.file,
+            format,
+            rejects: self.rejects,
+            row_version: self.row_version,
+            json: self.json,
+        })
+    }
+}
+
+fn format_of(file: &Path) -> Option<FileFormat> {
+    let ending = file.extension()?.to_str()?.to_ascii_lowercase();
+    match ending.as_str() {
+        "csv" => Some(FileFormat::Csv),
+        "jsonl" | "ndjson" => Some(FileFormat::Jsonl),
+        _ => None,
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        // One that is not there yet is no other one.
+        _ => false,
+    }
+}

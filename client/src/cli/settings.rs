@@ -1,0 +1,254 @@
+//! The settings: get, set, check (E4 to E8).
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use client::Error;
+use domain::{
+    WorkspaceId,
+    api::{SettingsCheck, SettingsCheckAnswer, SettingsPut},
+    settings::{ChangeKind, SettingsChange, SettingsProblem, SettingsRevision, Severity},
+};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
+
+use super::{
+    args::{ConfigError, Service},
+    commands::{Failure, print, print_json, tell},
+    output::clean,
+};
+
+/// Far above every settings document; the service takes 1 MiB.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+pub(crate) async fn get(service: &Service, workspace: WorkspaceId) -> Result<(), Failure> {
+    let settings = service
+        .client
+        .get_settings(workspace)
+        .await
+        .map_err(|error| Failure::of(service, error))?;
+    print_json(&settings)
+}
+
+pub(crate) async fn set(
+    service: &Service,
+    workspace: WorkspaceId,
+    file: &Path,
+    expected: Option<SettingsRevision>,
+    json: bool,
+) -> Result<(), Failure> {
+    let document = Document::read(file)?;
+    let expected_revision = expected.or(document.revision).ok_or_else(|| {
+        ConfigError::of(
+            "FILE",
+            "has no revision; say from which one the change was made",
+            "--expected-revision 3",
+        )
+    })?;
+    let put = SettingsPut {
+        expected_revision,
+        settings: document.settings,
+    };
+    let error = match service.client.put_settings(workspace, &put).await {
+        Ok(saved) if json => return print_json(&saved),
+        Ok(saved) => {
+            print(&format!("saved as revision {}", saved.revision))?;
+            return saved
+                .problems
+                .iter()
+                .try_for_each(|p| print(&problem_line(p)));
+        }
+        Err(error) => error,
+    };
+    match &error {
+        Error::SettingsRefused(refused) if json => print_json(refused)?,
+        Error::SettingsRefused(refused) => refused
+            .problems
+            .iter()
+            .try_for_each(|p| tell(&problem_line(p)))?,
+        Error::SettingsConflict(conflict) if json => print_json(conflict)?,
+        Error::SettingsConflict(conflict) => conflict
+            .changes
+            .iter()
+            .try_for_each(|c| tell(&change_line(c)))?,
+        _ => {}
+    }
+    Err(Failure::of(service, error))
+}
+
+pub(crate) async fn check(
+    service: &Service,
+    workspace: WorkspaceId,
+    file: Option<&Path>,
+    json: bool,
+) -> Result<(), Failure> {
+    let checked = match file {
+        Some(file) => {
+            let settings = Document::read(file)?.settings;
+            service
+                .client
+                .check_settings(workspace, &SettingsCheck { settings })
+                .await
+        }
+        None => service
+            .client
+            .get_settings(workspace)
+            .await
+            .map(|in_force| SettingsCheckAnswer::new(in_force.problems)),
+    }
+    .map_err(|error| Failure::of(service, error))?;
+    if json {
+        print_json(&checked)?;
+    } else if checked.problems.is_empty() {
+        print("nothing is wrong")?;
+    } else {
+        checked
+            .problems
+            .iter()
+            .try_for_each(|p| print(&problem_line(p)))?;
+    }
+    if checked.acceptable {
+        Ok(())
+    } else {
+        Err(Failure::NotDone(
+            "these settings cannot be saved".to_owned(),
+        ))
+    }
+}
+
+fn problem_line(problem: &SettingsProblem) -> String {
+    let severity = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    clean(&format!(
+        "{severity} {} {}: {}",
+        problem.code.code(),
+        problem.path,
+        problem.message
+    ))
+}
+
+fn change_line(change: &SettingsChange) -> String {
+    let kind = match change.change {
+        ChangeKind::Added => "added",
+        ChangeKind::Removed => "removed",
+        ChangeKind::Changed => "changed",
+    };
+    let row = match &change.row {
+        Some(row) => format!(" ({row})"),
+        None => String::new(),
+    };
+    clean(&format!("{kind} {}{row}", change.path))
+}
+
+/// A settings file: what `get` prints, the body of the call, or the settings alone.
+#[derive(Debug, PartialEq)]
+struct Document {
+    revision: Option<SettingsRevision>,
+    settings: Value,
+}
+
+/// What `get` prints. Only these fields, so that a misspelt one is noticed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Printed {
+    #[serde(alias = "expected_revision")]
+    revision: Option<SettingsRevision>,
+    settings: Value,
+    #[serde(rename = "saved_at")]
+    _saved_at: Option<IgnoredAny>,
+    #[serde(rename = "problems")]
+    _problems: Option<IgnoredAny>,
+}
+
+impl Document {
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let mut text = Vec::new();
+        File::open(file)
+            .and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text))
+            .map_err(Failure::Input)?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, Failure> {
+        let unreadable = |error: serde_json::Error| {
+            Failure::NotDone(format!(
+                "FILE is not the JSON that `settings get` prints; the error is at line {}, column \
+                 {}",
+                error.line(),
+                error.column()
+            ))
+        };
+        let settings: Value = serde_json::from_slice(text).map_err(unreadable)?;
+        if settings.get("settings").is_none() {
+            return Ok(Self {
+                revision: None,
+                settings,
+            });
+        }
+        let printed: Printed = serde_json::from_slice(text).map_err(unreadable)?;
+        Ok(Self {
+            revision: printed.revision,
+            settings: printed.settings,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::settings::{SettingsCode, SettingsPath};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_get_prints_and_what_the_call_takes_can_be_set() {
+        let settings = json!({"schema_version": 2});
+        for (text, revision) in [
+            (r#"{"schema_version":2}"#, None),
+            (r#"{"settings":{"schema_version":2}}"#, None),
+            (
+                r#"{"expected_revision":3,"settings":{"schema_version":2}}"#,
+                Some(3),
+            ),
+            (
+                r#"{"revision":3,"saved_at":null,"settings":{"schema_version":2},"problems":[]}"#,
+                Some(3),
+            ),
+        ] {
+            let read = Document::parse(text.as_bytes()).unwrap();
+            assert_eq!(read.revision.map(|r| r.get()), revision, "{text}");
+            assert_eq!(read.settings, settings, "{text}");
+        }
+        for text in [
+            "",
+            "{",
+            r#"{"settings":{},"revison":3}"#,
+            r#"{"settings":{},"revision":"sekret"}"#,
+        ] {
+            let failure = Document::parse(text.as_bytes()).unwrap_err();
+            assert!(failure.to_string().contains("line 1"), "{text}: {failure}");
+            assert!(!failure.to_string().contains("sekret"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn problems_and_changes_are_a_line_each() {
+        let problem = SettingsProblem {
+            path: SettingsPath::new("/contacts/1"),
+            code: SettingsCode::PropertyUnknown,
+            severity: Severity::Warning,
+            message: "no such\nproperty".to_owned(),
+        };
+        assert_eq!(
+            problem_line(&problem),
+            "warning HS-2101 /contacts/1: no such property"
+        );
+        let change = SettingsChange {
+            path: SettingsPath::new("/contacts/1"),
+            change: ChangeKind::Removed,
+            row: Some("job_title".to_owned()),
+        };
+        assert_eq!(change_line(&change), "removed /contacts/1 (job_title)");
+    }
+}
