@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use e2e::{Tenant, door::Door, shared};
+use e2e::{
+    Tenant,
+    command_line::CommandLine,
+    door::Door,
+    shared,
+    wrong_settings::{each_kind, row},
+};
 use serde_json::{Value, json};
 
 async fn connected() -> (Tenant, Door) {
@@ -106,7 +112,6 @@ async fn the_second_of_two_writers_is_told_what_changed() {
 async fn what_is_wrong_is_named_by_row_and_nothing_is_saved() {
     let (_tenant, door) = connected().await;
     let base = door.ok("GET", "/settings", None).await["settings"].clone();
-    let row = |field: &str, property: &str| json!({"app_field": field, "property": property, "export": "overwrite"});
     let mut wrong = base.clone();
     wrong["contacts"] = json!([
         row("first_name", "firstname"),
@@ -201,7 +206,6 @@ async fn each_kind_of_problem_is_found_on_the_real_portal() {
         codes(&checked["problems"])
     };
     // Before anything was read, it is said that it was not checked.
-    let row = |field: &str, property: &str| json!({"app_field": field, "property": property, "export": "overwrite"});
     let mut early = base.clone();
     early["contacts"] = json!([row("first_name", "firstname")]);
     assert!(
@@ -227,111 +231,35 @@ async fn each_kind_of_problem_is_found_on_the_real_portal() {
         .find(|o| o["archived"] == false)
         .unwrap()["owner"]
         .clone();
-    let long = "x".repeat(2_000);
-    let many: Vec<Value> = (0..600).map(|n| row("city", &format!("p{n}"))).collect();
-    let pipeline = |id: &str, stages: Value| json!({"enabled": true, "pipelines": [{"pipeline": id, "stages": stages}]});
-    let table = [
-        (
-            "HS-2101",
-            "/contacts",
-            json!([row("city", "no_such_property")]),
-        ),
-        (
-            "HS-2102",
-            "/contacts",
-            json!([row("city", "hs_email_domain")]),
-        ),
-        (
-            "HS-2103",
-            "/contacts",
-            json!([row("city", "hs_full_name_or_email")]),
-        ),
-        (
-            "HS-2105",
-            "/contacts",
-            json!([row("email_verified", "closedate")]),
-        ),
-        (
-            "HS-2106",
-            "/contact_source",
-            json!({"property": "hs_lead_status", "value": "NO SUCH"}),
-        ),
-        (
-            "HS-2107",
-            "/contacts",
-            json!([
-                row("first_name", "firstname"),
-                row("last_name", "firstname")
-            ]),
-        ),
-        (
-            "HS-2108",
-            "/contacts",
-            json!([row("first_name", "firstname"), row("first_name", "city")]),
-        ),
-        (
-            "HS-2109",
-            "/contacts",
-            json!([row("custom.unknown", "city")]),
-        ),
-        ("HS-2110", "/owners/fallback_owner", json!(999_999_999)),
-        (
-            "HS-2112",
-            "/owners/rows",
-            json!([{"owner": owner, "member": "nobody"}]),
-        ),
-        (
-            "HS-2113",
-            "/owners/rows",
-            json!([{"owner": owner, "member": "gone"}]),
-        ),
-        (
-            "HS-2114",
-            "/dnc/open_deal",
-            pipeline("no-such-pipeline", json!([])),
-        ),
-        (
-            "HS-2115",
-            "/dnc/open_deal",
-            pipeline("default", json!(["no-such-stage"])),
-        ),
-        (
-            "HS-2116",
-            "/lists",
-            json!([{"list": 999_999_999, "use": "audience"}]),
-        ),
-        (
-            "HS-2118",
-            "/status",
-            json!({"property": "firstname", "rows": [{"status": "replied", "value": "x"}]}),
-        ),
-        (
-            "HS-2119",
-            "/status",
-            json!({"property": "lifecyclestage", "rows": [
-            {"status": "contacted", "value": "customer"}, {"status": "interested", "value": "lead"}]}),
-        ),
-        ("HS-2120", "/activities/label", json!(long)),
-        ("HS-2121", "/import/interval_minutes", json!(0)),
-        ("HS-2122", "/contacts", json!([row("city", "email")])),
-        ("HS-2123", "/contacts", json!([row("city", "hs_object_id")])),
-        (
-            "HS-2124",
-            "/owners/writing",
-            json!([{"member": "here", "owner": owner}]),
-        ),
-        ("HS-2126", "/contacts", json!(many)),
-        (
-            "HS-2127",
-            "/contact_source",
-            json!({"property": "", "value": "x"}),
-        ),
-    ];
+    let line = CommandLine::new(&tenant, &door);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("settings.json");
     let mut missing = Vec::new();
-    for (code, place, value) in table {
+    for (code, place, value) in each_kind(&owner) {
         let mut wrong = base.clone();
         *wrong.pointer_mut(place).unwrap() = value;
         let found = check(&wrong).await;
+        // The command line says the same, a line each.
+        std::fs::write(&file, wrong.to_string()).unwrap();
+        let told = line
+            .run(&["settings", "check", file.to_str().unwrap()])
+            .await;
+        let lines: Vec<(String, String)> = told
+            .out
+            .lines()
+            .map(|line| {
+                let mut words = line.split(' ').skip(1);
+                let code = words.next().unwrap().to_owned();
+                (code, words.next().unwrap().trim_end_matches(':').to_owned())
+            })
+            .collect();
+        assert_eq!(lines, found, "{}", told.out);
+        assert_eq!(
+            told.code == 1,
+            told.out.lines().any(|line| line.starts_with("error ")),
+            "{}",
+            told.err
+        );
         if !found.iter().any(|(c, p)| c == code && p.starts_with(place)) {
             missing.push((code, place, found));
         }

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod command_line;
 pub mod door;
+pub mod wrong_settings;
 
 use std::{
     path::PathBuf,
