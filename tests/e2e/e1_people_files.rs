@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{BufWriter, Write as _},
     path::PathBuf,
+    time::Duration,
 };
 
 use e2e::{
@@ -347,6 +348,32 @@ async fn more_rows_than_a_call_takes_go_in_and_erased_people_stay_out() {
     assert_eq!((again.code, counts(&again)), (0, [0, 2_344, 0]));
     assert_eq!(again.json()["erased"], 1);
     assert_eq!(told(&again), [row(1_236, "HS-2209")]);
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_is_finished_by_running_it_again() {
+    let files = Files::new().await;
+    let mut csv = "id,email\n".to_owned();
+    for n in 0..10_000 {
+        csv.push_str(&format!("p{n:04},p{n}@example.com\n"));
+    }
+    std::fs::write(files.path("people.csv"), csv).unwrap();
+    let (line, path) = (files.line.clone(), files.path("people.csv"));
+    let import = tokio::spawn(async move {
+        let arguments = ["people", "import", path.to_str().unwrap()];
+        line.run(&arguments).await
+    });
+    while files.ids().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // What is dropped is killed.
+    import.abort();
+    assert!(import.await.is_err(), "it was over before it was killed");
+    let again = files.again("people.csv").await;
+    assert_eq!(again.code, 0, "{}", again.err);
+    let [created, unchanged, refused] = counts(&again);
+    assert!(created > 0 && unchanged > 0, "{created} {unchanged}");
+    assert_eq!((created + unchanged, refused), (10_000, 0));
 }
 
 #[tokio::test]

@@ -197,3 +197,56 @@ async fn with_patience<A, Q: Future<Output = Result<A, Error>>>(
     }
     call().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const SHORT: &[Duration] = &[Duration::ZERO; 3];
+
+    fn problem(status: u16, code: &str) -> Error {
+        Error::Problem {
+            code: code.to_owned(),
+            title: String::new(),
+            detail: String::new(),
+            status,
+        }
+    }
+
+    /// What comes of calls that fail like this until the last one, and how many there were.
+    async fn calls(fail: usize, status: u16, code: &str) -> (Result<(), Error>, usize) {
+        let calls = Cell::new(0);
+        let call = async || {
+            calls.set(calls.get() + 1);
+            if calls.get() <= fail {
+                Err(problem(status, code))
+            } else {
+                Ok(())
+            }
+        };
+        let answered = with_patience(SHORT, call).await;
+        (answered, calls.get())
+    }
+
+    #[tokio::test]
+    async fn patience_ends_and_what_is_refused_needs_none() {
+        for (fail, status, code, is_done, expected) in [
+            (0, 503, "HS-5001", true, 1),
+            (3, 503, "HS-5001", true, 4),
+            (3, 409, "HS-4007", true, 4),
+            (9, 503, "HS-5001", false, 4),
+            (9, 401, "HS-4002", false, 1),
+        ] {
+            let (answered, calls) = calls(fail, status, code).await;
+            assert_eq!((answered.is_ok(), calls), (is_done, expected), "{code}");
+        }
+    }
+
+    #[test]
+    fn patience_outlives_a_call_that_died() {
+        let whole: Duration = PATIENCE.iter().sum();
+        assert!(whole > Duration::from_secs(60) && whole < Duration::from_secs(120));
+    }
+}
