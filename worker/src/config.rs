@@ -1,9 +1,9 @@
 //! Configuration from environment and flags. Wrong or missing: one message, exit code 2.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use activities::RateLimits;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use domain::Sharing;
 use secrecy::SecretString;
 use url::Url;
@@ -32,6 +32,8 @@ impl std::error::Error for ConfigError {}
 #[derive(Parser)]
 #[command(name = "hubspot-sync-worker", version, about, long_about = None)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Postgres, e.g. postgres://user:password@host:5432/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -111,6 +113,15 @@ pub(crate) struct Args {
     log_format: String,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the JSON Schemas of what crosses Temporal, for main apps in any language, and ends
+    Schemas {
+        /// The folder
+        dir: PathBuf,
+    },
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -149,6 +160,13 @@ pub(crate) struct AppCredentials {
 }
 
 impl Args {
+    /// The folder that JSON Schemas are asked for in.
+    pub(crate) fn wants_schemas(&self) -> Option<PathBuf> {
+        self.command
+            .as_ref()
+            .map(|Command::Schemas { dir }| dir.clone())
+    }
+
     pub(crate) fn check(self) -> Result<Config, ConfigError> {
         const DATABASE: &str = "postgres://sync:secret@localhost:5432/hubspot_sync";
         const KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";

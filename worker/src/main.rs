@@ -6,12 +6,16 @@ mod memory;
 mod run;
 mod telemetry;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let config = match config::Args::parse().check() {
+    let args = config::Args::parse();
+    if let Some(dir) = args.wants_schemas() {
+        return write_schemas(&dir);
+    }
+    let config = match args.check() {
         Ok(config) => config,
         Err(error) => {
             report(&error);
@@ -46,6 +50,23 @@ fn main() -> ExitCode {
                 matches!(e, store::StoreError::Keys(_) | store::StoreError::Address)
             });
             ExitCode::from(if misconfigured { 2 } else { 1 })
+        }
+    }
+}
+
+fn write_schemas(dir: &Path) -> ExitCode {
+    let written = std::fs::create_dir_all(dir).and_then(|()| {
+        for document in workflows::schemas::all()? {
+            let text = format!("{:#}\n", document.schema);
+            std::fs::write(dir.join(document.file), text)?;
+        }
+        Ok(())
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
         }
     }
 }

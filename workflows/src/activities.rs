@@ -14,6 +14,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
+use utoipa::ToSchema;
 
 /// A run that is to be read now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +195,7 @@ impl BackfillActivities {
 }
 
 /// What one sweep found and mended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
     /// `Connection` workflows that were missing and were started.
     pub connections_started: u32,

@@ -16,6 +16,7 @@ use temporalio_workflow::{
     ActivityExecutionError, ContinueAsNewOptions, SignalWorkflowOptions, WorkflowContext,
     WorkflowContextView, WorkflowResult, WorkflowTermination, join_all,
 };
+use utoipa::ToSchema;
 
 use crate::{
     activities::{BackfillActivities, FinishRun, SliceEnd, SliceInput},
@@ -47,7 +48,7 @@ pub struct BackfillInput {
 }
 
 /// How a backfill ended: its result, and what it signals to `Connection`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BackfillEnd {
     /// Which run.
     pub run: SyncRunId,

@@ -15,6 +15,7 @@ use temporalio_workflow::{
     ChildWorkflowCancellationType, ChildWorkflowOptions, ContinueAsNewOptions, ParentClosePolicy,
     SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
+use utoipa::ToSchema;
 
 use crate::{
     activities::{AdoptResync, ClaimedRun, ConnectionActivities, Turn, WorkspaceInput},
@@ -26,14 +27,15 @@ use crate::{
 // ---- input -----------------------------------------------------------------------------------
 
 /// Input of `Connection`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionInput {
     /// Which workspace.
     pub workspace: WorkspaceId,
     /// Which portal, as it was known at the start.
     pub portal: PortalId,
-    /// What a run hands to the run that continues it.
+    /// What a run hands to the run that continues it. Nobody else has anything to say in it.
     #[serde(default)]
+    #[schema(ignore)]
     pub carried: Carried,
 }
 
@@ -82,8 +84,8 @@ impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
 
 // ---- state -----------------------------------------------------------------------------------
 
-/// The answer of the query `status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The answer of the query `status`, and the result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionStatus {
     /// Which workspace.
     pub workspace: WorkspaceId,

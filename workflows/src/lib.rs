@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod connection;
 pub mod names;
 pub mod ops;
+pub mod schemas;
 pub mod sweep;
 
 pub use backfill::Backfill;
