@@ -18,6 +18,7 @@ pub struct ConnectRequest {
     /// A service key of HubSpot's, to connect without an app. Without it the answer is a URL to
     /// open in a browser. Never logged; readers move it into a secret type at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1000, pattern = "^[!-~]+$")]
     pub access_token: Option<String>,
 }
 

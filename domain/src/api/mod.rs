@@ -129,6 +129,9 @@ mod tests {
             schema("Settings")["required"],
             serde_json::json!(["schema_version"])
         );
+        let version = &schema("Settings")["properties"]["schema_version"];
+        assert_eq!(version["minimum"], crate::settings::SCHEMA_VERSION);
+        assert_eq!(version["maximum"], crate::settings::SCHEMA_VERSION);
         assert_eq!(schema("PersonId")["maxLength"], 128);
         assert_eq!(
             schema("PersonUpserts")["properties"]["items"]["maxItems"],

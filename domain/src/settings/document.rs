@@ -19,8 +19,9 @@ pub const SCHEMA_VERSION: u32 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The schema of this document; older ones are migrated when they are read.
-    #[schema(minimum = 0, maximum = 2)]
+    /// The schema of this document. Documents of an older one have other fields, and are migrated
+    /// when they are read.
+    #[schema(minimum = 2, maximum = 2)]
     pub schema_version: u32,
     /// Reading from HubSpot (I2, I4).
     #[serde(default)]

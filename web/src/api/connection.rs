@@ -12,7 +12,7 @@ use domain::{
     scopes,
 };
 use hubspot::{Client, StaticToken, Unlimited};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use store::{AuthKind, NewConnection, NewTokens, RefusedConnect, RunState};
 use uuid::Uuid;
@@ -38,7 +38,11 @@ pub(crate) struct Ticket {
     post, path = "/workspaces/{workspace}/hubspot/connect", tag = "connection", operation_id = "connect",
     params(("workspace" = WorkspaceId, Path, description = "The workspace")),
     request_body = ConnectRequest,
-    responses((status = 200, description = "Where to send the admin, or connected by service key", body = ConnectAnswer))
+    responses(
+        (status = 200, description = "Where to send the admin, or connected by service key", body = ConnectAnswer),
+        (status = 500, description = "The HubSpot app is not configured on this server (HS-1010)", content_type = "application/problem+json", body = domain::api::Problem),
+        (status = 502, description = "HubSpot did not answer; it can be sent again (HS-1009)", content_type = "application/problem+json", body = domain::api::Problem),
+    )
 )]
 pub(crate) async fn connect(
     State(app): State<App>,
@@ -78,6 +82,12 @@ pub(crate) async fn connect(
     Ok(Json(ConnectAnswer::Authorize { url: url.into() }))
 }
 
+/// Whether a header can carry it. HubSpot need not be asked about the rest.
+fn may_be_a_key(key: &SecretString) -> bool {
+    let key = key.expose_secret();
+    (1..=1_000).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+}
+
 /// A service key tells its portal, and not its scopes: a missing one shows when it is needed.
 async fn connect_by_key(
     app: &App,
@@ -85,6 +95,9 @@ async fn connect_by_key(
     admin: AdminId,
     key: SecretString,
 ) -> Result<ConnectAnswer, Refusal> {
+    if !may_be_a_key(&key) {
+        return Err(Refusal::AccessTokenRefused);
+    }
     let client = Client::new(
         app.hubspot.clone(),
         std::sync::Arc::new(StaticToken::new(key.clone())),
@@ -280,4 +293,24 @@ pub(crate) async fn disconnect(
         state: raised.state,
         message: "The fence is up: no request goes to HubSpot any more. Tokens are being revoked and erased; imported data stays.".to_owned(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_header_can_carry_is_no_key() {
+        let long = "x".repeat(1_001);
+        for (text, good) in [
+            ("pat-na1-0000", true),
+            ("", false),
+            ("a b", false),
+            ("a\n", false),
+            ("é", false),
+            (&long, false),
+        ] {
+            assert_eq!(may_be_a_key(&text.into()), good, "{text:?}");
+        }
+    }
 }

@@ -123,6 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_that_says_more_may_be_a_plain_one() {
+        let doc = doc();
+        let put = &doc["paths"]["/workspaces/{workspace}/settings"]["put"]["responses"];
+        for (status, more) in [("409", "SettingsConflict"), ("422", "SettingsRefused")] {
+            let refs: Vec<_> = [more, "Problem"]
+                .map(|name| serde_json::json!({"$ref": format!("#/components/schemas/{name}")}))
+                .into();
+            let content = &put[status]["content"]["application/problem+json"];
+            assert_eq!(content["schema"]["anyOf"], serde_json::json!(refs));
+        }
+        let connect = &doc["paths"]["/workspaces/{workspace}/hubspot/connect"]["post"];
+        let content = &connect["responses"]["502"]["content"]["application/problem+json"];
+        assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem");
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         fn references<'a>(value: &'a serde_json::Value, found: &mut Vec<&'a str>) {
             match value {
@@ -142,9 +158,14 @@ mod tests {
         let mut found = Vec::new();
         references(&doc, &mut found);
         assert!(found.len() > 50);
-        for to in found {
+        for to in &found {
             let pointer = to.strip_prefix('#').unwrap();
             assert!(doc.pointer(pointer).is_some(), "{to}");
+        }
+        // And nothing is there that nobody refers to.
+        for name in doc["components"]["schemas"].as_object().unwrap().keys() {
+            let to = format!("#/components/schemas/{name}");
+            assert!(found.contains(&to.as_str()), "{name}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The OpenAPI document: from the types and handlers, completed by what is the same for all calls.
 
+use std::collections::BTreeMap;
+
 use utoipa::{
     Modify, OpenApi,
     openapi::{
         Content, Ref, RefOr, Required, Response,
         header::Header,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn},
-        schema::{ObjectBuilder, SchemaType, Type},
+        schema::{AnyOfBuilder, ArrayItems, ObjectBuilder, Schema, SchemaType, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -44,6 +46,9 @@ use utoipa::{
 pub(crate) struct Doc;
 
 struct Shared;
+
+/// The content type of refusals.
+const PROBLEM: &str = "application/problem+json";
 
 /// Status, name of the component, description.
 const REFUSALS: [(&str, &str, &str); 7] = [
@@ -85,7 +90,7 @@ impl Modify for Shared {
         for (_, name, description) in REFUSALS {
             let mut response = Response::new(description);
             response.content.insert(
-                "application/problem+json".to_owned(),
+                PROBLEM.to_owned(),
                 RefOr::T(Content::new(Some(Ref::from_schema_name("Problem")))),
             );
             components
@@ -97,6 +102,9 @@ impl Modify for Shared {
 
 /// Adds to each operation what it has in common with the others.
 pub(crate) fn complete(mut doc: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    if let Some(components) = &mut doc.components {
+        name_items_of_pages(&mut components.schemas);
+    }
     for (path, item) in &mut doc.paths.paths {
         let post = item.post.is_some() && !crate::api::idempotency::answers_with_a_secret(path);
         for operation in [
@@ -108,6 +116,11 @@ pub(crate) fn complete(mut doc: utoipa::openapi::OpenApi) -> utoipa::openapi::Op
         .into_iter()
         .flatten()
         {
+            operation
+                .responses
+                .responses
+                .values_mut()
+                .for_each(with_plain_problem);
             for (status, name, _) in REFUSALS {
                 operation
                     .responses
@@ -121,6 +134,37 @@ pub(crate) fn complete(mut doc: utoipa::openapi::OpenApi) -> utoipa::openapi::Op
         }
     }
     doc
+}
+
+/// A refusal that says more in one case is plain in the others: of the settings that were sent, say,
+/// which rows are wrong, or only that they are no JSON.
+fn with_plain_problem(response: &mut RefOr<Response>) {
+    if let RefOr::T(response) = response
+        && let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM)
+        && let Some(RefOr::Ref(special)) = content.schema.take()
+    {
+        let plain = Ref::from_schema_name("Problem");
+        content.schema = Some(if special.ref_location == plain.ref_location {
+            plain.into()
+        } else {
+            AnyOfBuilder::new().item(special).item(plain).into()
+        });
+    }
+}
+
+/// The schema of a generic page holds that of its items once more, which have one of their own.
+fn name_items_of_pages(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let names: Vec<String> = schemas.keys().cloned().collect();
+    for name in &names {
+        if let Some(item) = name.strip_prefix("Page_")
+            && names.iter().any(|n| n == item)
+            && let Some(RefOr::T(Schema::Object(page))) = schemas.get_mut(name)
+            && let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items")
+        {
+            let to = RefOr::Ref(Ref::from_schema_name(item));
+            items.items = ArrayItems::RefOrSchema(Box::new(to));
+        }
+    }
 }
 
 fn with_key(operation: &mut Operation) {
