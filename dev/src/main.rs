@@ -373,6 +373,8 @@ async fn watch(api: &Api) -> anyhow::Result<Value> {
 async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let chromium = provision::chromium()?;
+    provision::python()?;
+    let path = provision::path_with(&provision::node()?)?;
     provision::temporal()?;
     let binaries = build(false)?;
     let built = cargo()
@@ -406,6 +408,7 @@ async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
         .env("HUBSPOT_SYNC_STACK", serde_json::to_string(&addresses)?)
         .env("HUBSPOT_SYNC_BINARIES", &binaries)
         .env("HUBSPOT_SYNC_CHROMIUM", chromium)
+        .env("PATH", path)
         .env(GUARD_PROGRAM, guard::this_program()?)
         .status()?;
     drop(stack);
