@@ -17,5 +17,6 @@ mod x3_budget;
 mod x5_privacy;
 mod x6_temporal_ui;
 mod x7_resync;
+mod x8_any_language;
 mod x8_api;
 mod x8_command_line;

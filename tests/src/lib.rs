@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod door;
+pub mod script;
 pub mod wrong_settings;
 
 use std::{
