@@ -1,12 +1,10 @@
 // HubSpot's own Node SDK does what an integration does. Only its basePath is set.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { createHash, randomUUID } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { installed } from './common.mjs'
 
 const BASE = (process.env.HUBSPOT_SIMULATOR_URL ?? 'http://127.0.0.1:4010').replace(/\/$/, '')
 const RUN = randomUUID().slice(0, 8)
@@ -16,30 +14,7 @@ const APP = ['simulator-client-id', 'simulator-client-secret']
 const REDIRECT = 'http://127.0.0.1/callback'
 const provoked = {}
 
-/** The SDK, installed once for each lock file, in a folder beside which it is then renamed. */
-function sdk() {
-  const here = join(import.meta.dirname, 'sdk_node')
-  const below = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
-  const cache = process.env.CONFORMANCE_CACHE ?? join(below, 'hubspot-sync', 'conformance')
-  const lock = readFileSync(join(here, 'package-lock.json'))
-  const key = createHash('sha256').update(lock).update(process.version).digest('hex').slice(0, 12)
-  const home = join(cache, `sdk_node-${key}`)
-  if (!existsSync(home)) {
-    const began = Date.now()
-    const draft = `${home}.${process.pid}`
-    console.log(`installing ${here} into ${home}`)
-    mkdirSync(draft, { recursive: true })
-    for (const file of ['package.json', 'package-lock.json']) cpSync(join(here, file), join(draft, file))
-    execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--silent'], { cwd: draft, stdio: 'inherit' })
-    try {
-      renameSync(draft, home)
-    } catch {
-      rmSync(draft, { recursive: true }) // Another run was faster.
-    }
-    console.log(`installed in ${Math.round((Date.now() - began) / 1000)} s`)
-  }
-  return createRequire(join(home, 'package.json'))('@hubspot/api-client')
-}
+const sdk = () => createRequire(join(installed(join(import.meta.dirname, 'sdk_node')), 'package.json'))('@hubspot/api-client')
 
 const step = (text) => console.log(`- ${text}`)
 

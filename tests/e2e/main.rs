@@ -20,3 +20,4 @@ mod x7_resync;
 mod x8_any_language;
 mod x8_api;
 mod x8_command_line;
+mod x8_openapi;
