@@ -20,4 +20,5 @@ mod x7_resync;
 mod x8_any_language;
 mod x8_api;
 mod x8_command_line;
+mod x8_fuzz;
 mod x8_openapi;
