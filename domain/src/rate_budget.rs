@@ -8,6 +8,9 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use crate::ids::IdError;
 
 /// A second in the unit of [`SlotTime`].
@@ -110,7 +113,8 @@ impl AppKey {
 }
 
 /// HubSpot counts these apart (`hubspot-api.md` §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum BudgetBucket {
     /// The ten-second window.
     General,
@@ -251,7 +255,8 @@ impl Reach {
 }
 
 /// Why a line stands still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum PauseReason {
     /// HubSpot answered 429: somebody else used what we thought was ours.
     RateLimited,

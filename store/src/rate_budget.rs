@@ -78,6 +78,8 @@ pub struct Pause {
 /// A line that stands still, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PausedBudget {
+    /// Whether it is that of service keys; otherwise an app's.
+    pub of_service_key: bool,
     /// Which limit.
     pub bucket: BudgetBucket,
     /// Why.
@@ -362,9 +364,9 @@ impl Store {
     /// When the database fails.
     pub async fn paused_budgets(&self, portal: PortalId) -> Result<Vec<PausedBudget>, StoreError> {
         let rows = sqlx::query!(
-            r#"select bucket, pause_reason as "reason!", paused_until as "until!"
+            r#"select app, bucket, pause_reason as "reason!", paused_until as "until!"
                from rate_budget where portal_id = $1 and paused_until > clock_timestamp()
-               order by bucket"#,
+               order by bucket, app"#,
             portal.get()
         )
         .fetch_all(&self.pool)
@@ -376,6 +378,7 @@ impl Store {
                     .find(|b| b.as_str() == row.bucket)
                     .ok_or(StoreError::Corrupt("bucket"))?;
                 Ok(PausedBudget {
+                    of_service_key: row.app == AppKey::service_key().as_str(),
                     bucket,
                     reason: reason_of(&row.reason)?,
                     until: row.until,

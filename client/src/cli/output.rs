@@ -2,8 +2,8 @@
 
 use client::ConnectionStatus;
 use domain::{
-    ConnectionPhase, ConnectionState, ResyncMode, ResyncRequest,
-    api::{ObjectStatus, RunStatus, StatusAnswer},
+    ConnectionPhase, ConnectionState, PauseReason, ResyncMode, ResyncRequest,
+    api::{ObjectStatus, PauseStatus, RunStatus, StatusAnswer},
 };
 
 /// Without control characters, so that what a server says cannot steer a terminal.
@@ -105,6 +105,7 @@ pub(crate) fn status_text(status: &StatusAnswer) -> String {
     if let Some(run) = &status.run {
         lines.push(format!("run        {}", run_text(run)));
     }
+    lines.extend(status.pauses.iter().map(pause));
     if !status.missing_scopes.is_empty() {
         lines.push(format!(
             "scopes     not granted: {}; what needs them is off",
@@ -116,6 +117,21 @@ pub(crate) fn status_text(status: &StatusAnswer) -> String {
         lines.extend(table(&status.objects));
     }
     lines.join("\n")
+}
+
+fn pause(pause: &PauseStatus) -> String {
+    let until = pause.until.format("%Y-%m-%d %H:%M:%S UTC");
+    match pause.reason {
+        PauseReason::DailyLimit => format!(
+            "paused     {} requests until {until}: the account's requests of the day are used up \
+             (HS-3011)",
+            pause.bucket
+        ),
+        PauseReason::RateLimited => format!(
+            "paused     {} requests until {until}: others use HubSpot's limit too (HS-3002)",
+            pause.bucket
+        ),
+    }
 }
 
 /// The answer of the workflow itself.
@@ -275,7 +291,7 @@ pub(crate) fn is_connected(status: &StatusAnswer) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use domain::{RunKind, SyncType};
+    use domain::{BudgetBucket, RunKind, SyncType};
 
     use super::*;
 
@@ -299,6 +315,7 @@ pub(crate) mod tests {
             state: Some(ConnectionState::Connected),
             phase,
             missing_scopes: Vec::new(),
+            pauses: Vec::new(),
             run: Some(RunStatus {
                 run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
                 kind: RunKind::Initial,
@@ -380,11 +397,17 @@ pub(crate) mod tests {
             ],
         );
         answer.missing_scopes = vec!["crm.lists.read".to_owned()];
+        answer.pauses = vec![PauseStatus {
+            bucket: BudgetBucket::Search,
+            reason: PauseReason::DailyLimit,
+            until: "2026-09-02T00:00:05Z".parse().unwrap(),
+        }];
         let expected = "\
 workspace  01890a5d-ac96-774b-bcce-b302099a8057
 portal     1000001
 phase      backfilling
 run        initial 01890a5d-ac96-774b-bcce-b302099a8058, running, asked for 2026-09-01 00:00:00 UTC
+paused     search requests until 2026-09-02 00:00:05 UTC: the account's requests of the day are used up (HS-3011)
 scopes     not granted: crm.lists.read; what needs them is off
 
 object type  stored                    read     rate  left  quarantined

@@ -162,6 +162,7 @@ pub(crate) fn status(phase: ConnectionPhase, contacts: u64, finished: bool) -> S
         state: Some(ConnectionState::Connected),
         phase,
         missing_scopes: Vec::new(),
+        pauses: Vec::new(),
         run: Some(RunStatus {
             run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
             kind: RunKind::Initial,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AdminId, ConnectionPhase, ConnectionState, PortalId, ResyncOutcome, RunKind, SyncRunId,
-    SyncType, WorkspaceId,
+    AdminId, BudgetBucket, ConnectionPhase, ConnectionState, PauseReason, PortalId, ResyncOutcome,
+    RunKind, SyncRunId, SyncType, WorkspaceId,
 };
 
 /// `POST /api/v1/workspaces/{workspace}/hubspot/connect`
@@ -82,6 +82,17 @@ pub struct RunStatus {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// That no request of one kind goes to HubSpot for a while (X3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PauseStatus {
+    /// Which of HubSpot's limits.
+    pub bucket: BudgetBucket,
+    /// Why.
+    pub reason: PauseReason,
+    /// Until when; requests go on by themselves then.
+    pub until: DateTime<Utc>,
+}
+
 /// `GET /api/v1/workspaces/{workspace}/hubspot/status`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatusAnswer {
@@ -95,6 +106,9 @@ pub struct StatusAnswer {
     pub phase: ConnectionPhase,
     /// Scopes that were not granted; features that need them are off (C2).
     pub missing_scopes: Vec<String>,
+    /// What stands still because HubSpot's limits were reached; usually nothing.
+    #[serde(default)]
+    pub pauses: Vec<PauseStatus>,
     /// The newest run.
     pub run: Option<RunStatus>,
     /// How far each object type is.

@@ -10,8 +10,8 @@ mod settings;
 mod tokens;
 
 pub use connection::{
-    ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, ResyncAnswer, RunStatus,
-    StatusAnswer,
+    ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, ResyncAnswer,
+    RunStatus, StatusAnswer,
 };
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit};
 pub use people::{

@@ -3,11 +3,11 @@
 use axum::{Json, body::Bytes, extract::State};
 use chrono::Utc;
 use domain::{
-    AdminId, ConnectionPhase, ConnectionState, Progress, Rate, ResyncOutcome, ResyncRequest,
-    SyncRunId, SyncType, WorkspaceId,
+    AdminId, AppKey, ConnectionPhase, ConnectionState, Progress, Rate, ResyncOutcome,
+    ResyncRequest, SyncRunId, SyncType, WorkspaceId,
     api::{
-        ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, ResyncAnswer, RunStatus,
-        StatusAnswer,
+        ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, ResyncAnswer,
+        RunStatus, StatusAnswer,
     },
     scopes,
 };
@@ -117,6 +117,13 @@ async fn connect_by_key(
     let parts = app.parts()?;
     let now = Utc::now();
     parts.store.ensure_workspace(workspace, now).await?;
+    // Its requests of the day are counted until the account's midnight.
+    if let Some(offset) = details.utc_offset_milliseconds {
+        parts
+            .store
+            .note_utc_offset(&AppKey::service_key(), portal, offset / 1_000)
+            .await?;
+    }
     let new = NewConnection {
         workspace,
         portal,
@@ -158,6 +165,7 @@ pub(crate) async fn status(
             state: None,
             phase: ConnectionPhase::Disconnected,
             missing_scopes: Vec::new(),
+            pauses: Vec::new(),
             run: None,
             objects: Vec::new(),
         }));
@@ -205,12 +213,25 @@ pub(crate) async fn status(
             .collect(),
         AuthKind::Static => Vec::new(),
     };
+    let of_service_key = connection.auth_kind == AuthKind::Static;
+    let pauses = store
+        .paused_budgets(portal)
+        .await?
+        .into_iter()
+        .filter(|pause| pause.of_service_key == of_service_key)
+        .map(|pause| PauseStatus {
+            bucket: pause.bucket,
+            reason: pause.reason,
+            until: pause.until,
+        })
+        .collect();
     Ok(Json(StatusAnswer {
         workspace,
         portal: Some(portal),
         state: Some(connection.state),
         phase: ConnectionPhase::of(connection.state, active, ever_finished),
         missing_scopes,
+        pauses,
         run: run.map(|run| RunStatus {
             run: run.run,
             kind: run.kind,
