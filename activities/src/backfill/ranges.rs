@@ -26,7 +26,7 @@ use workflows::activities::{SliceEnd, SliceInput};
 use super::{
     Place, Slice, Stop,
     reader::{Fetched, Payload},
-    records::{self, RangePage},
+    records::{self, FilledPage, RangePage},
 };
 
 /// Whoever waits for work looks again after this long, for the end of the slice.
@@ -449,15 +449,19 @@ impl Crew<'_> {
                 ..range.clone()
             };
             let reached = page.ids.last().copied().filter(|_| cut.by_id);
-            // The next page is fetched while this one is committed; not at the end, as nobody would
-            // commit it.
+            // The next page is fetched while this one is filled and committed; not at the end, as nobody
+            // would commit it.
             let prefetch = async {
                 if last {
                     return Ok(None);
                 }
                 self.fetch(&ahead).await.map(Some)
             };
-            let (committed, prefetched) = tokio::join!(self.commit(&range, page, cut), prefetch);
+            let keep = async {
+                let page = self.fill(&range, page).await?;
+                self.commit(&range, page, cut).await
+            };
+            let (committed, prefetched) = tokio::join!(keep, prefetch);
             range = committed?;
             if cut.finished {
                 self.end(range);
@@ -472,7 +476,12 @@ impl Crew<'_> {
     }
 
     async fn fetch(&self, range: &RangeRow) -> Result<RangePage, Stop> {
-        records::fetch_range(self.slice, self.object_type, range, self.cursor.began_at).await
+        records::fetch_range(self.slice, self.object_type, range).await
+    }
+
+    async fn fill(&self, range: &RangeRow, page: RangePage) -> Result<FilledPage, Stop> {
+        let began_at = self.cursor.began_at;
+        records::fill(self.slice, self.object_type, range, page, began_at).await
     }
 
     /// Splits the range, if somebody asked for its upper part and none of that was read.
@@ -520,7 +529,7 @@ impl Crew<'_> {
     }
 
     /// Commits what of a page lies in the range: the range as it stands then.
-    async fn commit(&self, range: &RangeRow, page: RangePage, cut: Cut) -> Result<RangeRow, Halt> {
+    async fn commit(&self, range: &RangeRow, page: FilledPage, cut: Cut) -> Result<RangeRow, Halt> {
         let seen = page
             .ids
             .iter()

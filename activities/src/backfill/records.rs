@@ -50,14 +50,26 @@ const fn ours(object_type: hubspot::ObjectType) -> Option<ObjectType> {
     }
 }
 
-/// A page of a range, before it is known what of it lies in the range.
+/// A page of a range as it was answered: before it is known what of it lies in the range, and without
+/// what has to be asked for apart.
 pub(super) struct RangePage {
-    pub(super) records: Records,
-    pub(super) quarantine: Vec<QuarantineRow>,
+    objects: Vec<CrmObject>,
+    quarantine: Vec<QuarantineRow>,
     /// The ids that the page brought, in its order.
     pub(super) ids: Vec<HubSpotObjectId>,
     /// Where it was asked to begin.
     pub(super) asked_from: Option<HubSpotObjectId>,
+    /// The place after it; none after the last.
+    pub(super) next: Option<String>,
+    sent_at: DateTime<Utc>,
+}
+
+/// A page of a range, complete.
+pub(super) struct FilledPage {
+    pub(super) records: Records,
+    pub(super) quarantine: Vec<QuarantineRow>,
+    /// The ids that the page brought, in its order.
+    pub(super) ids: Vec<HubSpotObjectId>,
     /// The place after it; none after the last.
     pub(super) next: Option<String>,
     pub(super) sent_at: DateTime<Utc>,
@@ -128,12 +140,11 @@ pub(super) async fn fetch_modified(
     })
 }
 
-/// The next page of a range, by its reader.
+/// The next page of a range, by its reader: one request.
 pub(super) async fn fetch_range(
     slice: &Slice<'_>,
     read: ObjectType,
     range: &RangeRow,
-    began_at: DateTime<Utc>,
 ) -> Result<RangePage, Stop> {
     let what = What::of(read);
     let place = match &range.position {
@@ -174,14 +185,42 @@ pub(super) async fn fetch_range(
             (page, next)
         }
     };
-    let mut sent_at = page.sent_at;
+    let sent_at = page.sent_at;
     let ids: Vec<HubSpotObjectId> = page
         .results
         .iter()
         .flatten()
         .filter_map(|object| object_id(object.id.get()))
         .collect();
-    let (objects, mut quarantine) = readable(page);
+    let (objects, quarantine) = readable(page);
+    Ok(RangePage {
+        objects,
+        quarantine,
+        ids,
+        asked_from,
+        next,
+        sent_at,
+    })
+}
+
+/// Asks for what a page of a range lacks: associations that did not come with it, and records that were
+/// only listed again and that search did not bring.
+pub(super) async fn fill(
+    slice: &Slice<'_>,
+    read: ObjectType,
+    range: &RangeRow,
+    page: RangePage,
+    began_at: DateTime<Utc>,
+) -> Result<FilledPage, Stop> {
+    let what = What::of(read);
+    let RangePage {
+        objects,
+        mut quarantine,
+        ids,
+        next,
+        mut sent_at,
+        ..
+    } = page;
     let records = match range.reader {
         RangeReader::List => stored(slice, &what, objects, Associated::Inline).await?,
         RangeReader::Search => stored(slice, &what, objects, Associated::Apart).await?,
@@ -208,11 +247,10 @@ pub(super) async fn fetch_range(
             }
         }
     };
-    Ok(RangePage {
+    Ok(FilledPage {
         records,
         quarantine,
         ids,
-        asked_from,
         next,
         sent_at,
     })
