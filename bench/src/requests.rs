@@ -12,6 +12,9 @@ const ALLOWED_PER_SECOND: f64 = 11.0;
 /// other apps (decision 9).
 const SEARCHES_PER_SECOND: f64 = 3.0;
 
+/// A page of search is larger than this; one that only counts brings one record at most.
+const COUNT_BYTES: u64 = 10_000;
+
 /// The request log of a portal, counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Requests {
@@ -87,6 +90,8 @@ struct Logged {
     path: String,
     #[serde(default)]
     query: String,
+    #[serde(default)]
+    bytes: u64,
     bucket: String,
 }
 
@@ -97,7 +102,7 @@ impl Logged {
             && self.path.rsplit('/').next() == Some(name)
     }
 
-    /// A page that brings records, by list or by search; not one of ids only.
+    /// A page that brings records, by list or by search; not one of ids only, nor a count.
     fn brings_records(&self) -> bool {
         let listed = ["contacts", "companies", "deals"]
             .iter()
@@ -106,7 +111,7 @@ impl Logged {
             .query
             .split('&')
             .any(|part| part == "properties=hs_object_id");
-        (listed && !ids_only) || self.bucket == "search"
+        (listed && !ids_only) || (self.bucket == "search" && self.bytes > COUNT_BYTES)
     }
 }
 
@@ -179,6 +184,7 @@ mod tests {
             method: "GET".to_owned(),
             path: format!("/crm/v3/objects/{name}"),
             query: "limit=100&properties=email%2Cphone".to_owned(),
+            bytes: 100_000,
             bucket: "general".to_owned(),
         }
     }
@@ -227,11 +233,16 @@ mod tests {
             query: "limit=100&properties=hs_object_id".to_owned(),
             ..page(at_ms, "contacts")
         };
+        let counting = |at_ms| Logged {
+            bytes: 900,
+            ..search(at_ms)
+        };
         let log = [
             page(1_000, "contacts"),
             search(1_500),
             again(2_000),
             search(3_000),
+            counting(8_000),
             again(9_000),
         ];
         assert_eq!(

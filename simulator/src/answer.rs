@@ -18,6 +18,15 @@ pub(crate) enum Body {
     Html(String),
 }
 
+impl Body {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Json(text) | Self::Html(text) => text.len(),
+        }
+    }
+}
+
 impl Answer {
     pub(crate) fn json(status: u16, value: &Value) -> Self {
         Self::text(status, value.to_string())

@@ -79,6 +79,11 @@ pub(crate) struct Logged {
     pub(crate) query: String,
     /// What was answered; 0 when nothing was.
     pub(crate) status: u16,
+    /// The size of the body that was answered; 0 for a fault.
+    pub(crate) bytes: usize,
+    /// The same for equal bodies, and for nothing else; none without a body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body_digest: Option<String>,
     pub(crate) bucket: &'static str,
     /// The client id, or the name of the service key.
     pub(crate) app: String,
@@ -208,11 +213,23 @@ impl<'a> Request<'a> {
             path: self.path.to_owned(),
             query: self.query_text.to_owned(),
             status,
+            bytes: 0,
+            body_digest: digest(self.body),
             bucket: bucket.as_str(),
             app: app.to_owned(),
             fault: None,
         }
     }
+}
+
+/// Of a body, so that the log can tell that the same was asked again.
+fn digest(body: &[u8]) -> Option<String> {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    (!body.is_empty()).then(|| {
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    })
 }
 
 /// Percent-encoded characters of a path, decoded; what is no UTF-8 then is replaced.
@@ -589,6 +606,7 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
     let Some(struck) = struck else {
         let answer = serve_target(&portal, &target, request, &access);
         entry.status = answer.status;
+        entry.bytes = answer.body.len();
         simulator.log(&portal, entry);
         return Ok(respond(finish(answer)));
     };
