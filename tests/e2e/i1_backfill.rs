@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use domain::{ObjectType, QuarantineReason, SyncType};
+use domain::{ObjectType, QuarantineReason, RangeReader, SyncType};
 use e2e::{Tenant, assert_mirrored, object, shared, store_of};
 use serde_json::json;
 
@@ -78,6 +78,90 @@ async fn a_record_that_cannot_be_stored_is_quarantined_and_the_rest_goes_on() {
     assert_eq!(reasons["40000000999999"], QuarantineReason::NulCharacter);
     assert_eq!(reasons["not-a-number"], QuarantineReason::IdNotANumber);
     assert_eq!(reasons["40000000999998"], QuarantineReason::Malformed);
+}
+
+/// Search helps with a big type, and its index may be behind or not know a record at all.
+#[tokio::test]
+async fn what_the_search_index_does_not_know_arrives_all_the_same() {
+    const CONTACTS: u64 = 12_000;
+    let tenant = Tenant::new(
+        &shared(),
+        json!({
+            "contacts": CONTACTS, "companies": 0, "deals": 0, "lists": 0, "owners": 1,
+            "limits": "off", "latency_ms": 50, "auto_companies": false,
+        }),
+    )
+    .await;
+    // From now on the index learns nothing any more: HubSpot promises no lag.
+    let day_ms = 24 * 60 * 60 * 1_000;
+    tenant
+        .control("PATCH", "", Some(json!({"search_lag_ms": day_ms})))
+        .await;
+    let page = tenant
+        .control("GET", "records/contacts?limit=10000", None)
+        .await;
+    let ids: Vec<&str> = page["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["id"].as_str().unwrap())
+        .collect();
+    let key = tenant.control("POST", "service-keys", None).await;
+    let token = key["token"].as_str().unwrap();
+    let objects = format!(
+        "{}/crm/v3/objects/contacts",
+        tenant.api.addresses().simulator
+    );
+    let http = dev::http().unwrap();
+    // Search takes the upper part; what is new has the highest ids.
+    for id in [ids[6_500], ids[8_000], ids[9_000], ids[9_999]] {
+        let changed = http
+            .patch(format!("{objects}/{id}"))
+            .bearer_auth(token)
+            .json(&json!({"properties": {"jobtitle": "changed behind the index"}}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(changed.status(), 200);
+    }
+    for n in 0..3 {
+        let created = http
+            .post(&objects)
+            .bearer_auth(token)
+            .json(&json!({"properties": {"email": format!("unknown{n}@acme.com")}}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(created.status(), 201);
+    }
+    tenant.connect().await;
+    let status = tenant
+        .wait_for_phase("syncing", Duration::from_secs(120))
+        .await;
+    assert_eq!(object(&status, "contacts")["stored"], CONTACTS + 3);
+    let store = store_of(tenant.api.addresses()).await;
+    assert_eq!(assert_mirrored(&tenant, &store).await, CONTACTS + 3);
+    // Search did take part, and what it did not know was read by id.
+    let run = store
+        .run_to_show(tenant.workspace, tenant.portal)
+        .await
+        .unwrap()
+        .unwrap()
+        .run;
+    let ranges = store.ranges(run, SyncType::Contacts).await.unwrap();
+    assert!(ranges.iter().any(|r| r.reader == RangeReader::Relist));
+    let by_id = tenant
+        .requests()
+        .await
+        .iter()
+        .filter(|r| {
+            r["path"]
+                .as_str()
+                .unwrap()
+                .ends_with("/contacts/batch/read")
+        })
+        .count();
+    assert!(by_id > 0, "nothing was read by id");
 }
 
 fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
