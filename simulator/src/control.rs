@@ -210,6 +210,9 @@ const SIZE: &[&str] = &[
 ];
 const NEW: &[&str] = &["portal_id", "dir", "contacts_per_company"];
 
+/// The largest number that JavaScript holds exactly.
+const MOST_PORTAL_ID: u64 = (1 << 53) - 1;
+
 fn new_data(simulator: &Simulator, id: u64, mut changes: Value) -> Result<Data, String> {
     let mut settings = Settings {
         name: format!("Portal {id}"),
@@ -218,6 +221,9 @@ fn new_data(simulator: &Simulator, id: u64, mut changes: Value) -> Result<Data, 
     settings.rules.take(&mut changes)?;
     let changes: Changes = serde_json::from_value(changes).map_err(unknown_setting)?;
     changes.apply(&mut settings)?;
+    if !(1..=MOST_PORTAL_ID).contains(&id) {
+        return Err(format!("portal_id: from 1 to {MOST_PORTAL_ID}"));
+    }
     if simulator.portal(id).is_some() {
         return Err(format!("there is a portal {id} already"));
     }
