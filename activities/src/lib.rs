@@ -58,8 +58,10 @@ pub struct ActivitiesConfig {
     pub app: Option<AppCredentials>,
     /// How much of HubSpot's limits is used.
     pub rate_limits: RateLimits,
-    /// How long a slice reads.
+    /// How long a slice reads, if others wait for its place.
     pub slice: Duration,
+    /// How many slices run in this process at the same time.
+    pub slots: usize,
     /// How many readers share a big object type.
     pub sharing: Sharing,
 }
@@ -77,6 +79,7 @@ pub(crate) struct Deps {
     pub(crate) metrics: Metrics,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) slice: Duration,
+    pub(crate) slots: u64,
     pub(crate) sharing: Sharing,
 }
 
@@ -120,6 +123,7 @@ impl Activities {
                 metrics,
                 pulse,
                 slice: config.slice,
+                slots: config.slots as u64,
                 sharing: config.sharing,
             }),
         })

@@ -160,7 +160,7 @@ impl Sweeping {
                 run.portal,
                 ConnectionPhase::Backfilling,
             ))
-            .static_summary(format!("{} of portal {}", run.kind.as_str(), run.portal))
+            .static_summary(format!("{} of portal {}", run.kind.noun(), run.portal))
             .priority(Lane::Backfill.priority(Some(run.portal)))
             .build();
         let input = BackfillInput {

@@ -1,13 +1,27 @@
 //! What a run reads and with which reader (I1).
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::ids::{HubSpotObjectId, ObjectType, SyncType};
 
-/// The longest that one slice reads before it hands back to its workflow.
-pub const SLICE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// How long one slice reads before it hands back to its workflow, if others wait for its place.
+pub const SLICE: Duration = Duration::from_secs(30);
+
+/// The longest that one slice reads, whoever waits.
+pub const SLICE_MAX: Duration = Duration::from_secs(75);
+
+/// Whether a slice that began so long ago hands back. Between two slices nothing is asked for, for
+/// some tenths of a second; so while nobody waits for its place, a slice goes on for two and a half
+/// times as long.
+pub fn slice_is_over(elapsed: Duration, slice: Duration, others_may_wait: bool) -> bool {
+    let goes_on = slice.saturating_mul(5) / 2;
+    let most = if others_may_wait { slice } else { goes_on };
+    elapsed >= most.min(SLICE_MAX)
+}
 
 /// Why a run exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -24,6 +38,14 @@ impl RunKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Initial => "initial",
+            Self::Resync => "resync",
+        }
+    }
+
+    /// As a person calls it.
+    pub const fn noun(&self) -> &'static str {
+        match self {
+            Self::Initial => "backfill",
             Self::Resync => "resync",
         }
     }
@@ -158,6 +180,28 @@ pub struct AfterObject(pub HubSpotObjectId);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slice_goes_on_while_nobody_waits() {
+        let seconds = Duration::from_secs;
+        for (elapsed, slice, others_may_wait, over) in [
+            (29, 30, true, false),
+            (30, 30, true, true),
+            (30, 30, false, false),
+            (74, 30, false, false),
+            (75, 30, false, true),
+            (12, 5, false, false),
+            (13, 5, false, true),
+            (74, 60, false, false),
+            (75, 60, false, true),
+        ] {
+            assert_eq!(
+                slice_is_over(seconds(elapsed), seconds(slice), others_may_wait),
+                over,
+                "{elapsed} s of {slice}, others may wait: {others_may_wait}"
+            );
+        }
+    }
 
     #[test]
     fn every_type_is_read_in_exactly_one_stage() {

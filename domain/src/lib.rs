@@ -18,7 +18,7 @@ pub mod resync;
 pub mod scopes;
 pub mod settings;
 
-pub use backfill::{ReadPlan, RunKind, SLICE_MAX};
+pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};
 pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};
 pub use ids::{
     AdminId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId, SyncRunId,

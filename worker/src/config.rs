@@ -89,7 +89,7 @@ pub(crate) struct Args {
     /// Seconds between two sweeps for lost workflows and signals
     #[arg(long, env = "SWEEP_SECONDS", default_value = "30")]
     sweep_seconds: String,
-    /// Seconds that a slice reads before it hands back
+    /// Seconds that a slice reads before it hands back, if others may wait; else up to 75
     #[arg(long, env = "SLICE_SECONDS", default_value = "30")]
     slice_seconds: String,
     /// Object types with at least so many records are read by several readers at once

@@ -84,6 +84,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             }),
             rate_limits: config.rate_limits,
             slice: config.slice,
+            slots: config.bulk_slots,
             sharing: config.sharing,
         },
         store.clone(),

@@ -172,11 +172,12 @@ pub struct BackfillActivities;
 
 #[activity_definitions]
 impl BackfillActivities {
-    /// Reads pages of one object type for at most [`domain::SLICE_MAX`], from the cursor in the
-    /// store, each page committed with its cursor in one transaction.
+    /// Reads pages of one object type, from the cursor in the store, each page committed with its
+    /// cursor in one transaction: for [`domain::SLICE`], and while nobody waits for its place on to
+    /// [`domain::SLICE_MAX`].
     ///
     /// - Idempotency key: (run, type, cursor version); an attempt that loses the cursor stops.
-    /// - Timeouts: start-to-close 2 min, heartbeat 10 s.
+    /// - Timeouts: start-to-close 2 min 45 s, heartbeat 10 s.
     /// - Retry class: transient and rate limited, for ever; scope missing and a fence are answers.
     /// - Heartbeat: records done, for a person who looks; never the place to resume.
     #[activity(name = "read_slice")]

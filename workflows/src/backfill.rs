@@ -235,7 +235,7 @@ fn details(input: &BackfillInput) -> String {
     use std::fmt::Write as _;
     let mut text = format!(
         "{} of portal `{}` for workspace `{}`\n\n| type | done | total | quarantined | |\n|---|---|---|---|---|\n",
-        input.kind.as_str(),
+        input.kind.noun(),
         input.portal,
         input.workspace
     );

@@ -369,7 +369,7 @@ async fn start_backfill(
             turn.portal,
             ConnectionPhase::Backfilling,
         ))
-        .static_summary(format!("{} of portal {}", run.kind.as_str(), turn.portal))
+        .static_summary(format!("{} of portal {}", run.kind.noun(), turn.portal))
         .priority(names::Lane::Backfill.priority(Some(turn.portal)))
         .cancellation_token(scope.token())
         .build();

@@ -19,7 +19,7 @@ use std::{
 };
 
 use chrono::Utc;
-use domain::{ReadPlan, SyncType, resync::read_from};
+use domain::{ReadPlan, SyncType, backfill::slice_is_over, resync::read_from};
 use hubspot::{Client, RequestClass, search::SearchRequest};
 use store::{CommitPage, CursorRow, NewCursor, PageOutcome, RangeStep};
 use temporalio_macros::activities;
@@ -214,7 +214,10 @@ impl Slice<'_> {
 
     /// Whether the slice's time is over, or somebody wants it to end.
     fn is_over(&self) -> bool {
-        self.began.elapsed() >= self.deps.slice || self.ctx.is_cancelled()
+        // While this process has places left, no slice waits for this one.
+        let others_may_wait = self.deps.pulse.in_flight() >= self.deps.slots;
+        self.ctx.is_cancelled()
+            || slice_is_over(self.began.elapsed(), self.deps.slice, others_may_wait)
     }
 
     /// The cursor; made, with reader and total, if this is the first slice of its type.
