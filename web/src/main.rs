@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod counts;
 mod oauth;
 mod pages;
 mod problem;

@@ -14,7 +14,7 @@ use workflows::{
     names::{self, Lane, QUEUE_MAIN},
 };
 
-use crate::{problem::Refusal, seal::Sealer};
+use crate::{counts::Counts, problem::Refusal, seal::Sealer};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) public_url: Url,
     pub(crate) hubspot: ClientConfig,
     pub(crate) oauth: Option<OAuth>,
+    pub(crate) counts: Counts,
     parts: OnceLock<Parts>,
 }
 
@@ -57,6 +58,7 @@ impl App {
             public_url,
             hubspot,
             oauth,
+            counts: Counts::default(),
             parts: OnceLock::new(),
         }))
     }

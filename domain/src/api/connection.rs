@@ -63,7 +63,7 @@ pub struct ObjectStatus {
     pub finished: bool,
     /// Records of this type that wait in quarantine.
     pub quarantined: u64,
-    /// Records in the mirror now.
+    /// Records in the mirror; of large mirrors as counted within the last minute.
     pub stored: u64,
 }
 

@@ -22,6 +22,7 @@ use crate::{
         GOOD_FOR,
         extract::{Ids, In, body_of},
     },
+    counts::Moment,
     problem::Refusal,
     state::{App, Wake},
 };
@@ -176,7 +177,11 @@ pub(crate) async fn status(
         Some(run) => store.run_status(run.run).await?,
         None => Vec::new(),
     };
-    let stats = store.mirror_stats(workspace, portal).await?;
+    let moment = Moment {
+        portal,
+        run: run.as_ref().map(|run| (run.run, run.state)),
+    };
+    let stats = app.counts.of(store, workspace, moment).await?;
     let active = run
         .as_ref()
         .is_some_and(|r| matches!(r.state, RunState::Queued | RunState::Running));
