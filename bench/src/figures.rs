@@ -103,6 +103,10 @@ impl fmt::Display for Figures {
                 ),
             )?;
             line(
+                "pauses over 190 ms until then",
+                format!("{}, {:.1} s in all", r.pauses.number, r.pauses.seconds),
+            )?;
+            line(
                 "share of our searches until then",
                 show(share_of_search(r.reading.search, r.reading.seconds)),
             )?;
@@ -142,7 +146,7 @@ impl fmt::Display for Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::requests::{Reading, Together};
+    use crate::requests::{Pauses, Reading, Together};
 
     fn figures(limits: Limits) -> Figures {
         Figures {
@@ -163,6 +167,10 @@ mod tests {
                     general: 104,
                     search: 27,
                     seconds: 10.0,
+                },
+                pauses: Pauses {
+                    number: 2,
+                    seconds: 0.5,
                 },
             },
             memory: Memory {

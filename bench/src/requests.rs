@@ -30,7 +30,21 @@ pub(crate) struct Requests {
     pub(crate) together: Together,
     /// The time until the last record was read.
     pub(crate) reading: Reading,
+    /// Within that, the pauses between two requests that count.
+    pub(crate) pauses: Pauses,
 }
+
+/// Pauses that are longer than twice what lies between two requests at the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Pauses {
+    /// How many.
+    pub(crate) number: u64,
+    /// How long in all, in seconds.
+    pub(crate) seconds: f64,
+}
+
+/// Milliseconds.
+const PAUSE: i64 = 190;
 
 /// From the first page of records to the last one that brought any: what search has read is listed
 /// again after that, ids only.
@@ -144,6 +158,30 @@ fn count(counters: &Counters, log: &[Logged]) -> Requests {
             seconds: std::time::Duration::from_millis((to - from).unsigned_abs()).as_secs_f64(),
         }),
         reading: reading(log),
+        pauses: pauses(log),
+    }
+}
+
+fn pauses(log: &[Logged]) -> Pauses {
+    let pages = || log.iter().filter(|r| r.brings_records()).map(|r| r.at_ms);
+    let (Some(from), Some(to)) = (pages().min(), pages().max()) else {
+        return Pauses::default();
+    };
+    let mut at: Vec<i64> = log
+        .iter()
+        .filter(|r| r.bucket == "general" && (from..=to).contains(&r.at_ms))
+        .map(|r| r.at_ms)
+        .collect();
+    at.sort_unstable();
+    let long: Vec<u64> = at
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .filter(|gap| *gap > PAUSE)
+        .map(i64::unsigned_abs)
+        .collect();
+    Pauses {
+        number: long.len() as u64,
+        seconds: std::time::Duration::from_millis(long.iter().sum()).as_secs_f64(),
     }
 }
 
@@ -254,6 +292,13 @@ mod tests {
             }
         );
         assert_eq!(counted(&[]).reading, Reading::default());
+        assert_eq!(
+            counted(&log).pauses,
+            Pauses {
+                number: 1,
+                seconds: 1.0
+            }
+        );
     }
 
     #[test]
