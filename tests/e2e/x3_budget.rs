@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use dev::hammer::{Hammer, HammerReport, now_ms};
 use domain::{AdminId, PauseReason, SyncRunId};
-use e2e::{Tenant, binaries, shared};
+use e2e::{Tenant, binaries, door::Door, shared};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::{AuthKind, NewConnection, NewTokens, testing::TestDatabase};
@@ -219,6 +219,44 @@ async fn a_used_up_day_pauses_with_its_reason() {
         let left = (pause.until - Utc::now()).num_seconds();
         assert!((1..=3_600).contains(&left), "{left}");
     }
+}
+
+#[tokio::test]
+async fn the_status_says_that_a_day_is_used_up() {
+    let size = json!({
+        "contacts": 5_000, "companies": 0, "deals": 0, "lists": 0, "owners": 1,
+        "limits": {"daily": 30, "ten_secondly": 100},
+    });
+    let tenant = Tenant::new(&shared(), size).await;
+    let key = tenant.control("POST", "service-keys", None).await;
+    let connected = Door::of_installation(&tenant)
+        .call(
+            "POST",
+            "/hubspot/connect",
+            Some(json!({"admin": Uuid::new_v4(), "access_token": key["token"]})),
+        )
+        .await;
+    assert_eq!(connected.status, 200, "{}", connected.body);
+    let deadline = Instant::now() + Duration::from_secs(90);
+    let status = loop {
+        let status = tenant.status().await;
+        if status["pauses"].as_array().is_some_and(|p| !p.is_empty()) {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "{status:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let pauses = status["pauses"].as_array().unwrap();
+    let buckets: Vec<_> = pauses.iter().map(|p| p["bucket"].as_str()).collect();
+    let all = ["associations", "general", "search"].map(Some);
+    assert_eq!(buckets, all, "{status:#}");
+    for pause in pauses {
+        assert_eq!(pause["reason"], "daily_limit");
+        let until: DateTime<Utc> = pause["until"].as_str().unwrap().parse().unwrap();
+        let left = (until - Utc::now()).num_seconds();
+        assert!((1..=3_600).contains(&left), "{left}");
+    }
+    assert_eq!(status["phase"], "backfilling");
 }
 
 #[tokio::test]
