@@ -263,12 +263,29 @@ fn path(object_type: ObjectType, rest: &str) -> String {
 }
 
 impl Properties<'_> {
-    /// All definitions of a type; HubSpot gives them in one page.
+    /// All definitions of a type that are not archived; HubSpot gives them in one page.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn list(&self, object_type: ObjectType) -> Result<Page<Property>, Error> {
-        let answer = self.0.get(&path(object_type, ""), &[]).await?;
+        self.listing(object_type, &[]).await
+    }
+
+    /// The definitions of a type that were archived.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list_archived(&self, object_type: ObjectType) -> Result<Page<Property>, Error> {
+        self.listing(object_type, &[("archived", "true".to_owned())])
+            .await
+    }
+
+    async fn listing(
+        &self,
+        object_type: ObjectType,
+        query: &[(&'static str, String)],
+    ) -> Result<Page<Property>, Error> {
+        let answer = self.0.get(&path(object_type, ""), query).await?;
         let envelope: Envelope<'_> =
             serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
                 context: "properties",

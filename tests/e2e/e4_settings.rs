@@ -7,7 +7,7 @@ use e2e::{
     command_line::CommandLine,
     door::Door,
     shared,
-    wrong_settings::{each_kind, row},
+    wrong_settings::{Named, each_kind, row},
 };
 use serde_json::{Value, json};
 
@@ -196,8 +196,42 @@ async fn owners_are_mapped_by_email_and_by_hand() {
 #[tokio::test]
 async fn each_kind_of_problem_is_found_on_the_real_portal() {
     let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let size = json!({"dir": data.canonicalize().unwrap(), "limits": "off"});
+    let size = json!({
+        "dir": data.canonicalize().unwrap(), "limits": "off", "property_delay_ms": 0,
+    });
     let tenant = Tenant::new(&shared(), size).await;
+    // What the files do not have: an owner who left, a property that was archived, a list of deals.
+    let left = json!({"email": "left@acme.com", "archived": true});
+    tenant.control("POST", "owners", Some(left)).await;
+    let key = tenant.control("POST", "service-keys", None).await;
+    let http = dev::http().unwrap();
+    let hubspot = async |method: &str, path: &str, body: Value| {
+        let url = format!("{}{path}", tenant.api.addresses().simulator);
+        let answer = http
+            .request(method.parse().unwrap(), url)
+            .bearer_auth(key["token"].as_str().unwrap())
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.text().await.unwrap()
+    };
+    const ARCHIVED: &str = "once_there";
+    let property = json!({
+        "name": ARCHIVED, "label": "Once there", "type": "string", "fieldType": "text",
+        "groupName": "contactinformation",
+    });
+    hubspot("POST", "/crm/v3/properties/contacts", property).await;
+    let path = format!("/crm/v3/properties/contacts/{ARCHIVED}");
+    hubspot("DELETE", &path, json!({})).await;
+    let list = json!({"name": "Deals", "objectTypeId": "0-3", "processingType": "MANUAL"});
+    let made: Value = hubspot("POST", "/crm/v3/lists", list)
+        .await
+        .parse()
+        .unwrap();
+    let deals_list: u64 = made["list"]["listId"].as_str().unwrap().parse().unwrap();
+
     let door = Door::of(&tenant).await;
     let base = door.ok("GET", "/settings", None).await["settings"].clone();
     let check = async |settings: &Value| {
@@ -224,18 +258,22 @@ async fn each_kind_of_problem_is_found_on_the_real_portal() {
     let members = json!({"items": [{"id": "gone", "version": 1, "active": false}, {"id": "here", "version": 1}]});
     door.ok("POST", "/members", Some(members)).await;
     let owners = door.ok("GET", "/owners?limit=1000", None).await["items"].clone();
-    let owner = owners
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|o| o["archived"] == false)
-        .unwrap()["owner"]
-        .clone();
+    let of = |archived: bool| {
+        let all = owners.as_array().unwrap().iter();
+        let mut fitting = all.filter(|o| o["archived"] == archived);
+        fitting.next().unwrap()["owner"].clone()
+    };
+    let named = Named {
+        owner: of(false),
+        deactivated: of(true),
+        archived: ARCHIVED,
+        deals_list: json!(deals_list),
+    };
     let line = CommandLine::new(&tenant, &door);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("settings.json");
     let mut missing = Vec::new();
-    for (code, place, value) in each_kind(&owner) {
+    for (code, place, value) in each_kind(&named) {
         let mut wrong = base.clone();
         *wrong.pointer_mut(place).unwrap() = value;
         let found = check(&wrong).await;

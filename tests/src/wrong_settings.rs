@@ -7,10 +7,23 @@ pub fn row(field: &str, property: &str) -> Value {
     json!({"app_field": field, "property": property, "export": "overwrite"})
 }
 
+/// What of a portal the settings name.
+#[derive(Debug)]
+pub struct Named {
+    /// An active owner.
+    pub owner: Value,
+    /// An owner who was deactivated.
+    pub deactivated: Value,
+    /// A property of contacts that was archived.
+    pub archived: &'static str,
+    /// A list of deals.
+    pub deals_list: Value,
+}
+
 /// The code of a problem, the place in the document, and what has to stand there for it, on the
-/// portal of real companies and deals. The workspace has the members `here` and, inactive, `gone`;
-/// `owner` is one of the portal's.
-pub fn each_kind(owner: &Value) -> Vec<(&'static str, &'static str, Value)> {
+/// portal of real companies and deals. The workspace has the members `here` and, inactive, `gone`.
+pub fn each_kind(named: &Named) -> Vec<(&'static str, &'static str, Value)> {
+    let owner = &named.owner;
     let long = "x".repeat(2_000);
     let many: Vec<Value> = (0..600).map(|n| row("city", &format!("p{n}"))).collect();
     let pipeline = |id: &str, stages: Value| json!({"enabled": true, "pipelines": [{"pipeline": id, "stages": stages}]});
@@ -30,6 +43,7 @@ pub fn each_kind(owner: &Value) -> Vec<(&'static str, &'static str, Value)> {
             "/contacts",
             json!([row("city", "hs_full_name_or_email")]),
         ),
+        ("HS-2104", "/contacts", json!([row("city", named.archived)])),
         (
             "HS-2105",
             "/contacts",
@@ -60,6 +74,11 @@ pub fn each_kind(owner: &Value) -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("HS-2110", "/owners/fallback_owner", json!(999_999_999)),
         (
+            "HS-2111",
+            "/owners/fallback_owner",
+            named.deactivated.clone(),
+        ),
+        (
             "HS-2112",
             "/owners/rows",
             json!([{"owner": owner, "member": "nobody"}]),
@@ -83,6 +102,11 @@ pub fn each_kind(owner: &Value) -> Vec<(&'static str, &'static str, Value)> {
             "HS-2116",
             "/lists",
             json!([{"list": 999_999_999, "use": "audience"}]),
+        ),
+        (
+            "HS-2117",
+            "/lists",
+            json!([{"list": named.deals_list, "use": "audience"}]),
         ),
         (
             "HS-2118",

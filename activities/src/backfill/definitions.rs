@@ -1,5 +1,7 @@
 //! Owners, property definitions, pipelines.
 
+use std::collections::BTreeSet;
+
 use domain::{HubSpotOwnerId, ObjectType};
 use hubspot::Cursor;
 use serde::{Deserialize, Serialize};
@@ -88,7 +90,7 @@ pub(super) async fn owners(slice: &Slice<'_>, position: Option<&str>) -> Result<
     })
 }
 
-/// One type after the other; a type's definitions come in one page.
+/// One type after the other; a type's definitions come in one page, the archived ones in another.
 #[derive(Serialize, Deserialize)]
 struct PropertiesPlace {
     next: ObjectType,
@@ -105,11 +107,24 @@ impl Default for PropertiesPlace {
 pub(super) async fn properties(slice: &Slice<'_>, position: Option<&str>) -> Result<Fetched, Stop> {
     let at: PropertiesPlace = place(position)?;
     let object_type = at.next;
-    let page = slice
-        .client
-        .properties()
-        .list(records::object_type(object_type))
+    let properties = slice.client.properties();
+    let mut page = properties.list(records::object_type(object_type)).await?;
+    // Settings may name one that was archived since: it is there, and can be restored (HS-2104).
+    let archived = properties
+        .list_archived(records::object_type(object_type))
         .await?;
+    let active: BTreeSet<&str> = page
+        .results
+        .iter()
+        .flatten()
+        .map(|property| property.name.as_str())
+        .collect();
+    let archived: Vec<_> = archived
+        .results
+        .into_iter()
+        .filter(|property| !matches!(property, Ok(p) if active.contains(p.name.as_str())))
+        .collect();
+    page.results.extend(archived);
     let next = ObjectType::ALL
         .into_iter()
         .skip_while(|t| *t != object_type)
