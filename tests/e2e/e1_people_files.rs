@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{BufWriter, Write as _},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use e2e::{
@@ -363,7 +363,9 @@ async fn an_import_that_was_killed_is_finished_by_running_it_again() {
         let arguments = ["people", "import", path.to_str().unwrap()];
         line.run(&arguments).await
     });
+    let deadline = Instant::now() + Duration::from_secs(60);
     while files.ids().await.is_empty() {
+        assert!(Instant::now() < deadline, "no row went in");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // What is dropped is killed.
