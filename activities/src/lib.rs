@@ -3,6 +3,7 @@
 mod backfill;
 mod budget;
 mod connection;
+mod convert;
 mod failure;
 mod fence;
 mod metrics;

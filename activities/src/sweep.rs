@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{TimeDelta, Utc};
-use domain::{ConnectionPhase, settings::RetentionSettings};
+use domain::{ConnectionPhase, Urgency, settings::RetentionSettings};
 use futures::StreamExt as _;
 use store::{ConnectionRow, RunState, StoreError, SweepRow};
 use temporalio_client::{
@@ -24,7 +24,7 @@ use workflows::{
     activities::{SweepReport, declared},
     backfill::BackfillInput,
     connection::{Carried, ConnectionInput},
-    names::{self, Lane, QUEUE_MAIN},
+    names::{self, TaskQueue},
 };
 
 use crate::{Deps, failure};
@@ -124,16 +124,17 @@ impl Sweeping {
     }
 
     async fn start_connection(&self, row: &ConnectionRow) -> Result<bool, ActivityError> {
-        let options = WorkflowStartOptions::new(QUEUE_MAIN, names::connection_id(row.workspace))
-            .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
-            .search_attributes(names::search_attributes(
-                row.workspace,
-                row.portal,
-                ConnectionPhase::of(row.state, false, false),
-            ))
-            .static_summary(format!("HubSpot portal {}", row.portal))
-            .priority(Lane::Interactive.priority(Some(row.portal)))
-            .build();
+        let options =
+            WorkflowStartOptions::new(TaskQueue::Main.name(), names::connection_id(row.workspace))
+                .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+                .search_attributes(names::search_attributes(
+                    row.workspace,
+                    row.portal,
+                    ConnectionPhase::of(row.state, false, false),
+                ))
+                .static_summary(format!("HubSpot portal {}", row.portal))
+                .priority(names::priority(Urgency::Interactive, Some(row.portal)))
+                .build();
         let input = ConnectionInput {
             workspace: row.workspace,
             portal: row.portal,
@@ -153,16 +154,17 @@ impl Sweeping {
 
     async fn start_backfill(&self, row: &SweepRow) -> Result<bool, ActivityError> {
         let run = &row.run;
-        let options = WorkflowStartOptions::new(QUEUE_MAIN, names::backfill_id(run.workspace))
-            .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
-            .search_attributes(names::search_attributes(
-                run.workspace,
-                run.portal,
-                ConnectionPhase::Backfilling,
-            ))
-            .static_summary(format!("{} of portal {}", run.kind.noun(), run.portal))
-            .priority(Lane::Backfill.priority(Some(run.portal)))
-            .build();
+        let options =
+            WorkflowStartOptions::new(TaskQueue::Main.name(), names::backfill_id(run.workspace))
+                .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+                .search_attributes(names::search_attributes(
+                    run.workspace,
+                    run.portal,
+                    ConnectionPhase::Backfilling,
+                ))
+                .static_summary(format!("{} of portal {}", run.kind.noun(), run.portal))
+                .priority(names::priority(Urgency::Backfill, Some(run.portal)))
+                .build();
         let input = BackfillInput {
             workspace: run.workspace,
             portal: run.portal,

@@ -81,6 +81,12 @@ pub const fn associations_read_with(object_type: ObjectType) -> &'static [Object
         ObjectType::Contact => &[ObjectType::Company],
         ObjectType::Company => &[],
         ObjectType::Deal => &[ObjectType::Contact, ObjectType::Company],
+        ObjectType::Email
+        | ObjectType::Call
+        | ObjectType::Meeting
+        | ObjectType::Note
+        | ObjectType::Task
+        | ObjectType::Communication => &[ObjectType::Contact],
     }
 }
 
@@ -142,6 +148,17 @@ pub const fn needed_properties(object_type: ObjectType) -> &'static [&'static st
             "hs_is_closed_won",
             "hs_merged_object_ids",
             "createdate",
+            "hs_lastmodifieddate",
+        ],
+        ObjectType::Email
+        | ObjectType::Call
+        | ObjectType::Meeting
+        | ObjectType::Note
+        | ObjectType::Task
+        | ObjectType::Communication => &[
+            "hs_timestamp",
+            "hubspot_owner_id",
+            "hs_createdate",
             "hs_lastmodifieddate",
         ],
     }
@@ -217,7 +234,7 @@ mod tests {
     #[test]
     fn each_pair_of_types_is_associated_from_one_side() {
         let mut pairs = std::collections::BTreeSet::new();
-        for from in ObjectType::ALL {
+        for from in ObjectType::MIRRORED {
             for to in associations_read_with(from) {
                 let pair = (from.min(*to), from.max(*to));
                 assert!(pairs.insert(pair), "{from} and {to} are read twice");

@@ -1,15 +1,26 @@
 //! The states of a workspace's connection (C1, C4, C5).
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::IdError;
-
 /// What the store knows of a connection: the truth that workflows follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ConnectionState {
     /// Tokens are there and may be used.
     Connected,
@@ -21,24 +32,9 @@ pub enum ConnectionState {
     Disconnected,
 }
 
+crate::named::named!(ConnectionState, "connection state");
+
 impl ConnectionState {
-    const ALL: [Self; 4] = [
-        Self::Connected,
-        Self::NeedsReconnect,
-        Self::Disconnecting,
-        Self::Disconnected,
-    ];
-
-    /// The name in the store and in the API.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::NeedsReconnect => "needs_reconnect",
-            Self::Disconnecting => "disconnecting",
-            Self::Disconnected => "disconnected",
-        }
-    }
-
     /// Whether a request to HubSpot may leave in this state.
     pub const fn may_call_hubspot(&self) -> bool {
         matches!(self, Self::Connected)
@@ -50,29 +46,24 @@ impl ConnectionState {
     }
 }
 
-impl fmt::Display for ConnectionState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ConnectionState {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL
-            .into_iter()
-            .find(|s| s.as_str() == text)
-            .ok_or(IdError::Malformed {
-                kind: "connection state",
-                expected: "one of connected, needs_reconnect, disconnecting, disconnected",
-            })
-    }
-}
-
 /// Where the `Connection` workflow stands: its `SyncPhase` search attribute and its `status` query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ConnectionPhase {
     /// Connected, and nothing runs yet.
     Connected,
@@ -88,19 +79,9 @@ pub enum ConnectionPhase {
     Disconnected,
 }
 
-impl ConnectionPhase {
-    /// The value of the search attribute and the name in the API.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Backfilling => "backfilling",
-            Self::Syncing => "syncing",
-            Self::NeedsReconnect => "needs_reconnect",
-            Self::Disconnecting => "disconnecting",
-            Self::Disconnected => "disconnected",
-        }
-    }
+crate::named::named!(ConnectionPhase, "phase of a connection");
 
+impl ConnectionPhase {
     /// The phase that the facts of the store amount to: what a status page shows.
     pub const fn of(state: ConnectionState, run_active: bool, ever_finished: bool) -> Self {
         match state {
@@ -111,12 +92,6 @@ impl ConnectionPhase {
             ConnectionState::Connected if ever_finished => Self::Syncing,
             ConnectionState::Connected => Self::Connected,
         }
-    }
-}
-
-impl fmt::Display for ConnectionPhase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -17,6 +17,14 @@ pub enum IdError {
         /// What a valid one looks like.
         expected: &'static str,
     },
+    /// The text is none of the names that there are.
+    #[error("not a valid {kind}: expected one of {}", names.join(", "))]
+    NotOneOf {
+        /// What was expected.
+        kind: &'static str,
+        /// All names that there are.
+        names: &'static [&'static str],
+    },
 }
 
 macro_rules! uuid_id {
@@ -165,11 +173,26 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The CRM record types that are mirrored.
+/// The kinds of CRM records that this program deals with.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ObjectType {
     /// `0-1`
     Contact,
@@ -177,27 +200,97 @@ pub enum ObjectType {
     Company,
     /// `0-3`
     Deal,
+    /// `0-49`, an engagement.
+    Email,
+    /// `0-48`, an engagement.
+    Call,
+    /// `0-47`, an engagement.
+    Meeting,
+    /// `0-46`, an engagement.
+    Note,
+    /// `0-27`, an engagement.
+    Task,
+    /// `0-18`, an engagement: LinkedIn messages, SMS, WhatsApp.
+    Communication,
 }
 
-impl ObjectType {
-    /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::Contact, Self::Company, Self::Deal];
+crate::named::named!(ObjectType, "object type");
 
-    /// The name in the store, in the API and in messages.
-    pub const fn as_str(&self) -> &'static str {
+impl ObjectType {
+    /// The types of which every record is kept in the mirror.
+    pub const MIRRORED: [Self; 3] = [Self::Contact, Self::Company, Self::Deal];
+
+    /// HubSpot's number of the type, the part of the type id behind `0-`; also the store's.
+    pub const fn number(self) -> i16 {
         match self {
-            Self::Contact => "contact",
-            Self::Company => "company",
-            Self::Deal => "deal",
+            Self::Contact => 1,
+            Self::Company => 2,
+            Self::Deal => 3,
+            Self::Communication => 18,
+            Self::Task => 27,
+            Self::Note => 46,
+            Self::Meeting => 47,
+            Self::Call => 48,
+            Self::Email => 49,
         }
+    }
+
+    /// The type of a number of [`ObjectType::number`].
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.number() == number)
+    }
+
+    /// The type of HubSpot's type id, such as `0-1`.
+    pub fn from_type_id(type_id: &str) -> Option<Self> {
+        Self::from_number(type_id.strip_prefix("0-")?.parse().ok()?)
+    }
+
+    /// HubSpot's name of many, as in its paths.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Contact => "contacts",
+            Self::Company => "companies",
+            Self::Deal => "deals",
+            Self::Email => "emails",
+            Self::Call => "calls",
+            Self::Meeting => "meetings",
+            Self::Note => "notes",
+            Self::Task => "tasks",
+            Self::Communication => "communications",
+        }
+    }
+
+    /// Whether every record of it is kept in the mirror.
+    pub const fn is_mirrored(self) -> bool {
+        matches!(self, Self::Contact | Self::Company | Self::Deal)
+    }
+
+    /// Whether it is an activity on timelines.
+    pub const fn is_engagement(self) -> bool {
+        !self.is_mirrored()
     }
 }
 
 /// What a run reads, one chain of slices each (I1).
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum SyncType {
     /// Owners, active and archived.
     Owners,
@@ -215,31 +308,9 @@ pub enum SyncType {
     Lists,
 }
 
+crate::named::named!(SyncType, "object type to sync");
+
 impl SyncType {
-    /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
-        Self::Owners,
-        Self::Properties,
-        Self::Pipelines,
-        Self::Contacts,
-        Self::Companies,
-        Self::Deals,
-        Self::Lists,
-    ];
-
-    /// The name in the store, in the API, on the command line and in messages.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Owners => "owners",
-            Self::Properties => "properties",
-            Self::Pipelines => "pipelines",
-            Self::Contacts => "contacts",
-            Self::Companies => "companies",
-            Self::Deals => "deals",
-            Self::Lists => "lists",
-        }
-    }
-
     /// The mirrored record type that this reads, if it reads records.
     pub const fn object_type(&self) -> Option<ObjectType> {
         match self {
@@ -248,46 +319,6 @@ impl SyncType {
             Self::Deals => Some(ObjectType::Deal),
             Self::Owners | Self::Properties | Self::Pipelines | Self::Lists => None,
         }
-    }
-}
-
-impl fmt::Display for ObjectType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for SyncType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ObjectType {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL
-            .into_iter()
-            .find(|t| t.as_str() == text)
-            .ok_or(IdError::Malformed {
-                kind: "object type",
-                expected: "one of contact, company, deal",
-            })
-    }
-}
-
-impl FromStr for SyncType {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL
-            .into_iter()
-            .find(|t| t.as_str() == text)
-            .ok_or(IdError::Malformed {
-                kind: "object type to sync",
-                expected: "one of owners, properties, pipelines, contacts, companies, deals, lists",
-            })
     }
 }
 
@@ -329,6 +360,25 @@ mod tests {
             assert_eq!(t.as_str().parse::<ObjectType>().unwrap(), t);
         }
         assert!("Contacts".parse::<SyncType>().is_err());
+        assert_eq!(
+            "contacts".parse::<ObjectType>().unwrap_err().to_string(),
+            "not a valid object type: expected one of contact, company, deal, email, call, meeting, note, task, communication"
+        );
+    }
+
+    #[test]
+    fn types_have_hubspots_numbers() {
+        for t in ObjectType::ALL {
+            assert_eq!(ObjectType::from_number(t.number()), Some(t));
+            assert_eq!(
+                ObjectType::from_type_id(&format!("0-{}", t.number())),
+                Some(t)
+            );
+            assert_eq!(ObjectType::MIRRORED.contains(&t), t.is_mirrored());
+        }
+        for unknown in ["0-4", "2-1", "0-", "1", ""] {
+            assert_eq!(ObjectType::from_type_id(unknown), None, "{unknown}");
+        }
     }
 
     proptest! {

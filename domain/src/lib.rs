@@ -6,6 +6,7 @@ pub mod backfill;
 pub mod connection;
 pub mod export;
 pub mod ids;
+mod named;
 pub mod owners;
 pub mod people_file;
 pub mod portal;
@@ -17,6 +18,7 @@ pub mod rate_budget;
 pub mod resync;
 pub mod scopes;
 pub mod settings;
+pub mod urgency;
 
 pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};
 pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};
@@ -27,5 +29,6 @@ pub use ids::{
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;
 pub use ranges::{IdRange, RangeNo, RangeReader, Sharing};
-pub use rate_budget::{AppKey, BudgetBucket, PauseReason, Urgency};
+pub use rate_budget::{AppKey, BudgetBucket, PauseReason};
 pub use resync::{ResyncMode, ResyncOutcome, ResyncRequest};
+pub use urgency::Urgency;

@@ -36,26 +36,6 @@ impl fmt::Display for ListId {
     }
 }
 
-/// The types of HubSpot's engagements that activities become (E8).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum EngagementType {
-    /// `0-49`
-    Email,
-    /// `0-48`
-    Call,
-    /// `0-47`
-    Meeting,
-    /// `0-46`
-    Note,
-    /// `0-27`
-    Task,
-    /// `0-18`: LinkedIn messages, SMS, WhatsApp.
-    Communication,
-}
-
 /// A property's type, as HubSpot's `type` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -339,7 +319,7 @@ pub struct PortalFacts {
     /// The properties of companies.
     pub company_properties: Option<Properties>,
     /// The properties of engagements, as far as they were read.
-    pub engagement_properties: BTreeMap<EngagementType, Properties>,
+    pub engagement_properties: BTreeMap<ObjectType, Properties>,
     /// Owners, active and archived.
     pub owners: Option<Vec<PortalOwner>>,
     /// Pipelines of deals.

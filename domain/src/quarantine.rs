@@ -1,17 +1,28 @@
 //! Why a record could not be stored (I1). One bad record never stops the rest.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::IdError;
-
 /// The reason that stands beside a quarantined record.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum QuarantineReason {
     /// The id is missing, or is no decimal number.
     IdNotANumber,
@@ -22,38 +33,7 @@ pub enum QuarantineReason {
     Malformed,
 }
 
-impl QuarantineReason {
-    const ALL: [Self; 3] = [Self::IdNotANumber, Self::NulCharacter, Self::Malformed];
-
-    /// The name in the store, in the API and in metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::IdNotANumber => "id_not_a_number",
-            Self::NulCharacter => "nul_character",
-            Self::Malformed => "malformed",
-        }
-    }
-}
-
-impl fmt::Display for QuarantineReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for QuarantineReason {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL
-            .into_iter()
-            .find(|r| r.as_str() == text)
-            .ok_or(IdError::Malformed {
-                kind: "quarantine reason",
-                expected: "one of id_not_a_number, nul_character, malformed",
-            })
-    }
-}
+crate::named::named!(QuarantineReason, "quarantine reason");
 
 /// Whether JSON text holds an escaped NUL in a string: `\u0000` behind an even number of
 /// backslashes. Postgres refuses such a text as `jsonb`.

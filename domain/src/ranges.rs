@@ -4,11 +4,11 @@
 //! created meanwhile has a place. A range is read from its beginning to its end by one reader at a
 //! time. A reader that has nothing to do takes the upper part of the range with most left to read.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{HubSpotObjectId, IdError};
+use crate::ids::HubSpotObjectId;
 
 /// Types with fewer records than this have one reader, unless configured otherwise.
 pub const SPLIT_FROM: u64 = 10_000;
@@ -94,8 +94,24 @@ impl IdRange {
 }
 
 /// What reads a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RangeReader {
     /// The list endpoint, all that there is.
     List,
@@ -105,38 +121,15 @@ pub enum RangeReader {
     Relist,
 }
 
+crate::named::named!(RangeReader, "reader of a range");
+
 impl RangeReader {
-    const ALL: [Self; 3] = [Self::List, Self::Search, Self::Relist];
-
-    /// The name in the store.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Search => "search",
-            Self::Relist => "relist",
-        }
-    }
-
     /// What reads the range after this reader came to its end; none when the range is read.
     pub const fn next(self) -> Option<Self> {
         match self {
             Self::List | Self::Relist => None,
             Self::Search => Some(Self::Relist),
         }
-    }
-}
-
-impl FromStr for RangeReader {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL
-            .into_iter()
-            .find(|r| r.as_str() == text)
-            .ok_or(IdError::Malformed {
-                kind: "reader of a range",
-                expected: "one of list, search, relist",
-            })
     }
 }
 

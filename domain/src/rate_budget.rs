@@ -6,12 +6,10 @@
 //! the limit. A lease takes the next few slots. [`Line::lease`] is the rule; the store does the same
 //! in one statement, and its tests compare the two.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::IdError;
+use crate::{ids::IdError, urgency::Urgency};
 
 /// A second in the unit of [`SlotTime`].
 pub const SECOND: i64 = 1_000_000;
@@ -113,8 +111,23 @@ impl AppKey {
 }
 
 /// HubSpot counts these apart (`hubspot-api.md` §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum BudgetBucket {
     /// The ten-second window.
     General,
@@ -124,19 +137,9 @@ pub enum BudgetBucket {
     Associations,
 }
 
+crate::named::named!(BudgetBucket, "bucket of the rate budget");
+
 impl BudgetBucket {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::General, Self::Search, Self::Associations];
-
-    /// The name in the store, in metrics and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::General => "general",
-            Self::Search => "search",
-            Self::Associations => "associations",
-        }
-    }
-
     /// How slots lie in this bucket.
     pub const fn spacing(self) -> Spacing {
         match self {
@@ -167,54 +170,7 @@ impl BudgetBucket {
     }
 }
 
-impl fmt::Display for BudgetBucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What a request is for; earlier ones go first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Urgency {
-    /// Somebody waits for it.
-    Interactive,
-    /// Logs an activity or a status.
-    Activity,
-    /// Keeps records in step.
-    Sync,
-    /// Reads a portal for the first time, or again.
-    Backfill,
-}
-
 impl Urgency {
-    /// All of them, the most urgent first.
-    pub const ALL: [Self; 4] = [
-        Self::Interactive,
-        Self::Activity,
-        Self::Sync,
-        Self::Backfill,
-    ];
-
-    /// Its place in [`Self::ALL`].
-    pub const fn index(self) -> usize {
-        match self {
-            Self::Interactive => 0,
-            Self::Activity => 1,
-            Self::Sync => 2,
-            Self::Backfill => 3,
-        }
-    }
-
-    /// The name in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Interactive => "interactive",
-            Self::Activity => "activity",
-            Self::Sync => "sync",
-            Self::Backfill => "backfill",
-        }
-    }
-
     /// How far ahead the next slot may be for a lease to begin. What lies beyond is the reserve of the
     /// classes above: they reach further, so they are always served first.
     pub const fn reach(self) -> Reach {
@@ -224,11 +180,6 @@ impl Urgency {
             Self::Sync => Reach::new(360_000, 400_000, 440_000),
             Self::Backfill => Reach::new(170_000, 200_000, 340_000),
         }
-    }
-
-    /// Whether search gives it three slots of four only.
-    pub const fn is_low(self) -> bool {
-        matches!(self, Self::Sync | Self::Backfill)
     }
 }
 
@@ -255,8 +206,23 @@ impl Reach {
 }
 
 /// Why a line stands still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PauseReason {
     /// HubSpot answered 429: somebody else used what we thought was ours.
     RateLimited,
@@ -264,30 +230,7 @@ pub enum PauseReason {
     DailyLimit,
 }
 
-impl PauseReason {
-    /// The name in the store, in metrics and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RateLimited => "rate_limited",
-            Self::DailyLimit => "daily_limit",
-        }
-    }
-}
-
-impl std::str::FromStr for PauseReason {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        match text {
-            "rate_limited" => Ok(Self::RateLimited),
-            "daily_limit" => Ok(Self::DailyLimit),
-            _ => Err(IdError::Malformed {
-                kind: "PauseReason",
-                expected: "rate_limited or daily_limit",
-            }),
-        }
-    }
-}
+crate::named::named!(PauseReason, "reason of a pause");
 
 /// How slots lie in a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

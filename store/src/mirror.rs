@@ -131,11 +131,7 @@ pub struct MirrorStats {
 }
 
 pub(crate) const fn type_number(object_type: ObjectType) -> i16 {
-    match object_type {
-        ObjectType::Contact => 1,
-        ObjectType::Company => 2,
-        ObjectType::Deal => 3,
-    }
+    object_type.number()
 }
 
 fn object_id(id: i64) -> Result<HubSpotObjectId, StoreError> {
@@ -422,9 +418,7 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let to_type = ObjectType::ALL
-                    .into_iter()
-                    .find(|t| type_number(*t) == row.to_type)
+                let to_type = ObjectType::from_number(row.to_type)
                     .ok_or(StoreError::Corrupt("type of an association"))?;
                 Ok(AssociationRow {
                     from: object_id(row.from_id)?,

@@ -129,12 +129,7 @@ impl Store {
             .into_iter()
             .map(|row| PortalList {
                 id: ListId::new(row.list_id),
-                object_type: match row.object_type_id.as_str() {
-                    "0-1" => Some(ObjectType::Contact),
-                    "0-2" => Some(ObjectType::Company),
-                    "0-3" => Some(ObjectType::Deal),
-                    _ => None,
-                },
+                object_type: ObjectType::from_type_id(&row.object_type_id),
             })
             .collect())
     }

@@ -124,7 +124,7 @@ pub(crate) async fn move_range(
         page.expected_version,
         page.position,
         page.finished,
-        step.next_reader.map(RangeReader::as_str),
+        step.next_reader.map(|r| r.as_str()),
         signed(step.seen),
         signed(read),
         signed(page.quarantine.len() as u64),

@@ -203,12 +203,8 @@ pub fn object<'a>(status: &'a Value, name: &str) -> &'a Value {
 pub async fn assert_mirrored(tenant: &Tenant, store: &Store) -> u64 {
     use domain::ObjectType;
     let mut compared = 0;
-    for object_type in ObjectType::ALL {
-        let plural = match object_type {
-            ObjectType::Contact => "contacts",
-            ObjectType::Company => "companies",
-            ObjectType::Deal => "deals",
-        };
+    for object_type in ObjectType::MIRRORED {
+        let plural = object_type.plural();
         let mut theirs = std::collections::BTreeMap::new();
         let mut their_links = std::collections::BTreeSet::new();
         let mut after = String::from("0");
@@ -281,22 +277,12 @@ pub async fn assert_mirrored(tenant: &Tenant, store: &Store) -> u64 {
             .await
             .expect("associations")
         {
-            let to = match link.to_type {
-                ObjectType::Contact => "contacts",
-                ObjectType::Company => "companies",
-                ObjectType::Deal => "deals",
-            };
+            let to = link.to_type.plural();
             for label in link.labels {
                 our_links.insert((link.from.get(), to.to_owned(), link.to.to_string(), label));
             }
         }
-        their_links.retain(|(_, to, ..)| {
-            wanted.iter().any(|t| match t {
-                ObjectType::Contact => to == "contacts",
-                ObjectType::Company => to == "companies",
-                ObjectType::Deal => to == "deals",
-            })
-        });
+        their_links.retain(|(_, to, ..)| wanted.iter().any(|t| to == t.plural()));
         assert_eq!(
             our_links, their_links,
             "the associations of {plural} differ"

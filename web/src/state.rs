@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use domain::{ConnectionPhase, PortalId, WorkspaceId};
+use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId};
 use hubspot::{ClientConfig, oauth::OAuth};
 use secrecy::SecretString;
 use store::Store;
@@ -11,7 +11,7 @@ use url::Url;
 use workflows::{
     Connection,
     connection::{Carried, ConnectionInput},
-    names::{self, Lane, QUEUE_MAIN},
+    names::{self, TaskQueue},
 };
 
 use crate::{counts::Counts, problem::Refusal, seal::Sealer};
@@ -91,16 +91,17 @@ impl Parts {
     /// Wakes the workspace's `Connection`, which is started if it does not run. The row is written
     /// already: should this fail, `Sweep` finds it, so it is no failure of the call.
     pub(crate) async fn wake(&self, workspace: WorkspaceId, portal: PortalId, wake: Wake) {
-        let options = WorkflowStartOptions::new(QUEUE_MAIN, names::connection_id(workspace))
-            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
-            .search_attributes(names::search_attributes(
-                workspace,
-                portal,
-                ConnectionPhase::Connected,
-            ))
-            .static_summary(format!("HubSpot portal {portal}"))
-            .priority(Lane::Interactive.priority(Some(portal)))
-            .build();
+        let options =
+            WorkflowStartOptions::new(TaskQueue::Main.name(), names::connection_id(workspace))
+                .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+                .search_attributes(names::search_attributes(
+                    workspace,
+                    portal,
+                    ConnectionPhase::Connected,
+                ))
+                .static_summary(format!("HubSpot portal {portal}"))
+                .priority(names::priority(Urgency::Interactive, Some(portal)))
+                .build();
         let input = ConnectionInput {
             workspace,
             portal,

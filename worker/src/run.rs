@@ -19,7 +19,7 @@ use tokio::{
 };
 use workflows::{
     Backfill, Connection as ConnectionWorkflow, Sweep,
-    names::{QUEUE_BULK, QUEUE_MAIN, SWEEP_ID},
+    names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
 
@@ -51,7 +51,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
     let health = Health::new(
         pulse.clone(),
         metrics.clone(),
-        &[POSTGRES, TEMPORAL, QUEUE_MAIN, QUEUE_BULK],
+        &[
+            POSTGRES,
+            TEMPORAL,
+            TaskQueue::Main.name(),
+            TaskQueue::Bulk.name(),
+        ],
     );
     let listener = TcpListener::bind(config.http_addr)
         .await
@@ -99,7 +104,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
 
     let runtime = Arc::new(telemetry.runtime);
     let (done, mut all_done) = mpsc::channel::<()>(1);
-    for queue in [QUEUE_MAIN, QUEUE_BULK] {
+    for queue in TaskQueue::ALL {
         let supervised = Supervised {
             queue,
             runtime: runtime.clone(),
@@ -116,7 +121,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
         let done = done.clone();
         // `Worker::run` is one non-Send future: each worker gets a thread of its own.
         thread::Builder::new()
-            .name(format!("worker-{queue}"))
+            .name(format!("worker-{}", queue.name()))
             .spawn(move || {
                 handle.block_on(supervised.run());
                 drop(done);
@@ -283,7 +288,7 @@ async fn keep_sweep_running(client: Client, every: Duration) {
     let mut check = tokio::time::interval(Duration::from_secs(60));
     loop {
         check.tick().await;
-        let options = WorkflowStartOptions::new(QUEUE_MAIN, SWEEP_ID)
+        let options = WorkflowStartOptions::new(TaskQueue::Main.name(), SWEEP_ID)
             .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
             .static_summary("finds what lost its workflow or its signal")
             .build();
@@ -312,7 +317,7 @@ async fn probe(store: Store, client: Client, health: Health) {
 
 /// One worker on its thread, started again when it fails.
 struct Supervised {
-    queue: &'static str,
+    queue: TaskQueue,
     runtime: Arc<temporalio_sdk::Runtime>,
     meter: Option<temporalio_common::telemetry::metrics::TemporalMeter>,
     address: url::Url,
@@ -331,10 +336,10 @@ impl Supervised {
             match self.run_once().await {
                 Ok(()) => {}
                 Err(error) => {
-                    tracing::error!(queue = self.queue, error = %error, "the worker stopped; starting it again");
+                    tracing::error!(queue = self.queue.name(), error = %error, "the worker stopped; starting it again");
                 }
             }
-            self.health.set(self.queue, false);
+            self.health.set(self.queue.name(), false);
             if self.stopped.borrow().is_none() {
                 backoff.wait().await;
             }
@@ -352,30 +357,29 @@ impl Supervised {
                 shutdown();
             }
         });
-        self.health.set(self.queue, true);
-        tracing::info!(queue = self.queue, "polling");
+        self.health.set(self.queue.name(), true);
+        tracing::info!(queue = self.queue.name(), "polling");
         let ran = worker.run().await;
         stopper.abort();
         Ok(ran?)
     }
 
     fn options(&self) -> anyhow::Result<WorkerOptions> {
-        let activity_slots = if self.queue == QUEUE_BULK {
-            self.bulk_slots
-        } else {
-            50
-        };
+        let mut slots = self.queue.slots();
+        if self.queue == TaskQueue::Bulk {
+            slots.activities = self.bulk_slots;
+        }
         let tuner = TunerHolder::builder()
-            .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(50))
-            .activity_task_slot_supplier(FixedSizeSlotSupplier::new(activity_slots))
-            .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(10))
+            .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(slots.workflow_tasks))
+            .activity_task_slot_supplier(FixedSizeSlotSupplier::new(slots.activities))
+            .local_activity_task_slot_supplier(FixedSizeSlotSupplier::new(slots.local_activities))
             .nexus_task_slot_supplier(FixedSizeSlotSupplier::new(1))
             .build();
-        let options = WorkerOptions::new(self.queue)
+        let options = WorkerOptions::new(self.queue.name())
             .max_cached_workflows(CACHED_WORKFLOWS)
             .tuner(tuner)
             .graceful_shutdown_period(self.grace);
-        Ok(if self.queue == QUEUE_BULK {
+        Ok(if self.queue == TaskQueue::Bulk {
             options
                 .register_activities(self.activities.backfill())
                 .build()

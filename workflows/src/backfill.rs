@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use domain::{
-    ConnectionPhase, Epoch, PortalId, Progress, RunKind, SyncRunId, SyncType, WorkspaceId,
+    ConnectionPhase, Epoch, PortalId, Progress, RunKind, SyncRunId, SyncType, Urgency, WorkspaceId,
     backfill::stages,
 };
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use crate::{
     activities::{BackfillActivities, FinishRun, SliceEnd, SliceInput},
     connection::{Connection, Lenient},
-    names::{self, Lane, QUEUE_BULK},
+    names::{self, TaskQueue},
     ops::{self, Call, Scope},
 };
 
@@ -256,10 +256,10 @@ fn details(input: &BackfillInput) -> String {
 
 fn slice_call(input: &SliceInput) -> Call {
     Call::short(format!("read {}", input.sync_type))
-        .queue(QUEUE_BULK)
+        .queue(TaskQueue::Bulk)
         .start_to_close(domain::SLICE_MAX + Duration::from_secs(90))
         .heartbeat(Duration::from_secs(10))
-        .lane(Lane::Backfill, input.portal)
+        .urgency(Urgency::Backfill, input.portal)
 }
 
 // ---- tests -----------------------------------------------------------------------------------

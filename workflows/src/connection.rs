@@ -370,7 +370,10 @@ async fn start_backfill(
             ConnectionPhase::Backfilling,
         ))
         .static_summary(format!("{} of portal {}", run.kind.noun(), turn.portal))
-        .priority(names::Lane::Backfill.priority(Some(turn.portal)))
+        .priority(names::priority(
+            domain::Urgency::Backfill,
+            Some(turn.portal),
+        ))
         .cancellation_token(scope.token())
         .build();
     let input = BackfillInput {

@@ -1,16 +1,60 @@
 //! Names on the Temporal server: ids, task queues, search attributes, failure types. They are part
 //! of the contract with other languages and with histories that were recorded; none is ever changed.
 
-use domain::{ConnectionPhase, PortalId, WorkspaceId};
+use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId};
 use temporalio_common::{
     Priority,
     search_attributes::{SearchAttributeKey, SearchAttributes},
 };
 
-/// Workflow tasks and short activities.
-pub const QUEUE_MAIN: &str = "hubspot";
-/// Backfill slices, with slots of their own so that they cannot fill those of interactive work.
-pub const QUEUE_BULK: &str = "hubspot-bulk";
+/// The task queues that a worker polls, each with slots of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskQueue {
+    /// Workflow tasks, and short activities of every urgency.
+    Main,
+    /// What takes long, whose slots therefore cannot be those of interactive work: slices.
+    Bulk,
+}
+
+/// What one worker does of a queue at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slots {
+    /// Workflow tasks.
+    pub workflow_tasks: usize,
+    /// Activities; [`TaskQueue::Bulk`]'s can be configured.
+    pub activities: usize,
+    /// Local activities.
+    pub local_activities: usize,
+}
+
+impl TaskQueue {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Main, Self::Bulk];
+
+    /// The name on the Temporal server.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "hubspot",
+            Self::Bulk => "hubspot-bulk",
+        }
+    }
+
+    /// The slots of one worker, as long as nothing else is configured.
+    pub const fn slots(self) -> Slots {
+        match self {
+            Self::Main => Slots {
+                workflow_tasks: 50,
+                activities: 50,
+                local_activities: 10,
+            },
+            Self::Bulk => Slots {
+                workflow_tasks: 50,
+                activities: 16,
+                local_activities: 10,
+            },
+        }
+    }
+}
 
 /// Which workspace a workflow works for.
 pub const WORKSPACE: SearchAttributeKey<String> = SearchAttributeKey::keyword("HubSpotWorkspace");
@@ -45,30 +89,12 @@ pub fn search_attributes(
     ])
 }
 
-/// What an activity is done for. Lower numbers go first; the budget applies the same order (X3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// Somebody waits for it.
-    Interactive,
-    /// Keeps records in step.
-    Periodic,
-    /// Reads a portal for the first time, or again.
-    Backfill,
-}
-
-impl Lane {
-    /// Temporal's priority and fairness: a portal is one fairness key, so that a workspace with
-    /// millions of records does not delay another's (X4).
-    pub fn priority(self, portal: Option<PortalId>) -> Priority {
-        let key = match self {
-            Self::Interactive => 1,
-            Self::Periodic => 3,
-            Self::Backfill => 5,
-        };
-        let builder = Priority::builder().priority_key(key);
-        match portal {
-            Some(portal) => builder.fairness_key(portal.to_string()).build(),
-            None => builder.build(),
-        }
+/// Temporal's priority and fairness for work of an urgency: a portal is one fairness key, so that a
+/// workspace with millions of records does not delay another's (X4).
+pub fn priority(urgency: Urgency, portal: Option<PortalId>) -> Priority {
+    let builder = Priority::builder().priority_key(urgency.priority_key());
+    match portal {
+        Some(portal) => builder.fairness_key(portal.to_string()).build(),
+        None => builder.build(),
     }
 }

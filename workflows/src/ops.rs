@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use domain::PortalId;
+use domain::{PortalId, Urgency};
 use temporalio_common::ActivityDefinition;
 use temporalio_common::data_converters::TemporalDeserializable;
 use temporalio_workflow::{
@@ -14,7 +14,7 @@ use temporalio_workflow::{
     WaitConditionOptions, WorkflowCancellationToken, WorkflowContext, select,
 };
 
-use crate::names::{Lane, QUEUE_MAIN};
+use crate::names::{TaskQueue, priority};
 
 /// A cancellation scope that ends with the operation it was made for.
 #[derive(Debug)]
@@ -46,11 +46,11 @@ impl Drop for Scope {
 /// How an activity is called.
 #[derive(Debug, Clone)]
 pub struct Call {
-    queue: &'static str,
+    queue: TaskQueue,
     start_to_close: Duration,
     heartbeat: Option<Duration>,
     summary: String,
-    lane: Lane,
+    urgency: Urgency,
     portal: Option<PortalId>,
     detached: bool,
 }
@@ -59,11 +59,11 @@ impl Call {
     /// A short activity on the main queue, 10 s long at most.
     pub fn short(summary: impl Into<String>) -> Self {
         Self {
-            queue: QUEUE_MAIN,
+            queue: TaskQueue::Main,
             start_to_close: Duration::from_secs(10),
             heartbeat: None,
             summary: summary.into(),
-            lane: Lane::Interactive,
+            urgency: Urgency::Interactive,
             portal: None,
             detached: false,
         }
@@ -71,7 +71,7 @@ impl Call {
 
     /// Another task queue.
     #[must_use]
-    pub fn queue(mut self, queue: &'static str) -> Self {
+    pub fn queue(mut self, queue: TaskQueue) -> Self {
         self.queue = queue;
         self
     }
@@ -92,8 +92,8 @@ impl Call {
 
     /// Priority and fairness.
     #[must_use]
-    pub fn lane(mut self, lane: Lane, portal: PortalId) -> Self {
-        self.lane = lane;
+    pub fn urgency(mut self, urgency: Urgency, portal: PortalId) -> Self {
+        self.urgency = urgency;
         self.portal = Some(portal);
         self
     }
@@ -115,11 +115,11 @@ impl Call {
             .non_retryable_error_types([FAILURE_DEFECT])
             .build();
         let builder = ActivityOptions::with_start_to_close_timeout(self.start_to_close)
-            .task_queue(self.queue.to_owned())
+            .task_queue(self.queue.name().to_owned())
             .maybe_heartbeat_timeout(self.heartbeat)
             .retry_policy(retry)
             .summary(self.summary.clone())
-            .priority(self.lane.priority(self.portal))
+            .priority(priority(self.urgency, self.portal))
             .cancellation_token(token);
         builder.build()
     }

@@ -125,7 +125,7 @@ pub(super) async fn properties(slice: &Slice<'_>, position: Option<&str>) -> Res
         .filter(|property| !matches!(property, Ok(p) if active.contains(p.name.as_str())))
         .collect();
     page.results.extend(archived);
-    let next = ObjectType::ALL
+    let next = ObjectType::MIRRORED
         .into_iter()
         .skip_while(|t| *t != object_type)
         .nth(1)

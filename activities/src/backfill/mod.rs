@@ -19,8 +19,8 @@ use std::{
 };
 
 use chrono::Utc;
-use domain::{ReadPlan, SyncType, backfill::slice_is_over, resync::read_from};
-use hubspot::{Client, RequestClass, search::SearchRequest};
+use domain::{ReadPlan, SyncType, Urgency, backfill::slice_is_over, resync::read_from};
+use hubspot::{Client, search::SearchRequest};
 use store::{CommitPage, CursorRow, NewCursor, PageOutcome, RangeStep};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -31,7 +31,7 @@ use workflows::{
 };
 
 use self::reader::{Fetched, Payload, Reader};
-use crate::{Deps, failure};
+use crate::{Deps, convert::request_class, failure};
 
 /// A slice that would wait longer than this for the budget gives its slot to others.
 const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Backfilling {
                 .deps
                 .portals
                 .client(input.workspace, input.portal, input.epoch)
-                .with_class(RequestClass::Backfill)
+                .with_class(request_class(Urgency::Backfill))
                 .with_max_wait(MAX_BUDGET_WAIT),
             began: Instant::now(),
             done,

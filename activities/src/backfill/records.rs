@@ -32,6 +32,12 @@ pub(super) const fn object_type(object_type: ObjectType) -> hubspot::ObjectType 
         ObjectType::Contact => hubspot::ObjectType::Contact,
         ObjectType::Company => hubspot::ObjectType::Company,
         ObjectType::Deal => hubspot::ObjectType::Deal,
+        ObjectType::Email => hubspot::ObjectType::Email,
+        ObjectType::Call => hubspot::ObjectType::Call,
+        ObjectType::Meeting => hubspot::ObjectType::Meeting,
+        ObjectType::Note => hubspot::ObjectType::Note,
+        ObjectType::Task => hubspot::ObjectType::Task,
+        ObjectType::Communication => hubspot::ObjectType::Communication,
     }
 }
 

@@ -21,15 +21,14 @@ use domain::{
     AppKey, BudgetBucket, Epoch, PauseReason, PortalId, Urgency, WorkspaceId,
     rate_budget::{OAUTH_LIMIT, SERVICE_KEY_LIMIT, daily_pause_until},
 };
-use hubspot::{
-    Bucket, BudgetRefused, BudgetRequest, Permit, RateBudget, RequestClass, ResponseObservation,
-};
+use hubspot::{BudgetRefused, BudgetRequest, Permit, RateBudget, ResponseObservation};
 use sha2::{Digest as _, Sha256};
 use store::{AuthKind, BudgetKey, EpochOf, Store};
 use tokio::sync::OnceCell;
 
 use self::lane::Lane;
 use crate::Metrics;
+use crate::convert::{bucket_of, urgency_of};
 
 /// A back-off after a 429 that does not say for how long: a window (`hubspot-api.md` §2).
 const BACK_OFF: Duration = Duration::from_secs(10);
@@ -147,23 +146,6 @@ fn app_key(client_id: &str) -> AppKey {
     let digest = Sha256::digest(client_id.as_bytes());
     let hex: String = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
     AppKey::new(format!("oauth-{hex}")).unwrap_or_else(|_| AppKey::service_key())
-}
-
-const fn bucket_of(bucket: Bucket) -> BudgetBucket {
-    match bucket {
-        Bucket::General => BudgetBucket::General,
-        Bucket::Search => BudgetBucket::Search,
-        Bucket::Associations => BudgetBucket::Associations,
-    }
-}
-
-const fn urgency_of(class: RequestClass) -> Urgency {
-    match class {
-        RequestClass::Interactive => Urgency::Interactive,
-        RequestClass::Activity => Urgency::Activity,
-        RequestClass::Sync => Urgency::Sync,
-        RequestClass::Backfill => Urgency::Backfill,
-    }
 }
 
 /// The budget of one connection in one epoch.

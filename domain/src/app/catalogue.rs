@@ -9,9 +9,24 @@ use super::{FieldKey, FieldType};
 
 /// Whose field it is.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RecordKind {
     /// A person's; mapped to HubSpot contacts.
     Person,
@@ -19,15 +34,7 @@ pub enum RecordKind {
     Company,
 }
 
-impl RecordKind {
-    /// The name in the store and in the API.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Person => "person",
-            Self::Company => "company",
-        }
-    }
-}
+crate::named::named!(RecordKind, "kind of record");
 
 /// Where the value of a catalogue field comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

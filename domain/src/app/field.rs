@@ -91,9 +91,24 @@ impl From<FieldKey> for String {
 
 /// What kind of value a field holds.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum FieldType {
     /// Any text, at most 65,536 characters.
     Text,
@@ -113,53 +128,7 @@ pub enum FieldType {
     Email,
 }
 
-impl FieldType {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Text,
-        Self::Number,
-        Self::Boolean,
-        Self::Date,
-        Self::Datetime,
-        Self::Url,
-        Self::List,
-        Self::Email,
-    ];
-
-    /// The name in the store, in the API and in messages.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Number => "number",
-            Self::Boolean => "boolean",
-            Self::Date => "date",
-            Self::Datetime => "datetime",
-            Self::Url => "url",
-            Self::List => "list",
-            Self::Email => "email",
-        }
-    }
-}
-
-impl fmt::Display for FieldType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for FieldType {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL
-            .into_iter()
-            .find(|t| t.as_str() == text)
-            .ok_or(IdError::Malformed {
-                kind: "field type",
-                expected: "one of text, number, boolean, date, datetime, url, list, email",
-            })
-    }
-}
+crate::named::named!(FieldType, "field type");
 
 #[cfg(test)]
 mod tests {

@@ -68,8 +68,23 @@ impl SlotVersions {
 }
 
 /// What came of one versioned update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum UpsertOutcome {
     /// The record is new.
     Created,
@@ -85,19 +100,7 @@ pub enum UpsertOutcome {
     Erased,
 }
 
-impl UpsertOutcome {
-    /// The name in the API and in metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Unchanged => "unchanged",
-            Self::Stale => "stale",
-            Self::Refused => "refused",
-            Self::Erased => "erased",
-        }
-    }
-}
+crate::named::named!(UpsertOutcome, "outcome");
 
 /// The same version was sent before with another value for this slot (HS-2207). Which of them is
 /// right cannot be known, and last-wins would make the end depend on the order of arrival.

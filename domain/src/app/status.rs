@@ -1,17 +1,28 @@
 //! Lead statuses (E7).
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::IdError;
-
 /// Where a person stands in the app's outreach.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum LeadStatus {
     /// Waits for its first message. Advanced.
     Queued,
@@ -39,41 +50,9 @@ pub enum LeadStatus {
     FinishedWithoutReply,
 }
 
+crate::named::named!(LeadStatus, "lead status");
+
 impl LeadStatus {
-    /// All of them, in the order in which a lead usually passes through them.
-    pub const ALL: [Self; 12] = [
-        Self::Queued,
-        Self::Contacted,
-        Self::Replied,
-        Self::Interested,
-        Self::MeetingBooked,
-        Self::NotInterested,
-        Self::Unsubscribed,
-        Self::OutOfOffice,
-        Self::WrongPerson,
-        Self::FollowUpLater,
-        Self::Bounced,
-        Self::FinishedWithoutReply,
-    ];
-
-    /// The name in the store, in the API and in files.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Contacted => "contacted",
-            Self::Replied => "replied",
-            Self::Interested => "interested",
-            Self::MeetingBooked => "meeting_booked",
-            Self::NotInterested => "not_interested",
-            Self::Unsubscribed => "unsubscribed",
-            Self::OutOfOffice => "out_of_office",
-            Self::WrongPerson => "wrong_person",
-            Self::FollowUpLater => "follow_up_later",
-            Self::Bounced => "bounced",
-            Self::FinishedWithoutReply => "finished_without_reply",
-        }
-    }
-
     /// What a person reads.
     pub const fn label(&self) -> &'static str {
         match self {
@@ -103,26 +82,6 @@ impl LeadStatus {
                 | Self::NotInterested
                 | Self::Unsubscribed
         )
-    }
-}
-
-impl fmt::Display for LeadStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for LeadStatus {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL
-            .into_iter()
-            .find(|s| s.as_str() == text)
-            .ok_or(IdError::Malformed {
-                kind: "lead status",
-                expected: "one of queued, contacted, replied, interested, meeting_booked, not_interested, unsubscribed, out_of_office, wrong_person, follow_up_later, bounced, finished_without_reply",
-            })
     }
 }
 

@@ -48,47 +48,26 @@ impl FromStr for RequestId {
     }
 }
 
-/// A text enumeration that reads back from the store.
-macro_rules! names {
-    ($name:ident, $kind:literal, [$($variant:ident => $text:literal),+ $(,)?]) => {
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The name in the store, in the API and in metrics.
-            pub const fn as_str(&self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = IdError;
-
-            fn from_str(text: &str) -> Result<Self, IdError> {
-                Self::ALL
-                    .iter()
-                    .copied()
-                    .find(|v| v.as_str() == text)
-                    .ok_or(IdError::Malformed {
-                        kind: $kind,
-                        expected: concat!("one of", $(" ", $text),+),
-                    })
-            }
-        }
-    };
-}
-
 /// Why a request exists.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RequestKind {
     /// The person came to qualify (E1).
     Policy,
@@ -104,20 +83,28 @@ pub enum RequestKind {
     Activity,
 }
 
-names!(RequestKind, "request kind", [
-    Policy => "policy",
-    FieldChange => "field_change",
-    Manual => "manual",
-    Bulk => "bulk",
-    Status => "status",
-    Activity => "activity",
-]);
+crate::named::named!(RequestKind, "request kind");
 
 /// Where a request stands.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RequestState {
     /// The row is there; nothing is lost from here on.
     Accepted,
@@ -131,13 +118,7 @@ pub enum RequestState {
     Failed,
 }
 
-names!(RequestState, "request state", [
-    Accepted => "accepted",
-    Waiting => "waiting",
-    Exported => "exported",
-    Skipped => "skipped",
-    Failed => "failed",
-]);
+crate::named::named!(RequestState, "request state");
 
 impl RequestState {
     /// Whether the request has ended.
@@ -148,9 +129,24 @@ impl RequestState {
 
 /// Why a request waits.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum WaitReason {
     /// The workspace is not connected, or was disconnected (C4).
     NotConnected,
@@ -164,19 +160,28 @@ pub enum WaitReason {
     OutcomeUnknown,
 }
 
-names!(WaitReason, "wait reason", [
-    NotConnected => "not_connected",
-    NeedsReconnect => "needs_reconnect",
-    PersonNotExported => "person_not_exported",
-    TriedAgainLater => "tried_again_later",
-    OutcomeUnknown => "outcome_unknown",
-]);
+crate::named::named!(WaitReason, "wait reason");
 
 /// Why a request was left out.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum SkipReason {
     /// The app knows no person of this id.
     UnknownPerson,
@@ -200,24 +205,28 @@ pub enum SkipReason {
     Superseded,
 }
 
-names!(SkipReason, "skip reason", [
-    UnknownPerson => "unknown_person",
-    NoEmail => "no_email",
-    NotContacted => "not_contacted",
-    NotReplied => "not_replied",
-    NotRepliedPositively => "not_replied_positively",
-    QualifiedEarlier => "qualified_earlier",
-    Erased => "erased",
-    ActivityOff => "activity_off",
-    StatusNotMapped => "status_not_mapped",
-    Superseded => "superseded",
-]);
+crate::named::named!(SkipReason, "skip reason");
 
 /// Why a request failed.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum FailReason {
     /// HubSpot refuses a value (HS-3005).
     Invalid,
@@ -231,13 +240,7 @@ pub enum FailReason {
     Defect,
 }
 
-names!(FailReason, "fail reason", [
-    Invalid => "invalid",
-    ScopeMissing => "scope_missing",
-    RecordGone => "record_gone",
-    Conflict => "conflict",
-    Defect => "defect",
-]);
+crate::named::named!(FailReason, "fail reason");
 
 impl FailReason {
     /// The paragraph in `docs/errors.md`.

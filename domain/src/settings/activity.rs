@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{ActivityKind, ActivityRow};
 use crate::{
+    ObjectType,
     app::{FieldKey, FieldType},
-    portal::{EngagementType, Properties},
+    portal::Properties,
 };
 
 /// A field of a kind of activity.
@@ -166,7 +167,7 @@ pub fn activity_field(kind: ActivityKind, key: &str) -> Option<&'static Activity
 
 /// The rows of a fresh connection: every field to HubSpot's own property for it, as far as the
 /// portal is known to have it.
-pub(super) fn default_rows(known: &BTreeMap<EngagementType, Properties>) -> Vec<ActivityRow> {
+pub(super) fn default_rows(known: &BTreeMap<ObjectType, Properties>) -> Vec<ActivityRow> {
     ACTIVITY_FIELDS
         .iter()
         .filter_map(|field| {

@@ -75,7 +75,7 @@ impl Settings {
         let rows = match object_type {
             ObjectType::Contact => &self.contacts,
             ObjectType::Company => &self.companies,
-            ObjectType::Deal => return BTreeSet::new(),
+            _ => return BTreeSet::new(),
         };
         let mut names: BTreeSet<&str> = rows.iter().map(|r| r.property.as_str()).collect();
         if object_type == ObjectType::Contact {

@@ -1,15 +1,14 @@
 //! Rows and rules that write to HubSpot: property mapping (E4), contact source (E5), owners (E6),
 //! statuses (E7), activities (E8).
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    HubSpotOwnerId,
+    HubSpotOwnerId, ObjectType,
     app::{FieldKey, LeadStatus, MemberId},
-    portal::EngagementType,
 };
 
 /// Which value wins on the profile when both sides have one (I5). It decides nothing about export.
@@ -55,9 +54,24 @@ pub struct MappingRow {
 
 /// What the app does that is logged in HubSpot (E8).
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ActivityKind {
     /// An e-mail that was sent, or a reply to one.
     Email,
@@ -75,49 +89,19 @@ pub enum ActivityKind {
     Task,
 }
 
+crate::named::named!(ActivityKind, "kind of activity");
+
 impl ActivityKind {
-    /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
-        Self::Email,
-        Self::LinkedinMessage,
-        Self::LinkedinConnectionRequest,
-        Self::Call,
-        Self::Meeting,
-        Self::Note,
-        Self::Task,
-    ];
-
-    /// The name in the store and in the API.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::LinkedinMessage => "linkedin_message",
-            Self::LinkedinConnectionRequest => "linkedin_connection_request",
-            Self::Call => "call",
-            Self::Meeting => "meeting",
-            Self::Note => "note",
-            Self::Task => "task",
-        }
-    }
-
     /// What it becomes in HubSpot.
-    pub const fn engagement(&self) -> EngagementType {
+    pub const fn engagement(&self) -> ObjectType {
         match self {
-            Self::Email => EngagementType::Email,
-            Self::LinkedinMessage | Self::LinkedinConnectionRequest => {
-                EngagementType::Communication
-            }
-            Self::Call => EngagementType::Call,
-            Self::Meeting => EngagementType::Meeting,
-            Self::Note => EngagementType::Note,
-            Self::Task => EngagementType::Task,
+            Self::Email => ObjectType::Email,
+            Self::LinkedinMessage | Self::LinkedinConnectionRequest => ObjectType::Communication,
+            Self::Call => ObjectType::Call,
+            Self::Meeting => ObjectType::Meeting,
+            Self::Note => ObjectType::Note,
+            Self::Task => ObjectType::Task,
         }
-    }
-}
-
-impl fmt::Display for ActivityKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -38,8 +38,24 @@ impl Default for ImportSettings {
 }
 
 /// Whom the app exports by itself (E1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ExportPolicy {
     /// All people contacted.
     AllContacted,
@@ -50,16 +66,7 @@ pub enum ExportPolicy {
     RepliedPositively,
 }
 
-impl ExportPolicy {
-    /// The name in the store and in the API.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::AllContacted => "all_contacted",
-            Self::Replied => "replied",
-            Self::RepliedPositively => "replied_positively",
-        }
-    }
-}
+crate::named::named!(ExportPolicy, "export policy");
 
 /// Who is exported.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]

@@ -12,8 +12,8 @@ use crate::{
         CustomField, Email, FieldType, LeadStatus, Member, RecordKind, RecordVersion, SlotVersions,
     },
     portal::{
-        EngagementType, ListId, PortalList, PortalOwner, PortalPipeline, PortalStage,
-        PropertyDefinition, PropertyOption, PropertyType, by_name,
+        ListId, PortalList, PortalOwner, PortalPipeline, PortalStage, PropertyDefinition,
+        PropertyOption, PropertyType, by_name,
     },
 };
 
@@ -106,7 +106,7 @@ pub(crate) fn facts() -> PortalFacts {
         contact_properties: Some(by_name(contact)),
         company_properties: Some(by_name(company)),
         engagement_properties: [(
-            EngagementType::Call,
+            ObjectType::Call,
             by_name([
                 text("hs_call_title"),
                 property("hs_call_duration", PropertyType::Number, "number"),
