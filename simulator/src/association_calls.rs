@@ -10,6 +10,7 @@ use crate::{
         types_between, types_of,
     },
     model::{Data, Kind, Label},
+    rules::MissingAssociations,
     server::Query,
     validate::text_of,
 };
@@ -310,6 +311,14 @@ fn batch_read(
             .unwrap_or(0);
         let (found, next) = page(data, version, (from, id), to, after, size);
         if found.is_empty() {
+            match data.settings.rules.missing_associations {
+                MissingAssociations::Errors => {}
+                MissingAssociations::LeftOut => continue,
+                MissingAssociations::Empty => {
+                    results.push(json!({"from": {"id": id.to_string()}, "to": []}));
+                    continue;
+                }
+            }
             errors.push(json!({
                 "status": "error", "category": "OBJECT_NOT_FOUND",
                 "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",

@@ -1,4 +1,5 @@
-//! Faults on demand: before a request has its effect, after it, or dropped now and applied later.
+//! Faults on demand: before a request has its effect, after it, dropped now and applied later, or a
+//! right answer made wrong on its way (`rewrites`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -6,7 +7,9 @@ use serde_json::json;
 use crate::{
     answer::{Answer, error_body},
     limits::refusal,
+    rewrites::{self, Rewrite},
     rng::Rng,
+    server::Query,
 };
 
 /// When a fault strikes.
@@ -25,11 +28,16 @@ pub(crate) enum When {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Effect {
-    /// An answer of this status, with a body if one is given.
+    /// An answer of this status, with a body if one is given: as it is, or an error in HubSpot's shape
+    /// of this category and message.
     Status {
         status: u16,
         #[serde(default)]
         body: Option<String>,
+        #[serde(default)]
+        category: Option<String>,
+        #[serde(default)]
+        message: Option<String>,
         #[serde(default)]
         html: bool,
         /// `Retry-After`, in seconds.
@@ -42,6 +50,12 @@ pub(crate) enum Effect {
         /// `Retry-After`, in seconds.
         #[serde(default)]
         retry_after: Option<u64>,
+        /// Of `missing_scopes`: any one of these would do.
+        #[serde(default)]
+        scopes: Option<Vec<String>>,
+        /// Of `missing_scopes`: they are told in the older form, in the `context` of the body.
+        #[serde(default)]
+        in_context: bool,
     },
     /// No answer for this long, then the connection is closed.
     Hang { ms: u64 },
@@ -53,6 +67,37 @@ pub(crate) enum Effect {
     EmptyBatch,
     /// The right answer, late.
     Delay { ms: u64 },
+    /// The right answer at once, but its body takes this long: a piece every tenth of a second.
+    Dribble { ms: u64 },
+    /// The right answer, its results gone and no page to follow; a total says 0.
+    Empty,
+    /// The same, and a total says what it said.
+    EmptyWithTotal,
+    /// The right answer without some of its results, and without a word about them.
+    LeaveOut {
+        /// Every n-th; 1 is every one.
+        #[serde(default)]
+        every: Option<usize>,
+        /// Those of these ids (or names).
+        #[serde(default)]
+        ids: Vec<String>,
+    },
+    /// 207: an error for inputs of a batch, which are not done; the others are answered.
+    ErrorPerInput {
+        category: String,
+        /// Every n-th input; all if missing.
+        #[serde(default)]
+        every: Option<usize>,
+        /// The error does not say which input it is about.
+        #[serde(default)]
+        unnamed: bool,
+    },
+    /// `after` of the request is passed over: the first page again and again.
+    IgnoreAfter,
+    /// The right page, but its cursor is the one that was asked with.
+    SameCursor,
+    /// The first page again and again, each time with a cursor that was never seen.
+    FreshCursor,
 }
 
 /// Answers by name.
@@ -69,6 +114,8 @@ pub(crate) enum Named {
     MissingScopes,
     Locked,
     Migration,
+    /// 437: a limit of the portal's is reached.
+    LimitReached,
     Internal,
     BadGateway,
     Unavailable,
@@ -127,17 +174,7 @@ impl Named {
                 "INVALID_AUTHENTICATION",
                 "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
             ),
-            Self::MissingScopes => {
-                let mut body = error_body(
-                    "MISSING_SCOPES",
-                    "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: https://developers.hubspot.com/scopes.",
-                );
-                body["errors"] = json!([{
-                    "message": "One or more of the following scopes are required.",
-                    "context": {"requiredGranularScopes": ["crm.objects.contacts.read"]},
-                }]);
-                Answer::json(403, &body)
-            }
+            Self::MissingScopes => missing_scopes(&["crm.objects.contacts.read".to_owned()], false),
             Self::Locked => Answer::error(
                 423,
                 "LOCKED",
@@ -149,6 +186,9 @@ impl Named {
                 "This account is currently being migrated between data hosting locations",
             )
             .with_header("retry-after", "60"),
+            Self::LimitReached => {
+                Answer::error(437, "LIMIT_EXCEEDED", "This account has reached its limit")
+            }
             Self::Internal => Answer::error(500, "INTERNAL_ERROR", "internal error"),
             Self::BadGateway => plain(502, "Bad Gateway"),
             Self::Unavailable => plain(503, "Service Temporarily Unavailable"),
@@ -162,6 +202,25 @@ impl Named {
             Self::Cloudflare526 => cloudflare(526, "Invalid SSL certificate"),
         }
     }
+}
+
+/// 403: any one of these scopes would do. HubSpot tells them in `errors`; in the `context` of the body
+/// in the older form.
+pub(crate) fn missing_scopes(scopes: &[String], in_context: bool) -> Answer {
+    let mut body = error_body(
+        "MISSING_SCOPES",
+        "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: https://developers.hubspot.com/scopes.",
+    );
+    let context = json!({"requiredGranularScopes": scopes});
+    if in_context {
+        body["context"] = context;
+    } else {
+        body["errors"] = json!([{
+            "message": "One or more of the following scopes are required.",
+            "context": context,
+        }]);
+    }
+    Answer::json(403, &body)
 }
 
 /// What comes instead of the right answer.
@@ -188,6 +247,29 @@ impl Effect {
         }
     }
 
+    /// What it makes of a right answer, if that is what it does.
+    pub(crate) fn rewrite(&self) -> Option<Rewrite<'_>> {
+        Some(match self {
+            Self::Dribble { ms } => Rewrite::Dribble(*ms),
+            Self::Empty => Rewrite::Empty { total: false },
+            Self::EmptyWithTotal => Rewrite::Empty { total: true },
+            Self::LeaveOut { every, ids } => Rewrite::LeaveOut { every: *every, ids },
+            Self::ErrorPerInput {
+                category,
+                every,
+                unnamed,
+            } => Rewrite::ErrorPerInput {
+                category,
+                every: every.unwrap_or(1),
+                unnamed: *unnamed,
+            },
+            Self::IgnoreAfter => Rewrite::IgnoreAfter,
+            Self::SameCursor => Rewrite::SameCursor,
+            Self::FreshCursor => Rewrite::FreshCursor,
+            _ => return None,
+        })
+    }
+
     /// Milliseconds before anything happens.
     pub(crate) const fn wait(&self) -> u64 {
         match self {
@@ -207,7 +289,15 @@ impl Effect {
             None => Instead::Answer(answer),
         };
         match self {
-            Self::Delay { .. } => Instead::Nothing,
+            Self::Delay { .. }
+            | Self::Dribble { .. }
+            | Self::Empty
+            | Self::EmptyWithTotal
+            | Self::LeaveOut { .. }
+            | Self::ErrorPerInput { .. }
+            | Self::IgnoreAfter
+            | Self::SameCursor
+            | Self::FreshCursor => Instead::Nothing,
             Self::Hang { .. } | Self::Drop => Instead::Closed,
             Self::Cut => Instead::Half,
             Self::EmptyBatch => {
@@ -217,10 +307,29 @@ impl Effect {
                     &json!({"status": "COMPLETE", "results": [], "startedAt": at, "completedAt": at}),
                 ))
             }
-            Self::Answer { name, retry_after } => with(name.answer(portal), retry_after),
+            Self::Answer {
+                name: Named::MissingScopes,
+                retry_after,
+                scopes: Some(scopes),
+                in_context,
+            } => with(missing_scopes(scopes, *in_context), retry_after),
+            Self::Answer {
+                name: Named::MissingScopes,
+                retry_after,
+                in_context: true,
+                ..
+            } => with(
+                missing_scopes(&["crm.objects.contacts.read".to_owned()], true),
+                retry_after,
+            ),
+            Self::Answer {
+                name, retry_after, ..
+            } => with(name.answer(portal), retry_after),
             Self::Status {
                 status,
                 body,
+                category,
+                message,
                 html,
                 retry_after,
             } => {
@@ -228,7 +337,11 @@ impl Effect {
                     if *html {
                         "<html><body>Service unavailable</body></html>".to_owned()
                     } else {
-                        error_body("INTERNAL_ERROR", "internal error").to_string()
+                        error_body(
+                            category.as_deref().unwrap_or("INTERNAL_ERROR"),
+                            message.as_deref().unwrap_or("internal error"),
+                        )
+                        .to_string()
                     }
                 });
                 let answer = if *html {
@@ -252,12 +365,22 @@ pub(crate) struct Rule {
     /// `GET`, `POST` …; any if missing.
     #[serde(default)]
     pub(crate) method: Option<String>,
-    /// A part of the path, `*` standing for anything.
+    /// A part of the path, `*` standing for anything, `$` for its end. Behind a `?` stand parameters
+    /// of the query that have to be there, as in `query`.
     #[serde(default)]
     pub(crate) path: Option<String>,
+    /// Parameters that have to be there, in any order: `archived=true`, or `after` with any value.
+    #[serde(default)]
+    pub(crate) query: Option<String>,
     /// A part of the body.
     #[serde(default)]
     pub(crate) body: Option<String>,
+    /// Only requests for more than this: by `limit` of query or body, `count`, or the number of inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_over: Option<u64>,
+    /// Only every n-th of the matching requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) every: Option<u64>,
     /// Matching requests that pass first.
     #[serde(default)]
     pub(crate) skip: u64,
@@ -281,6 +404,9 @@ pub(crate) struct Rule {
     pub(crate) struck: u64,
     #[serde(skip)]
     rng: Option<Rng>,
+    /// Matching requests so far, for `every`.
+    #[serde(skip)]
+    seen: u64,
 }
 
 const fn before() -> When {
@@ -288,7 +414,7 @@ const fn before() -> When {
 }
 
 /// The fields of a rule, for whoever writes one wrongly.
-pub(crate) const FIELDS: &str = "id, method, path, body, skip, nth, times, probability (0 to 1), seed, when (\"before\" | \"after\" | {\"later_ms\": N}), effect ({\"status\": {\"status\": N, \"body\": …, \"html\": …, \"retry_after\": N}} | {\"answer\": {\"name\": …, \"retry_after\": N}} | {\"hang\": {\"ms\": N}} | \"drop\" | \"cut\" | \"empty_batch\" | {\"delay\": {\"ms\": N}}); names of answers are ten_secondly, secondly, daily, rate_limits, expired, unauthenticated, missing_scopes, locked, migration, internal, bad_gateway, unavailable, gateway_timeout, cloudflare_520 to cloudflare_526";
+pub(crate) const FIELDS: &str = "id, method, path (a part; * is anything, $ its end, ?a=b what the query has), query, body, limit_over, skip, nth, every, times, probability (0 to 1), seed, when (\"before\" | \"after\" | {\"later_ms\": N}), effect ({\"status\": {\"status\": N, \"body\": …, \"category\": …, \"message\": …, \"html\": …, \"retry_after\": N}} | {\"answer\": {\"name\": …, \"retry_after\": N, \"scopes\": […], \"in_context\": …}} | {\"hang\": {\"ms\": N}} | \"drop\" | \"cut\" | \"empty_batch\" | {\"delay\": {\"ms\": N}} | {\"dribble\": {\"ms\": N}} | \"empty\" | \"empty_with_total\" | {\"leave_out\": {\"every\": N, \"ids\": […]}} | {\"error_per_input\": {\"category\": …, \"every\": N, \"unnamed\": …}} | \"ignore_after\" | \"same_cursor\" | \"fresh_cursor\"); names of answers are ten_secondly, secondly, daily, rate_limits, expired, unauthenticated, missing_scopes, locked, migration, limit_reached, internal, bad_gateway, unavailable, gateway_timeout, cloudflare_520 to cloudflare_526";
 
 impl Rule {
     /// Reads a rule and makes it ready.
@@ -319,6 +445,35 @@ impl Rule {
             rule.skip = nth - 1;
             rule.times = Some(1);
         }
+        if rule.every == Some(0) {
+            return Err("every counts from 1".to_owned());
+        }
+        if let Effect::LeaveOut { every, ids } = &rule.effect
+            && (*every == Some(0) || (every.is_none() && ids.is_empty()))
+        {
+            return Err("effect.leave_out has every (counted from 1) or ids".to_owned());
+        }
+        if let Effect::ErrorPerInput { every: Some(0), .. } = rule.effect {
+            return Err("effect.error_per_input.every counts from 1".to_owned());
+        }
+        if let Effect::Answer {
+            name,
+            scopes,
+            in_context,
+            ..
+        } = &rule.effect
+            && *name != Named::MissingScopes
+            && (scopes.is_some() || *in_context)
+        {
+            return Err("effect.answer: scopes and in_context are of missing_scopes".to_owned());
+        }
+        let rewrites = rule.effect.rewrite().is_some();
+        if rewrites && rule.when != When::Before {
+            return Err("when: what is made of a right answer stands without when".to_owned());
+        }
+        if rewrites && rule.names_oauth() {
+            return Err("path: the token endpoints give no pages or batches".to_owned());
+        }
         if rule.id.is_empty() {
             rule.id = format!("rule-{number}");
         }
@@ -331,15 +486,46 @@ impl Rule {
         self.path.as_deref().is_some_and(|p| p.contains("oauth"))
     }
 
-    fn matches(&self, method: &str, path: &str, body: &[u8]) -> bool {
+    fn matches(&self, asked: &Asked<'_>) -> bool {
+        let (path, of_path) = match self.path.as_deref().map(|p| p.split_once('?')) {
+            Some(Some((path, query))) => (Some(path), Some(query)),
+            _ => (self.path.as_deref(), None),
+        };
         self.times != Some(0)
-            && self.method.as_deref().is_none_or(|m| m == method)
-            && self.path.as_deref().is_none_or(|p| fits(p, path))
+            && self.method.as_deref().is_none_or(|m| m == asked.method)
+            && path.is_none_or(|p| fits(p, asked.path))
+            && [of_path, self.query.as_deref()]
+                .into_iter()
+                .flatten()
+                .all(|q| has_parameters(asked.query, q))
             && self
                 .body
                 .as_deref()
-                .is_none_or(|b| contains(body, b.as_bytes()))
+                .is_none_or(|b| contains(asked.body, b.as_bytes()))
+            && self.limit_over.is_none_or(|most| {
+                rewrites::asked_for(asked.query, asked.body).is_some_and(|n| n > most)
+            })
     }
+}
+
+/// What a rule looks at.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a Query,
+    pub(crate) body: &'a [u8],
+}
+
+/// Whether all parameters are there; one without a value may have any.
+fn has_parameters(query: &Query, wanted: &str) -> bool {
+    wanted.split('&').filter(|w| !w.is_empty()).all(|pair| {
+        let wanted = Query::parse(pair);
+        wanted.pairs().all(|(name, value)| {
+            query
+                .pairs()
+                .any(|(n, v)| n == name && (!pair.contains('=') || v == value))
+        })
+    })
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -348,6 +534,11 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 fn fits(pattern: &str, path: &str) -> bool {
     let mut rest = path;
+    if let Some(pattern) = pattern.strip_suffix('$') {
+        // The last piece has to be the end; what is before it is looked for from the left.
+        let (before, last) = pattern.rsplit_once('*').unwrap_or(("", pattern));
+        return path.ends_with(last) && fits(before, &path[..path.len() - last.len()]);
+    }
     for part in pattern.split('*') {
         match rest.find(part) {
             Some(at) => rest = &rest[at + part.len()..],
@@ -367,19 +558,17 @@ pub(crate) struct Struck {
 
 /// The rule that strikes this request, if any. At the token endpoints only rules that name `oauth`
 /// do.
-pub(crate) fn strike(
-    rules: &mut [Rule],
-    method: &str,
-    path: &str,
-    body: &[u8],
-    oauth: bool,
-) -> Option<Struck> {
+pub(crate) fn strike(rules: &mut [Rule], asked: &Asked<'_>, oauth: bool) -> Option<Struck> {
     for rule in rules {
-        if (oauth && !rule.names_oauth()) || !rule.matches(method, path, body) {
+        if (oauth && !rule.names_oauth()) || !rule.matches(asked) {
             continue;
         }
         if rule.skip > 0 {
             rule.skip -= 1;
+            continue;
+        }
+        rule.seen += 1;
+        if rule.every.is_some_and(|n| rule.seen % n != 0) {
             continue;
         }
         if let (Some(probability), Some(rng)) = (rule.probability, &mut rule.rng) {
@@ -413,7 +602,91 @@ mod tests {
     }
 
     fn struck(rules: &mut [Rule], method: &str, body: &str) -> bool {
-        strike(rules, method, PATH, body.as_bytes(), false).is_some()
+        struck_at(rules, method, PATH, "", body)
+    }
+
+    fn struck_at(rules: &mut [Rule], method: &str, path: &str, query: &str, body: &str) -> bool {
+        let query = Query::parse(query);
+        let asked = Asked {
+            method,
+            path,
+            query: &query,
+            body: body.as_bytes(),
+        };
+        strike(rules, &asked, path.starts_with("/oauth/")).is_some()
+    }
+
+    #[test]
+    fn a_query_may_stand_behind_the_path_or_apart() {
+        for text in [
+            r#"{"path":"/contacts?archived=true&limit=100","effect":"drop"}"#,
+            r#"{"query":"limit=100&archived=true","effect":"drop"}"#,
+            r#"{"path":"/objects/?archived","query":"limit=100","effect":"drop"}"#,
+        ] {
+            let mut rules = rule(text);
+            assert!(
+                struck_at(&mut rules, "GET", PATH, "limit=100&archived=true", ""),
+                "{text}"
+            );
+            assert!(
+                !struck_at(&mut rules, "GET", PATH, "limit=10&archived=true", ""),
+                "{text}"
+            );
+            assert!(
+                !struck_at(&mut rules, "GET", PATH, "limit=100", ""),
+                "{text}"
+            );
+            assert!(!struck_at(&mut rules, "GET", PATH, "", ""), "{text}");
+        }
+        let mut rules = rule(r#"{"query":"after=a%3D","effect":"drop"}"#);
+        assert!(struck_at(&mut rules, "GET", PATH, "after=a%3D", ""));
+        assert!(!struck_at(&mut rules, "GET", PATH, "after=a", ""));
+    }
+
+    #[test]
+    fn a_path_can_be_told_to_end() {
+        let mut rules = rule(r#"{"path":"/objects/*/contacts$","effect":"drop"}"#);
+        assert!(struck_at(&mut rules, "GET", PATH, "", ""));
+        assert!(!struck_at(&mut rules, "GET", &format!("{PATH}/7"), "", ""));
+        assert!(!struck_at(
+            &mut rules,
+            "GET",
+            "/crm/lists/2026-09/contacts",
+            "",
+            ""
+        ));
+    }
+
+    #[test]
+    fn every_nth_strikes_again_and_again() {
+        let mut rules = rule(r#"{"every":3,"effect":"drop"}"#);
+        let hits: Vec<bool> = (0..7).map(|_| struck(&mut rules, "GET", "")).collect();
+        assert_eq!(hits, [false, false, true, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_page_can_be_too_large() {
+        let mut rules = rule(r#"{"limit_over":50,"effect":"drop"}"#);
+        assert!(struck_at(&mut rules, "GET", PATH, "limit=51", ""));
+        assert!(!struck_at(&mut rules, "GET", PATH, "limit=50", ""));
+        assert!(!struck_at(&mut rules, "GET", PATH, "", ""));
+        assert!(struck_at(&mut rules, "POST", PATH, "", r#"{"limit":100}"#));
+        assert!(struck_at(
+            &mut rules,
+            "POST",
+            PATH,
+            "",
+            r#"{"limit":"100"}"#
+        ));
+        assert!(!struck_at(&mut rules, "POST", PATH, "", r#"{"count":20}"#));
+        let inputs = vec![r#"{"id":"1"}"#; 51].join(",");
+        assert!(struck_at(
+            &mut rules,
+            "POST",
+            PATH,
+            "",
+            &format!(r#"{{"inputs":[{inputs}]}}"#)
+        ));
     }
 
     #[test]
@@ -455,9 +728,21 @@ mod tests {
     #[test]
     fn token_endpoints_are_struck_by_name_only() {
         let mut rules = rule(r#"{"effect":"drop"}"#);
-        assert!(strike(&mut rules, "POST", "/oauth/2026-09/token", b"", true).is_none());
+        assert!(!struck_at(
+            &mut rules,
+            "POST",
+            "/oauth/2026-09/token",
+            "",
+            ""
+        ));
         let mut rules = rule(r#"{"path":"/oauth/","effect":"drop"}"#);
-        assert!(strike(&mut rules, "POST", "/oauth/2026-09/token", b"", true).is_some());
+        assert!(struck_at(
+            &mut rules,
+            "POST",
+            "/oauth/2026-09/token",
+            "",
+            ""
+        ));
     }
 
     #[test]
@@ -469,6 +754,11 @@ mod tests {
             r#"{"effect":"drop","colour":"red"}"#,
             r#"{"effect":"drop","method":"get"}"#,
             r#"{"effect":"drop","nth":0}"#,
+            r#"{"effect":"drop","every":0}"#,
+            r#"{"effect":"empty","when":"after"}"#,
+            r#"{"effect":{"leave_out":{}}}"#,
+            r#"{"effect":{"answer":{"name":"internal","in_context":true}}}"#,
+            r#"{"effect":"empty","path":"/oauth/"}"#,
             r#"{}"#,
         ] {
             assert!(Rule::parse(bad.as_bytes(), 1).is_err(), "{bad}");

@@ -181,3 +181,26 @@ pub(crate) fn respond_half(answer: Answer) -> Response<HttpBody> {
         StreamBody::new(futures::stream::iter(pieces)).boxed_unsync()
     })
 }
+
+/// An answer whose head comes at once and whose body takes this long: a piece every tenth of a second.
+pub(crate) fn respond_slowly(answer: Answer, ms: u64) -> Response<HttpBody> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    build(answer, |bytes| {
+        let pieces = (ms / 100).max(1) as usize;
+        let size = bytes.len().div_ceil(pieces).max(1);
+        let last = tokio::time::Instant::now() + Duration::from_millis(ms);
+        let stream = futures::stream::unfold(bytes, move |mut rest| async move {
+            if rest.is_empty() {
+                return None;
+            }
+            let piece = rest.split_to(size.min(rest.len()));
+            if rest.is_empty() {
+                tokio::time::sleep_until(last).await;
+            } else {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Some((Ok(Frame::data(piece)), rest))
+        });
+        StreamBody::new(stream).boxed_unsync()
+    })
+}

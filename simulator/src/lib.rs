@@ -31,6 +31,7 @@ mod properties;
 mod ranked;
 mod records;
 mod records_control;
+mod rewrites;
 mod rng;
 mod rules;
 mod schemas;

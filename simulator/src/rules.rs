@@ -41,6 +41,18 @@ pub(crate) enum EngagementKeys {
     Refused,
 }
 
+/// What a batch read says of a record without associations of the type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MissingAssociations {
+    /// 207, with an error `crm.associations.NO_ASSOCIATIONS_FOUND` that names it.
+    Errors,
+    /// Nothing at all.
+    LeftOut,
+    /// A result whose `to` is empty.
+    Empty,
+}
+
 /// The switches, each with the default that is thought likeliest or strictest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -88,6 +100,7 @@ pub(crate) struct Rules {
     pub(crate) first_company_is_primary: bool,
     /// How many records of one type a record other than a company may be associated with.
     pub(crate) association_limit: u64,
+    pub(crate) missing_associations: MissingAssociations,
     /// How long a DYNAMIC list is PROCESSING after it was made or its filters changed.
     pub(crate) list_processing_ms: i64,
 }
@@ -118,6 +131,7 @@ impl Default for Rules {
             any_email_tld: false,
             first_company_is_primary: true,
             association_limit: 10_000,
+            missing_associations: MissingAssociations::Errors,
             list_processing_ms: 0,
         }
     }

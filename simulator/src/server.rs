@@ -18,8 +18,8 @@ use crate::{
     answer::{Answer, error_body},
     associations::{self, Version},
     control,
-    faults::{Instead, Named, Rule, Struck, When, strike},
-    http::{Closed, Reply, respond, respond_half},
+    faults::{Asked, Instead, Named, Rule, Struck, When, missing_scopes, strike},
+    http::{Closed, Reply, respond, respond_half, respond_slowly},
     legacy::Legacy,
     limits::{Bucket, Caller, Windows},
     lists, look,
@@ -46,6 +46,16 @@ impl Query {
             .iter()
             .find(|(n, _)| n == name)
             .map(|(_, v)| v.as_str())
+    }
+
+    /// All names with their values, as they stand.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+
+    /// The same without a name.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        Self(self.0.iter().filter(|(n, _)| n != name).cloned().collect())
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
@@ -205,6 +215,16 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// What rules of faults look at.
+    const fn asked(&self) -> Asked<'_> {
+        Asked {
+            method: self.method,
+            path: self.path,
+            query: &self.query,
+            body: self.body,
+        }
+    }
+
     fn logged(&self, bucket: Bucket, app: &str, status: u16, at_ms: i64) -> Logged {
         Logged {
             seq: 0,
@@ -334,13 +354,7 @@ async fn oauth(simulator: &Simulator, request: &Request<'_>) -> Reply {
         simulator.log(&portal, entry);
         return Ok(respond(refused));
     }
-    let struck = strike(
-        &mut portal.faults.lock(),
-        request.method,
-        request.path,
-        request.body,
-        true,
-    );
+    let struck = strike(&mut portal.faults.lock(), &request.asked(), true);
     let Some(struck) = struck else {
         let answer = answer_now(simulator);
         entry.status = answer.status;
@@ -593,13 +607,7 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
         answer.headers.push(("date", date.clone()));
         answer
     };
-    let struck = strike(
-        &mut portal.faults.lock(),
-        request.method,
-        request.path,
-        request.body,
-        false,
-    );
+    let struck = strike(&mut portal.faults.lock(), &request.asked(), false);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
@@ -611,6 +619,23 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
         return Ok(respond(finish(answer)));
     };
     entry.fault = Some(struck.rule.clone());
+    if let Some(rewrite) = struck.effect.rewrite() {
+        let (query, body) = rewrite.request(&request.query, request.body);
+        let changed = Request {
+            query,
+            body: &body,
+            segments: request.segments.clone(),
+            ..*request
+        };
+        let answer = serve_target(&portal, &target, &changed, &access);
+        let answer = rewrite.answer(&request.asked(), answer);
+        entry.status = answer.status;
+        simulator.log(&portal, entry);
+        return Ok(match rewrite.dribbles() {
+            Some(ms) => respond_slowly(finish(answer), ms),
+            None => respond(finish(answer)),
+        });
+    }
     match struck.when {
         When::Before if struck.effect.is_delay() => {
             tokio::time::sleep(Duration::from_millis(struck.effect.wait())).await;
@@ -677,15 +702,7 @@ fn serve_target(
 ) -> Answer {
     let scopes = target.scopes(request.method);
     if !scopes.is_empty() && !scopes.iter().any(|s| access.scopes.contains(s)) {
-        let mut body = error_body(
-            "MISSING_SCOPES",
-            "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: https://developers.hubspot.com/scopes.",
-        );
-        body["errors"] = json!([{
-            "message": "One or more of the following scopes are required.",
-            "context": {"requiredGranularScopes": scopes},
-        }]);
-        return Answer::json(403, &body);
+        return missing_scopes(&scopes, false);
     }
     let (method, query, body, at) = (request.method, &request.query, request.body, portal.now());
     if portal.data.read().is_due(at) {

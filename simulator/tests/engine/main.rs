@@ -5,6 +5,7 @@ mod bad_input;
 mod faults;
 mod limits;
 mod pages;
+mod rewrites;
 mod search;
 mod webhooks;
 
