@@ -9,6 +9,7 @@ mod fence;
 mod metrics;
 mod portal;
 mod pulse;
+mod purge;
 mod sweep;
 
 pub use backfill::Backfilling;
@@ -16,6 +17,7 @@ pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
 pub use metrics::Metrics;
 pub use pulse::Pulse;
+pub use purge::Purging;
 pub use sweep::Sweeping;
 
 use std::{sync::Arc, time::Duration};
@@ -138,6 +140,11 @@ impl Activities {
     /// The activities of `Backfill`.
     pub fn backfill(&self) -> Backfilling {
         Backfilling::new(self.deps.clone())
+    }
+
+    /// The activity of `Purge`.
+    pub fn purge(&self) -> Purging {
+        Purging::new(self.deps.clone())
     }
 
     /// The activities of `Sweep`.

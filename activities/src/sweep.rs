@@ -27,7 +27,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure};
+use crate::{Deps, failure, purge};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -215,6 +215,22 @@ impl Sweeping {
                     && self.start_connection(row).await?
                 {
                     report.connections_started += 1;
+                }
+            }
+        }
+        let mut after = None;
+        loop {
+            let purges = store
+                .purges_after(after, PAGE)
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let Some(last) = purges.last() else {
+                break;
+            };
+            after = Some(*last);
+            for workspace in purges {
+                if purge::start(&self.deps, workspace).await? {
+                    report.purges_started += 1;
                 }
             }
         }

@@ -121,7 +121,9 @@ impl Store {
         // The workspace's row serialises concurrent connects, also before there is a connection. Not
         // `for update`: a resync, which holds the connection, refers to this row with its run.
         sqlx::query!(
-            "select 1 as one from workspace where id = $1 for no key update",
+            "select 1 as one from workspace
+             where id = $1 and not exists (select 1 from workspace_purge where workspace_id = $1)
+             for no key update",
             workspace
         )
         .fetch_optional(&mut *tx)

@@ -107,13 +107,6 @@ pub struct Erased {
     pub exports_ended: u64,
 }
 
-/// Why a purge was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusedPurge {
-    /// It has to be disconnected first.
-    StillConnected,
-}
-
 /// Serialises what comes in with erasing: whoever writes values of people holds it shared until its
 /// commit, an erasure holds it alone.
 pub(crate) async fn hold_shared(
@@ -141,13 +134,14 @@ fn lock(workspace: WorkspaceId) -> i64 {
     (high ^ low.rotate_left(17) ^ 0x6572_6173_6564_3031).cast_signed()
 }
 
-/// A purge that came first has taken the workspace away. The caller holds the lock.
+/// A purge that came first takes the workspace away. The caller holds the lock.
 pub(crate) async fn must_exist(
     tx: &mut PgConnection,
     workspace: WorkspaceId,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "select 1 as one from workspace where id = $1",
+        "select 1 as one from workspace
+         where id = $1 and not exists (select 1 from workspace_purge where workspace_id = $1)",
         workspace.as_uuid()
     )
     .fetch_optional(tx)
@@ -440,71 +434,5 @@ impl Store {
         .rows_affected();
         tx.commit().await?;
         Ok(erased)
-    }
-
-    /// Removes everything of a workspace that is disconnected or never was connected, and says how
-    /// many rows that were; `None` when it is not known.
-    ///
-    /// # Errors
-    /// The outer one when the database fails, the inner one when nothing was changed.
-    pub async fn purge_workspace(
-        &self,
-        workspace: WorkspaceId,
-    ) -> Result<Option<Result<u64, RefusedPurge>>, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        hold_alone(&mut tx, workspace).await?;
-        let id = workspace.as_uuid();
-        let known = sqlx::query!(
-            "select 1 as one from workspace where id = $1 for update",
-            id
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        if known.is_none() {
-            return Ok(None);
-        }
-        let connection = sqlx::query!(
-            "select state from connection where workspace_id = $1 for update",
-            id
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        if connection.is_some_and(|c| c.state != "disconnected") {
-            return Ok(Some(Err(RefusedPurge::StillConnected)));
-        }
-        let mut removed = 0;
-        macro_rules! empty {
-            ($($sql:literal),+ $(,)?) => {
-                $(removed += sqlx::query!($sql, id).execute(&mut *tx).await?.rows_affected();)+
-            };
-        }
-        // What refers to others comes before them. A test compares this with the tables there are.
-        empty!(
-            "delete from app_person where workspace_id = $1",
-            "delete from app_company where workspace_id = $1",
-            "delete from app_member where workspace_id = $1",
-            "delete from custom_field where workspace_id = $1",
-            "delete from settings_version where workspace_id = $1",
-            "delete from service_token where workspace_id = $1",
-            "delete from idempotency_key where workspace_id = $1",
-            "delete from export_request where workspace_id = $1",
-            "delete from erased_identity where workspace_id = $1",
-            "delete from hubspot_object where workspace_id = $1",
-            "delete from hubspot_association where workspace_id = $1",
-            "delete from hubspot_owner where workspace_id = $1",
-            "delete from hubspot_property where workspace_id = $1",
-            "delete from hubspot_pipeline where workspace_id = $1",
-            "delete from hubspot_list where workspace_id = $1",
-            "delete from hubspot_list_member where workspace_id = $1",
-            "delete from quarantine where workspace_id = $1",
-            "delete from last_read where workspace_id = $1",
-            "delete from sync_run where workspace_id = $1",
-            "delete from oauth_state where workspace_id = $1",
-            "delete from connection_token where workspace_id = $1",
-            "delete from connection where workspace_id = $1",
-            "delete from workspace where id = $1",
-        );
-        tx.commit().await?;
-        Ok(Some(Ok(removed)))
     }
 }

@@ -29,8 +29,8 @@ pub struct ExportRow {
     pub request: RequestId,
     /// Why it exists.
     pub kind: RequestKind,
-    /// About whom.
-    pub person: PersonId,
+    /// About whom; nobody any more after an erasure.
+    pub person: Option<PersonId>,
     /// What became of it so far.
     pub outcome: RequestOutcome,
     /// When it was accepted.
@@ -52,7 +52,7 @@ pub struct ExportFilter {
 struct Raw {
     id: uuid::Uuid,
     kind: String,
-    person_id: String,
+    person_id: Option<String>,
     state: String,
     reason: Option<String>,
     due_at: Option<DateTime<Utc>>,
@@ -74,7 +74,11 @@ impl TryFrom<Raw> for ExportRow {
         Ok(Self {
             request: RequestId::new(raw.id),
             kind: raw.kind.parse().map_err(corrupt)?,
-            person: raw.person_id.parse().map_err(corrupt)?,
+            person: raw
+                .person_id
+                .map(|id| id.parse())
+                .transpose()
+                .map_err(corrupt)?,
             outcome: RequestOutcome::from_parts(
                 raw.state.parse().map_err(corrupt)?,
                 raw.reason.as_deref(),
@@ -136,7 +140,7 @@ impl Store {
             .map(|(request, person)| ExportRow {
                 request: *request,
                 kind: new.kind,
-                person: person.clone(),
+                person: Some(person.clone()),
                 outcome: if known.contains(person.as_str()) {
                     usual
                 } else {

@@ -16,6 +16,7 @@ mod mirror;
 mod oauth_states;
 mod people;
 mod portal_facts;
+mod purge;
 mod ranges;
 mod rate_budget;
 mod records;
@@ -34,7 +35,7 @@ pub use connections::{
 pub use crypto::{KeyRing, KeyRingError};
 pub use cursors::{CursorRow, NewCursor, TypeStatus};
 pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
-pub use erasure::{EraseTarget, Erased, RefusedPurge};
+pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
@@ -43,6 +44,7 @@ pub use mirror::{
     AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
 };
 pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
+pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};
 pub use ranges::{RangeRow, RangeStep};
 pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};
 pub use records::Upserted;

@@ -9,9 +9,10 @@ use store::Store;
 use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
 use url::Url;
 use workflows::{
-    Connection,
+    Connection, Purge,
     connection::{Carried, ConnectionInput},
     names::{self, TaskQueue},
+    purge::PurgeInput,
 };
 
 use crate::{counts::Counts, problem::Refusal, seal::Sealer};
@@ -133,6 +134,28 @@ impl Parts {
         };
         if woken.is_err() {
             tracing::warn!(workspace = %workspace, wake = ?wake, "the signal did not get through; Sweep will see the row");
+        }
+    }
+
+    /// Starts the workspace's `Purge`, unless it runs. The row is written already: should this fail,
+    /// `Sweep` finds it.
+    pub(crate) async fn start_purge(&self, workspace: WorkspaceId) {
+        let options = WorkflowStartOptions::new(TaskQueue::Main.name(), names::purge_id(workspace))
+            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+            .static_summary("purge of a workspace")
+            .priority(names::priority(Urgency::Backfill, None))
+            .build();
+        let input = PurgeInput {
+            workspace,
+            removed: 0,
+        };
+        if self
+            .temporal
+            .start_workflow(Purge::run, input, options)
+            .await
+            .is_err()
+        {
+            tracing::warn!(workspace = %workspace, "the purge was not started; Sweep will see the row");
         }
     }
 }

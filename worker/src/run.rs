@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Sweep,
+    Backfill, Connection as ConnectionWorkflow, Purge, Sweep,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -382,11 +382,13 @@ impl Supervised {
         Ok(if self.queue == TaskQueue::Bulk {
             options
                 .register_activities(self.activities.backfill())
+                .register_activities(self.activities.purge())
                 .build()
         } else {
             options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<Backfill>()?
+                .register_workflow::<Purge>()?
                 .register_workflow::<Sweep>()?
                 .register_activities(self.activities.connection())
                 .register_activities(self.activities.backfill())

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
 use utoipa::ToSchema;
 
+use crate::purge::PurgeProgress;
+
 /// A run that is to be read now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimedRun {
@@ -42,7 +44,7 @@ pub struct Turn {
     pub ever_finished: bool,
 }
 
-/// Input of `take_turn`, `raise_fence` and `erase_connection`.
+/// Input of `take_turn`, `raise_fence`, `erase_connection` and `purge_slice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceInput {
     /// Which workspace.
@@ -195,6 +197,24 @@ impl BackfillActivities {
     }
 }
 
+/// Activities of `Purge`.
+#[derive(Debug)]
+pub struct PurgeActivities;
+
+#[activity_definitions]
+impl PurgeActivities {
+    /// Removes rows of a workspace that is being purged, for some twenty seconds, in transactions of
+    /// some thousand rows. Says how many, and whether nothing is left.
+    ///
+    /// - Idempotency key: the workspace; what is gone is not counted again.
+    /// - Timeouts: start-to-close 120 s, heartbeat 10 s. Retry class: transient, for ever.
+    /// - Heartbeat: rows removed, for a person who looks.
+    #[activity(name = "purge_slice")]
+    pub fn purge_slice(input: WorkspaceInput) -> Result<PurgeProgress, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -204,6 +224,9 @@ pub struct SweepReport {
     pub backfills_started: u32,
     /// `Connection` workflows woken for a row whose signal was lost.
     pub connections_woken: u32,
+    /// `Purge` workflows that were missing and were started.
+    #[serde(default)]
+    pub purges_started: u32,
 }
 
 /// Activities of `Sweep`.
@@ -227,6 +250,7 @@ pub mod declared {
     pub use super::{
         backfill_activities::{FinishRun, ReadSlice},
         connection_activities::{AdoptResync, EraseConnection, RaiseFence, TakeTurn},
+        purge_activities::PurgeSlice,
         sweep_activities::SweepOnce,
     };
 }

@@ -5,9 +5,11 @@ pub mod backfill;
 pub mod connection;
 pub mod names;
 pub mod ops;
+pub mod purge;
 pub mod schemas;
 pub mod sweep;
 
 pub use backfill::Backfill;
 pub use connection::Connection;
+pub use purge::Purge;
 pub use sweep::Sweep;

@@ -73,6 +73,11 @@ pub fn backfill_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/backfill")
 }
 
+/// The id of a workspace's `Purge`.
+pub fn purge_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/purge")
+}
+
 /// The id of the installation's one `Sweep`.
 pub const SWEEP_ID: &str = "hubspot/sweep";
 

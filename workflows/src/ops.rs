@@ -98,6 +98,13 @@ impl Call {
         self
     }
 
+    /// The least urgent, and of no portal.
+    #[must_use]
+    pub fn unhurried(mut self) -> Self {
+        self.urgency = Urgency::Backfill;
+        self
+    }
+
     /// Goes on although the workflow is cancelled.
     #[must_use]
     pub fn detached(mut self) -> Self {

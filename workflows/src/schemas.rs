@@ -11,6 +11,7 @@ use crate::{
     activities::SweepReport,
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
+    purge::PurgeProgress,
 };
 
 /// One document.
@@ -28,13 +29,14 @@ pub struct Document {
     ConnectionInput,
     ConnectionStatus,
     Progress,
+    PurgeProgress,
     ResyncRequest,
     SweepReport,
 )))]
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 7] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -51,6 +53,12 @@ const DOCUMENTS: [(&str, &str, &str, bool); 7] = [
         "connection-query-status.json",
         "Answer of Connection's query status",
         "ConnectionStatus",
+        false,
+    ),
+    (
+        "purge-query-progress.json",
+        "Answer of Purge's query progress, and its result",
+        "PurgeProgress",
         false,
     ),
     (
@@ -233,6 +241,10 @@ mod tests {
             ("connection-query-status.json", fields(&status)),
             ("connection-result.json", fields(&status)),
             ("backfill-result.json", fields(end)),
+            (
+                "purge-query-progress.json",
+                fields(PurgeProgress::default()),
+            ),
             ("sweep-query-last.json", fields(SweepReport::default())),
         ];
         let documents = all().unwrap();

@@ -26,8 +26,9 @@ impl HubSpotSync {
             .await
     }
 
-    /// Removes everything of a disconnected workspace. Needs the token of the installation. Sent
-    /// again after an answer that was lost, the workspace is not known any more (HS-1001).
+    /// Begins to remove everything of a disconnected workspace, which takes a while, and says how far
+    /// that is. Needs the token of the installation. To be sent again until the workspace is not known
+    /// any more (HS-1001): then nothing is left.
     ///
     /// # Errors
     /// [`Error::Problem`] with HS-4011 where the workspace is still connected, with HS-4006 where

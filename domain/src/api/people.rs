@@ -340,10 +340,11 @@ pub struct EraseAnswer {
     pub message: String,
 }
 
-/// The answer to a purge of a disconnected workspace (C7).
+/// The answer to a purge of a disconnected workspace (C7): how far it is. When it is over, the
+/// workspace is not known any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PurgeAnswer {
-    /// Rows that were removed, of all tables.
+    /// Rows that are removed so far, of all tables.
     pub removed: u64,
     /// The same in a sentence.
     pub message: String,

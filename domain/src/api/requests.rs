@@ -37,8 +37,9 @@ pub struct RequestAnswer {
     pub request: RequestId,
     /// Why it exists.
     pub kind: RequestKind,
-    /// About whom.
-    pub person: PersonId,
+    /// About whom; missing once the person was erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonId>,
     /// When it was accepted.
     pub requested_at: DateTime<Utc>,
     /// When its state last changed.

@@ -8,7 +8,8 @@ use domain::{
     settings::{Settings, SettingsRevision},
 };
 use store::{
-    AssociationRow, CommitPage, EraseTarget, Erased, NewServiceToken, QuarantineRow, RefusedPurge,
+    AssociationRow, CommitPage, EraseTarget, Erased, NewServiceToken, PurgeStatus, QuarantineRow,
+    RefusedPurge, StoreError,
 };
 
 use crate::support::{World, at, bounded, committed, record, row};
@@ -249,29 +250,59 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
             )
             .await
             .unwrap();
-        let refused = store.purge_workspace(world.workspace).await.unwrap();
+        let refused = store.request_purge(world.workspace, at(2)).await.unwrap();
         assert_eq!(refused, Some(Err(RefusedPurge::StillConnected)));
         assert_eq!(world.count("select count(*) from app_person").await, 1);
-        world.disconnect(at(2)).await;
-        let purged = store.purge_workspace(world.workspace).await.unwrap();
-        assert!(
-            matches!(purged, Some(Ok(removed)) if removed > 5),
-            "{purged:?}"
+        assert_eq!(
+            store.purge_step(world.workspace, 10, at(2)).await.unwrap(),
+            None
         );
+        world.disconnect(at(2)).await;
+        let began = store.request_purge(world.workspace, at(3)).await.unwrap();
+        let asked = PurgeStatus {
+            requested_at: at(3),
+            removed: 0,
+        };
+        assert_eq!(began, Some(Ok(asked)));
+        assert_eq!(
+            store.purges_after(None, 10).await.unwrap(),
+            [world.workspace]
+        );
+        // Nothing comes in any more, and nobody connects.
+        let late = store.upsert_people(world.workspace, &all, at(4)).await;
+        assert!(matches!(late, Err(StoreError::NotFound("workspace"))));
+        let mut removed = 0;
+        let mut steps = 0;
+        loop {
+            let step = store.purge_step(world.workspace, 1, at(4)).await.unwrap();
+            let step = step.expect("the purge is under way");
+            removed += step.removed;
+            steps += 1;
+            if step.done {
+                break;
+            }
+            let status = store.purge_status(world.workspace).await.unwrap();
+            assert_eq!(status.map(|s| s.removed), Some(removed));
+            // Asked again, it goes on from where it is.
+            let again = store.request_purge(world.workspace, at(9)).await.unwrap();
+            assert_eq!(again, Some(Ok(PurgeStatus { removed, ..asked })));
+        }
+        assert!(removed > 8 && steps > 3, "{removed} rows in {steps} steps");
         // Also tables that did not exist when this was written: they have a workspace, or refer to
         // something that has one and goes with it.
         let tables: Vec<String> = sqlx::query_scalar(
-            "select table_name::text from information_schema.columns
-             where table_schema = 'public' and column_name = 'workspace_id'",
+            "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid
+             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+               and not c.relispartition and a.attname = 'workspace_id'",
         )
         .fetch_all(&world.raw)
         .await
         .unwrap();
-        let source = include_str!("../../src/erasure.rs");
+        let source = include_str!("../../src/purge.rs");
         for table in tables.iter().collect::<BTreeSet<_>>() {
             assert!(
                 source.contains(&format!("delete from {table} where workspace_id = $1")),
-                "purge_workspace forgets the table {table}"
+                "purge_rest forgets the table {table}"
             );
             let left: i64 =
                 sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
@@ -281,7 +312,11 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
             assert_eq!(left, 0, "{table}");
         }
         assert_eq!(world.count("select count(*) from workspace").await, 0);
-        assert_eq!(store.purge_workspace(world.workspace).await.unwrap(), None);
+        assert_eq!(
+            store.request_purge(world.workspace, at(9)).await.unwrap(),
+            None
+        );
+        assert_eq!(store.purges_after(None, 10).await.unwrap(), []);
     })
     .await;
 }

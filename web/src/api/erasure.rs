@@ -1,6 +1,6 @@
 //! Erasing people, purging workspaces (C7).
 
-use axum::{Json, body::Bytes, extract::State};
+use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use domain::{
     WorkspaceId,
     api::{EraseAnswer, EraseRequest, ErasedCounts, PurgeAnswer},
@@ -72,23 +72,31 @@ pub(crate) async fn erase_person(
 /// Purges a disconnected workspace
 ///
 /// Removes everything of it: people, settings, tokens, what was imported, and the hashes of erased
-/// people. Only with API_TOKEN.
+/// people. From now on nothing comes in; the rows go in the background. Asked again, it says how far
+/// that is; when it is over, the workspace is not known any more (HS-1001). Only with API_TOKEN.
 #[utoipa::path(
     post, path = "/workspaces/{workspace}/purge", tag = "erasure", operation_id = "purgeWorkspace",
     params(("workspace" = WorkspaceId, Path, description = "The workspace")),
-    responses((status = 200, description = "What was removed", body = PurgeAnswer))
+    responses((status = 202, description = "How far it is", body = PurgeAnswer))
 )]
 pub(crate) async fn purge_workspace(
     State(app): State<App>,
     _: Installation,
     In(workspace): In,
-) -> Result<Json<PurgeAnswer>, Refusal> {
-    match app.parts()?.store.purge_workspace(workspace).await? {
+) -> Result<(StatusCode, Json<PurgeAnswer>), Refusal> {
+    let parts = app.parts()?;
+    match parts.store.request_purge(workspace, now()).await? {
         None => Err(Refusal::UnknownWorkspace),
         Some(Err(RefusedPurge::StillConnected)) => Err(Refusal::StillConnected),
-        Some(Ok(removed)) => Ok(Json(PurgeAnswer {
-            removed,
-            message: "Everything of this workspace is removed.".to_owned(),
-        })),
+        Some(Ok(status)) => {
+            parts.start_purge(workspace).await;
+            Ok((
+                StatusCode::ACCEPTED,
+                Json(PurgeAnswer {
+                    removed: status.removed,
+                    message: "The workspace is being purged. Ask again: once nothing is left, it is not known any more.".to_owned(),
+                }),
+            ))
+        }
     }
 }

@@ -1,0 +1,135 @@
+//! The activity of `Purge`. What it promises is said at its declaration.
+#![allow(
+    missing_docs,
+    reason = "the macros make constants without the documentation of the functions"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use domain::{Urgency, WorkspaceId};
+use store::StoreError;
+use temporalio_client::{
+    WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use workflows::{
+    Purge,
+    activities::{WorkspaceInput, declared},
+    names::{self, TaskQueue},
+    purge::{PurgeInput, PurgeProgress},
+};
+
+use crate::{Deps, failure};
+
+/// A slice ends after this long.
+const SLICE: Duration = Duration::from_secs(20);
+/// A transaction that takes longer makes the next ones smaller: rows are locked for that long.
+const AIM: Duration = Duration::from_millis(50);
+/// Rows of a transaction.
+const BATCH: u32 = 2_000;
+/// However slow the database is.
+const SMALLEST: u32 = 50;
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// The activity of `Purge`.
+pub struct Purging {
+    deps: Arc<Deps>,
+}
+
+impl Purging {
+    pub(crate) fn new(deps: Arc<Deps>) -> Self {
+        Self { deps }
+    }
+
+    async fn slice(
+        &self,
+        ctx: &ActivityContext,
+        workspace: WorkspaceId,
+        removed: &AtomicU64,
+    ) -> Result<bool, StoreError> {
+        let began = Instant::now();
+        let mut batch = BATCH;
+        while began.elapsed() < SLICE && !ctx.is_cancelled() {
+            let Some(step) = self
+                .deps
+                .store
+                .purge_step(workspace, batch, Utc::now())
+                .await?
+            else {
+                return Ok(true);
+            };
+            self.deps.pulse.progress();
+            removed.fetch_add(step.removed, Ordering::Relaxed);
+            if step.done {
+                return Ok(true);
+            }
+            batch = if step.longest > AIM {
+                (batch / 2).max(SMALLEST)
+            } else {
+                (batch + batch / 4).min(BATCH)
+            };
+        }
+        Ok(false)
+    }
+}
+
+async fn heartbeat(ctx: &ActivityContext, removed: &AtomicU64) {
+    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
+    loop {
+        every.tick().await;
+        if let Err(error) = ctx.record_heartbeat(removed.load(Ordering::Relaxed)).await {
+            tracing::warn!(error = %error, "a heartbeat could not be recorded");
+        }
+    }
+}
+
+#[activities]
+impl Purging {
+    /// See the declaration.
+    #[activity(definition = declared::PurgeSlice)]
+    pub async fn purge_slice(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        input: WorkspaceInput,
+    ) -> Result<PurgeProgress, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        let removed = AtomicU64::new(0);
+        let done = tokio::select! {
+            done = self.slice(&ctx, input.workspace, &removed) => done.map_err(|e| failure::of_store(&e))?,
+            () = heartbeat(&ctx, &removed) => return Err(failure::defect("the heartbeat ended")),
+        };
+        let removed = removed.load(Ordering::Relaxed);
+        tracing::info!(workspace = %input.workspace, removed, done, "purge");
+        Ok(PurgeProgress { removed, done })
+    }
+}
+
+/// Starts a purge that lost its start. `false` where it runs already.
+pub(crate) async fn start(deps: &Deps, workspace: WorkspaceId) -> Result<bool, ActivityError> {
+    let options = WorkflowStartOptions::new(TaskQueue::Main.name(), names::purge_id(workspace))
+        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+        .static_summary("purge of a workspace")
+        .priority(names::priority(Urgency::Backfill, None))
+        .build();
+    let input = PurgeInput {
+        workspace,
+        removed: 0,
+    };
+    match deps
+        .temporal
+        .start_workflow(Purge::run, input, options)
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
+        Err(_) => Err(failure::of_temporal("a purge could not be started")),
+    }
+}

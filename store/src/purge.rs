@@ -1,0 +1,284 @@
+//! Purging a workspace (C7): in small transactions, so that nobody waits for it, and with a row of its
+//! own, so that it goes on whoever hangs up.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use domain::WorkspaceId;
+use sqlx::PgConnection;
+
+use crate::{Store, StoreError, cursors::count, erasure::hold_alone};
+
+/// Rows that one look into a table finds; they go in batches.
+const PICKED: i64 = 20_000;
+
+/// Why a purge was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedPurge {
+    /// It has to be disconnected first.
+    StillConnected,
+}
+
+/// A purge that is not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PurgeStatus {
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// Rows that are gone.
+    pub removed: u64,
+}
+
+/// What a step of a purge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PurgeStep {
+    /// Rows that it removed.
+    pub removed: u64,
+    /// The longest of its transactions, for which rows were locked.
+    pub longest: Duration,
+    /// Whether nothing is left of the workspace.
+    pub done: bool,
+}
+
+impl Store {
+    /// Begins the purge of a workspace that is disconnected or never was connected; from then on
+    /// nothing comes in. Asked again, it says how far the purge is. `None` when the workspace is not
+    /// known.
+    ///
+    /// # Errors
+    /// The outer one when the database fails, the inner one when nothing was changed.
+    pub async fn request_purge(
+        &self,
+        workspace: WorkspaceId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Result<PurgeStatus, RefusedPurge>>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        hold_alone(&mut tx, workspace).await?;
+        let id = workspace.as_uuid();
+        let known = sqlx::query!(
+            "select 1 as one from workspace where id = $1 for update",
+            id
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        if known.is_none() {
+            return Ok(None);
+        }
+        if !may_go(&mut tx, workspace).await? {
+            return Ok(Some(Err(RefusedPurge::StillConnected)));
+        }
+        let row = sqlx::query!(
+            "insert into workspace_purge as p (workspace_id, requested_at, changed_at) values ($1, $2, $2)
+             on conflict (workspace_id) do update set changed_at = p.changed_at
+             returning requested_at, removed",
+            id,
+            now
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Some(Ok(PurgeStatus {
+            requested_at: row.requested_at,
+            removed: count(row.removed),
+        })))
+    }
+
+    /// How far a purge is; `None` when there is none, or when it is over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn purge_status(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Option<PurgeStatus>, StoreError> {
+        let row = sqlx::query!(
+            "select requested_at, removed from workspace_purge where workspace_id = $1",
+            workspace.as_uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| PurgeStatus {
+            requested_at: row.requested_at,
+            removed: count(row.removed),
+        }))
+    }
+
+    /// Workspaces that are being purged, by id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn purges_after(
+        &self,
+        after: Option<WorkspaceId>,
+        limit: u32,
+    ) -> Result<Vec<WorkspaceId>, StoreError> {
+        let rows = sqlx::query!(
+            "select workspace_id from workspace_purge
+             where $1::uuid is null or workspace_id > $1 order by workspace_id limit $2",
+            after.map(|a| a.as_uuid()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|r| WorkspaceId::new(r.workspace_id))
+            .collect())
+    }
+
+    /// Goes on with a purge: removes some thousand rows of one table, `batch` in a transaction; or,
+    /// when hardly anything is left, the rest and the workspace itself. To be repeated until it is
+    /// done. `None` when there is no purge, so also when it was done before.
+    ///
+    /// # Errors
+    /// When the database fails; what was removed until then stays removed.
+    pub async fn purge_step(
+        &self,
+        workspace: WorkspaceId,
+        batch: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Option<PurgeStep>, StoreError> {
+        if self.purge_status(workspace).await?.is_none() {
+            return Ok(None);
+        }
+        let id = workspace.as_uuid();
+        let batch = usize::try_from(batch.max(1)).unwrap_or(usize::MAX);
+        // All rows of a workspace are in one partition, whose row addresses are unique.
+        macro_rules! in_batches {
+            ($($pick:literal => $delete:literal),+ $(,)?) => {$(
+                let picked = sqlx::query_scalar!($pick, id, PICKED)
+                    .fetch_all(&self.pages)
+                    .await?;
+                if !picked.is_empty() {
+                    let mut step = PurgeStep::default();
+                    for some in picked.chunks(batch) {
+                        let mut tx = self.pages.begin().await?;
+                        let began = Instant::now();
+                        let gone = sqlx::query!($delete, id, some)
+                            .execute(&mut *tx)
+                            .await?
+                            .rows_affected();
+                        count_removed(&mut tx, workspace, gone, now).await?;
+                        tx.commit().await?;
+                        step.longest = step.longest.max(began.elapsed());
+                        step.removed += gone;
+                    }
+                    return Ok(Some(step));
+                }
+            )+};
+        }
+        in_batches!(
+            "select ctid::text as \"ctid!\" from hubspot_object where workspace_id = $1 limit $2" =>
+                "delete from hubspot_object where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_object_key where workspace_id = $1 limit $2" =>
+                "delete from hubspot_object_key where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_association where workspace_id = $1 limit $2" =>
+                "delete from hubspot_association where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_list_member where workspace_id = $1 limit $2" =>
+                "delete from hubspot_list_member where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from app_person where workspace_id = $1 limit $2" =>
+                "delete from app_person where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from app_company where workspace_id = $1 limit $2" =>
+                "delete from app_company where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from app_member where workspace_id = $1 limit $2" =>
+                "delete from app_member where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from export_request where workspace_id = $1 limit $2" =>
+                "delete from export_request where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from idempotency_key where workspace_id = $1 limit $2" =>
+                "delete from idempotency_key where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from quarantine where workspace_id = $1 limit $2" =>
+                "delete from quarantine where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_property where workspace_id = $1 limit $2" =>
+                "delete from hubspot_property where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_list where workspace_id = $1 limit $2" =>
+                "delete from hubspot_list where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from erased_identity where workspace_id = $1 limit $2" =>
+                "delete from erased_identity where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+        );
+        self.purge_rest(workspace).await.map(Some)
+    }
+
+    /// What is small, what came in while the purge was asked for, and the workspace itself.
+    async fn purge_rest(&self, workspace: WorkspaceId) -> Result<PurgeStep, StoreError> {
+        let id = workspace.as_uuid();
+        let mut tx = self.pool.begin().await?;
+        let began = Instant::now();
+        hold_alone(&mut tx, workspace).await?;
+        sqlx::query!(
+            "select 1 as one from workspace where id = $1 for update",
+            id
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        if !may_go(&mut tx, workspace).await? {
+            return Err(StoreError::Corrupt("purge of a connected workspace"));
+        }
+        let mut removed = 0;
+        macro_rules! empty {
+            ($($sql:literal),+ $(,)?) => {
+                $(removed += sqlx::query!($sql, id).execute(&mut *tx).await?.rows_affected();)+
+            };
+        }
+        // What refers to others comes before them. A test compares this with the tables there are.
+        empty!(
+            "delete from app_person where workspace_id = $1",
+            "delete from app_company where workspace_id = $1",
+            "delete from app_member where workspace_id = $1",
+            "delete from custom_field where workspace_id = $1",
+            "delete from settings_version where workspace_id = $1",
+            "delete from service_token where workspace_id = $1",
+            "delete from idempotency_key where workspace_id = $1",
+            "delete from export_request where workspace_id = $1",
+            "delete from erased_identity where workspace_id = $1",
+            "delete from hubspot_object where workspace_id = $1",
+            "delete from hubspot_object_key where workspace_id = $1",
+            "delete from hubspot_association where workspace_id = $1",
+            "delete from hubspot_owner where workspace_id = $1",
+            "delete from hubspot_property where workspace_id = $1",
+            "delete from hubspot_pipeline where workspace_id = $1",
+            "delete from hubspot_list where workspace_id = $1",
+            "delete from hubspot_list_member where workspace_id = $1",
+            "delete from quarantine where workspace_id = $1",
+            "delete from last_read where workspace_id = $1",
+            "delete from sync_run where workspace_id = $1",
+            "delete from oauth_state where workspace_id = $1",
+            "delete from connection_token where workspace_id = $1",
+            "delete from connection where workspace_id = $1",
+            "delete from workspace_purge where workspace_id = $1",
+            "delete from workspace where id = $1",
+        );
+        tx.commit().await?;
+        Ok(PurgeStep {
+            removed,
+            longest: began.elapsed(),
+            done: true,
+        })
+    }
+}
+
+/// Whether the workspace is disconnected, or never was connected. Its connection holds still.
+async fn may_go(tx: &mut PgConnection, workspace: WorkspaceId) -> Result<bool, sqlx::Error> {
+    let connection = sqlx::query!(
+        "select state from connection where workspace_id = $1 for update",
+        workspace.as_uuid()
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(connection.is_none_or(|c| c.state == "disconnected"))
+}
+
+async fn count_removed(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    removed: u64,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update workspace_purge set removed = removed + $2, changed_at = $3 where workspace_id = $1",
+        workspace.as_uuid(),
+        removed.cast_signed(),
+        now
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
