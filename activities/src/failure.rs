@@ -53,15 +53,9 @@ pub(crate) fn of_store(error: &store::StoreError) -> ActivityError {
 
 /// Trouble with HubSpot.
 pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
-    use hubspot::{Error, ErrorClass};
+    use hubspot::ErrorClass;
     let class = error.class();
-    let delay = match error {
-        Error::RateLimited { retry_after, .. } | Error::Transient { retry_after, .. } => {
-            *retry_after
-        }
-        Error::BudgetWait { at_least } | Error::DailyLimit { at_least } => Some(*at_least),
-        _ => None,
-    };
+    let delay = error.retry_after();
     let code = match class {
         ErrorClass::Transient => "HS-3001",
         ErrorClass::RateLimited if is_of_the_day(error) => "HS-3011",
@@ -74,6 +68,9 @@ pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
         ErrorClass::OutcomeUnknown => "HS-3008",
         ErrorClass::Refused => "HS-3009",
         ErrorClass::Misconfigured => "HS-3010",
+        ErrorClass::Forbidden => "HS-3014",
+        ErrorClass::PortalRule => "HS-3015",
+        ErrorClass::PagingStuck => "HS-3016",
     };
     tracing::warn!(code, class = class.as_str(), error = %error, "HubSpot did not do it");
     failure(code, error, class.as_str(), true, delay)

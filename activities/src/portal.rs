@@ -122,7 +122,7 @@ impl StoredTokens {
             Ok(None) => Err(TokenError::Fenced),
             Err(error) => {
                 tracing::warn!(code = error.code(), error = %error, "tokens could not be read");
-                Err(TokenError::Unavailable)
+                Err(TokenError::Unavailable { retry_after: None })
             }
         }
     }
@@ -149,12 +149,15 @@ impl StoredTokens {
             Ok(RefreshOutcome::Failed(OAuthError::Misconfigured(what))) => {
                 Err(TokenError::Misconfigured(what))
             }
-            Ok(RefreshOutcome::Failed(OAuthError::BadCode | OAuthError::Transient { .. })) => {
-                Err(TokenError::Unavailable)
+            Ok(RefreshOutcome::Failed(OAuthError::Transient { retry_after })) => {
+                Err(TokenError::Unavailable { retry_after })
+            }
+            Ok(RefreshOutcome::Failed(OAuthError::BadCode)) => {
+                Err(TokenError::Unavailable { retry_after: None })
             }
             Err(error) => {
                 tracing::warn!(code = error.code(), error = %error, "tokens could not be stored");
-                Err(TokenError::Unavailable)
+                Err(TokenError::Unavailable { retry_after: None })
             }
         }
     }
@@ -180,7 +183,7 @@ impl AccessTokenSource for StoredTokens {
             match self.refresh(held.tokens.version).await {
                 Ok(fresh) => Held::new(fresh, Utc::now()),
                 // The token endpoint is away: what is still good may be used to its end.
-                Err(TokenError::Unavailable) if held.is_good(now) => held,
+                Err(TokenError::Unavailable { .. }) if held.is_good(now) => held,
                 Err(error) => return Err(error),
             }
         } else {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{
     budget::Bucket,
-    client::{API_VERSION, Client},
+    client::{API_VERSION, Client, Kind},
     error::Error,
     ids::PortalId,
 };
@@ -54,7 +54,11 @@ impl Account<'_> {
     pub async fn details(&self) -> Result<AccountDetails, Error> {
         let answer = self
             .0
-            .get(&format!("/account-info/{API_VERSION}/details"), &[])
+            .get(
+                &format!("/account-info/{API_VERSION}/details"),
+                &[],
+                Kind::Read,
+            )
             .await?;
         serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
             context: "account details",

@@ -108,7 +108,7 @@ pub(crate) struct Reply<T> {
 /// What a call does, which decides what an input that its answer does not mention is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Doing {
-    /// Reads: the record is gone.
+    /// Reads: nothing is known of it.
     Read,
     /// Writes records that are there: it is gone or was merged away, unless the answer holds results
     /// that cannot be tied to an input.
@@ -120,7 +120,7 @@ pub(crate) enum Doing {
 /// What the plan has to know of inputs and results.
 pub(crate) trait BatchInputs {
     /// A result.
-    type Done;
+    type Done: Clone;
 
     /// How many inputs there are.
     fn count(&self) -> usize;
@@ -263,6 +263,7 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
         }
         let of_an_input = match &error {
             Error::Invalid { status, .. } => matches!(status, 400 | 413 | 414 | 422),
+            Error::PortalRule { .. } => true,
             Error::Conflict { .. } | Error::NotFound => true,
             _ => false,
         };
@@ -314,6 +315,7 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
     /// Ties results and errors to inputs: by trace id, by key, and at last by content where that
     /// leaves no choice.
     fn reconcile(&mut self, batch: &[usize], reply: Reply<I::Done>) {
+        let reads = self.inputs.doing() == Doing::Read;
         let mut open: Vec<usize> = batch.to_vec();
         let mut left: Vec<I::Done> = Vec::new();
         let mut unreadable: Vec<BadRecord> = Vec::new();
@@ -330,20 +332,39 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
                 }
             };
             let traced = self.inputs.trace_of(&done).and_then(|t| t.parse().ok());
-            let place = traced.filter(|place| batch.contains(place)).or_else(|| {
-                self.inputs
+            let mut places: Vec<usize> = match traced.filter(|place| batch.contains(place)) {
+                Some(place) => vec![place],
+                None => self
+                    .inputs
                     .keys_of(&done)
                     .iter()
-                    .find_map(|key| keys.get(key).copied())
-            });
-            match place {
-                Some(place) if open.contains(&place) => {
-                    self.close(&mut open, place, InputOutcome::Done(done));
-                }
-                // Told twice: default associations are answered from both ends.
-                Some(_) => {}
-                None => left.push(done),
+                    .filter_map(|key| keys.get(key).copied())
+                    .collect(),
+            };
+            if places.is_empty() {
+                left.push(done);
+                continue;
             }
+            // What is read answers every key that leads to it; what is written, one input.
+            if !reads {
+                places.truncate(1);
+            }
+            for place in places {
+                // Some are told twice: default associations are answered from both ends.
+                if open.contains(&place) {
+                    self.close(&mut open, place, InputOutcome::Done(done.clone()));
+                }
+            }
+        }
+        // The one record that was given for the one key that was asked for, whatever it shows.
+        if reads
+            && let ([place], 1) = (batch, left.len())
+            && open.contains(place)
+            && reply.refused == 0
+            && unreadable.is_empty()
+        {
+            let done = left.remove(0);
+            self.close(&mut open, *place, InputOutcome::Done(done));
         }
         // It was done, and cannot be read.
         unreadable.retain(|bad| match keys.get(&bad.key).copied() {
@@ -374,13 +395,23 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
             }
             told += named.len();
             for place in named {
-                self.close(&mut open, place, InputOutcome::Refused(item.error.clone()));
+                // Trouble within HubSpot: the error tells that it failed, not where.
+                let outcome = if !reads && item.error.class() == ErrorClass::Transient {
+                    InputOutcome::OutcomeUnknown
+                } else {
+                    InputOutcome::Refused(item.error.clone())
+                };
+                self.close(&mut open, place, outcome);
             }
         }
         let untold = reply.refused.saturating_sub(told).max(nameless.len());
         let complete = untold == 0 && unreadable.is_empty() && left.len() == open.len();
         self.by_content(&mut open, &mut left, complete);
-        let outcome = self.of_missing(open.len(), &nameless, untold, left.len() + unreadable.len());
+        let outcome = match (batch, nameless.as_slice()) {
+            ([_], [only]) if reads => InputOutcome::Refused(only.error.clone()),
+            _ if reads => InputOutcome::Refused(Error::Unanswered),
+            _ => self.of_missing(open.len(), &nameless, untold, left.len() + unreadable.len()),
+        };
         for place in open.clone() {
             let outcome = match &outcome {
                 InputOutcome::Refused(error) => InputOutcome::Refused(error.clone()),
@@ -444,7 +475,7 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
         Candidates { places, score }
     }
 
-    /// What inputs are taken for that nothing in the answer is tied to. `untold` refusals are tied
+    /// What inputs of writes are taken for that nothing in the answer is tied to. `untold` refusals are tied
     /// to none, and `left` results.
     fn of_missing(
         &self,
@@ -453,7 +484,7 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
         untold: usize,
         left: usize,
     ) -> InputOutcome<()> {
-        if left > 0 && self.inputs.doing() != Doing::Read {
+        if left > 0 {
             return InputOutcome::OutcomeUnknown;
         }
         if untold >= open && open > 0 {
@@ -482,8 +513,8 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
             });
         }
         match self.inputs.doing() {
-            Doing::Read | Doing::Update => InputOutcome::Refused(Error::NotInAnswer),
-            Doing::Create => InputOutcome::OutcomeUnknown,
+            Doing::Update => InputOutcome::Refused(Error::NotInAnswer),
+            Doing::Read | Doing::Create => InputOutcome::OutcomeUnknown,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::{sync::Notify, time::Instant};
 
 /// HubSpot counts these apart (`hubspot-api.md` §4).
@@ -85,6 +86,9 @@ pub struct Permit {
     /// How many requests of ours, this one included, were let go in the ten seconds that end now, by
     /// all who share the budget; none where nobody knows.
     pub ours_in_window: Option<u32>,
+    /// The moment, by a clock that all who read and write the same store share: what is read with
+    /// this permit is not older. None where nobody knows it; then the client's own clock counts.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// What an answer tells about the limits.

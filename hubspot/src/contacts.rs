@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     budget::Bucket,
-    client::{API_VERSION, Client},
+    client::{API_VERSION, Client, Kind},
     error::Error,
     ids::{ObjectType, RecordId},
     objects::{CrmObject, ReadOptions, RecordKey},
@@ -18,6 +18,20 @@ impl Client {
     /// The endpoints that only contacts have; the others are in [`Client::objects`].
     pub const fn contacts(&self) -> Contacts<'_> {
         Contacts(self)
+    }
+}
+
+/// An e-mail address in the form in which all ways to write it are the same: without regard to case,
+/// and with the domain as DNS knows it. HubSpot gives an international address in the one form or the
+/// other.
+pub(crate) fn normal_email(text: &str) -> String {
+    let text = text.trim();
+    match text.rsplit_once('@') {
+        Some((local, domain)) => {
+            let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase());
+            format!("{}@{domain}", local.to_lowercase())
+        }
+        None => text.to_lowercase(),
     }
 }
 
@@ -74,7 +88,7 @@ impl Contacts<'_> {
     async fn erase(&self, body: &Body<'_>) -> Result<(), Error> {
         let path = format!("/crm/objects/{API_VERSION}/contacts/gdpr-delete");
         self.0
-            .post(&path, body, Bucket::General, true)
+            .post(&path, body, Bucket::General, Kind::Write)
             .await
             .map(drop)
     }

@@ -26,11 +26,11 @@ pub use budget::{
     Bucket, BudgetRefused, BudgetRequest, InProcessBudget, Permit, RateBudget, RequestClass,
     ResponseObservation, Unlimited,
 };
-pub use client::{API_VERSION, Client, ClientConfig};
+pub use client::{API_VERSION, Client, ClientConfig, Timeouts};
 pub use error::{Detail, Error, ErrorClass, FieldCode, FieldProblem, RatePolicy, RequestProblem};
 pub use ids::{ListId, ObjectType, OwnerId, PortalId, RecordId};
-pub use page::{BadRecord, BadRecordProblem, Cursor, Page};
-pub use token::{AccessToken, AccessTokenSource, StaticToken, TokenError};
+pub use page::{BadRecord, BadRecordProblem, Cursor, Page, PagingGuard, Times};
+pub use token::{AccessToken, AccessTokenSource, KeyDoubt, StaticToken, TokenError};
 
 /// How many cases a property test runs: few, or with `SOAK=full` many.
 #[cfg(test)]

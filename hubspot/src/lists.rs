@@ -8,11 +8,16 @@ use serde_json::value::RawValue;
 
 use crate::{
     budget::Bucket,
-    client::{API_VERSION, Client, paged},
+    client::{API_VERSION, Client, Kind, paged},
     error::Error,
     ids::{ListId, ObjectType, RecordId},
     page::{Cursor, Page, page_of, read_record},
 };
+
+/// Most lists of a page.
+pub const PAGE: u32 = 500;
+/// Most members of a page.
+pub const MEMBERS: u32 = 250;
 
 /// A list.
 #[derive(Debug, Clone, Deserialize)]
@@ -177,7 +182,7 @@ impl Lists<'_> {
                 &format!("/crm/lists/{API_VERSION}/search"),
                 &body,
                 Bucket::General,
-                false,
+                Kind::Page,
             )
             .await?;
         let found: SearchAnswer<'_> = serde_json::from_slice(&answer.body)
@@ -193,12 +198,13 @@ impl Lists<'_> {
                 .has_more
                 .then(|| Cursor::new(found.offset.to_string())),
             total: found.total,
+            offset,
             sent_at: answer.sent_at,
             served_at: answer.served_at,
         })
     }
 
-    /// A page of the members of a list, 250 at most.
+    /// A page of the members of a list, `limit` at most ([`MEMBERS`]).
     ///
     /// # Errors
     /// [`Error::NotFound`] for a list that is gone.
@@ -206,12 +212,13 @@ impl Lists<'_> {
         &self,
         list: ListId,
         after: Option<&Cursor>,
+        limit: u32,
     ) -> Result<Page<Member>, Error> {
-        self.members_of(list, "", after).await
+        self.members_of(list, "", after, limit).await
     }
 
-    /// A page of the members of a list in the order in which they joined, the first one first, 250
-    /// at most. Who left is not told.
+    /// A page of the members of a list in the order in which they joined, the first one first,
+    /// `limit` at most ([`MEMBERS`]). Who left is not told.
     ///
     /// # Errors
     /// [`Error::NotFound`] for a list that is gone.
@@ -219,8 +226,9 @@ impl Lists<'_> {
         &self,
         list: ListId,
         after: Option<&Cursor>,
+        limit: u32,
     ) -> Result<Page<Member>, Error> {
-        self.members_of(list, "/join-order", after).await
+        self.members_of(list, "/join-order", after, limit).await
     }
 
     async fn members_of(
@@ -228,9 +236,10 @@ impl Lists<'_> {
         list: ListId,
         order: &str,
         after: Option<&Cursor>,
+        limit: u32,
     ) -> Result<Page<Member>, Error> {
         let path = format!("/crm/lists/{API_VERSION}/{list}/memberships{order}");
-        let answer = self.0.get(&path, &paged(250, after)).await?;
+        let answer = self.0.get(&path, &paged(limit, after), Kind::Page).await?;
         page_of(&answer, "list members")
     }
 
@@ -252,7 +261,10 @@ impl Lists<'_> {
             after: after.map(Cursor::as_str),
         };
         let path = format!("/crm/lists/{API_VERSION}/all");
-        let answer = self.0.post(&path, &body, Bucket::General, false).await?;
+        let answer = self
+            .0
+            .post(&path, &body, Bucket::General, Kind::Page)
+            .await?;
         page_of(&answer, "all lists")
     }
 
@@ -267,7 +279,7 @@ impl Lists<'_> {
         }
         let answer = self
             .0
-            .get(&format!("/crm/lists/{API_VERSION}/{list}"), &[])
+            .get(&format!("/crm/lists/{API_VERSION}/{list}"), &[], Kind::Read)
             .await?;
         serde_json::from_slice::<Body>(&answer.body)
             .map(|body| body.list)
@@ -288,7 +300,7 @@ impl Lists<'_> {
             "/crm/lists/{API_VERSION}/records/{}/{record}/memberships",
             object_type.type_id()
         );
-        let answer = self.0.get(&path, &[]).await?;
+        let answer = self.0.get(&path, &[], Kind::Page).await?;
         page_of(&answer, "lists of a record")
     }
 }

@@ -110,7 +110,7 @@ impl OAuth {
     /// When TLS is not to be had on this machine.
     pub fn new(config: ClientConfig, app: OAuthApp) -> Result<Self, Error> {
         Ok(Self {
-            http: http_client(config.request_timeout)?,
+            http: http_client(&config.timeouts)?,
             config,
             app,
         })
@@ -243,6 +243,7 @@ impl OAuth {
         let response = self
             .http
             .post(url)
+            .timeout(self.config.timeouts.token)
             .form(&all)
             .send()
             .await

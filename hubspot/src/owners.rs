@@ -3,11 +3,14 @@
 use serde::Deserialize;
 
 use crate::{
-    client::{API_VERSION, Client, paged},
+    client::{API_VERSION, Client, Kind, paged},
     error::Error,
     ids::OwnerId,
     page::{Cursor, Page, page_of},
 };
+
+/// Most owners of a page (`hubspot-api.md` §15.18).
+pub const PAGE: u32 = 500;
 
 /// An owner.
 #[derive(Clone, Deserialize)]
@@ -75,17 +78,22 @@ impl Client {
 }
 
 impl Owners<'_> {
-    /// A page of owners, active or archived. Believe each owner's own `archived`: the filter was
+    /// A page of owners, active or archived, `limit` at most ([`PAGE`]). Believe each owner's own `archived`: the filter was
     /// seen to fail (`hubspot-api.md` §10).
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn list(&self, archived: bool, after: Option<&Cursor>) -> Result<Page<Owner>, Error> {
-        let mut query = paged(100, after);
+    pub async fn list(
+        &self,
+        archived: bool,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Owner>, Error> {
+        let mut query = paged(limit, after);
         query.push(("archived", archived.to_string()));
         let answer = self
             .0
-            .get(&format!("/crm/owners/{API_VERSION}"), &query)
+            .get(&format!("/crm/owners/{API_VERSION}"), &query, Kind::Page)
             .await?;
         page_of(&answer, "owners")
     }
@@ -98,7 +106,11 @@ impl Owners<'_> {
         let query = [("archived", archived.to_string())];
         let answer = self
             .0
-            .get(&format!("/crm/owners/{API_VERSION}/{id}"), &query)
+            .get(
+                &format!("/crm/owners/{API_VERSION}/{id}"),
+                &query,
+                Kind::Read,
+            )
             .await?;
         serde_json::from_slice(&answer.body)
             .map_err(|_| Error::UnexpectedResponse { context: "owner" })

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    client::{API_VERSION, Client},
+    client::{API_VERSION, Client, Kind},
     error::Error,
     ids::ObjectType,
     page::{Envelope, Page, read_record},
@@ -125,6 +125,7 @@ impl Pipelines<'_> {
             .get(
                 &format!("/crm/pipelines/{API_VERSION}/{}", object_type.path()),
                 &[],
+                Kind::Page,
             )
             .await?;
         let envelope: Envelope<'_> =
@@ -149,6 +150,7 @@ impl Pipelines<'_> {
                 .collect(),
             next: None,
             total: None,
+            offset: 0,
             sent_at: answer.sent_at,
             served_at: answer.served_at,
         })

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     batch::{BatchInputs, BatchOutcome, Doing, Plan},
     budget::Bucket,
-    client::{API_VERSION, Call, Client},
+    client::{API_VERSION, Call, Client, Kind},
     error::{Error, ItemError},
     ids::ObjectType,
     objects::{Inputs, write},
@@ -285,7 +285,10 @@ impl Properties<'_> {
         object_type: ObjectType,
         query: &[(&'static str, String)],
     ) -> Result<Page<Property>, Error> {
-        let answer = self.0.get(&path(object_type, ""), query).await?;
+        let answer = self
+            .0
+            .get(&path(object_type, ""), query, Kind::Page)
+            .await?;
         let envelope: Envelope<'_> =
             serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
                 context: "properties",
@@ -308,6 +311,7 @@ impl Properties<'_> {
                 .collect(),
             next: None,
             total: None,
+            offset: 0,
             sent_at: answer.sent_at,
             served_at: answer.served_at,
         })
@@ -320,7 +324,7 @@ impl Properties<'_> {
     pub async fn get(&self, object_type: ObjectType, name: &str) -> Result<PropertyDetails, Error> {
         let answer = self
             .0
-            .get(&path(object_type, &format!("/{name}")), &[])
+            .get(&path(object_type, &format!("/{name}")), &[], Kind::Read)
             .await?;
         serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
             context: "property",
@@ -339,7 +343,12 @@ impl Properties<'_> {
     ) -> Result<PropertyDetails, Error> {
         let answer = self
             .0
-            .post(&path(object_type, ""), property, Bucket::General, true)
+            .post(
+                &path(object_type, ""),
+                property,
+                Bucket::General,
+                Kind::Write,
+            )
             .await?;
         serde_json::from_slice(&answer.body).map_err(|_| Error::OutcomeUnknown)
     }
@@ -381,7 +390,7 @@ impl Properties<'_> {
                 query: &[],
                 body: Some(change),
                 bucket: Bucket::General,
-                write: true,
+                kind: Kind::Write,
             })
             .await?;
         serde_json::from_slice(&answer.body).map_err(|_| Error::OutcomeUnknown)
@@ -402,7 +411,10 @@ impl Properties<'_> {
     /// # Errors
     /// See [`Error`].
     pub async fn groups(&self, object_type: ObjectType) -> Result<Page<PropertyGroup>, Error> {
-        let answer = self.0.get(&path(object_type, "/groups"), &[]).await?;
+        let answer = self
+            .0
+            .get(&path(object_type, "/groups"), &[], Kind::Page)
+            .await?;
         page_of(&answer, "property groups")
     }
 
@@ -417,7 +429,12 @@ impl Properties<'_> {
     ) -> Result<PropertyGroup, Error> {
         let answer = self
             .0
-            .post(&path(object_type, "/groups"), group, Bucket::General, true)
+            .post(
+                &path(object_type, "/groups"),
+                group,
+                Bucket::General,
+                Kind::Write,
+            )
             .await?;
         serde_json::from_slice(&answer.body).map_err(|_| Error::OutcomeUnknown)
     }
@@ -443,7 +460,11 @@ impl Properties<'_> {
         match created {
             // It may be there, or somebody made it meanwhile: what is read back says it.
             Ok(_) | Err(Error::Conflict { .. } | Error::OutcomeUnknown) => {}
-            Err(error @ (Error::Invalid { .. } | Error::ScopeMissing { .. })) => {
+            Err(
+                error @ (Error::Invalid { .. }
+                | Error::ScopeMissing { .. }
+                | Error::Forbidden { .. }),
+            ) => {
                 return Ok(UniqueProperty::Refused(error));
             }
             Err(error) => return Err(error),

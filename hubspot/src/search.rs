@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use crate::{
     budget::Bucket,
-    client::{API_VERSION, Client},
+    client::{API_VERSION, Client, Kind},
     error::{Error, RequestProblem},
     ids::{ObjectType, RecordId},
     objects::CrmObject,
-    page::{Page, page_of},
+    page::{Page, PagingGuard, page_of},
 };
 
 /// Most results of a page.
@@ -448,8 +448,12 @@ impl Search<'_> {
             "/crm/objects/{API_VERSION}/{}/search",
             request.object_type.path()
         );
-        let answer = self.0.post(&path, &body, Bucket::Search, false).await?;
+        let answer = self
+            .0
+            .post(&path, &body, Bucket::Search, Kind::Page)
+            .await?;
         let mut page = page_of(&answer, "search")?;
+        page.offset = u64::from(request.after);
         if by_id {
             self.0
                 .objects()
@@ -480,15 +484,19 @@ impl Search<'_> {
         request: SearchRequest,
         after: Option<RecordId>,
     ) -> impl futures::Stream<Item = Result<Page<CrmObject>, Error>> + '_ {
-        let first = Some((request, after));
+        let guard = PagingGuard::ascending("search");
+        let first = Some((request, after, guard));
         futures::stream::try_unfold(first, move |state| async move {
-            let Some((request, after)) = state else {
+            let Some((request, after, mut guard)) = state else {
                 return Ok(None);
             };
             let page = self.by_id(&request, after).await?;
+            // The cursors are offsets and not used.
+            let ids = page.results.iter().flatten().map(|object| object.id.get());
+            guard.step(None, page.next.as_ref(), ids)?;
             let next = match (&page.next, last_id(&page)) {
                 (None, _) => None,
-                (Some(_), Some(id)) if Some(id) > after => Some((request, Some(id))),
+                (Some(_), Some(id)) if Some(id) > after => Some((request, Some(id), guard)),
                 // Without an id there is no place to go on from, and to stop would lose the rest.
                 (Some(_), _) => {
                     return Err(Error::UnexpectedResponse {
@@ -517,7 +525,8 @@ impl Search<'_> {
         self.run(&request).await
     }
 
-    /// Records modified at `since` or later, in the order of their ids, those after `after`.
+    /// Records modified at `since` or later, in the order of their ids, those after `after`, `limit`
+    /// at most ([`PAGE`]).
     ///
     /// # Errors
     /// See [`Error`].
@@ -527,10 +536,12 @@ impl Search<'_> {
         since: DateTime<Utc>,
         after: Option<RecordId>,
         properties: &[String],
+        limit: u32,
     ) -> Result<Page<CrmObject>, Error> {
         let request = SearchRequest::new(object_type)
             .group([Filter::modified_since(object_type, since)])
-            .properties(properties);
+            .properties(properties)
+            .limit(limit);
         self.by_id(&request, after).await
     }
 }

@@ -9,7 +9,8 @@ use std::{
 
 use futures::TryStreamExt as _;
 use hubspot::{
-    Client, ClientConfig, Error, InputOutcome, ObjectType, RecordId, StaticToken, Unlimited,
+    Client, ClientConfig, Error, InputOutcome, ObjectType, RecordId, StaticToken, Timeouts,
+    Unlimited,
     associations::{AssociationSpec, Pair},
     objects::{
         CreateInput, CrmObject, ListRequest, MergeInput, ReadOptions, RecordKey, UpdateInput,
@@ -73,7 +74,7 @@ async fn portal(switches: u8) -> (Client, u64) {
     let config = ClientConfig {
         api_url: simulator(),
         app_url: simulator(),
-        request_timeout: Duration::from_secs(30),
+        timeouts: Timeouts::all(Duration::from_secs(30)),
         ..ClientConfig::default()
     };
     let client = Client::new(config, nobody, Arc::new(Unlimited)).unwrap();
@@ -357,7 +358,8 @@ async fn perform(client: &Client, op: &Op) -> Result<Answer, Error> {
                 .batch_read(object_type(*from), object_type(*to), &ids)
                 .await?;
             Answer::Links(
-                read.into_iter()
+                read.answered
+                    .into_iter()
                     .flat_map(|(id, all)| all.into_iter().map(move |a| (id.get(), a.to.get())))
                     .collect(),
             )

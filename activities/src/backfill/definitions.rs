@@ -13,6 +13,8 @@ use super::{
     records,
 };
 
+const OWNERS_PER_PAGE: u32 = 100;
+
 /// Active owners first, then those who were deactivated: records may still be theirs.
 #[derive(Default, Serialize, Deserialize)]
 struct OwnersPlace {
@@ -40,7 +42,7 @@ pub(super) async fn owners(slice: &Slice<'_>, position: Option<&str>) -> Result<
     let page = slice
         .client
         .owners()
-        .list(at.archived, after.as_ref())
+        .list(at.archived, after.as_ref(), OWNERS_PER_PAGE)
         .await?;
     let next = match (&page.next, at.archived) {
         (Some(cursor), archived) => Some(OwnersPlace {

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Lists a page; HubSpot takes 500 at most.
-const LISTS_PER_PAGE: u32 = 500;
+const LISTS_PER_PAGE: u32 = hubspot::lists::PAGE;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -125,7 +125,12 @@ async fn members(
 ) -> Result<Fetched, Stop> {
     let after = after.map(Cursor::new);
     let id = ListId::new(u64::try_from(list.get()).unwrap_or_default());
-    let (page, sent_at) = match slice.client.lists().members(id, after.as_ref()).await {
+    let (page, sent_at) = match slice
+        .client
+        .lists()
+        .members(id, after.as_ref(), hubspot::lists::MEMBERS)
+        .await
+    {
         Ok(page) => {
             let sent_at = page.sent_at;
             (Some(page), sent_at)

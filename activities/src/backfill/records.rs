@@ -9,7 +9,7 @@ use domain::{
 };
 use hubspot::{
     Cursor, Page, RecordId,
-    objects::{CrmObject, ListRequest},
+    objects::{CrmObject, ListRequest, ReadOptions},
     search::{Filter, SearchRequest},
 };
 use store::{AssociationRow, MirrorRow, QuarantineRow, RangeRow};
@@ -131,7 +131,13 @@ pub(super) async fn fetch_modified(
     let page = slice
         .client
         .search()
-        .modified_since(what.from, since, after, &what.properties)
+        .modified_since(
+            what.from,
+            since,
+            after,
+            &what.properties,
+            hubspot::search::PAGE,
+        )
         .await?;
     let position = after_search(&page)?;
     let sent_at = page.sent_at;
@@ -235,16 +241,22 @@ pub(super) async fn fill(
             if missing.is_empty() {
                 stored(slice, &what, Vec::new(), Associated::Apart).await?
             } else {
-                sent_at = Utc::now();
-                let read = slice
+                let options = ReadOptions::new().properties(what.properties.iter().cloned());
+                let mut read = slice
                     .client
                     .objects()
-                    .batch_read(what.from, &missing, &what.properties)
+                    .batch_read(what.from, &missing, &options)
                     .await?;
+                // Nothing is known of them: the page is read again.
+                if let Some((_, error)) = read.unanswered.pop_first() {
+                    return Err(error.unwrap_or(hubspot::Error::Unanswered).into());
+                }
+                sent_at = read.times.sent_at.unwrap_or(sent_at);
                 let (objects, bad) = readable(Page {
-                    results: read,
+                    results: read.found,
                     next: None,
                     total: None,
+                    offset: 0,
                     sent_at,
                     served_at: None,
                 });
@@ -389,12 +401,16 @@ async fn associations(
         if ids.is_empty() {
             continue;
         }
-        let read = slice
+        let mut read = slice
             .client
             .associations()
             .batch_read(from, *to_type, &ids)
             .await?;
-        for (id, found) in read {
+        // Nothing is known of them: the page is read again.
+        if let Some((_, error)) = read.unanswered.pop_first() {
+            return Err(error.unwrap_or(hubspot::Error::Unanswered).into());
+        }
+        for (id, found) in read.answered {
             for association in found {
                 for kind in &association.types {
                     add(

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use domain::{
     BudgetBucket, PauseReason, Urgency,
     rate_budget::{LeaseAsk, SLOT_GOOD_FOR, SlotTime, foreign_use, in_window},
@@ -107,6 +108,28 @@ struct State {
     foreign_news: Option<u32>,
     pause: Option<(Instant, PauseReason)>,
     utc_offset: Option<i64>,
+    clock: Option<DatabaseClock>,
+}
+
+/// The database's clock, as a lease told it. Hosts' clocks are never compared: what passed since then
+/// is measured by this process alone.
+#[derive(Debug, Clone, Copy)]
+struct DatabaseClock {
+    told: SlotTime,
+    /// When the answer was here; the clock was looked at a little earlier, so that a moment told by it
+    /// is not later than the true one.
+    heard: Instant,
+}
+
+impl DatabaseClock {
+    fn at(self, now: Instant) -> Option<DateTime<Utc>> {
+        let passed = now.saturating_duration_since(self.heard).as_micros();
+        let micros = self
+            .told
+            .as_micros()
+            .checked_add(i64::try_from(passed).ok()?)?;
+        DateTime::from_timestamp_micros(micros)
+    }
 }
 
 /// One bucket of one portal in this process.
@@ -387,6 +410,7 @@ impl State {
             };
             let permit = Permit {
                 ours_in_window: Some(held.ours_in_window),
+                at: self.clock.and_then(|clock| clock.at(now)),
             };
             let waited = now.saturating_duration_since(waiter.since);
             // A caller that went away leaves its slot to the next.
@@ -541,6 +565,10 @@ impl State {
                 }
             }
         }
+        self.clock = Some(DatabaseClock {
+            told: leased.now,
+            heard: now,
+        });
         self.limit_seen = leased.limit_seen;
         self.utc_offset = leased.utc_offset_seconds.or(self.utc_offset);
         let after = |slot: SlotTime| {

@@ -435,6 +435,7 @@ async fn inline_associations(run: &mut Run) {
             .batch_read(ObjectType::Contact, ObjectType::Company, &[contact])
             .await?;
         Ok(yes(read
+            .answered
             .get(&contact)
             .is_some_and(|all| all.iter().any(|a| a.to == company))))
     }
@@ -462,7 +463,7 @@ async fn first_company(run: &mut Run) {
         let read = associations
             .batch_read(ObjectType::Contact, ObjectType::Company, &[from])
             .await?;
-        let all = read.get(&from).context("it is not associated")?;
+        let all = read.answered.get(&from).context("it is not associated")?;
         Ok(yes(all.iter().any(|a| {
             a.to == to && a.types.iter().any(AssociationType::is_primary)
         })))

@@ -141,6 +141,7 @@ fn multi_status(
                         ids: Vec::new(),
                         to_ids: Vec::new(),
                         names: Vec::new(),
+                        says_none: false,
                     });
                 }
             }
@@ -456,6 +457,7 @@ fn a_refusal_that_names_no_input_is_that_of_the_only_missing_one() {
                 ids: Vec::new(),
                 to_ids: Vec::new(),
                 names: Vec::new(),
+                says_none: false,
             }],
             refused: 1,
         }),

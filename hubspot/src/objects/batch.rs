@@ -1,89 +1,23 @@
-//! Batches of records, over any number of inputs.
+//! Batches of writes, over any number of inputs.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{BATCH, BATCH_WITH_HISTORY, CreateInput, CrmObject, Objects, ReadOptions, path};
+use super::{
+    BATCH, CreateInput, CrmObject, Objects,
+    envelope::{MultiStatus, reply_of},
+    keys::{RecordKey, is_named, unique_key},
+    path,
+};
 use crate::{
     batch::{BatchInputs, BatchOutcome, Doing, InputOutcome, Plan, Reply},
     budget::Bucket,
-    client::{Answer, Client},
-    error::{Error, ErrorBody, ItemError},
+    client::{Client, Kind},
+    error::{Error, ItemError},
     ids::{ObjectType, RecordId},
-    page::{BadRecord, read_record},
 };
-
-/// Names a record: by its id, or by the value of a property that is unique.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub enum RecordKey {
-    /// By id.
-    Id(RecordId),
-    /// By a unique property: one with `hasUniqueValue`, or a contact's `email` for reads and
-    /// upserts. HubSpot refuses updates by e-mail.
-    Unique {
-        /// The property.
-        property: String,
-        /// Its value.
-        value: String,
-    },
-}
-
-impl RecordKey {
-    /// By a contact's e-mail.
-    pub fn email(email: impl Into<String>) -> Self {
-        Self::unique("email", email)
-    }
-
-    /// By a unique property.
-    pub fn unique(property: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::Unique {
-            property: property.into(),
-            value: value.into(),
-        }
-    }
-
-    fn property(&self) -> Option<&str> {
-        match self {
-            Self::Id(_) => None,
-            Self::Unique { property, .. } => Some(property),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Id(id) => id.to_string(),
-            Self::Unique { value, .. } => value.clone(),
-        }
-    }
-
-    /// What tells two keys apart within a batch.
-    fn identity(&self) -> String {
-        match self {
-            Self::Id(id) => id.to_string(),
-            Self::Unique { property, value } => unique_key(property, value),
-        }
-    }
-}
-
-/// A value may be an e-mail: it is not shown.
-impl std::fmt::Debug for RecordKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Id(id) => f.debug_tuple("Id").field(id).finish(),
-            Self::Unique { property, .. } => f
-                .debug_struct("Unique")
-                .field("property", property)
-                .finish_non_exhaustive(),
-        }
-    }
-}
-
-/// Unique values do not differ by case or blanks around them.
-fn unique_key(property: &str, value: &str) -> String {
-    format!("{property}={}", value.trim().to_lowercase())
-}
 
 /// A record to update.
 #[derive(Clone)]
@@ -150,8 +84,8 @@ pub struct Upserted {
 
 /// A result of a batch, before it is tied to its input.
 #[derive(Debug, Clone)]
-struct Written {
-    object: CrmObject,
+pub(super) struct Written {
+    pub(super) object: CrmObject,
     values: BTreeMap<String, Option<String>>,
     trace: Option<String>,
     new: Option<bool>,
@@ -196,7 +130,7 @@ impl Written {
     }
 
     /// Ids by which the record may have been asked for.
-    fn ids(&self) -> Vec<String> {
+    pub(super) fn ids(&self) -> Vec<String> {
         std::iter::once(self.object.id)
             .chain(self.object.merged_ids())
             .map(|id| id.to_string())
@@ -204,7 +138,7 @@ impl Written {
     }
 
     /// Keys by which the record may have been asked for with this property.
-    fn unique_keys(&self, property: &str) -> Vec<String> {
+    pub(super) fn unique_keys(&self, property: &str) -> Vec<String> {
         let more = if property == "email" {
             self.value("hs_additional_emails").unwrap_or_default()
         } else {
@@ -216,6 +150,14 @@ impl Written {
             .filter(|v| !v.is_empty())
             .map(|v| unique_key(property, v))
             .collect()
+    }
+
+    /// Whether HubSpot says that it made the one value of the other.
+    fn is_normalized(&self, property: &str, raw: &str, normalized: &str) -> bool {
+        self.object
+            .normalized
+            .iter()
+            .any(|n| n.property == property && n.raw == raw && n.normalized == normalized)
     }
 
     /// How much of what an input gave it shows, if it shows no other value for any of it: a value as
@@ -230,7 +172,7 @@ impl Written {
             if value == given {
                 // An empty value is shown, or not, whoever gave it.
                 shown += if given.is_empty() { 0 } else { 2 };
-            } else if same_value(given, value) {
+            } else if same_value(given, value) || self.is_normalized(name, given, value) {
                 shown += 1;
             } else {
                 return None;
@@ -322,7 +264,7 @@ impl BatchInputs for Updates<'_> {
     }
 
     fn named_by(&self, place: usize, error: &ItemError) -> bool {
-        error.ids.contains(&self.0[place].key.text())
+        is_named(&self.0[place].key, &error.ids)
     }
 
     fn writes(&self, place: usize, property: &str) -> bool {
@@ -363,7 +305,10 @@ impl BatchInputs for Upserts<'_> {
     }
 
     fn named_by(&self, place: usize, error: &ItemError) -> bool {
-        error.ids.contains(&self.0[place].value)
+        let UpsertInput {
+            property, value, ..
+        } = &self.0[place];
+        is_named(&RecordKey::unique(property, value), &error.ids)
     }
 
     fn writes(&self, place: usize, property: &str) -> bool {
@@ -372,35 +317,6 @@ impl BatchInputs for Upserts<'_> {
 
     fn doing(&self) -> Doing {
         Doing::Create
-    }
-}
-
-struct Reads<'a>(&'a [&'a RecordKey]);
-
-impl BatchInputs for Reads<'_> {
-    type Done = Written;
-
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn key(&self, place: usize) -> Option<String> {
-        Some(self.0[place].identity())
-    }
-
-    fn keys_of(&self, done: &Written) -> Vec<String> {
-        match self.0.first().and_then(|key| key.property()) {
-            Some(property) => done.unique_keys(property),
-            None => done.ids(),
-        }
-    }
-
-    fn named_by(&self, place: usize, error: &ItemError) -> bool {
-        error.ids.contains(&self.0[place].text())
-    }
-
-    fn doing(&self) -> Doing {
-        Doing::Read
     }
 }
 
@@ -454,35 +370,8 @@ pub(crate) struct Inputs<T> {
 }
 
 #[derive(Serialize)]
-struct IdInput {
-    id: String,
-}
-
-/// The envelope of a batch's answer.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MultiStatus<'a> {
-    #[serde(borrow, default)]
-    results: Vec<&'a RawValue>,
-    #[serde(default)]
-    errors: Vec<ErrorBody>,
-    #[serde(default)]
-    num_errors: usize,
-}
-
-/// A reply out of an answer, or `None` when it is not of the documented shape.
-pub(crate) fn reply_of<T: serde::de::DeserializeOwned>(answer: &Answer) -> Option<Reply<T>> {
-    let body: MultiStatus<'_> = serde_json::from_slice(&answer.body).ok()?;
-    Some(Reply {
-        results: body
-            .results
-            .iter()
-            .enumerate()
-            .map(|(place, raw)| read_record(raw, place))
-            .collect(),
-        refused: body.num_errors.max(body.errors.len()),
-        errors: body.errors.into_iter().map(ErrorBody::into_item).collect(),
-    })
+pub(super) struct IdInput {
+    pub(super) id: String,
 }
 
 /// Sends a batch of writes. It happened, whatever the answer looks like.
@@ -492,8 +381,40 @@ pub(crate) async fn write<T: serde::de::DeserializeOwned>(
     body: &(impl Serialize + Sync),
     bucket: Bucket,
 ) -> Result<Reply<T>, Error> {
-    let answer = client.post(path, body, bucket, true).await?;
+    let answer = client.post(path, body, bucket, Kind::Write).await?;
     reply_of(&answer).ok_or(Error::OutcomeUnknown)
+}
+
+/// Sends a batch of writes of records.
+async fn write_records(
+    client: &Client,
+    path: &str,
+    body: &(impl Serialize + Sync),
+) -> Result<Reply<Written>, Error> {
+    let answer = client
+        .post(path, body, Bucket::General, Kind::Write)
+        .await?;
+    let body = MultiStatus::of(&answer).ok_or(Error::OutcomeUnknown)?;
+    let normalized: Vec<_> = body
+        .warnings()
+        .iter()
+        .flat_map(|w| w.normalized().into_iter().map(move |n| (w, n)))
+        .map(|(warning, value)| (warning.clone(), value))
+        .collect();
+    let mut reply: Reply<Written> = body.reply();
+    // Warnings may stand beside the records: each is of those that show the value.
+    for written in reply.results.iter_mut().flatten() {
+        let id = written.object.id.to_string();
+        for (warning, value) in &normalized {
+            if written.value(&value.property) == Some(value.normalized.as_str())
+                && !warning.is_of_another(written.trace.as_deref(), &id)
+                && !written.object.normalized.contains(value)
+            {
+                written.object.normalized.push(value.clone());
+            }
+        }
+    }
+    Ok(reply)
 }
 
 impl Objects<'_> {
@@ -521,7 +442,7 @@ impl Objects<'_> {
                     })
                     .collect(),
             };
-            let reply = write(self.0, &path, &body, Bucket::General).await;
+            let reply = write_records(self.0, &path, &body).await;
             plan.answer(&batch, reply);
         }
         plan.finish().map(|w| w.object)
@@ -559,7 +480,7 @@ impl Objects<'_> {
                         })
                         .collect(),
                 };
-                let reply = write(self.0, &path, &body, Bucket::General).await;
+                let reply = write_records(self.0, &path, &body).await;
                 plan.answer(&batch, reply);
             }
             all.take(&places, plan.finish().map(|w: Written| w.object));
@@ -596,7 +517,7 @@ impl Objects<'_> {
                         })
                         .collect(),
                 };
-                let reply = write(self.0, &path, &body, Bucket::General).await;
+                let reply = write_records(self.0, &path, &body).await;
                 plan.answer(&batch, reply);
             }
             let outcome = plan.finish().map(|w: Written| Upserted {
@@ -627,7 +548,11 @@ impl Objects<'_> {
                     })
                     .collect(),
             };
-            match self.0.post(&path, &body, Bucket::General, true).await {
+            match self
+                .0
+                .post(&path, &body, Bucket::General, Kind::Write)
+                .await
+            {
                 // 204, or an envelope that lists what was refused.
                 Ok(answer) => match reply_of::<serde_json::Value>(&answer) {
                     Some(reply) if reply.refused > 0 => {
@@ -650,186 +575,10 @@ impl Objects<'_> {
         }
         plan.finish()
     }
-
-    /// Reads any number of records, a hundred a request, by id or by a unique property: the way to
-    /// look up by e-mail, which must not be in a URL. One that is not there is refused with
-    /// [`Error::NotFound`] or [`Error::NotInAnswer`]. Keys that are given twice are read once.
-    pub async fn read_each(
-        &self,
-        object_type: ObjectType,
-        keys: &[RecordKey],
-        options: &ReadOptions,
-    ) -> BatchOutcome<CrmObject> {
-        let mut place_of: BTreeMap<String, usize> = BTreeMap::new();
-        let mut distinct: Vec<&RecordKey> = Vec::new();
-        let of: Vec<usize> = keys
-            .iter()
-            .map(|key| {
-                *place_of.entry(key.identity()).or_insert_with(|| {
-                    distinct.push(key);
-                    distinct.len() - 1
-                })
-            })
-            .collect();
-        let groups = groups(distinct.iter().map(|k| k.property().map(str::to_owned)));
-        let mut all = Gathered::new(distinct.len());
-        for places in groups {
-            if all.stopped.is_some() {
-                break;
-            }
-            let group: Vec<&RecordKey> = places.iter().map(|p| distinct[*p]).collect();
-            let read = self.read_group(object_type, &group, options).await;
-            all.take(&places, read.map(|w| w.object));
-        }
-        let read = all.finish();
-        BatchOutcome {
-            outcomes: of.iter().map(|p| read.outcomes[*p].clone()).collect(),
-            stopped: read.stopped,
-        }
-    }
-
-    async fn read_group(
-        &self,
-        object_type: ObjectType,
-        keys: &[&RecordKey],
-        options: &ReadOptions,
-    ) -> BatchOutcome<Written> {
-        let core = Reads(keys);
-        let most = if options.history.is_empty() {
-            BATCH
-        } else {
-            BATCH_WITH_HISTORY
-        };
-        let property = keys.first().and_then(|k| k.property());
-        let mut plan = Plan::new(&core, most);
-        while let Some(batch) = plan.next() {
-            let ids = batch.iter().map(|place| keys[*place].text()).collect();
-            let reply = self
-                .post_read(object_type, ids, property, options)
-                .await
-                .and_then(|answer| {
-                    reply_of(&answer).ok_or(Error::UnexpectedResponse {
-                        context: "batch read",
-                    })
-                });
-            plan.answer(&batch, reply);
-        }
-        plan.finish()
-    }
-
-    async fn post_read(
-        &self,
-        object_type: ObjectType,
-        ids: Vec<String>,
-        property: Option<&str>,
-        options: &ReadOptions,
-    ) -> Result<Answer, Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Body<'a> {
-            inputs: Vec<IdInput>,
-            properties: Vec<&'a str>,
-            // HubSpot's own SDKs always send it.
-            properties_with_history: &'a [String],
-            #[serde(skip_serializing_if = "Option::is_none")]
-            id_property: Option<&'a str>,
-        }
-        let mut properties: Vec<&str> = options.properties.iter().map(String::as_str).collect();
-        // What the results are told apart by.
-        if let Some(property) = property
-            && !properties.contains(&property)
-        {
-            properties.push(property);
-            if property == "email" {
-                properties.push("hs_additional_emails");
-            }
-        }
-        let body = Body {
-            inputs: ids.into_iter().map(|id| IdInput { id }).collect(),
-            properties,
-            properties_with_history: &options.history,
-            id_property: property,
-        };
-        let archived = [("archived", "true".to_owned())];
-        self.0
-            .send(&crate::client::Call {
-                method: reqwest::Method::POST,
-                path: &path(object_type, "/batch/read"),
-                query: if options.archived { &archived } else { &[] },
-                body: Some(&body),
-                bucket: Bucket::General,
-                write: false,
-            })
-            .await
-    }
-
-    /// The record with this unique value, or none.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn find(
-        &self,
-        object_type: ObjectType,
-        key: &RecordKey,
-        options: &ReadOptions,
-    ) -> Result<Option<CrmObject>, Error> {
-        let mut read = self
-            .read_each(object_type, std::slice::from_ref(key), options)
-            .await;
-        match (read.outcomes.pop(), read.stopped) {
-            (Some(InputOutcome::Done(object)), _) => Ok(Some(object)),
-            (Some(InputOutcome::Refused(Error::NotFound | Error::NotInAnswer)), _) => Ok(None),
-            (Some(InputOutcome::Refused(error)), _) | (_, Some(error)) => Err(error),
-            (_, None) => Err(Error::UnexpectedResponse {
-                context: "batch read",
-            }),
-        }
-    }
-
-    /// Reads any number of records by id, a hundred a request. Those that do not exist are missing
-    /// from the answer.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn batch_read(
-        &self,
-        object_type: ObjectType,
-        ids: &[RecordId],
-        properties: &[String],
-    ) -> Result<Vec<Result<CrmObject, BadRecord>>, Error> {
-        let options = ReadOptions::new().properties(properties);
-        self.read_all(object_type, ids, &options).await
-    }
-
-    pub(crate) async fn read_all(
-        &self,
-        object_type: ObjectType,
-        ids: &[RecordId],
-        options: &ReadOptions,
-    ) -> Result<Vec<Result<CrmObject, BadRecord>>, Error> {
-        let most = if options.history.is_empty() {
-            BATCH
-        } else {
-            BATCH_WITH_HISTORY
-        };
-        let mut distinct = ids.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut all = Vec::with_capacity(distinct.len());
-        for chunk in distinct.chunks(most) {
-            let texts = chunk.iter().map(ToString::to_string).collect();
-            let answer = self.post_read(object_type, texts, None, options).await?;
-            let reply: Reply<CrmObject> = reply_of(&answer).ok_or(Error::UnexpectedResponse {
-                context: "batch read",
-            })?;
-            all.extend(reply.results);
-        }
-        Ok(all)
-    }
 }
 
 /// Places of inputs that may share a request, because they are matched by the same property.
-fn groups(properties: impl Iterator<Item = Option<String>>) -> Vec<Vec<usize>> {
+pub(super) fn groups(properties: impl Iterator<Item = Option<String>>) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
     for (place, property) in properties.enumerate() {
         groups.entry(property).or_default().push(place);
@@ -838,27 +587,27 @@ fn groups(properties: impl Iterator<Item = Option<String>>) -> Vec<Vec<usize>> {
 }
 
 /// Outcomes of several plans in the order of all inputs.
-struct Gathered<T> {
+pub(super) struct Gathered<T> {
     outcomes: Vec<InputOutcome<T>>,
-    stopped: Option<Error>,
+    pub(super) stopped: Option<Error>,
 }
 
 impl<T> Gathered<T> {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self {
             outcomes: (0..count).map(|_| InputOutcome::NotSent).collect(),
             stopped: None,
         }
     }
 
-    fn take(&mut self, places: &[usize], outcome: BatchOutcome<T>) {
+    pub(super) fn take(&mut self, places: &[usize], outcome: BatchOutcome<T>) {
         for (place, one) in places.iter().zip(outcome.outcomes) {
             self.outcomes[*place] = one;
         }
         self.stopped = self.stopped.take().or(outcome.stopped);
     }
 
-    fn finish(self) -> BatchOutcome<T> {
+    pub(super) fn finish(self) -> BatchOutcome<T> {
         BatchOutcome {
             outcomes: self.outcomes,
             stopped: self.stopped,

@@ -3,12 +3,19 @@
 //! [`crate::engagements`].
 
 mod batch;
+mod envelope;
+mod keys;
+mod read;
 mod single;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-pub(crate) use batch::{Inputs, reply_of, write};
-pub use batch::{RecordKey, UpdateInput, Updated, UpsertInput, Upserted};
+pub(crate) use batch::{Inputs, write};
+pub use batch::{UpdateInput, Updated, UpsertInput, Upserted};
+pub use envelope::NormalizedValue;
+pub(crate) use envelope::{MultiStatus, reply_of};
+pub use keys::RecordKey;
+pub use read::{BatchRead, SINGLE_READS};
 pub use single::{CreateInput, MergeInput, NewAssociation};
 
 use chrono::{DateTime, Utc};
@@ -16,10 +23,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    client::{API_VERSION, Answer, Client, MAX_QUERY, paged},
+    client::{API_VERSION, Answer, Client, Kind, MAX_QUERY, paged},
     error::Error,
     ids::{ObjectType, RecordId},
-    page::{Cursor, Page, Paging, page_of},
+    page::{BadRecord, Cursor, Page, Paging, PagingGuard, Times, page_of},
 };
 
 /// Most inputs of a batch call.
@@ -50,6 +57,8 @@ pub struct CrmObject {
     pub archived_at: Option<DateTime<Utc>>,
     /// Earlier values of the properties whose history was asked for, the latest first.
     pub history: BTreeMap<String, Vec<HistoricValue>>,
+    /// After a write: values that HubSpot took in another form than they were given.
+    pub normalized: Vec<NormalizedValue>,
 }
 
 /// Values are personal data: they are not shown.
@@ -139,6 +148,8 @@ struct RawObject<'a> {
     associations: BTreeMap<Cow<'a, str>, RawAssociations<'a>>,
     #[serde(default)]
     properties_with_history: Option<BTreeMap<String, Vec<HistoricValue>>>,
+    #[serde(default, deserialize_with = "crate::error::each")]
+    warnings: Vec<envelope::Warning>,
 }
 
 /// Ids of records are strings; anything else makes the record unreadable, not the page.
@@ -193,6 +204,7 @@ impl<'de> Deserialize<'de> for CrmObject {
             more_associations,
             archived_at: raw.archived_at,
             history: raw.properties_with_history.unwrap_or_default(),
+            normalized: raw.warnings.iter().flat_map(|w| w.normalized()).collect(),
         })
     }
 }
@@ -348,7 +360,10 @@ impl Objects<'_> {
         if request.archived {
             query.push(("archived", "true".to_owned()));
         }
-        let answer = self.0.get(&path(request.object_type, ""), &query).await?;
+        let answer = self
+            .0
+            .get(&path(request.object_type, ""), &query, Kind::Page)
+            .await?;
         let mut page = page_of(&answer, "list of records")?;
         if too_long {
             let options = ReadOptions {
@@ -380,21 +395,36 @@ impl Objects<'_> {
         options: &ReadOptions,
     ) -> Result<(), Error> {
         let ids: Vec<RecordId> = page.results.iter().flatten().map(|o| o.id).collect();
-        let read = self.read_all(object_type, &ids, options).await?;
-        let mut full: BTreeMap<RecordId, CrmObject> =
-            read.into_iter().flatten().map(|o| (o.id, o)).collect();
-        // What is missing now was archived between the two requests.
-        page.results.retain(|r| match r {
-            Ok(object) => full.contains_key(&object.id),
-            Err(_) => true,
-        });
-        for object in page.results.iter_mut().flatten() {
-            if let Some(mut read) = full.remove(&object.id) {
-                read.associations = std::mem::take(&mut object.associations);
-                read.more_associations = std::mem::take(&mut object.more_associations);
-                *object = read;
-            }
+        let mut read = self.batch_read(object_type, &ids, options).await?;
+        // Without them it would be another page than HubSpot's.
+        if let Some((_, error)) = read.unanswered.pop_first() {
+            return Err(error.unwrap_or(Error::Unanswered));
         }
+        let mut full: BTreeMap<RecordId, Result<CrmObject, BadRecord>> = read
+            .found
+            .into_iter()
+            .filter_map(|record| {
+                let id = match &record {
+                    Ok(object) => object.id,
+                    Err(bad) => bad.key.parse().ok()?,
+                };
+                Some((id, record))
+            })
+            .collect();
+        // What is missing now was archived between the two requests.
+        page.results = std::mem::take(&mut page.results)
+            .into_iter()
+            .filter_map(|result| match result {
+                Ok(listed) => full.remove(&listed.id).map(|read| {
+                    read.map(|read| CrmObject {
+                        associations: listed.associations,
+                        more_associations: listed.more_associations,
+                        ..read
+                    })
+                }),
+                bad => Some(bad),
+            })
+            .collect();
         Ok(())
     }
 
@@ -424,6 +454,19 @@ impl Objects<'_> {
         options: &ReadOptions,
         associations: &[ObjectType],
     ) -> Result<CrmObject, Error> {
+        let read = self
+            .read_timed(object_type, id, options, associations)
+            .await?;
+        Ok(read.0)
+    }
+
+    async fn read_timed(
+        &self,
+        object_type: ObjectType,
+        id: RecordId,
+        options: &ReadOptions,
+        associations: &[ObjectType],
+    ) -> Result<(CrmObject, Times), Error> {
         let mut query = Vec::new();
         for (name, values) in [
             ("properties", &options.properties),
@@ -442,9 +485,11 @@ impl Objects<'_> {
         }
         let answer = self
             .0
-            .get(&path(object_type, &format!("/{id}")), &query)
+            .get(&path(object_type, &format!("/{id}")), &query, Kind::Read)
             .await?;
-        one(&answer, "record")
+        let mut times = Times::NONE;
+        times.add(answer.sent_at, answer.served_at);
+        Ok((one(&answer, "record")?, times))
     }
 
     /// All pages of a listing, one after the other.
@@ -452,12 +497,17 @@ impl Objects<'_> {
         &self,
         request: ListRequest,
     ) -> impl futures::Stream<Item = Result<Page<CrmObject>, Error>> + '_ {
-        futures::stream::try_unfold(Some(request), move |request| async move {
-            let Some(request) = request else {
+        let guard = PagingGuard::ascending("list of records");
+        futures::stream::try_unfold(Some((request, guard)), move |state| async move {
+            let Some((request, mut guard)) = state else {
                 return Ok(None);
             };
             let page = self.list(&request).await?;
-            let next = page.next.clone().map(|cursor| request.after(Some(cursor)));
+            guard.check(request.after.as_ref(), &page, |object| object.id.get())?;
+            let next = page
+                .next
+                .clone()
+                .map(|cursor| (request.after(Some(cursor)), guard));
             Ok(Some((page, next)))
         })
     }

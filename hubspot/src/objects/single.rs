@@ -8,7 +8,7 @@ use super::{CrmObject, Objects, one, path};
 use crate::{
     associations::AssociationSpec,
     budget::Bucket,
-    client::Call,
+    client::{Call, Kind},
     error::{Error, RequestProblem},
     ids::{ObjectType, RecordId},
 };
@@ -94,7 +94,7 @@ impl Objects<'_> {
     ) -> Result<CrmObject, Error> {
         let answer = self
             .0
-            .post(&path(object_type, ""), input, Bucket::General, true)
+            .post(&path(object_type, ""), input, Bucket::General, Kind::Write)
             .await?;
         written(one(&answer, "created record"))
     }
@@ -121,7 +121,7 @@ impl Objects<'_> {
                 query: &[],
                 body: Some(&Body { properties }),
                 bucket: Bucket::General,
-                write: true,
+                kind: Kind::Write,
             })
             .await?;
         written(one(&answer, "updated record"))
@@ -156,7 +156,12 @@ impl Objects<'_> {
         }
         let answer = self
             .0
-            .post(&path(object_type, "/merge"), &input, Bucket::General, true)
+            .post(
+                &path(object_type, "/merge"),
+                &input,
+                Bucket::General,
+                Kind::Write,
+            )
             .await?;
         written(one(&answer, "merged record"))
     }

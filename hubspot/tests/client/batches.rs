@@ -121,10 +121,16 @@ async fn outcomes(traced: bool) {
         .await;
     assert!(gone.all_done());
     let left = objects
-        .batch_read(ObjectType::Contact, &ids, &["email".to_owned()])
+        .batch_read(
+            ObjectType::Contact,
+            &ids,
+            &ReadOptions::new().properties(["email"]),
+        )
         .await
         .unwrap();
-    let left: BTreeSet<RecordId> = left.into_iter().map(|o| o.unwrap().id).collect();
+    assert_eq!(left.missing, ids[..150].iter().copied().collect());
+    assert_eq!(left.unanswered.len(), 0);
+    let left: BTreeSet<RecordId> = left.found.into_iter().map(|o| o.unwrap().id).collect();
     assert_eq!(left, ids[150..].iter().copied().collect());
 }
 

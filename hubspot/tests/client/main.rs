@@ -4,7 +4,10 @@
 #![allow(clippy::print_stdout, reason = "a test says why it did not run")]
 
 mod batches;
+mod patience;
 mod recorded;
 mod resources;
+mod script;
 mod support;
 mod trouble;
+mod unanswered;

@@ -218,10 +218,10 @@ async fn associations_of_a_pair() {
         .batch_read(Contact, Company, &[contact, unknown, contact])
         .await
         .unwrap();
-    let to: BTreeSet<RecordId> = read[&contact].iter().map(|a| a.to).collect();
+    let to: BTreeSet<RecordId> = read.answered[&contact].iter().map(|a| a.to).collect();
     assert_eq!(to, companies.iter().copied().collect());
-    assert_eq!(read[&contact].len(), 5, "each once");
-    let primary: Vec<RecordId> = read[&contact]
+    assert_eq!(read.answered[&contact].len(), 5, "each once");
+    let primary: Vec<RecordId> = read.answered[&contact]
         .iter()
         .filter(|a| {
             a.types
@@ -232,7 +232,7 @@ async fn associations_of_a_pair() {
         .collect();
     assert_eq!(primary, [companies[0]]);
     let page = associations
-        .list(Contact, contact, Company, None)
+        .list(Contact, contact, Company, None, 500)
         .await
         .unwrap();
     assert!(!page.results.is_empty());
@@ -249,7 +249,7 @@ async fn associations_of_a_pair() {
         .batch_read(Contact, Company, &[contact])
         .await
         .unwrap();
-    let to: BTreeSet<RecordId> = read[&contact].iter().map(|a| a.to).collect();
+    let to: BTreeSet<RecordId> = read.answered[&contact].iter().map(|a| a.to).collect();
     assert_eq!(to, [companies[0], companies[4]].into());
 
     let labels = associations.labels(Contact, Company).await.unwrap();
@@ -266,7 +266,7 @@ async fn associations_of_a_pair() {
         .batch_read(Note, Contact, &[note])
         .await
         .unwrap();
-    assert_eq!(read[&note][0].to, contact);
+    assert_eq!(read.answered[&note][0].to, contact);
     let read = objects
         .read(Note, note, &ReadOptions::new(), &[Contact])
         .await
@@ -423,7 +423,10 @@ async fn lists_owners_pipelines_account() {
         let mut by_id = BTreeSet::new();
         let mut after = None;
         loop {
-            let page = lists.members(list.list_id, after.as_ref()).await.unwrap();
+            let page = lists
+                .members(list.list_id, after.as_ref(), 250)
+                .await
+                .unwrap();
             by_id.extend(page.results.iter().flatten().map(|m| m.record_id));
             after = page.next;
             if after.is_none() {
@@ -433,7 +436,7 @@ async fn lists_owners_pipelines_account() {
         let mut joined = BTreeSet::new();
         loop {
             let page = lists
-                .members_in_join_order(list.list_id, after.as_ref())
+                .members_in_join_order(list.list_id, after.as_ref(), 250)
                 .await
                 .unwrap();
             joined.extend(page.results.iter().flatten().map(|m| m.record_id));
@@ -457,7 +460,7 @@ async fn lists_owners_pipelines_account() {
     assert!(compared > 0, "no list of contacts has members");
 
     let owners = portal.client.owners();
-    let active = owners.list(false, None).await.unwrap();
+    let active = owners.list(false, None, 100).await.unwrap();
     let first = active.results[0].as_ref().unwrap();
     assert_eq!(owners.get(first.id, false).await.unwrap().id, first.id);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hubspot::{Client, ClientConfig, StaticToken, Unlimited, oauth::OAuthApp};
+use hubspot::{Client, ClientConfig, StaticToken, Timeouts, Unlimited, oauth::OAuthApp};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
@@ -19,7 +19,7 @@ pub(crate) fn config(url: &Url) -> ClientConfig {
     ClientConfig {
         api_url: url.clone(),
         app_url: url.clone(),
-        request_timeout: Duration::from_secs(2),
+        timeouts: Timeouts::all(Duration::from_secs(2)),
         ..ClientConfig::default()
     }
 }

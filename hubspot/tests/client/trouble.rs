@@ -31,16 +31,19 @@ async fn write_with(portal: &Portal, effect: Value, when: &str) -> Result<(), Er
         .map(drop)
 }
 
-async fn read_with(portal: &Portal, effect: Value) -> Result<(), Error> {
+/// Reads a record that does not exist; the first `times` requests meet with this.
+async fn read_with(portal: &Portal, effect: Value, times: u32) -> Result<(), Error> {
     portal
-        .fault(json!({"method": "GET", "path": "/contacts", "times": 1, "effect": effect}))
+        .fault(json!({"method": "GET", "path": "/contacts", "times": times, "effect": effect}))
         .await;
-    portal
+    let read = portal
         .client
         .objects()
         .get(ObjectType::Contact, RecordId::new(1), &[])
         .await
-        .map(drop)
+        .map(drop);
+    portal.control("DELETE", "faults", None).await;
+    read
 }
 
 #[tokio::test]
@@ -98,17 +101,53 @@ async fn only_hubspot_can_say_that_there_is_no_such_record() {
     assert_eq!(
         read_with(
             &portal,
-            answer(404, &json!({"message": "resource not found"}))
+            answer(404, &json!({"message": "resource not found"})),
+            1
         )
         .await,
         Err(Error::NotFound)
     );
     for effect in [page(404), page(403), page(200), json!("drop"), page(521)] {
-        let error = read_with(&portal, effect.clone()).await.unwrap_err();
+        let error = read_with(&portal, effect.clone(), 4).await.unwrap_err();
         assert_eq!(error.class(), hubspot::ErrorClass::Transient, "{effect}");
     }
-    let error = read_with(&portal, page(414)).await.unwrap_err();
+    let error = read_with(&portal, page(414), 1).await.unwrap_err();
     assert!(matches!(error, Error::Invalid { status: 414, .. }));
+}
+
+#[tokio::test]
+async fn reads_are_asked_again() {
+    let portal = Portal::new(json!({})).await;
+    for effect in [
+        page(200),
+        page(404),
+        page(502),
+        answer(500, &json!({"status": "error"})),
+        answer(423, &json!({})),
+        answer(477, &json!({})),
+        json!("drop"),
+        json!("cut"),
+        json!({"status": {"status": 503, "retry_after": 1}}),
+    ] {
+        let seen = portal.requests("/contacts").await;
+        assert_eq!(
+            read_with(&portal, effect.clone(), 3).await,
+            Err(Error::NotFound),
+            "{effect}: at last HubSpot answers"
+        );
+        assert_eq!(portal.requests("/contacts").await, seen + 4, "{effect}");
+    }
+    // Who is asked to come back tomorrow does not wait here.
+    let began = std::time::Instant::now();
+    let migrating = json!({"answer": {"name": "migration", "retry_after": 86_400}});
+    let error = read_with(&portal, migrating, 1).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(86_400)));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // A write is never sent again.
+    let seen = portal.requests("/contacts").await;
+    let error = write_with(&portal, page(502), "before").await.unwrap_err();
+    assert_eq!(error, Error::OutcomeUnknown);
+    assert_eq!(portal.requests("/contacts").await, seen + 1);
 }
 
 #[tokio::test]
@@ -121,7 +160,7 @@ async fn limits_are_told_apart() {
         )
     };
     // Within seconds it is over: asked again.
-    let error = read_with(&portal, limited("TEN_SECONDLY_ROLLING"))
+    let error = read_with(&portal, limited("TEN_SECONDLY_ROLLING"), 1)
         .await
         .unwrap_err();
     assert_eq!(
@@ -131,7 +170,7 @@ async fn limits_are_told_apart() {
     );
     assert_eq!(portal.requests("/contacts").await, 2);
     // By midnight it is over: not asked again.
-    let error = read_with(&portal, limited("DAILY")).await.unwrap_err();
+    let error = read_with(&portal, limited("DAILY"), 1).await.unwrap_err();
     assert!(matches!(
         error,
         Error::RateLimited {

@@ -106,9 +106,9 @@ async fn connect_by_key(
     )
     .map_err(|_| Refusal::AppMisconfigured("TLS"))?;
     let details = client.account().details().await.map_err(|e| match e {
-        hubspot::Error::AuthRevoked | hubspot::Error::Unauthorized(_) => {
-            Refusal::AccessTokenRefused
-        }
+        hubspot::Error::AuthRevoked
+        | hubspot::Error::Unauthorized(_)
+        | hubspot::Error::TokenDoubted { .. } => Refusal::AccessTokenRefused,
         _ => Refusal::HubSpotUnavailable,
     })?;
     let portal = i64::try_from(details.portal_id.get())

@@ -1,18 +1,19 @@
 //! Associations between records.
 
-use std::collections::BTreeMap;
+mod read;
 
+pub use read::{AssociationsRead, SINGLE_READS};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{BatchInputs, BatchOutcome, Doing, Plan},
     budget::Bucket,
-    client::{API_VERSION, Call, Client, paged},
+    client::{API_VERSION, Call, Client, Kind},
     error::{Error, ItemError},
     ids::{ObjectType, RecordId},
     objects::{Inputs, reply_of, write},
-    page::{Cursor, Page, Paging, page_of},
+    page::{Page, page_of},
 };
 
 /// Most inputs of a batch read.
@@ -336,48 +337,6 @@ impl<'a> PairInput<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct ReadInput {
-    id: RecordId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ReadAnswer {
-    results: Vec<FromRecord>,
-}
-
-#[derive(Deserialize)]
-struct FromRecord {
-    from: IdOnly,
-    to: Vec<To>,
-    #[serde(default)]
-    paging: Option<Paging>,
-}
-
-#[derive(Deserialize)]
-struct IdOnly {
-    id: RecordId,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct To {
-    to_object_id: RecordId,
-    #[serde(default)]
-    association_types: Vec<AssociationType>,
-}
-
-impl From<To> for Association {
-    fn from(to: To) -> Self {
-        Self {
-            to: to.to_object_id,
-            types: to.association_types,
-        }
-    }
-}
-
 /// The endpoints of associations.
 #[derive(Debug)]
 pub struct Associations<'a>(&'a Client);
@@ -398,84 +357,6 @@ fn path(from: ObjectType, to: ObjectType, rest: &str) -> String {
 }
 
 impl Associations<'_> {
-    /// All associations of any number of records to records of one type: a thousand inputs a
-    /// request, and each record's further pages. Records without any are missing from the answer.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn batch_read(
-        &self,
-        from: ObjectType,
-        to: ObjectType,
-        ids: &[RecordId],
-    ) -> Result<BTreeMap<RecordId, Vec<Association>>, Error> {
-        let path = path(from, to, "/batch/read");
-        let mut all: BTreeMap<RecordId, Vec<Association>> = BTreeMap::new();
-        let mut distinct = ids.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut todo: Vec<(RecordId, Option<String>)> =
-            distinct.into_iter().map(|id| (id, None)).collect();
-        while !todo.is_empty() {
-            let rest = todo.split_off(todo.len().min(BATCH));
-            let inputs = Inputs {
-                inputs: todo
-                    .into_iter()
-                    .map(|(id, after)| ReadInput { id, after })
-                    .collect(),
-            };
-            todo = rest;
-            let answer = self
-                .0
-                .post(&path, &inputs, Bucket::Associations, false)
-                .await?;
-            let answer: ReadAnswer =
-                serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
-                    context: "associations",
-                })?;
-            for record in answer.results {
-                all.entry(record.from.id)
-                    .or_default()
-                    .extend(record.to.into_iter().map(Association::from));
-                if let Some(next) = record.paging.and_then(|p| p.next) {
-                    todo.push((record.from.id, Some(next.after)));
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// A page of the associations of one record.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn list(
-        &self,
-        from: ObjectType,
-        id: RecordId,
-        to: ObjectType,
-        after: Option<&Cursor>,
-    ) -> Result<Page<Association>, Error> {
-        let path = format!(
-            "/crm/objects/{API_VERSION}/{}/{id}/associations/{}",
-            from.path(),
-            to.path()
-        );
-        let answer = self
-            .0
-            .send(&Call::<()> {
-                method: Method::GET,
-                path: &path,
-                query: &paged(PAGE, after),
-                body: None,
-                bucket: Bucket::Associations,
-                write: false,
-            })
-            .await?;
-        let page: Page<To> = page_of(&answer, "associations of a record")?;
-        Ok(page.map(Association::from))
-    }
-
     /// Associates any number of pairs by the types given, 2,000 a request. With several types for a
     /// pair it has all of them.
     pub async fn batch_create(
@@ -594,7 +475,11 @@ impl Associations<'_> {
             let body = Inputs {
                 inputs: bodies(&batch),
             };
-            match self.0.post(path, &body, Bucket::Associations, true).await {
+            match self
+                .0
+                .post(path, &body, Bucket::Associations, Kind::Write)
+                .await
+            {
                 // 204, or an envelope that lists what was refused.
                 Ok(answer) => {
                     let refused = reply_of::<RawAssociated>(&answer)
@@ -648,7 +533,7 @@ impl Associations<'_> {
                 query: &[],
                 body: None,
                 bucket: Bucket::Associations,
-                write: true,
+                kind: Kind::Write,
             })
             .await
             .map(drop)
@@ -673,7 +558,7 @@ impl Associations<'_> {
                 query: &[],
                 body: Some(types),
                 bucket: Bucket::Associations,
-                write: true,
+                kind: Kind::Write,
             })
             .await
             .map(drop)
@@ -702,7 +587,7 @@ impl Associations<'_> {
                 query: &[],
                 body: None,
                 bucket: Bucket::Associations,
-                write: false,
+                kind: Kind::Page,
             })
             .await?;
         page_of(&answer, "association labels")

@@ -1,0 +1,163 @@
+//! Classes, codes and names.
+
+use super::{body::classify, *};
+
+#[test]
+fn classes() {
+    let table: Vec<(u16, &str, bool, ErrorClass)> = vec![
+        (500, "<html>", false, ErrorClass::Transient),
+        (502, "<html>", true, ErrorClass::OutcomeUnknown),
+        (423, "{}", true, ErrorClass::Transient),
+        (
+            404,
+            r#"{"message":"resource not found"}"#,
+            false,
+            ErrorClass::NotFound,
+        ),
+        (401, "{}", false, ErrorClass::Transient),
+        (
+            403,
+            r#"{"category":"MISSING_SCOPES"}"#,
+            false,
+            ErrorClass::ScopeMissing,
+        ),
+        (403, "{}", false, ErrorClass::Forbidden),
+        (
+            429,
+            r#"{"errorType":"RATE_LIMIT"}"#,
+            true,
+            ErrorClass::RateLimited,
+        ),
+        (400, "not json", false, ErrorClass::Invalid),
+        (400, "not json", true, ErrorClass::Invalid),
+        (414, "<html>URI too long", false, ErrorClass::Invalid),
+        (477, "{}", true, ErrorClass::Transient),
+        (408, "", true, ErrorClass::OutcomeUnknown),
+        (521, "<html>", false, ErrorClass::Transient),
+        (524, "<html>", true, ErrorClass::OutcomeUnknown),
+        (302, "", false, ErrorClass::Transient),
+        // Only HubSpot can say that there is no such record.
+        (404, "", false, ErrorClass::NotFound),
+        (404, "<html>not here", false, ErrorClass::Transient),
+        (403, "<html>blocked", false, ErrorClass::Transient),
+        (
+            409,
+            r#"{"category":"CONFLICT"}"#,
+            true,
+            ErrorClass::Conflict,
+        ),
+        (
+            400,
+            r#"{"errors":[{"code":"CONFLICTING_UNIQUE_VALUE","context":{"propertyName":["key"]}}]}"#,
+            true,
+            ErrorClass::Conflict,
+        ),
+        (
+            400,
+            r#"{"errors":[{"code":"CONFLICTING_UNIQUE_VALUE"},{"code":"INVALID_OPTION"}]}"#,
+            true,
+            ErrorClass::Invalid,
+        ),
+    ];
+    for (status, body, write, class) in table {
+        assert_eq!(
+            classify(status, None, body.as_bytes(), write).class(),
+            class,
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_429_names_its_limit() {
+    let table = [
+        (
+            r#"{"policyName":"TEN_SECONDLY_ROLLING"}"#,
+            RatePolicy::TenSecondly,
+        ),
+        (r#"{"policyName":"SECONDLY"}"#, RatePolicy::Secondly),
+        (r#"{"policyName":"DAILY"}"#, RatePolicy::Daily),
+        (
+            r#"{"errorType":"RATE_LIMIT"}"#,
+            RatePolicy::Other(Some("RATE_LIMIT".to_owned())),
+        ),
+        ("<html>", RatePolicy::Other(None)),
+    ];
+    for (body, want) in table {
+        let after = Some(Duration::from_secs(3));
+        let Error::RateLimited {
+            policy,
+            retry_after,
+        } = classify(429, after, body.as_bytes(), true)
+        else {
+            panic!("not a rate limit: {body}");
+        };
+        assert_eq!((policy, retry_after), (want, after));
+    }
+}
+
+#[test]
+fn a_477_says_when_to_come_back() {
+    let after = Some(Duration::from_secs(86_400));
+    let error = classify(477, after, b"{}", true);
+    assert!(matches!(error, Error::Transient { retry_after, .. } if retry_after == after));
+}
+
+#[test]
+fn a_refusal_names_properties_and_codes() {
+    let with_errors = r#"{"category":"VALIDATION_ERROR","errors":[
+        {"code":"INVALID_OPTION","context":{"propertyName":["hs_lead_status"]}},
+        {"code":"NEW_CODE"}]}"#;
+    let in_text = r#"{"message":"Property values were not valid: [{\"isValid\":false,\"error\":\"INVALID_EMAIL\",\"name\":\"email\"}]"}"#;
+    for (body, want) in [
+        (
+            with_errors,
+            vec![
+                FieldProblem {
+                    property: None,
+                    code: FieldCode::Other("NEW_CODE".to_owned()),
+                },
+                FieldProblem {
+                    property: Some("hs_lead_status".to_owned()),
+                    code: FieldCode::InvalidOption,
+                },
+            ],
+        ),
+        (
+            in_text,
+            vec![FieldProblem {
+                property: Some("email".to_owned()),
+                code: FieldCode::InvalidEmail,
+            }],
+        ),
+    ] {
+        let Error::Invalid { problems, .. } = classify(400, None, body.as_bytes(), true) else {
+            panic!("not refused");
+        };
+        assert_eq!(problems, want);
+    }
+}
+
+#[test]
+fn a_conflict_names_the_record_that_is_there() {
+    for body in [
+        r#"{"message":"Contact already exists. Existing ID: 37765128953","category":"CONFLICT"}"#,
+        r#"{"context":{"existingId":["37765128953"]}}"#,
+    ] {
+        let Error::Conflict { existing, .. } = classify(409, None, body.as_bytes(), true) else {
+            panic!("not a conflict");
+        };
+        assert_eq!(existing, Some(RecordId::new(37_765_128_953)));
+    }
+}
+
+#[test]
+fn hubspots_text_is_shown_nowhere() {
+    let body = r#"{"message":"Email address a@b.bad is invalid","correlationId":"c-1"}"#;
+    let error = classify(400, None, body.as_bytes(), true);
+    assert!(!format!("{error} {error:?}").contains("a@b.bad"));
+    assert_eq!(
+        error.detail().unwrap().expose(),
+        "Email address a@b.bad is invalid"
+    );
+}
