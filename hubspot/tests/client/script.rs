@@ -71,6 +71,8 @@ impl Say {
 
 type Answers = dyn Fn(&Seen, usize) -> Say + Send + Sync;
 
+type Shared = (Arc<Mutex<Vec<Seen>>>, Arc<Answers>);
+
 /// The server, and what it saw.
 pub(crate) struct Script {
     pub(crate) client: Client,
@@ -115,7 +117,7 @@ impl Script {
 }
 
 async fn answer(
-    State((seen, answers)): State<(Arc<Mutex<Vec<Seen>>>, Arc<Answers>)>,
+    State((seen, answers)): State<Shared>,
     method: Method,
     uri: Uri,
     body: Bytes,
