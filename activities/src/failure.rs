@@ -6,6 +6,9 @@ use temporalio_common::ActivityError;
 use temporalio_sdk::ApplicationFailure;
 use workflows::ops::FAILURE_DEFECT;
 
+/// The code of what needs a scope that was not granted.
+pub(crate) const SCOPE_MISSING: &str = "HS-3004";
+
 /// A failure's message: our code, and what kind of trouble it is. Never text of HubSpot's.
 #[derive(Debug, thiserror::Error)]
 #[error("{code} {what}")]
@@ -61,7 +64,7 @@ pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
         ErrorClass::RateLimited if is_of_the_day(error) => "HS-3011",
         ErrorClass::RateLimited => "HS-3002",
         ErrorClass::AuthRevoked => "HS-3003",
-        ErrorClass::ScopeMissing => "HS-3004",
+        ErrorClass::ScopeMissing => SCOPE_MISSING,
         ErrorClass::Invalid => "HS-3005",
         ErrorClass::NotFound => "HS-3006",
         ErrorClass::Conflict => "HS-3007",

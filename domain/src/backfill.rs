@@ -1,12 +1,16 @@
 //! What a run reads and with which reader (I1).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{HubSpotObjectId, ObjectType, SyncType};
+use crate::{
+    ids::{HubSpotObjectId, ObjectType, SyncType},
+    portal::ListId,
+    settings::Settings,
+};
 
 /// How long one slice reads before it hands back to its workflow, if others wait for its place.
 pub const SLICE: Duration = Duration::from_secs(30);
@@ -31,6 +35,8 @@ pub enum RunKind {
     Initial,
     /// Asked for (X7).
     Resync,
+    /// Reads the members of lists that were given a use (I6).
+    Members,
 }
 
 impl RunKind {
@@ -39,6 +45,7 @@ impl RunKind {
         match self {
             Self::Initial => "initial",
             Self::Resync => "resync",
+            Self::Members => "members",
         }
     }
 
@@ -47,8 +54,19 @@ impl RunKind {
         match self {
             Self::Initial => "backfill",
             Self::Resync => "resync",
+            Self::Members => "reading of list members",
         }
     }
+}
+
+/// The lists whose members are read: those that the settings give a use (I6). A portal may have
+/// thousands of lists with a hundred thousand members each; of the others name and size are enough.
+pub fn lists_with_use(settings: &Settings) -> BTreeSet<ListId> {
+    settings
+        .lists
+        .iter()
+        .map(|followed| followed.list)
+        .collect()
 }
 
 /// Which reader brings the records of one object type.

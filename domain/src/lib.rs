@@ -7,6 +7,7 @@ pub mod connection;
 pub mod export;
 pub mod ids;
 mod named;
+pub mod outcome;
 pub mod owners;
 pub mod people_file;
 pub mod portal;
@@ -26,6 +27,7 @@ pub use ids::{
     AdminId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId, SyncRunId,
     SyncType, WorkspaceId,
 };
+pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart};
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;
 pub use ranges::{IdRange, RangeNo, RangeReader, Sharing};

@@ -61,9 +61,10 @@ impl ResyncRequest {
 pub enum ResyncOutcome {
     /// A new run was made and starts now.
     Started,
-    /// A run is under way that reads all of this; nothing new was started.
+    /// A run is under way, or waits, that has yet to begin all of this; nothing new was started.
     AlreadyRunning,
-    /// A run is under way that does not cover this; the new one follows it.
+    /// A run is under way that has begun some of this, or does not read it: a new one follows it and
+    /// reads that.
     Queued,
     /// The workspace is not connected; nothing was changed.
     NotConnected,
@@ -76,42 +77,57 @@ pub struct UnfinishedRun {
     pub types: Vec<SyncType>,
     /// How much of each.
     pub mode: ResyncMode,
-    /// Whether it has begun to read.
-    pub begun: bool,
+    /// Those of them that it has begun to read, or has read.
+    pub begun: Vec<SyncType>,
 }
 
-/// Decides what a resync request leads to.
+/// What a resync request leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What is answered.
+    pub outcome: ResyncOutcome,
+    /// What a new run has to read; empty where none is made.
+    pub types: Vec<SyncType>,
+}
+
+/// Decides what a resync request leads to, type by type.
 ///
-/// A running run covers a request that asks for no more types and no more of each. A request from
-/// scratch is covered only by a run that has not begun yet, for what was read before the request
-/// came would not be read again. A run that is queued already and covers the request is enough.
+/// A run serves a type that it has not begun and reads no less of. What it has begun it may have
+/// passed already: a change that somebody made before asking would not be there when it ends. Such a
+/// type goes to a new run, together with all that no run reads.
 pub fn decide(
     request: &ResyncRequest,
     state: ConnectionState,
     unfinished: &[UnfinishedRun],
-) -> ResyncOutcome {
+) -> Decision {
     if !state.may_call_hubspot() {
-        return ResyncOutcome::NotConnected;
+        return Decision {
+            outcome: ResyncOutcome::NotConnected,
+            types: Vec::new(),
+        };
     }
-    if unfinished.iter().any(|run| covers(run, request)) {
+    let types: Vec<SyncType> = request
+        .wanted_types()
+        .into_iter()
+        .filter(|t| !unfinished.iter().any(|run| serves(run, *t, request.mode)))
+        .collect();
+    let outcome = if types.is_empty() {
         ResyncOutcome::AlreadyRunning
     } else if unfinished.is_empty() {
         ResyncOutcome::Started
     } else {
         ResyncOutcome::Queued
-    }
+    };
+    Decision { outcome, types }
 }
 
-fn covers(run: &UnfinishedRun, request: &ResyncRequest) -> bool {
-    let types_covered = request.wanted_types().iter().all(|t| run.types.contains(t));
-    let reach_covered = match (run.mode, request.mode) {
-        (ResyncMode::FromScratch, ResyncMode::FromScratch) => !run.begun,
-        (ResyncMode::FromScratch, _) => true,
-        (ResyncMode::CatchUp, ResyncMode::CatchUp) => true,
+fn serves(run: &UnfinishedRun, sync_type: SyncType, mode: ResyncMode) -> bool {
+    let reach_is_enough = match (run.mode, mode) {
+        (ResyncMode::FromScratch, _) | (ResyncMode::CatchUp, ResyncMode::CatchUp) => true,
         (ResyncMode::Since { since: a }, ResyncMode::Since { since: b }) => a <= b,
         _ => false,
     };
-    types_covered && reach_covered
+    reach_is_enough && run.types.contains(&sync_type) && !run.begun.contains(&sync_type)
 }
 
 /// Subtracted from the start of the last finished read: larger than the lag of HubSpot's search
@@ -147,11 +163,11 @@ mod tests {
         Utc.timestamp_opt(secs, 0).unwrap()
     }
 
-    fn run(types: &[SyncType], mode: ResyncMode, begun: bool) -> UnfinishedRun {
+    fn run(types: &[SyncType], mode: ResyncMode, begun: &[SyncType]) -> UnfinishedRun {
         UnfinishedRun {
             types: types.to_vec(),
             mode,
-            begun,
+            begun: begun.to_vec(),
         }
     }
 
@@ -162,86 +178,139 @@ mod tests {
             ConnectionState::Disconnecting,
             ConnectionState::NeedsReconnect,
         ] {
-            assert_eq!(
-                decide(&ResyncRequest::all(), state, &[]),
-                ResyncOutcome::NotConnected
-            );
+            let decision = decide(&ResyncRequest::all(), state, &[]);
+            assert_eq!(decision.outcome, ResyncOutcome::NotConnected);
+            assert_eq!(decision.types, []);
         }
     }
 
     #[test]
     fn decisions() {
         use ResyncMode::{CatchUp, FromScratch, Since};
-        let all = SyncType::ALL.to_vec();
-        let contacts = vec![SyncType::Contacts];
-        let table: Vec<(Vec<SyncType>, ResyncMode, Vec<UnfinishedRun>, ResyncOutcome)> = vec![
-            (vec![], CatchUp, vec![], ResyncOutcome::Started),
+        use ResyncOutcome::{AlreadyRunning, Queued, Started};
+        use SyncType::{Companies, Contacts, Deals};
+        const ALL: &[SyncType] = &SyncType::ALL;
+        let since = |secs| Since { since: at(secs) };
+        // What is asked for, of what is unfinished: the outcome, and the types of a new run.
+        type Row = (
+            &'static [SyncType],
+            ResyncMode,
+            Vec<UnfinishedRun>,
+            ResyncOutcome,
+            Vec<SyncType>,
+        );
+        let table: Vec<Row> = vec![
+            (&[], CatchUp, vec![], Started, ALL.to_vec()),
+            (&[Deals], CatchUp, vec![], Started, vec![Deals]),
+            // Nothing of it was begun: it will be read.
             (
-                vec![],
+                &[],
                 CatchUp,
-                vec![run(&all, CatchUp, true)],
-                ResyncOutcome::AlreadyRunning,
+                vec![run(ALL, CatchUp, &[])],
+                AlreadyRunning,
+                vec![],
             ),
             (
-                contacts.clone(),
+                &[Deals],
                 CatchUp,
-                vec![run(&all, CatchUp, true)],
-                ResyncOutcome::AlreadyRunning,
-            ),
-            (
+                vec![run(ALL, CatchUp, &[Contacts])],
+                AlreadyRunning,
                 vec![],
+            ),
+            // Begun, maybe passed.
+            (
+                &[Contacts],
                 CatchUp,
-                vec![run(&contacts, CatchUp, true)],
-                ResyncOutcome::Queued,
+                vec![run(ALL, CatchUp, &[Contacts])],
+                Queued,
+                vec![Contacts],
             ),
             (
+                &[Contacts, Companies, Deals],
+                CatchUp,
+                vec![run(ALL, FromScratch, &[Contacts, Deals])],
+                Queued,
+                vec![Contacts, Deals],
+            ),
+            // What waits behind it has not begun.
+            (
+                &[Contacts, Deals],
+                CatchUp,
+                vec![
+                    run(ALL, CatchUp, &[Contacts]),
+                    run(&[Contacts], CatchUp, &[]),
+                ],
+                AlreadyRunning,
                 vec![],
+            ),
+            (
+                &[Contacts, Deals],
+                CatchUp,
+                vec![run(&[Contacts], CatchUp, &[])],
+                Queued,
+                vec![Deals],
+            ),
+            // Reach.
+            (
+                &[Deals],
                 FromScratch,
-                vec![run(&all, CatchUp, true)],
-                ResyncOutcome::Queued,
+                vec![run(ALL, CatchUp, &[])],
+                Queued,
+                vec![Deals],
             ),
             (
-                vec![],
+                &[Deals],
                 FromScratch,
-                vec![run(&all, FromScratch, true)],
-                ResyncOutcome::Queued,
+                vec![run(ALL, FromScratch, &[])],
+                AlreadyRunning,
+                vec![],
             ),
             (
+                &[Deals],
+                since(50),
+                vec![run(ALL, since(40), &[])],
+                AlreadyRunning,
                 vec![],
-                FromScratch,
-                vec![run(&all, FromScratch, false)],
-                ResyncOutcome::AlreadyRunning,
             ),
             (
-                vec![],
-                FromScratch,
-                vec![run(&all, CatchUp, true), run(&all, FromScratch, false)],
-                ResyncOutcome::AlreadyRunning,
+                &[Deals],
+                since(30),
+                vec![run(ALL, since(40), &[])],
+                Queued,
+                vec![Deals],
             ),
             (
+                &[Deals],
+                since(30),
+                vec![run(ALL, FromScratch, &[])],
+                AlreadyRunning,
                 vec![],
-                Since { since: at(50) },
-                vec![run(&all, Since { since: at(40) }, true)],
-                ResyncOutcome::AlreadyRunning,
             ),
             (
-                vec![],
-                Since { since: at(30) },
-                vec![run(&all, Since { since: at(40) }, true)],
-                ResyncOutcome::Queued,
+                &[Deals],
+                CatchUp,
+                vec![run(ALL, since(40), &[])],
+                Queued,
+                vec![Deals],
             ),
+            // It reads nothing of ours, and is waited for.
             (
-                vec![],
-                Since { since: at(30) },
-                vec![run(&all, FromScratch, true)],
-                ResyncOutcome::AlreadyRunning,
+                &[Deals],
+                CatchUp,
+                vec![run(&[], FromScratch, &[])],
+                Queued,
+                vec![Deals],
             ),
         ];
-        for (types, mode, unfinished, outcome) in table {
-            let request = ResyncRequest { types, mode };
+        for (types, mode, unfinished, outcome, new_run) in table {
+            let request = ResyncRequest {
+                types: types.to_vec(),
+                mode,
+            };
+            let decision = decide(&request, ConnectionState::Connected, &unfinished);
             assert_eq!(
-                decide(&request, ConnectionState::Connected, &unfinished),
-                outcome,
+                (decision.outcome, decision.types),
+                (outcome, new_run),
                 "{request:?} against {unfinished:?}"
             );
         }
@@ -261,7 +330,53 @@ mod tests {
         assert!(serde_json::from_str::<ResyncRequest>(r#"{"typos":[]}"#).is_err());
     }
 
+    fn some_types() -> impl Strategy<Value = Vec<SyncType>> {
+        proptest::sample::subsequence(SyncType::ALL.to_vec(), 0..=SyncType::ALL.len())
+    }
+
+    fn any_mode() -> impl Strategy<Value = ResyncMode> {
+        prop_oneof![
+            Just(ResyncMode::CatchUp),
+            Just(ResyncMode::FromScratch),
+            (0i64..100).prop_map(|secs| ResyncMode::Since { since: at(secs) }),
+        ]
+    }
+
     proptest! {
+        /// Whatever runs: each type that was asked for is read from its beginning after the request
+        /// came, either by a run that has yet to begin it or by the new one; and no type by a new run
+        /// that another is to read anyway.
+        #[test]
+        fn no_wish_is_lost(
+            types in some_types(),
+            mode in any_mode(),
+            unfinished in proptest::collection::vec((some_types(), any_mode(), some_types()), 0..4),
+        ) {
+            let request = ResyncRequest { types, mode };
+            let unfinished: Vec<UnfinishedRun> = unfinished
+                .iter()
+                .map(|(types, mode, begun)| run(types, *mode, begun))
+                .collect();
+            let decision = decide(&request, ConnectionState::Connected, &unfinished);
+            for wanted in request.wanted_types() {
+                let by_another = unfinished.iter().any(|r| {
+                    r.types.contains(&wanted)
+                        && !r.begun.contains(&wanted)
+                        && (r.mode == ResyncMode::FromScratch || r.mode == mode
+                            || matches!((r.mode, mode), (ResyncMode::Since { since: a }, ResyncMode::Since { since: b }) if a < b))
+                });
+                prop_assert_eq!(decision.types.contains(&wanted), !by_another, "{}", wanted);
+            }
+            prop_assert!(decision.types.iter().all(|t| request.wanted_types().contains(t)));
+            prop_assert_eq!(
+                decision.types.is_empty(),
+                decision.outcome == ResyncOutcome::AlreadyRunning
+            );
+            if decision.outcome == ResyncOutcome::Started {
+                prop_assert!(unfinished.is_empty());
+            }
+        }
+
         #[test]
         fn catching_up_never_starts_after_the_last_read_began(secs in 0i64..4_000_000_000) {
             let from = read_from(ResyncMode::CatchUp, SyncType::Deals, Some(at(secs))).unwrap();

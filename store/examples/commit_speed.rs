@@ -12,8 +12,8 @@ use domain::{
 };
 use secrecy::SecretString;
 use store::{
-    AssociationRow, AuthKind, CommitPage, MirrorRow, NewConnection, NewCursor, NewTokens,
-    PageOutcome, RunPlan, Store, testing::TestDatabase,
+    AssociationRow, AuthKind, CommitPage, CursorKey, MirrorRow, NewConnection, NewCursor,
+    NewTokens, PageOutcome, RunPlan, Store, testing::TestDatabase,
 };
 use uuid::Uuid;
 
@@ -76,14 +76,13 @@ async fn read(
 ) -> Result<i64, Failure> {
     let now = Utc::now();
     let new = NewCursor {
-        run: plan.run.run,
-        sync_type,
+        key: CursorKey::of_run(plan.run.workspace, plan.run.portal, plan.run.run, sync_type),
         plan: ReadPlan::List,
         total: None,
         last_id: None,
         read_began_at: now,
     };
-    store.begin_cursor(&new, now).await?;
+    store.begin_cursor(&new).await?;
     let pages = records / PER_PAGE;
     for version in 0..pages {
         let ids = version * PER_PAGE..(version + 1) * PER_PAGE;

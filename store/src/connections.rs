@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{AdminId, ConnectionState, Epoch, PortalId, SyncRunId, SyncType, WorkspaceId};
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, runs,
     tokens::{AuthKind, NewTokens},
 };
 
@@ -191,6 +191,7 @@ impl Store {
         let unfinished = sqlx::query!(
             "select id from sync_run
              where workspace_id = $1 and portal_id = $2 and state in ('queued', 'running', 'paused')
+               and kind <> 'members'
              order by requested_at limit 1",
             workspace,
             new.portal.get()
@@ -218,6 +219,15 @@ impl Store {
                 new.run
             }
         };
+        runs::read_what_was_granted(
+            &mut tx,
+            new.workspace,
+            new.portal,
+            &new.scopes,
+            new.run,
+            now,
+        )
+        .await?;
         tx.commit().await?;
         Ok(Ok(Connected {
             epoch: Epoch::new(epoch),

@@ -57,7 +57,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
-        if let Some(refused) = move_cursor(&mut tx, page, owners.len() as u64, now).await? {
+        if let Some(refused) = move_cursor(&mut tx, page, owners.len() as u64).await? {
             return Ok(refused);
         }
         let ids: Vec<i64> = owners.iter().map(|o| o.id.get()).collect();
@@ -114,7 +114,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
-        if let Some(refused) = move_cursor(&mut tx, page, properties.len() as u64, now).await? {
+        if let Some(refused) = move_cursor(&mut tx, page, properties.len() as u64).await? {
             return Ok(refused);
         }
         let names: Vec<&str> = properties.iter().map(|p| p.name.as_str()).collect();
@@ -168,7 +168,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
-        if let Some(refused) = move_cursor(&mut tx, page, pipelines.len() as u64, now).await? {
+        if let Some(refused) = move_cursor(&mut tx, page, pipelines.len() as u64).await? {
             return Ok(refused);
         }
         let ids: Vec<&str> = pipelines.iter().map(|p| p.id.as_str()).collect();

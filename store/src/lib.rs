@@ -33,7 +33,7 @@ pub use connections::{
     Connected, ConnectionRow, FenceRaised, FenceState, NewConnection, RefusedConnect,
 };
 pub use crypto::{KeyRing, KeyRingError};
-pub use cursors::{CursorRow, NewCursor, TypeStatus};
+pub use cursors::{CursorKey, CursorRow, NewCursor, PortalStatus, Refusal, Trouble, TypeStatus};
 pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
 pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;

@@ -47,7 +47,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, StoreError> {
         let mut tx = self.pool.begin().await?;
-        if let Some(refused) = move_cursor(&mut tx, page, lists.len() as u64, now).await? {
+        if let Some(refused) = move_cursor(&mut tx, page, lists.len() as u64).await? {
             return Ok(refused);
         }
         let ids: Vec<i64> = lists.iter().map(|l| l.id.get()).collect();
@@ -100,7 +100,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, StoreError> {
         let mut tx = self.pages.begin().await?;
-        if let Some(refused) = move_cursor(&mut tx, page, 0, now).await? {
+        if let Some(refused) = move_cursor(&mut tx, page, 0).await? {
             return Ok(refused);
         }
         let members: Vec<i64> = membership.members.iter().map(|m| m.get()).collect();

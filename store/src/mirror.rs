@@ -10,8 +10,8 @@ use domain::{
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
-    Store, StoreError,
-    cursors::{count, signed},
+    CursorKey, Store, StoreError,
+    cursors::{count, reached_the_end, signed},
     erasure,
     error::is_data_error,
     ranges::{RangeStep, move_range},
@@ -90,6 +90,13 @@ pub struct CommitPage {
     pub quarantine: Vec<QuarantineRow>,
 }
 
+impl CommitPage {
+    /// Which cursor it moves.
+    pub const fn cursor(&self) -> CursorKey {
+        CursorKey::of_run(self.workspace, self.portal, self.run, self.sync_type)
+    }
+}
+
 /// What came of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageOutcome {
@@ -138,16 +145,16 @@ fn object_id(id: i64) -> Result<HubSpotObjectId, StoreError> {
     HubSpotObjectId::new(id).map_err(|_| StoreError::Corrupt("record id"))
 }
 
-/// Moves the cursor if it stands where the page was read from and the connection is in its epoch.
+/// Moves the cursor if it stands where the page was read from and the connection is in its epoch. The
+/// last page of a type ends it, and moves its catch-up point.
 pub(crate) async fn move_cursor(
     tx: &mut Transaction<'static, Postgres>,
     page: &CommitPage,
     read: u64,
-    now: DateTime<Utc>,
 ) -> Result<Option<PageOutcome>, sqlx::Error> {
     let moved = match &page.range {
-        Some(step) => move_range(tx, page, step, read, now).await?,
-        None => move_whole(tx, page, read, now).await?,
+        Some(step) => move_range(tx, page, step, read).await?,
+        None => move_whole(tx, page, read).await?,
     };
     if moved {
         return Ok(None);
@@ -172,29 +179,33 @@ async fn move_whole(
     tx: &mut Transaction<'static, Postgres>,
     page: &CommitPage,
     read: u64,
-    now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
+    let key = page.cursor();
     let moved = sqlx::query!(
-        "update sync_cursor set version = version + 1, position = $4, finished = $5,
-            done = done + $6, quarantined = quarantined + $7, last_commit_at = $8
-         where run_id = $1 and sync_type = $2 and version = $3 and not finished
+        "update sync_cursor set version = version + 1, position = $7,
+            done = done + $8, quarantined = quarantined + $9, last_commit_at = clock_timestamp()
+         where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5
+           and run_id is not distinct from $6 and version = $10 and outcome = 'reading'
            and exists (select 1 from connection
-             where workspace_id = $9 and epoch = $10 and portal_id = $11 and state = 'connected')
+             where workspace_id = $1 and epoch = $11 and portal_id = $2 and state = 'connected')
          returning version",
-        page.run.as_uuid(),
-        page.sync_type.as_str(),
-        page.expected_version,
+        key.workspace.as_uuid(),
+        key.portal.get(),
+        key.sync_type.as_str(),
+        key.purpose.as_str(),
+        key.part(),
+        key.run_uuid(),
         page.position,
-        page.finished,
         signed(read),
         signed(page.quarantine.len() as u64),
-        now,
-        page.workspace.as_uuid(),
-        page.epoch.get(),
-        page.portal.get()
+        page.expected_version,
+        page.epoch.get()
     )
     .fetch_optional(&mut **tx)
     .await?;
+    if moved.is_some() && page.finished {
+        reached_the_end(tx, &key).await?;
+    }
     Ok(moved.is_some())
 }
 
@@ -254,7 +265,7 @@ impl Store {
         if object_type == ObjectType::Contact {
             erasure::hold_shared(&mut tx, page.workspace).await?;
         }
-        if let Some(refused) = move_cursor(&mut tx, page, read, now).await? {
+        if let Some(refused) = move_cursor(&mut tx, page, read).await? {
             return Ok(refused);
         }
         if object_type == ObjectType::Contact {

@@ -239,6 +239,8 @@ impl Store {
             "delete from hubspot_list_member where workspace_id = $1",
             "delete from quarantine where workspace_id = $1",
             "delete from last_read where workspace_id = $1",
+            "delete from sync_trouble where workspace_id = $1",
+            "delete from sync_cursor where workspace_id = $1",
             "delete from sync_run where workspace_id = $1",
             "delete from oauth_state where workspace_id = $1",
             "delete from connection_token where workspace_id = $1",

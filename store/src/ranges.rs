@@ -4,14 +4,14 @@ use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    HubSpotObjectId, IdRange, ObjectType, PortalId, RangeNo, RangeReader, SyncRunId, SyncType,
-    WorkspaceId, ranges::SplitAt,
+    HubSpotObjectId, IdRange, ObjectType, PortalId, RangeNo, RangeReader, WorkspaceId,
+    ranges::SplitAt,
 };
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
-    CommitPage, Store, StoreError,
-    cursors::{count, signed},
+    CommitPage, CursorKey, Store, StoreError,
+    cursors::{count, reached_the_end, signed},
     mirror::type_number,
 };
 
@@ -105,53 +105,60 @@ pub(crate) async fn move_range(
     page: &CommitPage,
     step: &RangeStep,
     read: u64,
-    now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
+    let key = page.cursor();
     let moved = sqlx::query!(
-        "update sync_range set version = version + 1, position = $5,
-            finished = $6 and $7::text is null,
-            reader = case when $6 then coalesce($7, reader) else reader end,
-            expected = case when $6 and $7 is not null then seen + $8 else expected end,
-            seen = case when $6 and $7 is not null then 0 else seen + $8 end,
-            done = done + $9, quarantined = quarantined + $10, last_commit_at = $11
-         where run_id = $1 and sync_type = $2 and range_no = $3 and version = $4 and not finished
+        "update sync_range r set version = r.version + 1, position = $8,
+            finished = $9 and $10::text is null,
+            reader = case when $9 then coalesce($10, reader) else reader end,
+            expected = case when $9 and $10 is not null then seen + $11 else expected end,
+            seen = case when $9 and $10 is not null then 0 else seen + $11 end,
+            done = r.done + $12, quarantined = r.quarantined + $13, last_commit_at = clock_timestamp()
+         from sync_cursor c
+         where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = $3 and c.purpose = $4
+           and c.part = $5 and c.run_id is not distinct from $6 and c.outcome = 'reading'
+           and r.cursor_id = c.id and r.range_no = $7 and r.version = $14 and not r.finished
            and exists (select 1 from connection
-             where workspace_id = $12 and epoch = $13 and portal_id = $14 and state = 'connected')
-         returning version",
-        page.run.as_uuid(),
-        page.sync_type.as_str(),
+             where workspace_id = $1 and epoch = $15 and portal_id = $2 and state = 'connected')
+         returning r.version",
+        key.workspace.as_uuid(),
+        key.portal.get(),
+        key.sync_type.as_str(),
+        key.purpose.as_str(),
+        key.part(),
+        key.run_uuid(),
         number(step.no),
-        page.expected_version,
         page.position,
         page.finished,
         step.next_reader.map(|r| r.as_str()),
         signed(step.seen),
         signed(read),
         signed(page.quarantine.len() as u64),
-        now,
-        page.workspace.as_uuid(),
-        page.epoch.get(),
-        page.portal.get()
+        page.expected_version,
+        page.epoch.get()
     )
     .fetch_optional(&mut **tx)
     .await?;
     Ok(moved.is_some())
 }
 
-/// The ranges of a type hold still, and so does their number.
-async fn lock_cursor(
-    tx: &mut PgConnection,
-    run: SyncRunId,
-    sync_type: SyncType,
-) -> Result<(), StoreError> {
+/// The ranges of a type hold still, and so does their number: the id of the reading.
+async fn lock_cursor(tx: &mut PgConnection, key: &CursorKey) -> Result<i64, StoreError> {
     sqlx::query!(
-        "select 1 as one from sync_cursor where run_id = $1 and sync_type = $2 for update",
-        run.as_uuid(),
-        sync_type.as_str()
+        "select id from sync_cursor
+         where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5
+           and run_id is not distinct from $6
+         for update",
+        key.workspace.as_uuid(),
+        key.portal.get(),
+        key.sync_type.as_str(),
+        key.purpose.as_str(),
+        key.part(),
+        key.run_uuid()
     )
     .fetch_optional(tx)
     .await?
-    .map(|_| ())
+    .map(|row| row.id)
     .ok_or(StoreError::NotFound("cursor"))
 }
 
@@ -161,26 +168,27 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails; [`StoreError::NotFound`] for a type that was not begun.
-    pub async fn begin_ranges(
-        &self,
-        run: SyncRunId,
-        sync_type: SyncType,
-    ) -> Result<Vec<RangeRow>, StoreError> {
-        let ranges = self.ranges(run, sync_type).await?;
+    pub async fn begin_ranges(&self, key: &CursorKey) -> Result<Vec<RangeRow>, StoreError> {
+        let ranges = self.ranges(key).await?;
         if !ranges.is_empty() {
             return Ok(ranges);
         }
         sqlx::query!(
-            "insert into sync_range (run_id, sync_type, range_no, reader, position, expected)
-             select run_id, sync_type, 0, 'list', position, greatest(total - done, 0)
-             from sync_cursor where run_id = $1 and sync_type = $2
+            "insert into sync_range (cursor_id, range_no, reader, position, expected)
+             select id, 0, 'list', position, greatest(total - done, 0) from sync_cursor
+             where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5
+               and run_id is not distinct from $6
              on conflict do nothing",
-            run.as_uuid(),
-            sync_type.as_str()
+            key.workspace.as_uuid(),
+            key.portal.get(),
+            key.sync_type.as_str(),
+            key.purpose.as_str(),
+            key.part(),
+            key.run_uuid()
         )
         .execute(&self.pool)
         .await?;
-        let ranges = self.ranges(run, sync_type).await?;
+        let ranges = self.ranges(key).await?;
         if ranges.is_empty() {
             return Err(StoreError::NotFound("cursor"));
         }
@@ -191,17 +199,21 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn ranges(
-        &self,
-        run: SyncRunId,
-        sync_type: SyncType,
-    ) -> Result<Vec<RangeRow>, StoreError> {
+    pub async fn ranges(&self, key: &CursorKey) -> Result<Vec<RangeRow>, StoreError> {
         sqlx::query_as!(
             RawRange,
-            "select range_no, reader, after_id, upto_id, position, version, expected, seen, finished
-             from sync_range where run_id = $1 and sync_type = $2 order by range_no",
-            run.as_uuid(),
-            sync_type.as_str()
+            "select r.range_no, r.reader, r.after_id, r.upto_id, r.position, r.version, r.expected, r.seen,
+               r.finished
+             from sync_range r join sync_cursor c on c.id = r.cursor_id
+             where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = $3 and c.purpose = $4
+               and c.part = $5 and c.run_id is not distinct from $6
+             order by r.range_no",
+            key.workspace.as_uuid(),
+            key.portal.get(),
+            key.sync_type.as_str(),
+            key.purpose.as_str(),
+            key.part(),
+            key.run_uuid()
         )
         .fetch_all(&self.pool)
         .await?
@@ -216,11 +228,10 @@ impl Store {
     /// committed.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; [`StoreError::NotFound`] for a type that another run reads.
     pub async fn split_range(
         &self,
-        run: SyncRunId,
-        sync_type: SyncType,
+        key: &CursorKey,
         range: &RangeRow,
         at: SplitAt,
         upper_reader: RangeReader,
@@ -229,14 +240,13 @@ impl Store {
             return Ok(None);
         };
         let mut tx = self.pool.begin().await?;
-        lock_cursor(&mut tx, run, sync_type).await?;
+        let cursor = lock_cursor(&mut tx, key).await?;
         let below = sqlx::query_as!(
             RawRange,
-            "update sync_range set upto_id = $5, version = version + 1, expected = seen + $6
-             where run_id = $1 and sync_type = $2 and range_no = $3 and version = $4 and not finished
+            "update sync_range set upto_id = $4, version = version + 1, expected = seen + $5
+             where cursor_id = $1 and range_no = $2 and version = $3 and not finished
              returning range_no, reader, after_id, upto_id, position, version, expected, seen, finished",
-            run.as_uuid(),
-            sync_type.as_str(),
+            cursor,
             number(range.no),
             range.version,
             lower.upto().map(|id| id.get()),
@@ -249,12 +259,10 @@ impl Store {
         };
         let above = sqlx::query_as!(
             RawRange,
-            "insert into sync_range (run_id, sync_type, range_no, reader, after_id, upto_id, expected)
-             select $1, $2, max(range_no) + 1, $3, $4, $5, $6
-             from sync_range where run_id = $1 and sync_type = $2
+            "insert into sync_range (cursor_id, range_no, reader, after_id, upto_id, expected)
+             select $1, max(range_no) + 1, $2, $3, $4, $5 from sync_range where cursor_id = $1
              returning range_no, reader, after_id, upto_id, position, version, expected, seen, finished",
-            run.as_uuid(),
-            sync_type.as_str(),
+            cursor,
             upper_reader.as_str(),
             upper.after().map(|id| id.get()),
             upper.upto().map(|id| id.get()),
@@ -273,19 +281,25 @@ impl Store {
     /// When the database fails.
     pub async fn turn_range(
         &self,
-        run: SyncRunId,
-        sync_type: SyncType,
+        key: &CursorKey,
         range: &RangeRow,
         reader: RangeReader,
     ) -> Result<Option<RangeRow>, StoreError> {
         sqlx::query_as!(
             RawRange,
-            "update sync_range set reader = $5, version = version + 1
-             where run_id = $1 and sync_type = $2 and range_no = $3 and version = $4
-               and position is null and not finished
-             returning range_no, reader, after_id, upto_id, position, version, expected, seen, finished",
-            run.as_uuid(),
-            sync_type.as_str(),
+            "update sync_range r set reader = $9, version = r.version + 1 from sync_cursor c
+             where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = $3 and c.purpose = $4
+               and c.part = $5 and c.run_id is not distinct from $6
+               and r.cursor_id = c.id and r.range_no = $7 and r.version = $8
+               and r.position is null and not r.finished
+             returning r.range_no, r.reader, r.after_id, r.upto_id, r.position, r.version, r.expected,
+               r.seen, r.finished",
+            key.workspace.as_uuid(),
+            key.portal.get(),
+            key.sync_type.as_str(),
+            key.purpose.as_str(),
+            key.part(),
+            key.run_uuid(),
             number(range.no),
             range.version,
             reader.as_str()
@@ -300,53 +314,43 @@ impl Store {
     /// not go by id.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn read_alone(&self, run: SyncRunId, sync_type: SyncType) -> Result<(), StoreError> {
+    /// When the database fails; [`StoreError::NotFound`] for a type that another run reads.
+    pub async fn read_alone(&self, key: &CursorKey) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
+        let cursor = lock_cursor(&mut tx, key).await?;
         sqlx::query!(
-            "update sync_cursor set alone = true, position = null
-             where run_id = $1 and sync_type = $2 and not finished",
-            run.as_uuid(),
-            sync_type.as_str()
+            "update sync_cursor set alone = true, position = null where id = $1 and outcome = 'reading'",
+            cursor
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!(
-            "delete from sync_range where run_id = $1 and sync_type = $2",
-            run.as_uuid(),
-            sync_type.as_str()
-        )
-        .execute(&mut *tx)
-        .await?;
+        sqlx::query!("delete from sync_range where cursor_id = $1", cursor)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Marks a type as read if all of its ranges are. Says whether it is.
+    /// Ends a type if all of its ranges are read ([`Store::finish_type`]). Says whether they are.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn finish_ranges(
-        &self,
-        run: SyncRunId,
-        sync_type: SyncType,
-    ) -> Result<bool, StoreError> {
+    /// When the database fails; [`StoreError::NotFound`] for a type that another run reads.
+    pub async fn finish_ranges(&self, key: &CursorKey) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
-        lock_cursor(&mut tx, run, sync_type).await?;
-        let finished = sqlx::query!(
-            "update sync_cursor set finished = true
-             where run_id = $1 and sync_type = $2
-               and exists (select 1 from sync_range r where r.run_id = $1 and r.sync_type = $2)
-               and not exists (select 1 from sync_range r
-                 where r.run_id = $1 and r.sync_type = $2 and not r.finished)
-             returning 1 as one",
-            run.as_uuid(),
-            sync_type.as_str()
+        let cursor = lock_cursor(&mut tx, key).await?;
+        let all_read = sqlx::query!(
+            "select coalesce(bool_and(finished), false) as \"all_read!\" from sync_range
+             where cursor_id = $1",
+            cursor
         )
-        .fetch_optional(&mut *tx)
-        .await?;
+        .fetch_one(&mut *tx)
+        .await?
+        .all_read;
+        if all_read {
+            reached_the_end(&mut tx, key).await?;
+        }
         tx.commit().await?;
-        Ok(finished.is_some())
+        Ok(all_read)
     }
 
     /// Of records that were listed with their last-modified, those that are not in the mirror as new

@@ -1,13 +1,15 @@
 //! Runs: rows first, then signals. What is to be read is known here, whatever happens to Temporal.
 
-use std::str::FromStr as _;
+use std::{collections::BTreeSet, str::FromStr as _};
 
 use chrono::{DateTime, Utc};
 use domain::{
     Epoch, PortalId, ResyncMode, ResyncOutcome, ResyncRequest, RunKind, SyncRunId, SyncType,
     WorkspaceId,
+    portal::ListId,
     resync::{UnfinishedRun, decide},
 };
+use sqlx::PgConnection;
 
 use crate::{
     Store, StoreError,
@@ -72,8 +74,12 @@ pub struct RunRow {
     pub mode: ResyncMode,
     /// What it reads.
     pub types: Vec<SyncType>,
+    /// Of [`RunKind::Members`]: the lists whose members it reads.
+    pub lists: Vec<ListId>,
     /// Where it stands.
     pub state: RunState,
+    /// Whether something of it was refused, skipped or not answered; known when it finished.
+    pub refusals: bool,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
     /// When it began.
@@ -92,12 +98,14 @@ pub struct RunPlan {
 }
 
 /// What came of a resync request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestedResync {
     /// The decision (`domain::resync`).
     pub outcome: ResyncOutcome,
     /// The run that was made, if one was.
     pub run: Option<SyncRunId>,
+    /// What that run reads.
+    pub types: Vec<SyncType>,
 }
 
 /// A workspace with runs that have not ended.
@@ -118,7 +126,9 @@ struct RawRun {
     mode: String,
     since: Option<DateTime<Utc>>,
     types: Vec<String>,
+    lists: Option<Vec<i64>>,
     state: String,
+    refusals: bool,
     requested_at: DateTime<Utc>,
     begun_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
@@ -131,6 +141,7 @@ impl TryFrom<RawRun> for RunRow {
         let kind = match raw.kind.as_str() {
             "initial" => RunKind::Initial,
             "resync" => RunKind::Resync,
+            "members" => RunKind::Members,
             _ => return Err(StoreError::Corrupt("kind of a run")),
         };
         let mode = match (raw.mode.as_str(), raw.since) {
@@ -152,7 +163,14 @@ impl TryFrom<RawRun> for RunRow {
             kind,
             mode,
             types,
+            lists: raw
+                .lists
+                .unwrap_or_default()
+                .into_iter()
+                .map(ListId::new)
+                .collect(),
             state: RunState::parse(&raw.state)?,
+            refusals: raw.refusals,
             requested_at: raw.requested_at,
             begun_at: raw.begun_at,
             finished_at: raw.finished_at,
@@ -168,8 +186,176 @@ const fn mode_columns(mode: ResyncMode) -> (&'static str, Option<DateTime<Utc>>)
     }
 }
 
+struct NewRun<'a> {
+    id: SyncRunId,
+    workspace: WorkspaceId,
+    portal: i64,
+    kind: RunKind,
+    mode: ResyncMode,
+    types: &'a [SyncType],
+    lists: Option<Vec<i64>>,
+}
+
+async fn insert_run(
+    tx: &mut PgConnection,
+    new: &NewRun<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let (mode, since) = mode_columns(new.mode);
+    let types: Vec<String> = new.types.iter().map(|t| t.as_str().to_owned()).collect();
+    sqlx::query!(
+        "insert into sync_run
+           (id, workspace_id, portal_id, kind, mode, since, types, lists, state, requested_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9)
+         on conflict (id) do nothing",
+        new.id.as_uuid(),
+        new.workspace.as_uuid(),
+        new.portal,
+        new.kind.as_str(),
+        mode,
+        since,
+        &types,
+        new.lists.as_deref(),
+        now
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn begun_types(tx: &mut PgConnection, run: SyncRunId) -> Result<Vec<SyncType>, StoreError> {
+    sqlx::query!(
+        "select sync_type from sync_cursor where run_id = $1 and purpose = 'run'",
+        run.as_uuid()
+    )
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| {
+        SyncType::from_str(&row.sync_type).map_err(|_| StoreError::Corrupt("type of a cursor"))
+    })
+    .collect()
+}
+
+/// Queues a run that reads the members of lists that were given a use, if the workspace has a portal.
+/// A run that has yet to read the lists reads them too. Says whether one was made.
+pub(crate) async fn queue_members(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    lists: &BTreeSet<ListId>,
+    id: SyncRunId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    if lists.is_empty() {
+        return Ok(false);
+    }
+    let Some(connection) = sqlx::query!(
+        "select portal_id from connection
+         where workspace_id = $1 and state in ('connected', 'needs_reconnect') for update",
+        workspace.as_uuid()
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    else {
+        return Ok(false);
+    };
+    let will_be_read = sqlx::query!(
+        "select exists (select 1 from sync_run r
+           where workspace_id = $1 and portal_id = $2 and state in ('queued', 'running', 'paused')
+             and kind <> 'members' and 'lists' = any(types)
+             and not exists (select 1 from sync_cursor c
+               where c.run_id = r.id and c.sync_type = 'lists' and c.purpose = 'run')) as \"any!\"",
+        workspace.as_uuid(),
+        connection.portal_id
+    )
+    .fetch_one(&mut *tx)
+    .await?
+    .any;
+    if will_be_read {
+        return Ok(false);
+    }
+    let new = NewRun {
+        id,
+        workspace,
+        portal: connection.portal_id,
+        kind: RunKind::Members,
+        mode: ResyncMode::FromScratch,
+        types: &[SyncType::Lists],
+        lists: Some(lists.iter().map(ListId::get).collect()),
+    };
+    insert_run(tx, &new, now).await?;
+    Ok(true)
+}
+
+/// At a connect: what was left out for want of a scope that is granted now is read (C2). The run that
+/// is under way reads it where it is among its types; for the rest a run is queued. Where HubSpot does
+/// not tell the scopes (service keys, `granted` is empty) it is tried.
+pub(crate) async fn read_what_was_granted(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    portal: PortalId,
+    granted: &[String],
+    id: SyncRunId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let left_out = sqlx::query!(
+        "with left_out as (
+           delete from sync_cursor c where workspace_id = $1 and portal_id = $2
+             and (outcome = 'skipped' or exists (select 1 from sync_refusal f
+                 where f.cursor_id = c.id and f.scopes <> '{}'))
+             and not exists (select 1 from sync_refusal f
+               where f.cursor_id = c.id and f.scopes <> '{}' and $3::text[] <> '{}'
+                 and not f.scopes && $3)
+           returning id, sync_type, purpose),
+         -- Of what was read without its associations all is read, not only what changes.
+         anew as (
+           delete from last_read l where workspace_id = $1 and portal_id = $2
+             and exists (select 1 from left_out o join sync_refusal f on f.cursor_id = o.id
+               where o.sync_type = l.sync_type and f.part like 'associations%'))
+         select distinct sync_type as \"sync_type!\" from left_out",
+        workspace.as_uuid(),
+        portal.get(),
+        granted
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut types = Vec::new();
+    for row in left_out {
+        types.push(
+            SyncType::from_str(&row.sync_type)
+                .map_err(|_| StoreError::Corrupt("type of a cursor"))?,
+        );
+    }
+    let covered = sqlx::query!(
+        "select coalesce(array_agg(t), '{}') as \"types!\" from sync_run r, unnest(r.types) as t
+         where workspace_id = $1 and portal_id = $2 and state in ('queued', 'running', 'paused')
+           and kind <> 'members'",
+        workspace.as_uuid(),
+        portal.get()
+    )
+    .fetch_one(&mut *tx)
+    .await?
+    .types;
+    types.retain(|t| !covered.iter().any(|c| c == t.as_str()));
+    types.sort();
+    if types.is_empty() {
+        return Ok(());
+    }
+    let new = NewRun {
+        id,
+        workspace,
+        portal: portal.get(),
+        kind: RunKind::Resync,
+        mode: ResyncMode::CatchUp,
+        types: &types,
+        lists: None,
+    };
+    insert_run(tx, &new, now).await
+}
+
 impl Store {
-    /// Writes a resync request down if the rule says so. Asking twice with one id makes one run.
+    /// Writes a resync request down if the rule says so. Asking twice with one id makes one run. What
+    /// a run under way has begun to read is not covered by it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for a workspace that never connected; else when the database fails.
@@ -190,7 +376,7 @@ impl Store {
         .ok_or(StoreError::NotFound("connection"))?;
         let unfinished = sqlx::query_as!(
             RawRun,
-            "select id, workspace_id, portal_id, kind, mode, since, types, state, requested_at, begun_at, finished_at
+            "select id, workspace_id, portal_id, kind, mode, since, types, lists, state, refusals, requested_at, begun_at, finished_at
              from sync_run where workspace_id = $1 and portal_id = $2 and state in ('queued', 'running', 'paused')",
             workspace.as_uuid(),
             connection.portal_id
@@ -201,7 +387,7 @@ impl Store {
             .into_iter()
             .map(RunRow::try_from)
             .collect::<Result<Vec<_>, _>>()?;
-        if unfinished.iter().any(|run| run.run == new_id) {
+        if let Some(run) = unfinished.iter().find(|run| run.run == new_id) {
             let outcome = if unfinished.len() == 1 {
                 ResyncOutcome::Started
             } else {
@@ -210,45 +396,45 @@ impl Store {
             return Ok(RequestedResync {
                 outcome,
                 run: Some(new_id),
+                types: run.types.clone(),
             });
         }
-        let known: Vec<UnfinishedRun> = unfinished
-            .into_iter()
-            .map(|run| UnfinishedRun {
-                types: run.types,
+        let mut known = Vec::with_capacity(unfinished.len());
+        for run in unfinished {
+            known.push(UnfinishedRun {
+                begun: begun_types(&mut tx, run.run).await?,
+                // Some lists' members are not the lists.
+                types: if run.kind == RunKind::Members {
+                    Vec::new()
+                } else {
+                    run.types
+                },
                 mode: run.mode,
-                begun: run.begun_at.is_some(),
-            })
-            .collect();
-        let outcome = decide(request, state_of(&connection.state)?, &known);
-        let run = match outcome {
+            });
+        }
+        let decision = decide(request, state_of(&connection.state)?, &known);
+        let run = match decision.outcome {
             ResyncOutcome::Started | ResyncOutcome::Queued => {
-                let (mode, since) = mode_columns(request.mode);
-                let types: Vec<String> = request
-                    .wanted_types()
-                    .iter()
-                    .map(|t| t.as_str().to_owned())
-                    .collect();
-                sqlx::query!(
-                    "insert into sync_run (id, workspace_id, portal_id, kind, mode, since, types, state, requested_at)
-                     values ($1, $2, $3, 'resync', $4, $5, $6, 'queued', $7)
-                     on conflict (id) do nothing",
-                    new_id.as_uuid(),
-                    workspace.as_uuid(),
-                    connection.portal_id,
-                    mode,
-                    since,
-                    &types,
-                    now
-                )
-                .execute(&mut *tx)
-                .await?;
+                let new = NewRun {
+                    id: new_id,
+                    workspace,
+                    portal: connection.portal_id,
+                    kind: RunKind::Resync,
+                    mode: request.mode,
+                    types: &decision.types,
+                    lists: None,
+                };
+                insert_run(&mut tx, &new, now).await?;
                 Some(new_id)
             }
             ResyncOutcome::AlreadyRunning | ResyncOutcome::NotConnected => None,
         };
         tx.commit().await?;
-        Ok(RequestedResync { outcome, run })
+        Ok(RequestedResync {
+            outcome: decision.outcome,
+            run,
+            types: decision.types,
+        })
     }
 
     /// The run to read now: the one that runs, else the oldest that waits, which is thereby marked
@@ -279,7 +465,7 @@ impl Store {
                select id from sync_run
                where workspace_id = $1 and portal_id = $2 and state in ('queued', 'running', 'paused')
                order by state = 'running' desc, requested_at limit 1)
-             returning id, workspace_id, portal_id, kind, mode, since, types, state, requested_at, begun_at, finished_at",
+             returning id, workspace_id, portal_id, kind, mode, since, types, lists, state, refusals, requested_at, begun_at, finished_at",
             workspace.as_uuid(),
             connection.portal_id,
             now
@@ -304,7 +490,7 @@ impl Store {
     pub async fn run(&self, run: SyncRunId) -> Result<Option<RunRow>, StoreError> {
         sqlx::query_as!(
             RawRun,
-            "select id, workspace_id, portal_id, kind, mode, since, types, state, requested_at, begun_at, finished_at
+            "select id, workspace_id, portal_id, kind, mode, since, types, lists, state, refusals, requested_at, begun_at, finished_at
              from sync_run where id = $1",
             run.as_uuid()
         )
@@ -314,7 +500,8 @@ impl Store {
         .transpose()
     }
 
-    /// The run to show: the one under way, else the newest.
+    /// The run to show: the one under way, else the newest. One that reads the members of some lists
+    /// is shown only while it is under way.
     ///
     /// # Errors
     /// When the database fails.
@@ -325,8 +512,9 @@ impl Store {
     ) -> Result<Option<RunRow>, StoreError> {
         sqlx::query_as!(
             RawRun,
-            "select id, workspace_id, portal_id, kind, mode, since, types, state, requested_at, begun_at, finished_at
+            "select id, workspace_id, portal_id, kind, mode, since, types, lists, state, refusals, requested_at, begun_at, finished_at
              from sync_run where workspace_id = $1 and portal_id = $2
+               and (kind <> 'members' or state in ('running', 'paused'))
              order by state in ('running', 'paused') desc, requested_at desc limit 1",
             workspace.as_uuid(),
             portal.get()
@@ -348,7 +536,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let row = sqlx::query!(
             "select exists(select 1 from sync_run
-               where workspace_id = $1 and portal_id = $2 and state = 'finished') as \"any!\"",
+               where workspace_id = $1 and portal_id = $2 and state = 'finished' and kind <> 'members') as \"any!\"",
             workspace.as_uuid(),
             portal.get()
         )
@@ -357,40 +545,24 @@ impl Store {
         Ok(row.any)
     }
 
-    /// Marks a run as finished and remembers, for each type that it read to the end, when that read
-    /// had begun; unless it read from a bound on that lies behind the last read: the next catch-up has
-    /// to close that gap. Idempotent. A run that is paused or cancelled stays so.
+    /// Marks a run as finished, and whether something of it was refused, skipped or not answered. What
+    /// it read of each type counted when that type ended. Idempotent. A run that is paused or cancelled
+    /// stays so.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn finish_run(&self, run: SyncRunId, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let finished = sqlx::query!(
-            "update sync_run set state = 'finished', finished_at = $2
-             where id = $1 and state = 'running' returning workspace_id, portal_id",
+        sqlx::query!(
+            "update sync_run r set state = 'finished', finished_at = $2,
+               refusals = exists (select 1 from sync_cursor c where c.run_id = r.id
+                 and (c.outcome <> 'finished'
+                   or exists (select 1 from sync_refusal f where f.cursor_id = c.id)))
+             where id = $1 and state = 'running'",
             run.as_uuid(),
             now
         )
-        .fetch_optional(&mut *tx)
+        .execute(&self.pool)
         .await?;
-        if let Some(row) = finished {
-            sqlx::query!(
-                "insert into last_read (workspace_id, portal_id, sync_type, read_began_at)
-                 select $2, $3, sync_type, read_began_at from sync_cursor c
-                 where run_id = $1 and finished and not skipped
-                   and (since is null or exists (select 1 from last_read l
-                     where l.workspace_id = $2 and l.portal_id = $3 and l.sync_type = c.sync_type
-                       and l.read_began_at >= c.since))
-                 on conflict (workspace_id, portal_id, sync_type) do update
-                 set read_began_at = greatest(last_read.read_began_at, excluded.read_began_at)",
-                run.as_uuid(),
-                row.workspace_id,
-                row.portal_id
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        tx.commit().await?;
         Ok(())
     }
 
@@ -404,7 +576,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<SweepRow>, StoreError> {
         let rows = sqlx::query!(
-            "select r.id, r.workspace_id, r.portal_id, r.kind, r.mode, r.since, r.types, r.state,
+            "select r.id, r.workspace_id, r.portal_id, r.kind, r.mode, r.since, r.types, r.lists, r.state, r.refusals,
                     r.requested_at, r.begun_at, r.finished_at, c.epoch
              from sync_run r join connection c
                on c.workspace_id = r.workspace_id and c.portal_id = r.portal_id and c.state = 'connected'
@@ -427,7 +599,9 @@ impl Store {
                         mode: row.mode,
                         since: row.since,
                         types: row.types,
+                        lists: row.lists,
                         state: row.state,
+                        refusals: row.refusals,
                         requested_at: row.requested_at,
                         begun_at: row.begun_at,
                         finished_at: row.finished_at,

@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    WorkspaceId,
+    SyncRunId, WorkspaceId,
+    backfill::lists_with_use,
     settings::{Settings, SettingsRevision},
 };
 
 use crate::{
     Store, StoreError,
-    cursors::{count, signed},
-    erasure,
+    cursors::{count, signed, used_lists},
+    erasure, runs,
 };
 
 /// A version of a workspace's settings.
@@ -82,7 +83,8 @@ impl Store {
     }
 
     /// Saves settings if the revision in force is still the expected one. Of many writers that
-    /// expect one revision exactly one succeeds.
+    /// expect one revision exactly one succeeds. Lists that are given a use by it are read: a run for
+    /// their members, `members_run`, is queued in the same transaction.
     ///
     /// # Errors
     /// When the database fails; [`StoreError::NotFound`] for a workspace that is not known.
@@ -91,6 +93,7 @@ impl Store {
         workspace: WorkspaceId,
         expected: SettingsRevision,
         settings: &Settings,
+        members_run: SyncRunId,
         now: DateTime<Utc>,
     ) -> Result<SettingsSaved, StoreError> {
         let document =
@@ -112,6 +115,19 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(row) = saved {
+            let before = sqlx::query!(
+                "select document from settings_version where workspace_id = $1 and version = $2",
+                workspace.as_uuid(),
+                signed(expected.get())
+            )
+            .fetch_optional(&mut *tx)
+            .await?;
+            // A document that cannot be read any more gave no list a use.
+            let before = before
+                .and_then(|row| used_lists(row.document).ok())
+                .unwrap_or_default();
+            let given = &lists_with_use(settings) - &before;
+            runs::queue_members(&mut tx, workspace, &given, members_run, now).await?;
             tx.commit().await?;
             return Ok(SettingsSaved::Saved(SettingsRevision::new(count(
                 row.version,

@@ -33,3 +33,5 @@ mod runs;
 mod support;
 #[path = "store/tokens.rs"]
 mod tokens;
+#[path = "store/types.rs"]
+mod types;

@@ -148,7 +148,8 @@ async fn what_the_search_index_does_not_know_arrives_all_the_same() {
         .unwrap()
         .unwrap()
         .run;
-    let ranges = store.ranges(run, SyncType::Contacts).await.unwrap();
+    let key = store::CursorKey::of_run(tenant.workspace, tenant.portal, run, SyncType::Contacts);
+    let ranges = store.ranges(&key).await.unwrap();
     assert!(ranges.iter().any(|r| r.reader == RangeReader::Relist));
     let by_id = tenant
         .requests()

@@ -80,19 +80,20 @@ async fn kills_and_restarts_lose_nothing_and_read_little_twice() {
 
     // Nobody walked alone: each type had several cursors, and search had its part.
     let run = tenant_run(&tenant, &store).await;
+    let key = |sync_type| store::CursorKey::of_run(tenant.workspace, tenant.portal, run, sync_type);
     let mut cursors = BTreeMap::new();
     for (path, sync_type) in [
         ("contacts", SyncType::Contacts),
         ("companies", SyncType::Companies),
         ("deals", SyncType::Deals),
     ] {
-        let ranges = store.ranges(run, sync_type).await.unwrap();
+        let ranges = store.ranges(&key(sync_type)).await.unwrap();
         assert!(ranges.len() > 1, "{path} were not shared");
         assert!(ranges.iter().all(|range| range.finished), "{path}");
         // At one time: as many as there are readers, list or search.
         cursors.insert(path, (LIST_READERS + 1).min(ranges.len() as u64));
     }
-    let searched = store.ranges(run, SyncType::Contacts).await.unwrap();
+    let searched = store.ranges(&key(SyncType::Contacts)).await.unwrap();
     assert!(
         searched.iter().any(|r| r.reader == RangeReader::Relist),
         "search read nothing"

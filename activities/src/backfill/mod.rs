@@ -19,9 +19,11 @@ use std::{
 };
 
 use chrono::Utc;
-use domain::{ReadPlan, SyncType, Urgency, backfill::slice_is_over, resync::read_from};
+use domain::{
+    ReadOutcome, ReadPlan, SyncType, Urgency, backfill::slice_is_over, resync::read_from,
+};
 use hubspot::{Client, search::SearchRequest};
-use store::{CommitPage, CursorRow, NewCursor, PageOutcome, RangeStep};
+use store::{CommitPage, CursorKey, CursorRow, NewCursor, PageOutcome, RangeStep};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::{
@@ -109,10 +111,13 @@ impl Backfilling {
                 self.revoked(input).await?;
                 SliceEnd::Fenced
             }
-            Err(Stop::HubSpot(hubspot::Error::ScopeMissing { .. })) => {
+            Err(Stop::HubSpot(hubspot::Error::ScopeMissing { scopes })) => {
+                let code = failure::SCOPE_MISSING
+                    .parse()
+                    .map_err(|_| failure::defect("a code of ours is none"))?;
                 self.deps
                     .store
-                    .skip_type(input.run, input.sync_type, Utc::now())
+                    .skip_type(&slice.key(), &code, &scopes)
                     .await
                     .map_err(|e| failure::of_store(&e))?;
                 SliceEnd::ScopeMissing
@@ -124,7 +129,7 @@ impl Backfilling {
         let progress = self
             .deps
             .store
-            .cursor(input.run, input.sync_type)
+            .cursor(&slice.key())
             .await
             .map_err(|e| failure::of_store(&e))?
             .map_or_else(
@@ -160,14 +165,21 @@ impl Backfilling {
 }
 
 impl Slice<'_> {
+    /// The cursor that it moves.
+    const fn key(&self) -> CursorKey {
+        let input = self.input;
+        CursorKey::of_run(input.workspace, input.portal, input.run, input.sync_type)
+    }
+
     async fn read(&self) -> Result<SliceEnd, Stop> {
         let mut cursor = self.begin().await?;
         self.done.store(cursor.done, Ordering::Relaxed);
-        if cursor.skipped {
-            return Ok(SliceEnd::ScopeMissing);
-        }
-        if cursor.finished {
-            return Ok(SliceEnd::Finished);
+        match cursor.outcome {
+            ReadOutcome::Reading => {}
+            ReadOutcome::Skipped => return Ok(SliceEnd::ScopeMissing),
+            ReadOutcome::Finished | ReadOutcome::Incomplete | ReadOutcome::Refused => {
+                return Ok(SliceEnd::Finished);
+            }
         }
         if self.input.sync_type.object_type().is_some() && cursor.plan == ReadPlan::List {
             return ranges::read(self, &cursor).await;
@@ -224,7 +236,7 @@ impl Slice<'_> {
     async fn begin(&self) -> Result<CursorRow, Stop> {
         let store = &self.deps.store;
         let SliceInput { run, sync_type, .. } = *self.input;
-        if let Some(cursor) = store.cursor(run, sync_type).await? {
+        if let Some(cursor) = store.cursor(&self.key()).await? {
             return Ok(cursor);
         }
         let row = store
@@ -254,16 +266,14 @@ impl Slice<'_> {
             }
             None => (None, None, None),
         };
-        let now = Utc::now();
         let new = NewCursor {
-            run,
-            sync_type,
+            key: self.key(),
             plan: ReadPlan::from_bound(since),
             total,
             last_id,
-            read_began_at: served_at.unwrap_or(now),
+            read_began_at: served_at.unwrap_or_else(Utc::now),
         };
-        Ok(store.begin_cursor(&new, now).await?)
+        Ok(store.begin_cursor(&new).await?)
     }
 
     async fn commit(&self, place: Place, fetched: Fetched) -> Result<PageOutcome, Stop> {

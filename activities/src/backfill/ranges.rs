@@ -21,7 +21,7 @@ use futures::future::join_all;
 use hubspot::search::{Filter, SearchRequest};
 use store::{CursorRow, PageOutcome, RangeRow, RangeStep};
 use tokio::sync::{Notify, oneshot};
-use workflows::activities::{SliceEnd, SliceInput};
+use workflows::activities::SliceEnd;
 
 use super::{
     Place, Slice, Stop,
@@ -34,14 +34,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Reads the ranges of a type until they are read or the slice is over.
 pub(super) async fn read(slice: &Slice<'_>, cursor: &CursorRow) -> Result<SliceEnd, Stop> {
-    let SliceInput { run, sync_type, .. } = *slice.input;
-    let object_type = sync_type
+    let key = slice.key();
+    let object_type = key
+        .sync_type
         .object_type()
         .ok_or(Stop::Defect("only records have ranges"))?;
     let waiting: Vec<RangeRow> = slice
         .deps
         .store
-        .begin_ranges(run, sync_type)
+        .begin_ranges(&key)
         .await?
         .into_iter()
         .filter(|range| !range.finished)
@@ -77,7 +78,7 @@ pub(super) async fn read(slice: &Slice<'_>, cursor: &CursorRow) -> Result<SliceE
             Err(Halt::Stop(stop)) => return Err(stop),
         }
     }
-    if slice.deps.store.finish_ranges(run, sync_type).await? {
+    if slice.deps.store.finish_ranges(&key).await? {
         return Ok(SliceEnd::Finished);
     }
     let busy = lock(&crew.search_busy).take();
@@ -316,12 +317,11 @@ impl Crew<'_> {
         if kind == Kind::List || range.reader == RangeReader::Search {
             return Ok(Some(range));
         }
-        let SliceInput { run, sync_type, .. } = *self.slice.input;
         let turned = self
             .slice
             .deps
             .store
-            .turn_range(run, sync_type, &range, RangeReader::Search)
+            .turn_range(&self.slice.key(), &range, RangeReader::Search)
             .await?
             .ok_or(Halt::End(SliceEnd::More))?;
         if let Some(reading) = lock(&self.state).reading.get_mut(&turned.no) {
@@ -492,7 +492,7 @@ impl Crew<'_> {
             reading.and_then(|r| r.wish.take().filter(|w| r.reached < Some(w.at.at)))
         };
         let Some(wish) = wish else { return Ok(range) };
-        let SliceInput { run, sync_type, .. } = *self.slice.input;
+        let key = self.slice.key();
         // The reader went on while the middle was looked for.
         let at = SplitAt {
             lower: range.left().unwrap_or(0).saturating_sub(wish.at.upper),
@@ -502,14 +502,14 @@ impl Crew<'_> {
             .slice
             .deps
             .store
-            .split_range(run, sync_type, &range, at, wish.reader)
+            .split_range(&key, &range, at, wish.reader)
             .await?;
         // Another attempt is at work.
         let Some((lower, upper)) = split else {
             return Err(Halt::End(SliceEnd::More));
         };
         tracing::debug!(
-            object_type = %sync_type, range = %lower.no, gave = %upper.no, reader = upper.reader.as_str(),
+            object_type = %key.sync_type, range = %lower.no, gave = %upper.no, reader = upper.reader.as_str(),
             lower = at.lower, upper = at.upper, "split"
         );
         let mut state = lock(&self.state);
@@ -616,9 +616,9 @@ impl Crew<'_> {
 
     /// The list endpoint does not go by id: what ranges would mean is unknown.
     async fn walk_alone(&self) -> Halt {
-        let SliceInput { run, sync_type, .. } = *self.slice.input;
-        tracing::warn!(object_type = %sync_type, "HubSpot does not list by id; one reader walks alone");
-        match self.slice.deps.store.read_alone(run, sync_type).await {
+        let key = self.slice.key();
+        tracing::warn!(object_type = %key.sync_type, "HubSpot does not list by id; one reader walks alone");
+        match self.slice.deps.store.read_alone(&key).await {
             Ok(()) => Halt::End(SliceEnd::More),
             Err(error) => error.into(),
         }

@@ -135,7 +135,7 @@ async fn a_reconnect_goes_on_with_the_run_that_was_interrupted() {
         assert_eq!((reader.run, reader.epoch), (first.run, second.epoch));
         let cursor = world
             .store
-            .cursor(reader.run, SyncType::Contacts)
+            .cursor(&world.key(reader))
             .await
             .unwrap()
             .unwrap();

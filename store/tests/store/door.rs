@@ -11,7 +11,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::support::{World, at, bounded};
+use crate::support::{World, at, bounded, run_id};
 
 #[tokio::test]
 async fn a_token_opens_its_workspace_until_it_is_revoked() {
@@ -162,7 +162,13 @@ async fn of_writers_who_expect_one_revision_one_succeeds() {
                     let mut settings = Settings::empty();
                     settings.retention.quarantine_days = n + 1;
                     store
-                        .save_settings(workspace, SettingsRevision::NONE, &settings, at(1))
+                        .save_settings(
+                            workspace,
+                            SettingsRevision::NONE,
+                            &settings,
+                            run_id(90),
+                            at(1),
+                        )
                         .await
                         .unwrap()
                 })
@@ -182,7 +188,13 @@ async fn of_writers_who_expect_one_revision_one_succeeds() {
         let first = SettingsRevision::NONE.next();
         let done = world
             .store
-            .save_settings(world.workspace, first, &Settings::empty(), at(2))
+            .save_settings(
+                world.workspace,
+                first,
+                &Settings::empty(),
+                run_id(91),
+                at(2),
+            )
             .await
             .unwrap();
         assert_eq!(done, SettingsSaved::Saved(first.next()));

@@ -12,7 +12,7 @@ use store::{
     RefusedPurge, StoreError,
 };
 
-use crate::support::{World, at, bounded, committed, record, row};
+use crate::support::{World, at, bounded, committed, record, row, run_id};
 
 fn person(id: &str, email: &str) -> PersonUpsert {
     let json = serde_json::json!({
@@ -234,6 +234,7 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
                 world.workspace,
                 SettingsRevision::NONE,
                 &Settings::empty(),
+                run_id(90),
                 at(1),
             )
             .await

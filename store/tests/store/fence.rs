@@ -114,11 +114,7 @@ async fn nothing_of_an_older_epoch_is_written() {
         ] {
             assert_eq!(world.count(empty).await, 0, "{empty}");
         }
-        let cursor = store
-            .cursor(reader.run, SyncType::Contacts)
-            .await
-            .unwrap()
-            .unwrap();
+        let cursor = store.cursor(&world.key(reader)).await.unwrap().unwrap();
         assert_eq!((cursor.version, cursor.position), (0, None));
         let run = store.run(reader.run).await.unwrap().unwrap();
         assert_eq!(run.state, RunState::Paused);

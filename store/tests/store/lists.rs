@@ -110,7 +110,7 @@ async fn members_are_read_list_by_list_unless_hubspot_still_computes_them() {
         assert_eq!(order, [1, 3]);
         let cursor = world
             .store
-            .cursor(reader.run, SyncType::Lists)
+            .cursor(&world.key(reader))
             .await
             .unwrap()
             .unwrap();

@@ -193,7 +193,7 @@ async fn of_two_writers_with_one_version_exactly_one_commits() {
             assert_eq!(objects.iter().map(|o| o.id.get()).collect::<Vec<_>>(), [id]);
             let cursor = world
                 .store
-                .cursor(reader.run, SyncType::Contacts)
+                .cursor(&world.key(reader))
                 .await
                 .unwrap()
                 .unwrap();
@@ -298,7 +298,7 @@ async fn beginning_a_reader_again_says_how_it_stands() {
             .await;
         let cursor = world
             .store
-            .cursor(reader.run, SyncType::Contacts)
+            .cursor(&world.key(reader))
             .await
             .unwrap()
             .unwrap();

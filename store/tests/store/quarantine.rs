@@ -74,7 +74,7 @@ async fn what_is_no_jsonb_is_quarantined_and_the_rest_is_stored() {
         }
         let cursor = world
             .store
-            .cursor(reader.run, SyncType::Contacts)
+            .cursor(&world.key(reader))
             .await
             .unwrap()
             .unwrap();

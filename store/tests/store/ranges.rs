@@ -1,7 +1,8 @@
 //! Ranges: readers of one type, each with a place of its own.
 
 use domain::{
-    HubSpotObjectId, IdRange, ObjectType, RangeNo, RangeReader, SyncType, ranges::SplitAt,
+    HubSpotObjectId, IdRange, ObjectType, RangeNo, RangeReader, ReadOutcome, SyncType,
+    ranges::SplitAt,
 };
 use store::{CommitPage, PageOutcome, RangeRow, RangeStep};
 
@@ -34,11 +35,7 @@ fn page(world: &World, reader: Reader, range: &RangeRow, records: &[i64]) -> Com
 }
 
 async fn ranges(world: &World, reader: Reader) -> Vec<RangeRow> {
-    world
-        .store
-        .ranges(reader.run, reader.sync_type)
-        .await
-        .unwrap()
+    world.store.ranges(&world.key(reader)).await.unwrap()
 }
 
 #[tokio::test]
@@ -56,11 +53,7 @@ async fn a_type_begins_with_one_open_range_where_its_cursor_stands() {
             committed(1)
         );
         for _ in 0..2 {
-            let all = world
-                .store
-                .begin_ranges(reader.run, reader.sync_type)
-                .await
-                .unwrap();
+            let all = world.store.begin_ranges(&world.key(reader)).await.unwrap();
             assert_eq!(all.len(), 1);
             assert_eq!((all[0].no, all[0].ids), (RangeNo::FIRST, IdRange::WHOLE));
             assert_eq!(all[0].reader, RangeReader::List);
@@ -77,19 +70,13 @@ async fn readers_of_two_ranges_do_not_disturb_each_other_and_their_sum_shows() {
         let reader = world.reader(SyncType::Contacts, at(0)).await;
         let first = world
             .store
-            .begin_ranges(reader.run, reader.sync_type)
+            .begin_ranges(&world.key(reader))
             .await
             .unwrap()
             .remove(0);
         let (lower, upper) = world
             .store
-            .split_range(
-                reader.run,
-                reader.sync_type,
-                &first,
-                split_at(10),
-                RangeReader::List,
-            )
+            .split_range(&world.key(reader), &first, split_at(10), RangeReader::List)
             .await
             .unwrap()
             .unwrap();
@@ -109,14 +96,15 @@ async fn readers_of_two_ranges_do_not_disturb_each_other_and_their_sum_shows() {
         );
         let cursor = world
             .store
-            .cursor(reader.run, reader.sync_type)
+            .cursor(&world.key(reader))
             .await
             .unwrap()
             .unwrap();
-        assert_eq!((cursor.done, cursor.finished), (5, false));
-        let status = world.store.run_status(reader.run).await.unwrap();
-        assert_eq!(status[0].progress.done, 5);
-        assert_eq!(status[0].last_commit_at, Some(at(2)));
+        assert_eq!((cursor.done, cursor.outcome), (5, ReadOutcome::Reading));
+        let status = world.status().await;
+        assert_eq!(status.types[0].progress.done, 5);
+        let last_commit_at = status.types[0].last_commit_at.unwrap();
+        assert!(status.types[0].began_at <= last_commit_at && last_commit_at <= status.now);
 
         // The page of an attempt that is late changes nothing.
         let late = page(&world, reader, &upper, &[99]);
@@ -139,17 +127,15 @@ async fn readers_of_two_ranges_do_not_disturb_each_other_and_their_sum_shows() {
             .commit_page(finish(&now[0]), at(4))
             .await
             .unwrap();
-        let finished = world.store.finish_ranges(reader.run, reader.sync_type);
-        assert!(!finished.await.unwrap());
+        let key = world.key(reader);
+        assert!(!world.store.finish_ranges(&key).await.unwrap());
         world
             .store
             .commit_page(finish(&now[1]), at(4))
             .await
             .unwrap();
-        let finished = world.store.finish_ranges(reader.run, reader.sync_type);
-        assert!(finished.await.unwrap());
-        let status = world.store.run_status(reader.run).await.unwrap();
-        assert!(status[0].progress.finished);
+        assert!(world.store.finish_ranges(&key).await.unwrap());
+        assert!(world.status().await.types[0].progress.finished);
     })
     .await;
 }
@@ -161,21 +147,15 @@ async fn a_split_needs_the_range_as_it_is_and_something_on_both_sides() {
         let reader = world.reader(SyncType::Deals, at(0)).await;
         let first = world
             .store
-            .begin_ranges(reader.run, reader.sync_type)
+            .begin_ranges(&world.key(reader))
             .await
             .unwrap()
             .remove(0);
         let split = |range: RangeRow, id: i64| {
-            let store = world.store.clone();
+            let (store, key) = (world.store.clone(), world.key(reader));
             async move {
                 store
-                    .split_range(
-                        reader.run,
-                        reader.sync_type,
-                        &range,
-                        split_at(id),
-                        RangeReader::List,
-                    )
+                    .split_range(&key, &range, split_at(id), RangeReader::List)
                     .await
                     .unwrap()
             }
@@ -206,20 +186,20 @@ async fn what_search_has_read_is_listed_again_from_its_beginning() {
         let reader = world.reader(SyncType::Contacts, at(0)).await;
         let first = world
             .store
-            .begin_ranges(reader.run, reader.sync_type)
+            .begin_ranges(&world.key(reader))
             .await
             .unwrap()
             .remove(0);
         let searched = world
             .store
-            .turn_range(reader.run, reader.sync_type, &first, RangeReader::Search)
+            .turn_range(&world.key(reader), &first, RangeReader::Search)
             .await
             .unwrap()
             .unwrap();
         // A range that was begun stays with its reader.
         let stale = world
             .store
-            .turn_range(reader.run, reader.sync_type, &first, RangeReader::List)
+            .turn_range(&world.key(reader), &first, RangeReader::List)
             .await
             .unwrap();
         assert_eq!(stale, None);
@@ -287,39 +267,25 @@ async fn whoever_walks_alone_begins_again_with_all_ids() {
         let reader = world.reader(SyncType::Companies, at(0)).await;
         let first = world
             .store
-            .begin_ranges(reader.run, reader.sync_type)
+            .begin_ranges(&world.key(reader))
             .await
             .unwrap()
             .remove(0);
         world
             .store
-            .split_range(
-                reader.run,
-                reader.sync_type,
-                &first,
-                split_at(10),
-                RangeReader::List,
-            )
+            .split_range(&world.key(reader), &first, split_at(10), RangeReader::List)
             .await
             .unwrap()
             .unwrap();
-        world
-            .store
-            .read_alone(reader.run, reader.sync_type)
-            .await
-            .unwrap();
+        world.store.read_alone(&world.key(reader)).await.unwrap();
         let cursor = world
             .store
-            .cursor(reader.run, reader.sync_type)
+            .cursor(&world.key(reader))
             .await
             .unwrap()
             .unwrap();
         assert!(cursor.alone);
-        let all = world
-            .store
-            .begin_ranges(reader.run, reader.sync_type)
-            .await
-            .unwrap();
+        let all = world.store.begin_ranges(&world.key(reader)).await.unwrap();
         assert_eq!(all.len(), 1);
         assert_eq!((all[0].ids, &all[0].position), (IdRange::WHOLE, &None));
     })

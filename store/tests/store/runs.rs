@@ -1,20 +1,42 @@
 //! Runs: asked for, claimed, finished.
 
-use domain::{ReadPlan, ResyncMode, ResyncOutcome, ResyncRequest, RunKind, SyncType};
-use store::{RequestedResync, RunState, StoreError};
+use domain::{
+    ErrorCode, ReadOutcome, ReadPart, ReadPlan, ResyncMode, ResyncOutcome, ResyncRequest, RunKind,
+    SyncType,
+};
+use store::{PortalStatus, RequestedResync, RunState, StoreError, TypeStatus};
 
 use crate::support::{Reader, World, at, bounded, committed, resync, run_id};
 
-fn made(outcome: ResyncOutcome, id: u128) -> RequestedResync {
+fn made(outcome: ResyncOutcome, id: u128, types: &[SyncType]) -> RequestedResync {
     RequestedResync {
         outcome,
         run: Some(run_id(id)),
+        types: types.to_vec(),
     }
 }
 
 const fn nothing(outcome: ResyncOutcome) -> RequestedResync {
-    RequestedResync { outcome, run: None }
+    RequestedResync {
+        outcome,
+        run: None,
+        types: Vec::new(),
+    }
 }
+
+fn code(text: &str) -> ErrorCode {
+    text.parse().unwrap()
+}
+
+fn of(status: &PortalStatus, sync_type: SyncType) -> &TypeStatus {
+    status
+        .types
+        .iter()
+        .find(|t| t.progress.object_type == sync_type)
+        .unwrap()
+}
+
+const ALL: &[SyncType] = &SyncType::ALL;
 
 /// Connected, and the initial run has read contacts from second 1 to second 2.
 async fn read_once() -> World {
@@ -32,7 +54,11 @@ async fn a_resync_starts_when_nothing_runs() {
         let request = resync(&[SyncType::Deals, SyncType::Contacts], since);
         assert_eq!(
             world.resync(&request, 2, at(3)).await,
-            made(ResyncOutcome::Started, 2)
+            made(
+                ResyncOutcome::Started,
+                2,
+                &[SyncType::Contacts, SyncType::Deals]
+            )
         );
         let run = world.store.run(run_id(2)).await.unwrap().unwrap();
         assert_eq!((run.kind, run.mode), (RunKind::Resync, since));
@@ -55,7 +81,7 @@ async fn a_resync_that_a_run_covers_makes_none_and_another_is_queued_behind_it()
         let scratch = resync(&[], ResyncMode::FromScratch);
         assert_eq!(
             world.resync(&scratch, 3, at(3)).await,
-            made(ResyncOutcome::Queued, 3)
+            made(ResyncOutcome::Queued, 3, ALL)
         );
         // The queued one has not begun and covers it.
         assert_eq!(
@@ -76,7 +102,7 @@ async fn one_id_makes_one_run_and_gets_one_answer() {
         for now in [2, 3] {
             assert_eq!(
                 world.resync(&scratch, 3, at(now)).await,
-                made(ResyncOutcome::Queued, 3)
+                made(ResyncOutcome::Queued, 3, ALL)
             );
         }
         world.store.finish_run(run_id(1), at(4)).await.unwrap();
@@ -85,7 +111,7 @@ async fn one_id_makes_one_run_and_gets_one_answer() {
         for now in [6, 7] {
             assert_eq!(
                 world.resync(&scratch, 3, at(now)).await,
-                made(ResyncOutcome::Started, 3)
+                made(ResyncOutcome::Started, 3, ALL)
             );
         }
         assert_eq!(world.count("select count(*) from sync_run").await, 2);
@@ -225,8 +251,13 @@ async fn finishing_remembers_when_the_reads_had_begun() {
             ..contacts
         };
         world.begin(unfinished, ReadPlan::List, at(11)).await;
+        let deals = Reader {
+            sync_type: SyncType::Deals,
+            ..contacts
+        };
+        let scopes = ["crm.objects.deals.read".to_owned()];
         store
-            .skip_type(contacts.run, SyncType::Deals, at(12))
+            .skip_type(&world.key(deals), &code("HS-3004"), &scopes)
             .await
             .unwrap();
         assert!(
@@ -257,21 +288,25 @@ async fn finishing_remembers_when_the_reads_had_begun() {
             .await
             .unwrap();
         assert_eq!(shown, Some(run));
-        let mut status: Vec<_> = store
-            .run_status(contacts.run)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|s| (s.progress.object_type, s.progress.finished, s.skipped))
+        let status = world.status().await;
+        let mut ends: Vec<_> = status
+            .types
+            .iter()
+            .map(|s| (s.progress.object_type, s.progress.finished, s.outcome))
             .collect();
-        status.sort();
+        ends.sort();
         assert_eq!(
-            status,
+            ends,
             [
-                (SyncType::Contacts, true, false),
-                (SyncType::Companies, false, false),
-                (SyncType::Deals, true, true)
+                (SyncType::Contacts, true, ReadOutcome::Finished),
+                (SyncType::Companies, false, ReadOutcome::Reading),
+                (SyncType::Deals, true, ReadOutcome::Skipped)
             ]
+        );
+        let refusals = &of(&status, SyncType::Deals).refusals;
+        assert_eq!(
+            (refusals[0].part, refusals[0].scopes.as_slice()),
+            (ReadPart::Whole, &scopes[..])
         );
     })
     .await;

@@ -10,8 +10,8 @@ use domain::{
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use store::{
-    AuthKind, CommitPage, Connected, MirrorRow, NewConnection, NewCursor, NewTokens, PageOutcome,
-    RefusedConnect, RequestedResync, Store, testing::TestDatabase,
+    AuthKind, CommitPage, Connected, CursorKey, MirrorRow, NewConnection, NewCursor, NewTokens,
+    PageOutcome, PortalStatus, RefusedConnect, RequestedResync, Store, testing::TestDatabase,
 };
 use uuid::Uuid;
 
@@ -139,16 +139,25 @@ impl World {
         reader
     }
 
+    pub(crate) async fn status(&self) -> PortalStatus {
+        let status = self.store.portal_status(self.workspace, self.portal);
+        status.await.unwrap()
+    }
+
+    /// The cursor of a reader.
+    pub(crate) const fn key(&self, reader: Reader) -> CursorKey {
+        CursorKey::of_run(self.workspace, self.portal, reader.run, reader.sync_type)
+    }
+
     pub(crate) async fn begin(&self, reader: Reader, plan: ReadPlan, now: DateTime<Utc>) {
         let new = NewCursor {
-            run: reader.run,
-            sync_type: reader.sync_type,
+            key: self.key(reader),
             plan,
             total: None,
             last_id: None,
             read_began_at: now,
         };
-        self.store.begin_cursor(&new, now).await.unwrap();
+        self.store.begin_cursor(&new).await.unwrap();
     }
 
     /// A page without records, read one second after its version number.

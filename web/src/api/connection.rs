@@ -173,10 +173,7 @@ pub(crate) async fn status(
     };
     let portal = connection.portal;
     let run = store.run_to_show(workspace, portal).await?;
-    let types = match &run {
-        Some(run) => store.run_status(run.run).await?,
-        None => Vec::new(),
-    };
+    let shown = store.portal_status(workspace, portal).await?;
     let moment = Moment {
         portal,
         run: run.as_ref().map(|run| (run.run, run.state)),
@@ -186,11 +183,22 @@ pub(crate) async fn status(
         .as_ref()
         .is_some_and(|r| matches!(r.state, RunState::Queued | RunState::Running));
     let ever_finished = store.any_run_finished(workspace, portal).await?;
-    let now = Utc::now();
+    let now = shown.now;
     let objects = SyncType::ALL
         .into_iter()
         .map(|object_type| {
-            let begun = types.iter().find(|t| t.progress.object_type == object_type);
+            // Of a run under way that has yet to begin a type, what was read before is not shown.
+            let waits = |t: &&store::TypeStatus| {
+                active
+                    && run
+                        .as_ref()
+                        .is_some_and(|r| t.run != Some(r.run) && r.types.contains(&object_type))
+            };
+            let begun = shown
+                .types
+                .iter()
+                .find(|t| t.progress.object_type == object_type)
+                .filter(|t| !waits(t));
             let progress =
                 begun.map_or_else(|| Progress::none(object_type), |t| t.progress.clone());
             let until = match begun {

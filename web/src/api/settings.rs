@@ -3,12 +3,13 @@
 use axum::{Json, body::Bytes, extract::State};
 use chrono::{DateTime, Utc};
 use domain::{
-    ConnectionState, WorkspaceId,
+    ConnectionState, SyncRunId, WorkspaceId,
     api::{SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut},
     portal::PortalFacts,
     settings::{Settings, SettingsRevision, acceptable, changes, read, validate},
 };
 use store::{SettingsRow, SettingsSaved, Store};
+use uuid::Uuid;
 
 use crate::{
     api::{
@@ -159,7 +160,13 @@ pub(crate) async fn put_settings(
     }
     let saved_at = now();
     let revision = match store
-        .save_settings(workspace, expected, &settings, saved_at)
+        .save_settings(
+            workspace,
+            expected,
+            &settings,
+            SyncRunId::new(Uuid::now_v7()),
+            saved_at,
+        )
         .await?
     {
         SettingsSaved::Saved(revision) => revision,
