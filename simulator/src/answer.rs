@@ -70,6 +70,22 @@ impl Answer {
         self
     }
 
+    /// The same with one field more in its JSON, unless there is nothing to say.
+    pub(crate) fn with_field(self, name: &str, values: Vec<Value>) -> Self {
+        let Body::Json(text) = &self.body else {
+            return self;
+        };
+        if values.is_empty() {
+            return self;
+        }
+        let mut body: Value = serde_json::from_str(text).unwrap_or_default();
+        body[name] = Value::Array(values);
+        Self {
+            body: Body::Json(body.to_string()),
+            ..self
+        }
+    }
+
     /// `{status: "error", message, correlationId, category}`
     pub(crate) fn error(status: u16, category: &str, message: &str) -> Self {
         Self::json(status, &error_body(category, message))

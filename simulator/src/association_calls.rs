@@ -1,19 +1,25 @@
 //! The calls about associations: batches, labels, those of one record.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, error_body},
     associations::{
-        category, connect, disconnect, envelope, inline_name, labelled, pair, take, target,
-        types_between, types_of,
+        category, connect, disconnect, envelope, inline_name, known_type, labelled, pair, take,
+        target, types_between, types_of, wrong_from,
     },
+    batches,
     model::{Data, Kind, Label},
-    rules::MissingAssociations,
+    rules::{Cursors, MissingAssociations},
     server::Query,
     validate::text_of,
 };
+
+/// First records that an archive may name.
+const MOST_FROM: usize = 100;
 
 /// A record, by its type and id.
 type End = (Kind, u64);
@@ -58,7 +64,36 @@ enum To {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WriteType {
+    #[serde(default)]
+    association_category: Option<String>,
     association_type_id: u32,
+}
+
+/// The types of a request that are to be used.
+///
+/// # Errors
+/// Why one is refused.
+fn usable(data: &Data, given: &[WriteType]) -> Result<Vec<u32>, String> {
+    let mut types = Vec::new();
+    for t in given {
+        if known_type(
+            data,
+            t.association_type_id,
+            t.association_category.as_deref(),
+        )? {
+            types.push(t.association_type_id);
+        }
+    }
+    Ok(types)
+}
+
+/// An id in an answer of v4: a number, or text.
+fn id_value(data: &Data, id: u64) -> Value {
+    if data.settings.rules.association_ids_as_text {
+        json!(id.to_string())
+    } else {
+        json!(id)
+    }
 }
 
 /// Which generation of the API a path belongs to.
@@ -121,7 +156,7 @@ pub(crate) fn handle(
             }));
             Answer::json(200, &json!({"results": all}))
         }
-        ("POST", ["labels"]) => create_label(data, from, to, body),
+        ("POST", ["labels"]) => create_label(data, (from, to), body, false, now),
         ("PUT", ["labels"]) => rename_label(data, from, to, body),
         ("DELETE", ["labels", id]) => delete_label(data, id, now),
         _ => Answer::not_found(),
@@ -137,7 +172,29 @@ struct NewLabel {
     inverse_label: Option<String>,
 }
 
-fn create_label(data: &mut Data, from: Kind, to: Kind, body: &[u8]) -> Answer {
+/// Whether two types have as many labels as they may; those deleted a moment ago count.
+fn labels_are_full(data: &mut Data, from: Kind, to: Kind, now: i64) -> bool {
+    let since = now - data.settings.rules.association_label_delete_ms;
+    data.deleted_labels.retain(|(_, _, at)| *at > since);
+    let of = |a: Kind, b: Kind| (a, b) == (from, to) || (a, b) == (to, from);
+    let names: BTreeSet<&str> = data
+        .labels
+        .iter()
+        .filter(|l| of(l.from, l.to))
+        .map(|l| l.name.as_str())
+        .collect();
+    let deleted = data.deleted_labels.iter().filter(|(a, b, _)| of(*a, *b));
+    names.len() + deleted.count() >= data.settings.rules.association_label_limit
+}
+
+/// Makes a label, for the portal or for an integrator.
+pub(crate) fn create_label(
+    data: &mut Data,
+    (from, to): (Kind, Kind),
+    body: &[u8],
+    by_integrator: bool,
+    now: i64,
+) -> Answer {
     let Ok(new) = serde_json::from_slice::<NewLabel>(body) else {
         return Answer::validation("A label needs \"label\" and \"name\"");
     };
@@ -152,7 +209,21 @@ fn create_label(data: &mut Data, from: Kind, to: Kind, body: &[u8]) -> Answer {
             &format!("An association label {} exists already", new.label),
         );
     }
-    let id = data.labels.iter().map(|l| l.type_id).max().unwrap_or(100) + 1;
+    if labels_are_full(data, from, to, now) {
+        let limit = data.settings.rules.association_label_limit;
+        let mut body = error_body(
+            "LIMIT_EXCEEDED",
+            &format!(
+                "The limit of {limit} association labels from {} to {} is reached",
+                from.type_id(),
+                to.type_id()
+            ),
+        );
+        body["subCategory"] = json!("crm.associations.LIMIT_EXCEEDED");
+        return Answer::json(437, &body);
+    }
+    // Above all of HubSpot's own.
+    let id = data.labels.iter().map(|l| l.type_id).max().unwrap_or(1_000) + 1;
     // Without a label of its own the other direction carries the same.
     let back_label = new
         .inverse_label
@@ -171,6 +242,7 @@ fn create_label(data: &mut Data, from: Kind, to: Kind, body: &[u8]) -> Answer {
         inverse,
         name: new.name.clone(),
         label: label.to_owned(),
+        by_integrator,
     };
     let mut made = vec![label(from, to, id, back, &new.label)];
     if back != id {
@@ -178,7 +250,14 @@ fn create_label(data: &mut Data, from: Kind, to: Kind, body: &[u8]) -> Answer {
     }
     let results: Vec<Value> = made
         .iter()
-        .map(|l| json!({"category": "USER_DEFINED", "typeId": l.type_id, "label": l.label}))
+        .map(|l| {
+            let category = if l.by_integrator {
+                "INTEGRATOR_DEFINED"
+            } else {
+                "USER_DEFINED"
+            };
+            json!({"category": category, "typeId": l.type_id, "label": l.label})
+        })
         .collect();
     data.labels.extend(made);
     Answer::json(200, &json!({"results": results}))
@@ -232,6 +311,7 @@ fn delete_label(data: &mut Data, id: &str, now: i64) -> Answer {
     }
     data.labels
         .retain(|l| l.type_id != label.type_id && l.type_id != label.inverse);
+    data.deleted_labels.push((label.from, label.to, now));
     Answer::empty(204)
 }
 
@@ -264,7 +344,7 @@ fn page(
     for (other, types) in found.by_ref().take(limit) {
         match version {
             Version::V4 => results.push(json!({
-                "toObjectId": other,
+                "toObjectId": id_value(data, other),
                 "associationTypes": types.iter().map(|t| {
                     let label = labelled(data, from.0, to)
                         .into_iter()
@@ -305,10 +385,15 @@ fn batch_read(
             errors.push(bad_id(&text));
             continue;
         };
-        let after = input
-            .after
-            .and_then(|a| text_of(&a)?.parse().ok())
-            .unwrap_or(0);
+        let after = input.after.and_then(|a| text_of(&a)).unwrap_or_default();
+        let after = match version {
+            Version::V3 if data.settings.rules.v3_associations_ignore_after => 0,
+            // Of a body it is taken as it was given, and decoded.
+            _ => of_cursor(
+                data,
+                &percent_encoding::percent_decode_str(&after).decode_utf8_lossy(),
+            ),
+        };
         let (found, next) = page(data, version, (from, id), to, after, size);
         if found.is_empty() {
             match data.settings.rules.missing_associations {
@@ -332,11 +417,38 @@ fn batch_read(
         }
         let mut result = json!({"from": {"id": id.to_string()}, "to": found});
         if let Some(next) = next {
-            result["paging"] = json!({"next": {"after": next.to_string()}});
+            result["paging"] = json!({"next": {"after": cursor(data, next)}});
         }
         results.push(result);
     }
     envelope(results, errors, now)
+}
+
+/// The cursor of a page that begins with this record.
+fn cursor(data: &Data, next: u64) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    match data.settings.rules.association_cursors {
+        Cursors::Numbers => next.to_string(),
+        Cursors::Encoded => percent_encoding::utf8_percent_encode(
+            &STANDARD.encode(format!("0-{next}")),
+            percent_encoding::NON_ALPHANUMERIC,
+        )
+        .to_string(),
+    }
+}
+
+/// The record that a page begins with. What cannot be read leads to the first page.
+fn of_cursor(data: &Data, after: &str) -> u64 {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    match data.settings.rules.association_cursors {
+        Cursors::Numbers => after.parse().ok(),
+        Cursors::Encoded => STANDARD
+            .decode(after)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .and_then(|text| text.strip_prefix("0-")?.parse().ok()),
+    }
+    .unwrap_or(0)
 }
 
 fn bad_id(text: &str) -> Value {
@@ -381,10 +493,27 @@ fn batch_write(
     if inputs.inputs.len() > 2_000 {
         return Answer::validation("The number of inputs exceeds the limit of 2000");
     }
+    let from_ids: BTreeSet<String> = inputs
+        .inputs
+        .iter()
+        .filter_map(|i| text_of(&i.from.id))
+        .collect();
+    if matches!(write, Write::Archive | Write::ArchiveLabels) && from_ids.len() > MOST_FROM {
+        return Answer::validation(&format!(
+            "The number of distinct from object ids exceeds the limit of {MOST_FROM}"
+        ));
+    }
     let mut results = Vec::new();
     let mut errors = Vec::new();
     for input in inputs.inputs {
-        let types: Vec<u32> = input.types.iter().map(|t| t.association_type_id).collect();
+        let types = match usable(data, &input.types) {
+            Ok(types) if types.is_empty() && !input.types.is_empty() => continue,
+            Ok(types) => types,
+            Err(message) => {
+                errors.push(invalid(&message));
+                continue;
+            }
+        };
         let targets = match &input.to {
             To::Several(ids) => ids.iter().map(|to| &to.id).collect(),
             To::One(to) => vec![&to.id],
@@ -400,11 +529,11 @@ fn batch_write(
         }
     }
     match write {
-        Write::Archive | Write::ArchiveLabels if errors.is_empty() => Answer::empty(204),
+        Write::Archive | Write::ArchiveLabels if errors.is_empty() => batches::archived(data, now),
         _ => {
             let mut answer = envelope(results, errors, now);
             if write == Write::Create && answer.status == 200 {
-                answer.status = 201;
+                answer.status = batches::created(data);
             }
             answer
         }
@@ -484,11 +613,14 @@ fn allowed(data: &Data, from: End, to: End, types: &[u32]) -> Result<(), Value> 
         .iter()
         .find(|t| target(data, from.0, **t) != Some(to.0))
     {
-        return Err(invalid(&format!(
-            "Association type {bad} does not lead from {} to {}",
-            from.0.type_id(),
-            to.0.type_id()
-        )));
+        let message = wrong_from(data, from.0, *bad).unwrap_or_else(|| {
+            format!(
+                "Association type {bad} does not lead from {} to {}",
+                from.0.type_id(),
+                to.0.type_id()
+            )
+        });
+        return Err(invalid(&message));
     }
     let limit = data.settings.rules.association_limit;
     for (a, b) in [(from, to), (to, from)] {
@@ -514,12 +646,12 @@ fn allowed(data: &Data, from: End, to: End, types: &[u32]) -> Result<(), Value> 
 fn between(data: &Data, from: End, to: End, types: &[u32]) -> Value {
     let labels: Vec<String> = labelled(data, from.0, to.0)
         .into_iter()
-        .filter(|(id, _, _)| types.contains(id) && category(data, *id) == "USER_DEFINED")
+        .filter(|(id, _, _)| types.contains(id) && category(data, *id) != "HUBSPOT_DEFINED")
         .map(|(_, _, label)| label)
         .collect();
     json!({
-        "fromObjectTypeId": from.0.type_id(), "fromObjectId": from.1,
-        "toObjectTypeId": to.0.type_id(), "toObjectId": to.1, "labels": labels,
+        "fromObjectTypeId": from.0.type_id(), "fromObjectId": id_value(data, from.1),
+        "toObjectTypeId": to.0.type_id(), "toObjectId": id_value(data, to.1), "labels": labels,
     })
 }
 
@@ -559,11 +691,11 @@ pub(crate) fn of_record(
     if limit == 0 || limit > 500 {
         return Answer::validation("limit must be between 1 and 500");
     }
-    let after = query.number("after").unwrap_or(0);
+    let after = of_cursor(data, query.get("after").unwrap_or_default());
     let (results, next) = page(data, version, (kind, id), to, after, limit as usize);
     let mut body = json!({"results": results});
     if let Some(next) = next {
-        body["paging"] = json!({"next": {"after": next.to_string()}});
+        body["paging"] = json!({"next": {"after": cursor(data, next)}});
     }
     Answer::json(200, &body)
 }
@@ -628,10 +760,13 @@ pub(crate) fn change(
     let Ok(types) = serde_json::from_slice::<Vec<WriteType>>(body) else {
         return Answer::validation("The body has to be an array of association types");
     };
-    let types: Vec<u32> = types.iter().map(|t| t.association_type_id).collect();
     if types.is_empty() {
         return Answer::validation("The body has to be an array of association types");
     }
+    let types = match usable(data, &types) {
+        Ok(types) => types,
+        Err(message) => return Answer::validation(&message),
+    };
     if let Err(error) = allowed(data, from, to, &types) {
         return refused(error);
     }

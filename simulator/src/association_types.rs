@@ -1,6 +1,9 @@
 //! Types of associations: HubSpot's own (`hubspot-api.md` §8), and labels that a portal made.
 
-use crate::model::{Data, Kind};
+use crate::{
+    model::{Data, Kind},
+    rules::UnknownTypes,
+};
 
 /// The unlabelled type between two types of records and, where there is one, the primary.
 ///
@@ -164,11 +167,48 @@ pub(crate) fn inline_name(data: &Data, from: Kind, to: Kind, type_id: u32) -> St
     }
 }
 
-/// HubSpot's own, or the portal's.
+/// HubSpot's own, the portal's, or an integrator's.
 pub(crate) fn category(data: &Data, type_id: u32) -> &'static str {
-    if data.labels.iter().any(|l| l.type_id == type_id) {
-        "USER_DEFINED"
-    } else {
-        "HUBSPOT_DEFINED"
+    match data.labels.iter().find(|l| l.type_id == type_id) {
+        Some(label) if label.by_integrator => "INTEGRATOR_DEFINED",
+        Some(_) => "USER_DEFINED",
+        None => "HUBSPOT_DEFINED",
     }
+}
+
+/// Whether a type of a request is to be used: category and id have to go together. False: it does not
+/// exist, and the portal passes that over.
+///
+/// # Errors
+/// Why it is refused.
+pub(crate) fn known_type(data: &Data, type_id: u32, given: Option<&str>) -> Result<bool, String> {
+    let exists = Kind::ALL
+        .into_iter()
+        .any(|from| target(data, from, type_id).is_some());
+    let right = category(data, type_id);
+    match given {
+        _ if !exists && data.settings.rules.unknown_association_types == UnknownTypes::Ignored => {
+            Ok(false)
+        }
+        None => Err("Some required fields were not set: [associationCategory]".to_owned()),
+        Some(given) if exists && given == right => Ok(true),
+        Some(given) => Err(format!(
+            "Association type {type_id} of category {given} does not exist"
+        )),
+    }
+}
+
+/// What HubSpot says of a type that leads from another type of records, if that is what is wrong.
+pub(crate) fn wrong_from(data: &Data, from: Kind, type_id: u32) -> Option<String> {
+    if target(data, from, type_id).is_some() {
+        return None;
+    }
+    let expected = Kind::ALL
+        .into_iter()
+        .find(|k| target(data, *k, type_id).is_some())?;
+    Some(format!(
+        "invalid from object type {} for associations to be created. expected: {}",
+        from.type_id(),
+        expected.type_id()
+    ))
 }

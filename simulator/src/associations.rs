@@ -8,9 +8,10 @@ use crate::{
     model::{Data, Kind, Links},
 };
 pub(crate) use crate::{
-    association_calls::{Version, change, handle, of_record},
+    association_calls::{Version, change, create_label, handle, of_record},
     association_types::{
-        category, inline_name, inverse, is_primary, labelled, pair, target, type_ids, types_of,
+        category, inline_name, inverse, is_primary, known_type, labelled, pair, target, type_ids,
+        types_of, wrong_from,
     },
 };
 
@@ -167,7 +168,7 @@ pub(crate) fn disconnect_all(data: &mut Data, me: End, now: i64) {
 
 /// After a merge: what either had, the new one has. The primary's primary company stays the primary.
 pub(crate) fn move_all(data: &mut Data, kind: Kind, first: u64, second: u64, new: u64, now: i64) {
-    for old in [first, second] {
+    for old in [first, second].into_iter().filter(|old| *old != new) {
         let links: Links = data.links.get(&(kind, old)).cloned().unwrap_or_default();
         disconnect_all(data, (kind, old), now);
         for (to, types) in links {

@@ -9,10 +9,10 @@ use crate::{
     answer::{Answer, error_body},
     associations::envelope,
     merge,
-    model::{Data, Kind, addresses},
+    model::{Api, Data, Kind, addresses},
     objects::{Shown, find, is_unique, push_record},
     rules::EmailUpsert,
-    validate::refusal,
+    validate::{refusal, warnings},
     write::{Failure, Input, Plan, carry_out, echo, not_unique, plan_create, plan_update},
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn batch(data: &mut Data, kind: Kind, operation: &str, body: &[u8], n
                     merge::archive(data, kind, id, now);
                 }
             }
-            Answer::empty(204)
+            archived(data, now)
         }
         "create" | "update" | "upsert" => write_batch(data, kind, operation, &inputs, now),
         _ => Answer::not_found(),
@@ -115,7 +115,30 @@ fn write_batch(data: &mut Data, kind: Kind, operation: &str, inputs: &[Input], n
             rows.done(data, kind, operation, input, id, new);
         }
     }
-    rows.answer(kind, operation, inputs.len(), now)
+    let created = created(data);
+    rows.answer(kind, operation, inputs.len(), created, now)
+}
+
+/// The answer to a batch archive.
+pub(crate) fn archived(data: &Data, now: i64) -> Answer {
+    let status = data.settings.rules.dated_archive_status;
+    if data.api >= Api::Dated && status != 204 {
+        Answer {
+            status,
+            ..envelope(Vec::new(), Vec::new(), now)
+        }
+    } else {
+        Answer::empty(204)
+    }
+}
+
+/// The status of a batch create that made all.
+pub(crate) fn created(data: &Data) -> u16 {
+    if data.api >= Api::Dated {
+        data.settings.rules.dated_create_status
+    } else {
+        201
+    }
 }
 
 /// Refuses a batch that names a record twice.
@@ -198,6 +221,7 @@ struct Rows {
     results: Vec<Value>,
     errors: Vec<Value>,
     missing: Vec<String>,
+    warnings: Vec<Value>,
     claimed: HashSet<(String, String)>,
 }
 
@@ -250,6 +274,20 @@ impl Rows {
         {
             value["objectWriteTraceId"] = json!(trace);
         }
+        let mut warnings = warnings(data, kind, &input.properties);
+        if data.settings.rules.batch_warnings_at_batch {
+            if let Some(trace) = &input.object_write_trace_id {
+                for warning in &mut warnings {
+                    warning["context"]["objectWriteTraceId"] = json!([trace]);
+                }
+            }
+            for warning in &mut warnings {
+                warning["context"]["id"] = json!([id.to_string()]);
+            }
+            self.warnings.append(&mut warnings);
+        } else if !warnings.is_empty() {
+            value["warnings"] = Value::Array(warnings);
+        }
         self.results.push(value);
     }
 
@@ -263,15 +301,22 @@ impl Rows {
         self.errors.push(body);
     }
 
-    fn answer(mut self, kind: Kind, operation: &str, inputs: usize, now: i64) -> Answer {
+    fn answer(
+        mut self,
+        kind: Kind,
+        operation: &str,
+        inputs: usize,
+        created: u16,
+        now: i64,
+    ) -> Answer {
         if !self.missing.is_empty() {
             self.errors.push(not_found(kind, &self.missing));
         }
         let mut answer = envelope(self.results, self.errors, now);
         if operation == "create" && answer.status == 200 && inputs > 0 {
-            answer.status = 201;
+            answer.status = created;
         }
-        answer
+        answer.with_field("warnings", self.warnings)
     }
 }
 

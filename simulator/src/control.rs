@@ -36,6 +36,7 @@ struct Changes {
     search_negations_find_empty: Option<bool>,
     token_ttl_seconds: Option<u64>,
     rotate_refresh_tokens: Option<bool>,
+    old_refresh_token_seconds: Option<u64>,
     inline_association_page: Option<usize>,
     denied_scopes: Option<Vec<String>>,
 }
@@ -80,6 +81,7 @@ impl Changes {
             search_negations_find_empty,
             token_ttl_seconds,
             rotate_refresh_tokens,
+            old_refresh_token_seconds,
             inline_association_page,
             denied_scopes,
             rules: _,
@@ -96,6 +98,7 @@ impl Changes {
         );
         set(token_ttl_seconds, self.token_ttl_seconds);
         set(rotate_refresh_tokens, self.rotate_refresh_tokens);
+        set(old_refresh_token_seconds, self.old_refresh_token_seconds);
         set(
             inline_association_page,
             self.inline_association_page.map(|p| p.max(1)),
@@ -568,6 +571,7 @@ fn all_scopes() -> Vec<String> {
             "crm.lists.read",
             "crm.lists.write",
             "sales-email-read",
+            "connected-email-data-access",
             "oauth",
         ]
         .map(str::to_owned),

@@ -113,6 +113,11 @@ enum Of {
     Associated(Kind, Vec<u64>),
 }
 
+/// Pictures: HubSpot's search does not take them.
+const fn is_emoji(c: char) -> bool {
+    matches!(c, '\u{1F000}'..='\u{1FAFF}' | '\u{2600}'..='\u{27BF}')
+}
+
 fn text(value: &Value) -> String {
     value
         .as_str()
@@ -178,6 +183,13 @@ impl Filter {
                 )
             })?],
         };
+        let unbalanced = given.iter().find(|v| v.matches('"').count() % 2 == 1);
+        if let Some(value) = unbalanced {
+            return Err(format!("{value} has mismatched quotation marks"));
+        }
+        if let Some(value) = given.iter().find(|v| v.chars().any(is_emoji)) {
+            return Err(format!("{value} is not a valid value of {name}"));
+        }
         if operator == Operator::Between {
             let high = self.high_value.as_ref().map(text);
             given.push(high.ok_or_else(|| {

@@ -3,12 +3,11 @@
 
 use std::ops::Bound;
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
     answer::Answer,
-    associations::envelope,
+    bare::Bare,
     model::{Data, Kind, Property, Record},
     schemas,
     server::Query,
@@ -25,31 +24,10 @@ pub(crate) enum Legacy<'a> {
     Properties(Kind),
     /// The same of a type that HubSpot has and the simulator holds no records of
     DefinitionsOnly,
-    /// `/crm/v4/associations/{from}/{to}/batch/read` to a type of which there are no records
-    NoAssociations(Kind, &'a str),
     /// `/crm/v3/schemas`
     Schemas,
     /// `/crm/v3/schemas/{type}`, `/crm-object-schemas/{version}/schemas/{type}`
     Schema(Kind),
-}
-
-/// Connectors ask for the definitions of every type before they read any.
-const DEFINED_ONLY: [&str; 10] = [
-    "deal_split",
-    "deal_splits",
-    "form",
-    "goal_targets",
-    "lead",
-    "leads",
-    "line_item",
-    "line_items",
-    "product",
-    "postal_mail",
-];
-
-/// Whether HubSpot has this type while the simulator holds no records of it.
-pub(crate) fn is_defined_only(name: &str) -> bool {
-    DEFINED_ONLY.contains(&name)
 }
 
 impl<'a> Legacy<'a> {
@@ -62,14 +40,9 @@ impl<'a> Legacy<'a> {
             ("GET", ["deals", "v1", "deal", id]) => Self::One(Kind::Deal, id),
             ("GET", ["properties", "v1" | "v2", name, "properties"]) => match Kind::parse(name) {
                 Some(kind) => Self::Properties(kind),
-                None if is_defined_only(name) => Self::DefinitionsOnly,
+                None if Bare::parse(name).is_some() => Self::DefinitionsOnly,
                 None => return None,
             },
-            ("POST", ["crm", "v4", "associations", from, to, "batch", "read"])
-                if is_defined_only(to) =>
-            {
-                Self::NoAssociations(Kind::parse(from)?, to)
-            }
             ("GET", ["crm", "v3", "schemas"]) => Self::Schemas,
             (
                 "GET",
@@ -82,7 +55,7 @@ impl<'a> Legacy<'a> {
     /// Any one of these scopes will do.
     pub(crate) fn scopes(self) -> Vec<String> {
         match self {
-            Self::Page(kind) | Self::One(kind, _) | Self::NoAssociations(kind, _) => {
+            Self::Page(kind) | Self::One(kind, _) => {
                 vec![format!("crm.objects.{}.read", kind.scope())]
             }
             Self::Properties(kind) | Self::Schema(kind) => vec![
@@ -94,7 +67,7 @@ impl<'a> Legacy<'a> {
         }
     }
 
-    pub(crate) fn handle(self, data: &Data, portal: u64, query: &Query, body: &[u8]) -> Answer {
+    pub(crate) fn handle(self, data: &Data, portal: u64, query: &Query) -> Answer {
         match self {
             Self::Page(kind) => page(data, portal, kind, query),
             Self::One(kind, id) => one(data, portal, kind, id),
@@ -113,7 +86,6 @@ impl<'a> Legacy<'a> {
                     .collect();
                 Answer::json(200, &Value::Array(all))
             }
-            Self::NoAssociations(from, to) => no_associations(from, to, body),
             Self::Schemas => Answer::json(200, &json!({"results": []})),
             Self::Schema(kind) => schemas::read(data, kind),
         }
@@ -248,31 +220,4 @@ fn definition(kind: Kind, property: &Property) -> Value {
         "displayMode": "current_value", "favorited": false, "favoritedOrder": -1,
         "hasUniqueValue": property.has_unique_value,
     })
-}
-
-#[derive(Deserialize)]
-struct Inputs {
-    #[serde(default)]
-    inputs: Vec<Input>,
-}
-
-#[derive(Deserialize)]
-struct Input {
-    id: Value,
-}
-
-fn no_associations(from: Kind, to: &str, body: &[u8]) -> Answer {
-    let Ok(Inputs { inputs }) = serde_json::from_slice(body) else {
-        return Answer::validation("Invalid input JSON");
-    };
-    let errors = inputs.into_iter().map(|Input { id }| {
-        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
-        json!({
-            "status": "error", "category": "OBJECT_NOT_FOUND",
-            "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
-            "message": format!("No {to} is associated with {} {id}.", from.singular()),
-            "context": {"fromObjectId": [id]},
-        })
-    });
-    envelope(Vec::new(), errors.collect(), crate::server::now())
 }

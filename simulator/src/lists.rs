@@ -12,7 +12,7 @@ use crate::{
     answer::{Answer, error_body, iso},
     events::Work,
     list_filters,
-    model::{Data, Kind, List},
+    model::{Api, Data, Kind, List},
     server::Query,
     validate::text_of,
 };
@@ -179,6 +179,7 @@ fn answer(
             Answer::json(200, &json!({"lists": found}))
         }
         ("POST", ["search"]) => search(data, body)?,
+        ("POST", ["all"]) if data.api < Api::Validating => Answer::not_found(),
         ("POST", ["all"]) => all(data, body)?,
         ("GET", ["idmapping"]) => {
             let legacy = query.get("legacyListId").unwrap_or_default();
@@ -244,7 +245,8 @@ fn answer(
                 .keys()
                 .map(|m| json!(m))
                 .collect();
-            edit(data, id, &members, &[], now)
+            edit(data, id, &members, &[], now);
+            Answer::empty(204)
         }
         ("PUT", [id, "memberships", "add"]) => {
             let id = editable(data, id)?;

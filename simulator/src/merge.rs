@@ -149,7 +149,8 @@ pub(crate) fn merge_call(data: &mut Data, kind: Kind, body: &[u8], now: i64) -> 
     }
 }
 
-/// Merges into a new record with a new id; both old ids lead to it from now on.
+/// Merges into a new record with a new id, or into the primary where the portal keeps its id; the old
+/// ids lead to it from now on.
 pub(crate) fn merge(
     data: &mut Data,
     kind: Kind,
@@ -160,11 +161,13 @@ pub(crate) fn merge(
     if primary == other {
         return Err(Answer::validation("A record cannot be merged with itself"));
     }
-    // Each merge leaves two ids behind.
+    let keeps = data.settings.rules.merge_keeps_primary_id;
+    // Each merge leaves two ids behind, or one.
+    let left = if keeps { 1 } else { 2 };
     let before: usize = [primary, other]
         .iter()
         .filter_map(|id| data.merged.get(&(kind, *id)))
-        .map(|ids| ids.len() / 2)
+        .map(|ids| ids.len() / left)
         .sum();
     if before + 1 > MERGES {
         return Err(Answer::error(
@@ -175,7 +178,7 @@ pub(crate) fn merge(
     }
     data.delist(kind, primary);
     data.delist(kind, other);
-    let new = data.take_id();
+    let new = if keeps { primary } else { data.take_id() };
     let (Some(first), Some(second)) = (
         data.records[kind as usize].remove(&primary),
         data.records[kind as usize].remove(&other),
@@ -211,7 +214,9 @@ pub(crate) fn merge(
     let mut ids = Vec::new();
     for old in [primary, other] {
         ids.extend(data.merged.remove(&(kind, old)).unwrap_or_default());
-        ids.push((old, now));
+        if old != new {
+            ids.push((old, now));
+        }
     }
     for (old, _) in &ids {
         data.aliases.insert((kind, *old), new);

@@ -345,6 +345,8 @@ pub(crate) struct Label {
     pub(crate) inverse: u32,
     pub(crate) name: String,
     pub(crate) label: String,
+    /// An integrator made it, not the portal.
+    pub(crate) by_integrator: bool,
 }
 
 /// An association as seen from its first record: to which record, by which types.
@@ -369,6 +371,8 @@ pub(crate) struct Settings {
     pub(crate) search_negations_find_empty: bool,
     pub(crate) token_ttl_seconds: u64,
     pub(crate) rotate_refresh_tokens: bool,
+    /// How long a refresh token works on that was replaced.
+    pub(crate) old_refresh_token_seconds: u64,
     pub(crate) inline_association_page: usize,
     /// Scopes that the portal does not grant.
     pub(crate) denied_scopes: Vec<String>,
@@ -389,9 +393,36 @@ impl Default for Settings {
             search_negations_find_empty: true,
             token_ttl_seconds: 1_800,
             rotate_refresh_tokens: true,
+            old_refresh_token_seconds: 0,
             inline_association_page: 500,
             denied_scopes: Vec::new(),
             rules: Rules::default(),
+        }
+    }
+}
+
+/// The generation of the API that a path belongs to, the older ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Api {
+    /// v1 to v3.
+    V3,
+    V4,
+    /// Dated paths before 2026-09.
+    Dated,
+    /// From 2026-09 on: the portal's own rules hold, and dates are normalised.
+    Validating,
+}
+
+impl Api {
+    pub(crate) fn of(segments: &[&str]) -> Self {
+        match segments {
+            ["crm", "v4", ..] => Self::V4,
+            ["crm", "v1" | "v2" | "v3", ..] => Self::V3,
+            ["crm", _, version, ..] if *version >= "2026-09" && version.starts_with("20") => {
+                Self::Validating
+            }
+            ["crm", _, version, ..] if version.starts_with("20") => Self::Dated,
+            _ => Self::V3,
         }
     }
 }
@@ -444,6 +475,10 @@ pub(crate) struct Data {
     pub(crate) rng: Rng,
     /// Who the present request comes from.
     pub(crate) actor: Actor,
+    /// The generation of the API that the present write came by.
+    pub(crate) api: Api,
+    /// Labels of associations that were deleted, with the time: for a while they count.
+    pub(crate) deleted_labels: Vec<(Kind, Kind, i64)>,
     /// Counts changes of records and associations.
     pub(crate) changes: u64,
     /// Whether anybody wants events.
@@ -479,6 +514,8 @@ impl Data {
             work_seq: 0,
             rng: Rng::new(portal ^ 0x5eed_c0de),
             actor: Actor::HubSpot,
+            api: Api::Validating,
+            deleted_labels: Vec::new(),
             changes: 0,
             listening: false,
             events: Vec::new(),

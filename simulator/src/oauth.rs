@@ -22,6 +22,12 @@ pub(crate) struct Access {
     pub(crate) expires: Option<i64>,
 }
 
+impl Access {
+    pub(crate) fn may(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|s| s == scope)
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Grant {
     portal: u64,
@@ -37,6 +43,8 @@ pub(crate) struct Tokens {
     pub(crate) apps: HashMap<String, App>,
     codes: HashMap<String, Grant>,
     refresh: HashMap<String, Grant>,
+    /// Refresh tokens that were replaced, and when they die.
+    dying: HashMap<String, i64>,
     pub(crate) access: HashMap<String, Access>,
     rng: Rng,
     keys: u64,
@@ -47,6 +55,8 @@ pub(crate) struct Tokens {
 pub(crate) struct PortalRules {
     pub(crate) ttl_seconds: u64,
     pub(crate) rotate: bool,
+    /// How long a refresh token works on that was replaced.
+    pub(crate) old_lives_seconds: u64,
     pub(crate) denied_scopes: Vec<String>,
 }
 
@@ -70,6 +80,7 @@ impl Tokens {
             apps,
             codes: HashMap::new(),
             refresh: HashMap::new(),
+            dying: HashMap::new(),
             access: HashMap::new(),
             rng: Rng::new(seed ^ 0x0a07_4b1d),
             keys: 0,
@@ -133,6 +144,13 @@ impl Tokens {
     pub(crate) fn uninstall(&mut self, portal: u64) {
         self.refresh.retain(|_, g| g.portal != portal);
         self.codes.retain(|_, g| g.portal != portal);
+    }
+
+    /// One app leaves a portal.
+    pub(crate) fn uninstall_app(&mut self, portal: u64, app: &str) {
+        let stays = |g: &Grant| g.portal != portal || g.app != app;
+        self.refresh.retain(|_, g| stays(g));
+        self.codes.retain(|_, g| stays(g));
     }
 
     /// All access tokens of a portal expire now.
@@ -290,6 +308,10 @@ impl Tokens {
             }
             Some("refresh_token") => {
                 let token = form.get("refresh_token").unwrap_or_default();
+                if self.dying.get(token).is_some_and(|at| *at <= now) {
+                    self.dying.remove(token);
+                    self.refresh.remove(token);
+                }
                 let Some(grant) = self.refresh.get(token).filter(|g| g.app == client).cloned()
                 else {
                     return (
@@ -332,8 +354,15 @@ impl Tokens {
         let refresh = match old {
             Some(old) if !rules.rotate => old.to_owned(),
             _ => {
-                if let Some(old) = old {
-                    self.refresh.remove(old);
+                match old {
+                    Some(old) if rules.old_lives_seconds > 0 => {
+                        let dies = now + rules.old_lives_seconds as i64 * 1_000;
+                        self.dying.entry(old.to_owned()).or_insert(dies);
+                    }
+                    Some(old) => {
+                        self.refresh.remove(old);
+                    }
+                    None => {}
                 }
                 let new = format!("ref-sim-{}", self.rng.token());
                 self.refresh.insert(new.clone(), grant.clone());
@@ -357,23 +386,51 @@ impl Tokens {
         Answer::json(200, &body)
     }
 
-    /// `POST /oauth/{version}/token/introspect`
+    /// `POST /oauth/{version}/token/introspect`. An app that says who it is has to say it rightly.
     pub(crate) fn introspect(&self, form: &Query, now: i64) -> Answer {
+        if let Some(client) = form.get("client_id") {
+            let Some(app) = self.apps.get(client) else {
+                return refused(
+                    "BAD_CLIENT_ID",
+                    "invalid_client",
+                    "missing or unknown client id",
+                );
+            };
+            if form.get("client_secret") != Some(app.secret.as_str()) {
+                return refused(
+                    "BAD_CLIENT_SECRET",
+                    "invalid_client",
+                    "missing or invalid client secret",
+                );
+            }
+        }
         let token = form.get("token").unwrap_or_default();
         let inactive = || Answer::json(200, &json!({"active": false}));
+        let active = |kind: &str, portal: u64, app: &str, scopes: &[String]| {
+            json!({
+                "active": true, "token": token, "token_type": "bearer", "token_use": kind,
+                "hub_id": portal, "hub_domain": format!("portal-{portal}.example.com"),
+                "user": "admin@portal.example.com", "user_id": 1, "scopes": scopes,
+                "client_id": app, "app_id": crate::server::app_id(app),
+                "is_private_distribution": true,
+            })
+        };
         if let Some(access) = self.access.get(token) {
             if access.expires.is_some_and(|at| at <= now) {
                 return inactive();
             }
-            return Answer::json(
-                200,
-                &json!({"active": true, "hub_id": access.portal, "scopes": access.scopes, "token_use": "access_token"}),
-            );
+            let mut body = active("access_token", access.portal, &access.app, &access.scopes);
+            if let Some(at) = access.expires {
+                body["expires_in"] = json!((at - now) / 1_000);
+                body["expires_at"] = json!(at / 1_000);
+            }
+            return Answer::json(200, &body);
         }
-        match self.refresh.get(token) {
+        let dead = self.dying.get(token).is_some_and(|at| *at <= now);
+        match self.refresh.get(token).filter(|_| !dead) {
             Some(grant) => Answer::json(
                 200,
-                &json!({"active": true, "hub_id": grant.portal, "scopes": grant.scopes, "token_use": "refresh_token"}),
+                &active("refresh_token", grant.portal, &grant.app, &grant.scopes),
             ),
             None => inactive(),
         }

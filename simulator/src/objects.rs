@@ -178,7 +178,7 @@ fn association_types(query: &Query) -> Result<Vec<Kind>, Answer> {
         .list("associations")
         .iter()
         // Types of which there are no records leave nothing.
-        .filter(|name| !crate::legacy::is_defined_only(name))
+        .filter(|name| crate::bare::Bare::parse(name).is_none())
         .map(|name| Kind::parse(name).ok_or_else(|| Answer::unknown_type(name)))
         .collect()
 }
@@ -303,6 +303,18 @@ pub(crate) fn find(data: &Data, kind: Kind, text: &str, id_property: Option<&str
     .filter(|id| data.is_live(kind, *id))
 }
 
+/// 404, in HubSpot's words for what can be no id.
+pub(crate) fn no_record(text: &str, id_property: Option<&str>) -> Answer {
+    if id_property.is_some() || text.parse::<u64>().is_ok() {
+        return Answer::not_found();
+    }
+    Answer::error(
+        404,
+        "OBJECT_NOT_FOUND",
+        "Object not found.  objectId are usually numeric.",
+    )
+}
+
 /// Refuses a read by a property that does not name one record.
 fn readable(data: &Data, kind: Kind, id_property: Option<&str>) -> Option<Answer> {
     let name = id_property?;
@@ -341,7 +353,7 @@ fn get(data: &Data, kind: Kind, id: &str, query: &Query) -> Answer {
     }
     let archived = query.flag("archived");
     let Some(id) = find_where(data, kind, id, id_property, archived) else {
-        return Answer::not_found();
+        return no_record(id, id_property);
     };
     let properties = wanted(kind, &query.list("properties"));
     let history = query.list("propertiesWithHistory");

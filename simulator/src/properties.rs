@@ -251,6 +251,14 @@ fn create(data: &mut Data, kind: Kind, new: Wanted, now: i64) -> Result<Property
     if values.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(refuse("Option values must be unique"));
     }
+    if matches!(kind, Kind::Email | Kind::Note | Kind::Communication)
+        && !data.settings.rules.engagement_custom_properties
+    {
+        return Err(refuse(&format!(
+            "Custom properties are not supported for {}",
+            kind.type_id()
+        )));
+    }
     let mut unique = new.has_unique_value.unwrap_or(false);
     if unique {
         match data.settings.rules.engagement_unique_keys {
@@ -377,6 +385,15 @@ fn archive(data: &mut Data, kind: Kind, name: &str, now: i64) -> Result<(), Answ
         data.archived_properties[kind as usize].insert(name.to_owned(), property);
     }
     Ok(())
+}
+
+/// The definitions of these names, as far as they are there.
+pub(crate) fn some(data: &Data, kind: Kind, names: &[&str]) -> Vec<Value> {
+    names
+        .iter()
+        .filter_map(|name| data.properties[kind as usize].get(*name))
+        .map(|p| definition(p, Shape::Full))
+        .collect()
 }
 
 /// All definitions of a type.

@@ -71,6 +71,9 @@ pub(crate) fn handle(
                 merge::erase(data, k, id, now);
                 Answer::empty(204)
             }),
+        ("POST", ["integrator-labels", from, to]) => kind(from)
+            .and_then(|from| Ok((from, kind(to)?)))
+            .map(|ends| associations::create_label(data, ends, body, true, now)),
         ("POST", ["merges"]) => merges(data, body, now),
         ("POST", ["pipelines", "second"]) => {
             data.pipelines[Kind::Deal as usize].push(crate::pipelines::second());

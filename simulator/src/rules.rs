@@ -53,6 +53,49 @@ pub(crate) enum MissingAssociations {
     Empty,
 }
 
+/// What an app without `sales-email-read` sees of what it may not read of an e-mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Redaction {
+    /// The properties do not come.
+    LeftOut,
+    /// They come as null.
+    Null,
+    /// Nothing is kept from it.
+    Off,
+}
+
+/// What becomes of a type of association that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnknownTypes {
+    Refused,
+    /// The rest is done, and success is answered.
+    Ignored,
+}
+
+/// The form of cursors of associations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cursors {
+    /// The id of the next record.
+    Numbers,
+    /// Base64 that is percent-encoded already; encoded a second time it leads to the first page.
+    Encoded,
+}
+
+/// Properties that another one makes required.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Conditional {
+    /// The one that decides.
+    pub(crate) property: String,
+    /// Its values that do; any if there are none.
+    #[serde(default)]
+    pub(crate) values: Vec<String>,
+    pub(crate) required: Vec<String>,
+}
+
 /// The switches, each with the default that is thought likeliest or strictest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -76,8 +119,40 @@ pub(crate) struct Rules {
     pub(crate) email_upsert: EmailUpsert,
     /// A property that was asked for and has no value comes as null, not at all otherwise.
     pub(crate) empty_as_null: bool,
-    /// By the plural of a type: properties that the portal's admins require of new records.
+    /// By the plural of a type: properties that the portal's admins require of new records; from
+    /// 2026-09 on.
     pub(crate) required_properties: BTreeMap<String, Vec<String>>,
+    /// The same: properties that a value of another one makes required.
+    pub(crate) conditional_properties: BTreeMap<String, Vec<Conditional>>,
+    /// The marketing status of a contact that is made without one; empty: none.
+    pub(crate) default_marketable_status: String,
+    /// A company needs a name or a domain.
+    pub(crate) company_needs_identity: bool,
+    /// All engagements can have properties of the portal, not only calls, meetings and tasks.
+    pub(crate) engagement_custom_properties: bool,
+    /// The definitions of e-mails need `connected-email-data-access`.
+    pub(crate) email_definitions_need_scope: bool,
+    pub(crate) email_redaction: Redaction,
+    /// A merge keeps the id of the primary record, as portals in HubSpot's beta do.
+    pub(crate) merge_keeps_primary_id: bool,
+    /// Labels that associations of two types may have; more: 437.
+    pub(crate) association_label_limit: usize,
+    /// How long a deleted label counts.
+    pub(crate) association_label_delete_ms: i64,
+    pub(crate) unknown_association_types: UnknownTypes,
+    pub(crate) association_cursors: Cursors,
+    /// `batch/read` of associations by v3 passes `after` over.
+    pub(crate) v3_associations_ignore_after: bool,
+    /// Ids in answers of associations are text.
+    pub(crate) association_ids_as_text: bool,
+    /// What a batch archive answers on dated paths: 204 or 200.
+    pub(crate) dated_archive_status: u16,
+    /// What a batch create answers on dated paths: 201 or 200.
+    pub(crate) dated_create_status: u16,
+    /// Lists of v3 carry `paging.next.link`.
+    pub(crate) v3_paging_links: bool,
+    /// `warnings` of a batch stand at the batch, else at its results.
+    pub(crate) batch_warnings_at_batch: bool,
     /// The archived listing of owners has active ones too, as it once had.
     pub(crate) archived_owners_with_active: bool,
     /// A contact needs one of e-mail, first name, last name.
@@ -120,6 +195,23 @@ impl Default for Rules {
             email_upsert: EmailUpsert::Partial,
             empty_as_null: true,
             required_properties: BTreeMap::new(),
+            conditional_properties: BTreeMap::new(),
+            default_marketable_status: "false".to_owned(),
+            company_needs_identity: false,
+            engagement_custom_properties: false,
+            email_definitions_need_scope: true,
+            email_redaction: Redaction::LeftOut,
+            merge_keeps_primary_id: false,
+            association_label_limit: 50,
+            association_label_delete_ms: 40_000,
+            unknown_association_types: UnknownTypes::Refused,
+            association_cursors: Cursors::Numbers,
+            v3_associations_ignore_after: true,
+            association_ids_as_text: false,
+            dated_archive_status: 204,
+            dated_create_status: 201,
+            v3_paging_links: true,
+            batch_warnings_at_batch: true,
             archived_owners_with_active: false,
             contact_needs_identity: true,
             batch_read_follows_merges: true,

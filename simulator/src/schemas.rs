@@ -9,6 +9,25 @@ use crate::{
     properties,
 };
 
+/// The schema of a type of which there are no records.
+pub(crate) fn bare(singular: &str, plural: &str, type_id: &str, properties: &[Value]) -> Answer {
+    let name = singular.to_uppercase();
+    Answer::json(
+        200,
+        &json!({
+            "labels": {"singular": singular, "plural": plural},
+            "requiredProperties": [], "searchableProperties": [],
+            "primaryDisplayProperty": "hs_object_id", "secondaryDisplayProperties": [],
+            "description": "", "allowsSensitiveProperties": false,
+            "archived": false, "restorable": true, "metaType": "HUBSPOT",
+            "id": type_id.trim_start_matches("0-"), "fullyQualifiedName": name,
+            "createdAt": "1970-01-01T00:00:00Z", "updatedAt": "2025-03-05T18:12:37.434Z",
+            "createdByUserId": null, "updatedByUserId": null, "objectTypeId": type_id,
+            "properties": properties, "associations": [], "name": name,
+        }),
+    )
+}
+
 /// The schema of a type, with its properties and the types of its associations.
 pub(crate) fn read(data: &Data, kind: Kind) -> Answer {
     let name = match kind {

@@ -15,17 +15,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    answer::{Answer, error_body},
+    answer::{Answer, Body, error_body},
     associations::{self, Version},
-    control,
+    bare::{Ask, Bare, End},
+    control, emails,
     faults::{Asked, Instead, Named, Rule, Struck, When, missing_scopes, strike},
     http::{Closed, Reply, respond, respond_half, respond_slowly},
     legacy::Legacy,
     limits::{Bucket, Caller, Windows},
     lists, look,
-    model::{Actor, Data, Kind},
+    model::{Actor, Api, Data, Kind},
     oauth::{Access, PortalRules, Tokens},
-    objects, owners, pipelines, properties,
+    objects, owners, pipelines, portal_rules, properties,
     webhooks::Hooks,
 };
 
@@ -168,6 +169,7 @@ impl Simulator {
         Some(PortalRules {
             ttl_seconds: data.settings.token_ttl_seconds,
             rotate: data.settings.rotate_refresh_tokens,
+            old_lives_seconds: data.settings.old_refresh_token_seconds,
             denied_scopes: data.settings.denied_scopes.clone(),
         })
     }
@@ -448,9 +450,13 @@ enum Target<'a> {
     RecordAssociations(Version, Kind, &'a str, &'a [&'a str]),
     Owners(&'a [&'a str]),
     Properties(Kind, &'a [&'a str]),
+    PropertyRules(Kind, &'a [&'a str]),
     Pipelines(Kind, &'a [&'a str]),
     Lists(&'a [&'a str]),
     Account,
+    /// The app takes itself away.
+    Uninstall,
+    Bare(Ask<'a>),
     Legacy(Legacy<'a>),
 }
 
@@ -464,8 +470,12 @@ fn target<'a>(method: &str, segments: &'a [&'a str]) -> Option<Result<Target<'a>
         ["crm", "v4", area, rest @ ..] => (Version::V4, *area, rest),
         ["crm", area, _version, rest @ ..] => (Version::V4, *area, rest),
         ["account-info", _, "details"] => return Some(Ok(Target::Account)),
+        ["appinstalls", _, "external-install"] => return Some(Ok(Target::Uninstall)),
         _ => return None,
     };
+    if let Some(asked) = bare(area, rest) {
+        return Some(Ok(Target::Bare(asked)));
+    }
     let kind = |name: &str| Kind::parse(name).ok_or_else(|| Answer::unknown_type(name));
     Some(match (area, rest) {
         ("objects", [name, id, "associations", rest @ ..]) => {
@@ -477,8 +487,34 @@ fn target<'a>(method: &str, segments: &'a [&'a str]) -> Option<Result<Target<'a>
         }
         ("owners", rest) => Ok(Target::Owners(rest)),
         ("properties", [name, rest @ ..]) => kind(name).map(|k| Target::Properties(k, rest)),
+        ("property-validations", [name, rest @ ..]) => {
+            kind(name).map(|k| Target::PropertyRules(k, rest))
+        }
         ("pipelines", [name, rest @ ..]) => kind(name).map(|k| Target::Pipelines(k, rest)),
         ("lists", rest) => Ok(Target::Lists(rest)),
+        _ => return None,
+    })
+}
+
+/// What is asked of types of which there are no records.
+fn bare<'a>(area: &str, rest: &'a [&'a str]) -> Option<Ask<'a>> {
+    let of = |name: &str| Kind::parse(name).map_or_else(|| Bare::parse(name), |_| None);
+    Some(match (area, rest) {
+        ("objects", [name, _, "associations", to]) => {
+            of(name).or_else(|| Kind::parse(name).and_then(|_| of(to)))?;
+            Ask::OfRecord
+        }
+        ("objects", [name, rest @ ..]) => Ask::Objects(of(name)?, rest),
+        ("associations", [from, to, rest @ ..]) => {
+            of(from).or_else(|| of(to))?;
+            Ask::Associations(End::parse(from)?, End::parse(to)?, rest)
+        }
+        ("properties", [name, rest @ ..]) => Ask::Properties(of(name)?, rest),
+        ("pipelines", [name]) => {
+            of(name)?;
+            Ask::Pipelines
+        }
+        ("schemas", [name]) => Ask::Schema(of(name)?),
         _ => return None,
     })
 }
@@ -487,9 +523,9 @@ impl Target<'_> {
     fn bucket(&self) -> Bucket {
         match self {
             Self::Objects(_, ["search"]) => Bucket::Search,
-            Self::Associations(..)
-            | Self::RecordAssociations(..)
-            | Self::Legacy(Legacy::NoAssociations(..)) => Bucket::Associations,
+            Self::Associations(..) | Self::RecordAssociations(..) => Bucket::Associations,
+            Self::Bare(asked) if asked.is_search() => Bucket::Search,
+            Self::Bare(asked) if asked.is_about_associations() => Bucket::Associations,
             _ => Bucket::General,
         }
     }
@@ -502,8 +538,9 @@ impl Target<'_> {
             Self::Objects(_, ["search" | "merge" | "gdpr-delete"] | ["batch", _])
             | Self::Associations(_, _, _, ["batch", ..]) => &["POST"],
             Self::Objects(_, [_]) => &["GET", "PATCH", "DELETE"],
-            Self::Owners(_) | Self::Account => &["GET"],
+            Self::Owners(_) | Self::Account | Self::PropertyRules(..) => &["GET"],
             Self::Lists(["search" | "all"]) => &["POST"],
+            Self::Uninstall => &["DELETE"],
             _ => ANY,
         }
     }
@@ -535,6 +572,10 @@ impl Target<'_> {
                     objects(kind, "read"),
                 ]
             }
+            Self::PropertyRules(kind, _) => vec![
+                format!("crm.schemas.{}.read", kind.scope()),
+                objects(kind, "read"),
+            ],
             Self::Properties(kind, _) => vec![format!("crm.schemas.{}.write", kind.scope())],
             Self::Pipelines(kind, _) => vec![
                 objects(kind, "read"),
@@ -546,7 +587,8 @@ impl Target<'_> {
                 vec!["crm.lists.write".to_owned()]
             }
             Self::Lists(_) => vec!["crm.lists.read".to_owned()],
-            Self::Account => Vec::new(),
+            // The simulator has no scopes of the types of which it has no records.
+            Self::Account | Self::Uninstall | Self::Bare(_) => Vec::new(),
             Self::Legacy(legacy) => legacy.scopes(),
         }
     }
@@ -607,12 +649,26 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
         answer.headers.push(("date", date.clone()));
         answer
     };
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+    let serve = |request: &Request<'_>| {
+        if matches!(target, Target::Uninstall) {
+            return uninstall(simulator, &access);
+        }
+        let answer = serve_target(&portal, &target, request, &access);
+        let links = Api::of(&request.segments) == Api::V3
+            && request.segments.first() == Some(&"crm")
+            && portal.data.read().settings.rules.v3_paging_links;
+        match host.filter(|_| links && request.method == "GET") {
+            Some(host) => with_links(answer, host, request),
+            None => answer,
+        }
+    };
     let struck = strike(&mut portal.faults.lock(), &request.asked(), false);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
     let Some(struck) = struck else {
-        let answer = serve_target(&portal, &target, request, &access);
+        let answer = serve(request);
         entry.status = answer.status;
         entry.bytes = answer.body.len();
         simulator.log(&portal, entry);
@@ -627,7 +683,7 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
             segments: request.segments.clone(),
             ..*request
         };
-        let answer = serve_target(&portal, &target, &changed, &access);
+        let answer = serve(&changed);
         let answer = rewrite.answer(&request.asked(), answer);
         entry.status = answer.status;
         simulator.log(&portal, entry);
@@ -639,7 +695,7 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
     match struck.when {
         When::Before if struck.effect.is_delay() => {
             tokio::time::sleep(Duration::from_millis(struck.effect.wait())).await;
-            let answer = serve_target(&portal, &target, request, &access);
+            let answer = serve(request);
             entry.status = answer.status;
             simulator.log(&portal, entry);
             Ok(respond(finish(answer)))
@@ -651,7 +707,7 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
             strike_down(&struck, portal.id, None).await
         }
         When::After => {
-            let answer = serve_target(&portal, &target, request, &access);
+            let answer = serve(request);
             entry.status = answer.status;
             simulator.log(&portal, entry);
             strike_down(&struck, portal.id, Some(finish(answer))).await
@@ -664,6 +720,81 @@ async fn api(simulator: &Simulator, request: &Request<'_>, headers: &HeaderMap) 
                 _ => strike_down(&struck, portal.id, None).await,
             }
         }
+    }
+}
+
+/// `DELETE /appinstalls/{version}/external-install`: the app of the token leaves the portal.
+fn uninstall(simulator: &Simulator, access: &Access) -> Answer {
+    if access.expires.is_none() {
+        return Answer::error(
+            403,
+            "FORBIDDEN",
+            "This call can only be made with an OAuth access token.",
+        );
+    }
+    simulator
+        .tokens
+        .lock()
+        .uninstall_app(access.portal, &access.app);
+    Answer::empty(204)
+}
+
+/// The same with `link` beside each `after`, as lists of v3 have it; links lead back here.
+fn with_links(answer: Answer, host: &str, request: &Request<'_>) -> Answer {
+    let Body::Json(text) = &answer.body else {
+        return answer;
+    };
+    if answer.status != 200 || !text.contains("\"paging\"") {
+        return answer;
+    }
+    let Ok(mut body) = serde_json::from_str::<serde_json::Value>(text) else {
+        return answer;
+    };
+    let link = |path: &str, query: &Query, after: &str| {
+        let mut pairs: Vec<(&str, &str)> = query.pairs().filter(|(n, _)| *n != "after").collect();
+        pairs.push(("after", after));
+        let query = serde_urlencoded::to_string(pairs).unwrap_or_default();
+        format!("http://{host}{path}?{query}")
+    };
+    let add = |paging: &mut serde_json::Value, path: &str, query: &Query| {
+        let next = &mut paging["next"];
+        if let Some(after) = next["after"].as_str().map(str::to_owned) {
+            next["link"] = json!(link(path, query, &after));
+        }
+    };
+    if let Some(paging) = body.get_mut("paging") {
+        add(paging, request.path, &request.query);
+    }
+    let single = body.get("associations").is_some();
+    let records: Vec<&mut serde_json::Value> = if single {
+        vec![&mut body]
+    } else {
+        body["results"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .collect()
+    };
+    let list = request.segments.iter().take(4).copied().collect::<Vec<_>>();
+    for record in records {
+        let Some(id) = record["id"].as_str().map(str::to_owned) else {
+            continue;
+        };
+        for (to, page) in record
+            .get_mut("associations")
+            .and_then(serde_json::Value::as_object_mut)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(paging) = page.get_mut("paging") {
+                let path = format!("/{}/{id}/associations/{to}", list.join("/"));
+                add(paging, &path, &Query::default());
+            }
+        }
+    }
+    Answer {
+        body: Body::Json(body.to_string()),
+        ..answer
     }
 }
 
@@ -700,7 +831,17 @@ fn serve_target(
     request: &Request<'_>,
     access: &Access,
 ) -> Answer {
-    let scopes = target.scopes(request.method);
+    let mut scopes = target.scopes(request.method);
+    if matches!(target, Target::Properties(Kind::Email, _) if request.method == "GET")
+        && portal
+            .data
+            .read()
+            .settings
+            .rules
+            .email_definitions_need_scope
+    {
+        scopes = vec!["connected-email-data-access".to_owned()];
+    }
     if !scopes.is_empty() && !scopes.iter().any(|s| access.scopes.contains(s)) {
         return missing_scopes(&scopes, false);
     }
@@ -712,7 +853,14 @@ fn serve_target(
     let reads =
         method == "GET" || matches!(target, Target::Objects(_, ["search"] | ["batch", "read"]));
     if reads && let Target::Objects(kind, rest) = target {
-        return objects::read(&portal.data.read(), method, *kind, rest, query, body, at);
+        let data = portal.data.read();
+        let answer = objects::read(&data, method, *kind, rest, query, body, at);
+        let redacts = *kind == Kind::Email && !access.may("sales-email-read");
+        return if redacts {
+            emails::redact(answer, data.settings.rules.email_redaction)
+        } else {
+            answer
+        };
     }
     if method == "GET"
         && let Target::RecordAssociations(version, kind, id, [to]) = target
@@ -720,12 +868,16 @@ fn serve_target(
         return associations::of_record(&portal.data.read(), *version, *kind, id, to, query);
     }
     if let Target::Legacy(legacy) = target {
-        return legacy.handle(&portal.data.read(), portal.id, query, body);
+        return legacy.handle(&portal.data.read(), portal.id, query);
+    }
+    if let Target::Bare(asked) = target {
+        return asked.handle(&portal.data.read(), method, body, at);
     }
     let mut data = portal.data.write();
     data.actor = Actor::App(app_id(&access.app));
+    data.api = Api::of(&request.segments);
     match target {
-        Target::Legacy(_) => Answer::not_found(),
+        Target::Legacy(_) | Target::Bare(_) | Target::Uninstall => Answer::not_found(),
         Target::Objects(kind, rest) => {
             objects::handle(&mut data, method, *kind, rest, query, body, at)
         }
@@ -739,6 +891,7 @@ fn serve_target(
         Target::Properties(kind, rest) => {
             properties::handle(&mut data, method, *kind, rest, query, body, at)
         }
+        Target::PropertyRules(kind, rest) => portal_rules::read(&data, *kind, rest),
         Target::Pipelines(kind, rest) => pipelines::handle(&data, method, *kind, rest),
         Target::Lists(rest) => lists::handle(&mut data, method, rest, query, body, at),
         Target::Account => Answer::json(

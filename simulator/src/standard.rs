@@ -90,6 +90,8 @@ hs_last_sales_activity_timestamp|datetime|date|r|Last Engagement Date
 hubspotscore|number|calculation_score|r|HubSpot Score
 date_of_birth|string|text|f|Date of birth
 closedate|datetime|date||Close Date
+hs_marketable_status|enumeration|select||Marketing contact status|true:Marketing contact,false:Non-marketing contact
+hs_legal_basis|enumeration|checkbox|f|Legal basis for processing contact's data|Legitimate interest – prospect/lead:Legitimate interest – prospect/lead,Legitimate interest – existing customer:Legitimate interest – existing customer,Legitimate interest - other:Legitimate interest - other,Performance of a contract:Performance of a contract,Freely given consent from contact:Freely given consent from contact,Not applicable:Not applicable
 ";
 
 const COMPANY: &str = "

@@ -29,10 +29,19 @@ tokyo tools top tours town toys trade trading training travel university uno vac
 video villas vin vip vision vlaanderen vodka vote voting voto voyage wales watch webcam website wed wedding wien wiki win wine \
 work works world wtf xxx xyz yachts yoga yokohama zone zip ";
 
+/// Those of other scripts, as they are written.
+const INTERNATIONAL: &str = " рф срб укр бел бг мкд ею қаз мон ελ ευ հայ გე 中国 中國 香港 台湾 台灣 新加坡 澳門 澳门 한국 ไทย ລາວ \
+भारत भारतम् भारोत বাংলা ভারত ভাৰত ਭਾਰਤ ભારત ଭାରତ இந்தியா இலங்கை சிங்கப்பூர் భారత్ ಭಾರತ ഭാരതം ලංකා امارات السعودية مصر تونس قطر \
+فلسطين المغرب الجزائر الاردن عمان سورية سودان عراق ایران پاکستان بھارت مليسيا موريتانيا البحرين ישראל онлайн сайт орг москва дети \
+ком рус католик 公司 网络 網路 网址 在线 中文网 商城 商店 网店 网站 世界 集团 游戏 我爱你 信息 企业 机构 组织机构 政务 公益 移动 手机 \
+时尚 购物 娱乐 健康 慈善 食品 餐厅 八卦 佛山 广东 コム みんな ストア クラウド セール ファッション ポイント 닷컴 닷넷 삼성 شبكة موقع \
+بازار همراه كوم عرب संगठन कॉम नेट קום คอม vermögensberater vermögensberatung ";
+
 /// Is this (lower case, without the dot) a top-level domain?
 pub(crate) fn known(top: &str) -> bool {
     (top.len() == 2 && top.bytes().all(|b| b.is_ascii_lowercase()))
         || top.starts_with("xn--")
+        || (!top.is_ascii() && INTERNATIONAL.contains(&format!(" {top} ")))
         || (!top.is_empty()
             && top.bytes().all(|b| b.is_ascii_lowercase())
             && GENERIC.contains(&format!(" {top} ")))

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{error_body, iso},
-    model::{Data, Kind, Property, addresses},
+    model::{Api, Data, Kind, Property, addresses},
+    portal_rules,
     rules::Backward,
     tlds,
 };
@@ -26,7 +27,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(name: &str, code: &'static str, message: String) -> Self {
+    pub(crate) fn new(name: &str, code: &'static str, message: String) -> Self {
         Self {
             name: name.to_owned(),
             code,
@@ -87,11 +88,12 @@ pub(crate) fn check(
         };
         if definition.read_only {
             if !lenient {
-                problems.push(Problem::new(
-                    name,
-                    "READ_ONLY_VALUE",
-                    format!("\"{name}\" is a read only property; its value cannot be set."),
-                ));
+                let what = if definition.calculated {
+                    format!("\"{name}\" is a calculated property; its value cannot be set.")
+                } else {
+                    format!("\"{name}\" is a read only property; its value cannot be set.")
+                };
+                problems.push(Problem::new(name, "READ_ONLY_VALUE", what));
             }
             continue;
         }
@@ -126,11 +128,29 @@ pub(crate) fn check(
 type Wrong = (&'static str, String);
 
 fn value_of(data: &Data, kind: Kind, definition: &Property, text: &str) -> Result<String, Wrong> {
+    // Spaces are taken in text only, also those that do not break.
+    if definition.kind != "string" && text.trim() != text {
+        return Err(match definition.kind.as_str() {
+            "number" | "datetime" => ("INVALID_LONG", format!("{text} was not a valid long.")),
+            "date" => ("INVALID_DATE", format!("{text} was not a valid date.")),
+            "phone_number" => (
+                "INVALID_PHONE_NUMBER",
+                format!("{text} was not a valid phone number."),
+            ),
+            _ => (
+                "INVALID_OPTION",
+                format!("{text} was not one of the allowed options: []"),
+            ),
+        });
+    }
     special(data, kind, &definition.name, text)?;
     match definition.kind.as_str() {
         "number" => number(text),
         "datetime" => Ok(iso(datetime(text)?)),
-        "date" => date(text),
+        "date" => match date(text) {
+            Err(refused) => normalised(data.api, text).ok_or(refused),
+            day => day,
+        },
         "bool" => match text.to_ascii_lowercase().as_str() {
             flag @ ("true" | "false") => Ok(flag.to_owned()),
             _ => Err((
@@ -150,9 +170,15 @@ fn value_of(data: &Data, kind: Kind, definition: &Property, text: &str) -> Resul
     }
 }
 
+/// Digits with one point at most; powers of ten are not taken.
 fn number(text: &str) -> Result<String, Wrong> {
-    let text = text.trim();
-    if text.parse::<f64>().is_ok_and(f64::is_finite) {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let good = match unsigned.split_once('.') {
+        Some((whole, fraction)) => digits(whole) && digits(fraction),
+        None => digits(unsigned),
+    };
+    if good {
         Ok(text.to_owned())
     } else {
         Err(("INVALID_LONG", format!("{text} was not a valid long.")))
@@ -174,8 +200,55 @@ fn datetime(text: &str) -> Result<i64, Wrong> {
         .ok_or_else(|| ("INVALID_LONG", format!("{text} was not a valid long.")))
 }
 
-/// A day: `YYYY-MM-DD`, or a time at midnight UTC.
+/// A day as paths of 2026-09 make it of what older ones refuse: a time within it, in milliseconds,
+/// seconds or ISO 8601.
+fn normalised(api: Api, text: &str) -> Option<String> {
+    if api < Api::Validating {
+        return None;
+    }
+    let ms = match text.parse::<i64>() {
+        // In milliseconds this would be before March 1973.
+        Ok(seconds) if seconds.abs() < 100_000_000_000 => seconds * 1_000,
+        Ok(ms) => ms,
+        Err(_) => datetime(text).ok()?,
+    };
+    let day = ms - ms.rem_euclid(86_400_000);
+    Some(iso(day)[..10].to_owned())
+}
+
+/// What the answer to a write says of values that it normalised.
+pub(crate) fn warnings(
+    data: &Data,
+    kind: Kind,
+    properties: &BTreeMap<String, Value>,
+) -> Vec<Value> {
+    properties
+        .iter()
+        .filter(|(name, _)| {
+            data.properties[kind as usize]
+                .get(*name)
+                .is_some_and(|p| p.kind == "date" && !p.read_only)
+        })
+        .filter_map(|(name, value)| {
+            let raw = text_of(value).filter(|v| !v.is_empty())?;
+            date(&raw).err()?;
+            let normal = normalised(data.api, &raw)?;
+            Some(json!({
+                "category": "PROPERTY_VALUE_NORMALIZED",
+                "message": format!("The value of {name} was normalized"),
+                "context": {
+                    "propertyName": [name], "rawValue": [raw], "normalizedValue": [normal],
+                },
+            }))
+        })
+        .collect()
+}
+
+/// A day: `YYYY-MM-DD`, or milliseconds at midnight UTC.
 fn date(text: &str) -> Result<String, Wrong> {
+    if text.parse::<i64>().is_err() && text.len() > 10 {
+        return Err(("INVALID_DATE", format!("{text} was not a valid date.")));
+    }
     let ms = datetime(text)?;
     let into = ms.rem_euclid(86_400_000);
     if into != 0 {
@@ -267,7 +340,7 @@ fn email(data: &Data, text: &str) -> Result<(), Wrong> {
                             && !label.ends_with('-')
                             && label.chars().all(|c| c.is_alphanumeric() || c == '-')
                     })
-                    && (rules.any_email_tld || tlds::known(&top.to_ascii_lowercase()))
+                    && (rules.any_email_tld || tlds::known(&top.to_lowercase()))
             })
     });
     if !good {
@@ -276,7 +349,7 @@ fn email(data: &Data, text: &str) -> Result<(), Wrong> {
     if rules.blocklist_refuses && data.blocked_emails.contains(&text.to_ascii_lowercase()) {
         return Err((
             "INVALID_EMAIL",
-            format!("Email address {text} is on the blocklist of deleted contacts"),
+            format!("Email address {text} is GDPR blacklisted"),
         ));
     }
     Ok(())
@@ -387,13 +460,15 @@ pub(crate) fn complete(data: &Data, kind: Kind, checked: &mut Checked) -> Result
                 .map(|(_, v)| v.clone());
             checked.extend(start.map(|at| ("hs_timestamp".to_owned(), at)));
         }
-        Kind::Contact
-            if !rules.default_lifecyclestage.is_empty() && !has(checked, "lifecyclestage") =>
-        {
-            checked.push((
-                "lifecyclestage".to_owned(),
-                rules.default_lifecyclestage.clone(),
-            ));
+        Kind::Contact => {
+            for (name, default) in [
+                ("lifecyclestage", &rules.default_lifecyclestage),
+                ("hs_marketable_status", &rules.default_marketable_status),
+            ] {
+                if !default.is_empty() && !has(checked, name) {
+                    checked.push((name.to_owned(), default.clone()));
+                }
+            }
         }
         _ => {}
     }
@@ -411,7 +486,7 @@ pub(crate) fn complete(data: &Data, kind: Kind, checked: &mut Checked) -> Result
     };
     let one_of: &[&str] = match kind {
         Kind::Contact if rules.contact_needs_identity => &["email", "firstname", "lastname"],
-        Kind::Company => &["name", "domain"],
+        Kind::Company if rules.company_needs_identity => &["name", "domain"],
         _ => &[],
     };
     let mut missing: Vec<&str> = required
@@ -422,20 +497,7 @@ pub(crate) fn complete(data: &Data, kind: Kind, checked: &mut Checked) -> Result
     if !one_of.is_empty() && !one_of.iter().any(|n| has(checked, n)) {
         missing = one_of.to_vec();
     }
-    let admins: Vec<Problem> = rules
-        .required_properties
-        .get(kind.plural())
-        .into_iter()
-        .flatten()
-        .filter(|name| !has(checked, name))
-        .map(|name| {
-            Problem::new(
-                name,
-                "MISSING_REQUIRED_PROPERTY",
-                format!("Property \"{name}\" is required to create this record"),
-            )
-        })
-        .collect();
+    let admins = portal_rules::lacking(data, kind, None, checked);
     if !admins.is_empty() {
         return Err(refusal(&admins));
     }

@@ -10,7 +10,8 @@ use crate::{
     associations,
     events::{Event, Work},
     model::{Actor, Change, Data, Kind, Record},
-    objects::{Shown, find, is_unique, one, wanted},
+    objects::{Shown, find, is_unique, no_record, one, wanted},
+    portal_rules,
     server::Query,
     validate::{self, Checked, Problem, Refusal, check, refusal, taken, text_of},
 };
@@ -53,6 +54,8 @@ struct To {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AssociationType {
+    #[serde(default)]
+    association_category: Option<String>,
     association_type_id: u32,
 }
 
@@ -104,11 +107,18 @@ pub(crate) fn plan_create(
     let mut links = Vec::new();
     for association in inline.iter().filter(|_| !ignored) {
         let to: Option<u64> = text_of(&association.to.id).and_then(|t| t.parse().ok());
-        let types: Vec<u32> = association
-            .types
-            .iter()
-            .map(|t| t.association_type_id)
-            .collect();
+        let mut types: Vec<u32> = Vec::new();
+        for t in &association.types {
+            let given = t.association_category.as_deref();
+            match associations::known_type(data, t.association_type_id, given) {
+                Ok(true) => types.push(t.association_type_id),
+                Ok(false) => {}
+                Err(message) => return Err(Failure::Other(invalid_inline(&message))),
+            }
+        }
+        if types.is_empty() && !association.types.is_empty() {
+            continue;
+        }
         let target = types
             .first()
             .and_then(|t| associations::target(data, kind, *t))
@@ -121,14 +131,16 @@ pub(crate) fn plan_create(
                         .all(|t| associations::target(data, kind, *t) == Some(*kind_to))
             });
         let Some(target) = target else {
-            let body = error_body(
-                "VALIDATION_ERROR",
-                &format!(
-                    "The association to {} with the types {types:?} is not valid",
+            let wrong = types
+                .iter()
+                .find_map(|t| associations::wrong_from(data, kind, *t));
+            let message = wrong.unwrap_or_else(|| {
+                format!(
+                    "{} is not a valid ID for the types {types:?}",
                     association.to.id
-                ),
-            );
-            return Err(Failure::Other((400, body)));
+                )
+            });
+            return Err(Failure::Other(invalid_inline(&message)));
         };
         links.push((target, types));
     }
@@ -139,6 +151,13 @@ pub(crate) fn plan_create(
     })
 }
 
+/// The refusal of a create whose associations are not valid.
+fn invalid_inline(message: &str) -> Refusal {
+    let mut body = error_body("VALIDATION_ERROR", "One or more associations are invalid");
+    body["errors"] = serde_json::json!([{"message": message}]);
+    (400, body)
+}
+
 pub(crate) fn plan_update(
     data: &Data,
     kind: Kind,
@@ -146,6 +165,10 @@ pub(crate) fn plan_update(
     properties: &BTreeMap<String, Value>,
 ) -> Result<Plan, Failure> {
     let values = check(data, kind, Some(id), properties)?;
+    let lacking = portal_rules::lacking(data, kind, Some(id), &values);
+    if !lacking.is_empty() {
+        return Err(lacking.into());
+    }
     taken(data, kind, Some(id), &values)?;
     Ok(Plan {
         id: Some(id),
@@ -279,7 +302,11 @@ pub(crate) fn create_one(data: &mut Data, kind: Kind, body: &[u8], now: i64) -> 
         Ok(plan) => {
             let (id, _) = carry_out(data, kind, plan, now);
             let shown = echo(kind, &input, true);
-            one(data, 201, kind, id, &Shown::written(&shown))
+            let made = one(data, 201, kind, id, &Shown::written(&shown));
+            made.with_field(
+                "warnings",
+                validate::warnings(data, kind, &input.properties),
+            )
         }
         Err(failure) => {
             let (status, body) = failure.refusal();
@@ -307,6 +334,7 @@ pub(crate) fn echo<'a>(kind: Kind, input: &'a Input, new: bool) -> Vec<&'a str> 
                 "hs_full_name_or_email",
                 "hs_is_contact",
                 "hs_lifecyclestage_lead_date",
+                "hs_marketable_status",
                 "hs_membership_has_accessed_private_content",
                 "hs_prospecting_agent_actively_enrolled_count",
                 "hs_prospecting_agent_total_enrolled_count",
@@ -336,17 +364,16 @@ pub(crate) fn update_one(
         return refused;
     }
     let Some(id) = find(data, kind, id, id_property) else {
-        return Answer::not_found();
+        return no_record(id, id_property);
     };
     match plan_update(data, kind, id, &input.properties) {
         Ok(plan) => {
             carry_out(data, kind, plan, now);
-            one(
-                data,
-                200,
-                kind,
-                id,
-                &Shown::written(&echo(kind, &input, false)),
+            let shown = echo(kind, &input, false);
+            let changed = one(data, 200, kind, id, &Shown::written(&shown));
+            changed.with_field(
+                "warnings",
+                validate::warnings(data, kind, &input.properties),
             )
         }
         Err(failure) => {

@@ -86,6 +86,7 @@ async fn portal(switches: u8) -> (Client, u64) {
         "portal_id": id, "limits": "off", "search_lag_ms": 0, "auto_companies": false,
         "property_delay_ms": 0, "trace_ids_in_results": switch(0), "empty_as_null": switch(1),
         "batch_read_follows_merges": switch(2), "first_company_is_primary": switch(3),
+        "engagement_custom_properties": true,
     });
     control(reqwest::Method::POST, "portals", settings).await;
     let path = format!("portals/{id}/service-keys");

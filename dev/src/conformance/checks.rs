@@ -504,25 +504,41 @@ async fn trace_ids(run: &mut Run) {
     );
 }
 
-async fn engagement_keys(run: &mut Run) {
-    let name = run.name("key");
-    let groups = run.client.properties().groups(ObjectType::Note).await;
+/// Makes a unique property of engagements of this type.
+async fn engagement_key(
+    run: &mut Run,
+    object_type: ObjectType,
+    name: &str,
+) -> Result<UniqueProperty, Error> {
+    let groups = run.client.properties().groups(object_type).await;
     let group = groups
         .ok()
         .and_then(|page| page.results.into_iter().flatten().next())
         .map_or_else(|| "engagement".to_owned(), |g| g.name);
-    let property = NewProperty::text(&name, &name, group).unique();
-    let began = Instant::now();
+    let property = NewProperty::text(name, name, group).unique();
     let ready = run
         .client
         .properties()
-        .ensure_unique(ObjectType::Note, &property, 20, Duration::from_millis(250))
+        .ensure_unique(object_type, &property, 20, Duration::from_millis(250))
         .await;
-    let took = began.elapsed();
-    let made = matches!(ready, Ok(UniqueProperty::Ready | UniqueProperty::NotUnique));
-    if made {
-        run.properties.push((ObjectType::Note, name.clone()));
+    if matches!(ready, Ok(UniqueProperty::Ready | UniqueProperty::NotUnique)) {
+        run.properties.push((object_type, name.to_owned()));
     }
+    ready
+}
+
+async fn engagement_keys(run: &mut Run) {
+    let name = run.name("key");
+    let ready = engagement_key(run, ObjectType::Note, &name).await;
+    let seen = match &ready {
+        Ok(UniqueProperty::Refused(_)) => Ok("refused".to_owned()),
+        Ok(other) => Ok(format!("{other:?}")),
+        Err(error) => Err(error.clone().into()),
+    };
+    run.tell(Kind::Open, "a unique property on notes", "refused", seen);
+    let began = Instant::now();
+    let ready = engagement_key(run, ObjectType::Call, &name).await;
+    let took = began.elapsed();
     let seen = match &ready {
         Ok(UniqueProperty::Ready) => Ok("yes".to_owned()),
         Ok(other) => Ok(format!("{other:?}")),
@@ -530,7 +546,7 @@ async fn engagement_keys(run: &mut Run) {
     };
     run.tell(
         Kind::Open,
-        "a unique property can be made on notes",
+        "a unique property can be made on calls",
         "yes",
         seen,
     );
@@ -545,21 +561,21 @@ async fn engagement_keys(run: &mut Run) {
     );
     let seen = async {
         let input = CreateInput::engagement(Utc::now()).with(&name, "k-1");
-        let first = run.create(ObjectType::Note, &input).await?;
-        let again = run.client.objects().create(ObjectType::Note, &input).await;
+        let first = run.create(ObjectType::Call, &input).await?;
+        let again = run.client.objects().create(ObjectType::Call, &input).await;
         if let Ok(second) = &again {
-            run.made.push((ObjectType::Note, second.id));
+            run.made.push((ObjectType::Call, second.id));
         }
         let refused = matches!(again, Err(Error::Conflict { .. }));
         let upsert = UpsertInput {
             property: name.clone(),
             value: "k-1".to_owned(),
-            properties: values([("hs_note_body", "later")]),
+            properties: values([("hs_call_body", "later")]),
         };
         let done = run
             .client
             .objects()
-            .batch_upsert(ObjectType::Note, &[upsert])
+            .batch_upsert(ObjectType::Call, &[upsert])
             .await;
         let same = matches!(&done.outcomes[0], InputOutcome::Done(u) if u.object.id == first.id);
         Ok((yes(refused), yes(same)))
@@ -568,13 +584,13 @@ async fn engagement_keys(run: &mut Run) {
     let (refused, same) = split2(seen);
     run.tell(
         Kind::Open,
-        "a second note with the same key is refused as a conflict",
+        "a second call with the same key is refused as a conflict",
         "yes",
         refused,
     );
     run.tell(
         Kind::Open,
-        "an upsert by the key changes the first note",
+        "an upsert by the key changes the first call",
         "yes",
         same,
     );

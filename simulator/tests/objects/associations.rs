@@ -8,7 +8,15 @@ const BATCH: &str = "/crm/associations/2026-09/contacts/companies";
 
 fn types(ids: &[u32]) -> Value {
     ids.iter()
-        .map(|id| json!({"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": id}))
+        .map(|id| {
+            // Labels that a portal makes have ids above all of HubSpot's.
+            let category = if *id > 1_000 {
+                "USER_DEFINED"
+            } else {
+                "HUBSPOT_DEFINED"
+            };
+            json!({"associationCategory": category, "associationTypeId": id})
+        })
         .collect()
 }
 

@@ -165,7 +165,7 @@ async fn what_an_app_makes_says_so() {
 
 #[tokio::test]
 async fn keys_of_engagements_three_ways() {
-    let portal = Portal::new(json!({})).await;
+    let portal = Portal::new(json!({"engagement_custom_properties": true})).await;
     let property = |name: &str| {
         json!({"name": name, "label": "Key", "type": "string", "fieldType": "text",
                "groupName": "note", "hasUniqueValue": true})

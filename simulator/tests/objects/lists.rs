@@ -376,7 +376,7 @@ async fn lists_take_from_others_are_cleared_and_known_by_old_ids() {
     let (status, added) = portal
         .put(&format!("{path}/add-from/{all}"), json!({}))
         .await;
-    assert_eq!(status, 200, "{added}");
+    assert_eq!(status, 204, "{added}");
     assert_eq!(members(&portal, &some).await, members(&portal, &all).await);
     assert_eq!(members(&portal, &some).await.len(), 3);
     assert_eq!(portal.delete(&path).await.0, 204);

@@ -11,6 +11,7 @@ mod associations;
 mod batches;
 mod companies;
 mod engagements;
+mod facts;
 mod lists;
 mod merges;
 mod owners;

@@ -30,7 +30,7 @@ impl Portal {
         };
         let mut wanted = json!({
             "limits": "off", "auto_companies": false, "property_delay_ms": 0,
-            "default_lifecyclestage": "",
+            "default_lifecyclestage": "", "default_marketable_status": "",
         });
         for (name, value) in settings.as_object().unwrap() {
             wanted[name] = value.clone();
@@ -73,6 +73,13 @@ impl Portal {
             serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
         };
         (status, body)
+    }
+
+    /// The path of a link that leads to this simulator.
+    pub(crate) fn path_of(&self, link: &str) -> String {
+        link.strip_prefix(&self.base)
+            .unwrap_or_else(|| panic!("{link} leads away"))
+            .to_owned()
     }
 
     /// A control call about this portal.

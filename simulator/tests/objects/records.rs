@@ -194,7 +194,6 @@ async fn a_type_needs_its_properties() {
             json!({"jobtitle": "x"}),
             json!(["email", "firstname", "lastname"]),
         ),
-        ("companies", json!({"city": "x"}), json!(["name", "domain"])),
         ("deals", json!({"dealname": "x"}), json!(["dealstage"])),
         (
             "notes",
