@@ -21,3 +21,20 @@ async fn singers_tap_reads_everything_once() {
 async fn airbytes_source_reads_everything_once() {
     Script::python("conformance/read_airbyte.py").passes().await;
 }
+
+#[tokio::test]
+async fn hubspots_sdk_for_dated_paths_is_satisfied() {
+    Script::python("conformance/sdk_dated.py").passes().await;
+}
+
+#[tokio::test]
+async fn dlt_reads_everything_once() {
+    Script::python("conformance/read_dlt.py").passes().await;
+}
+
+#[tokio::test]
+async fn a_command_line_of_others_writes() {
+    Script::python("conformance/write_hubspotctl.py")
+        .passes()
+        .await;
+}
