@@ -69,8 +69,8 @@ macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-        #[serde(transparent)]
-        #[schema(minimum = 0)]
+        #[serde(try_from = "i64", into = "i64")]
+        #[schema(value_type = i64, minimum = 0)]
         pub struct $name(i64);
 
         impl $name {
@@ -91,6 +91,20 @@ macro_rules! number_id {
             /// The number within; never negative.
             pub const fn get(&self) -> i64 {
                 self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = IdError;
+
+            fn try_from(id: i64) -> Result<Self, IdError> {
+                Self::new(id)
+            }
+        }
+
+        impl From<$name> for i64 {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
 
@@ -379,6 +393,14 @@ mod tests {
         for unknown in ["0-4", "2-1", "0-", "1", ""] {
             assert_eq!(ObjectType::from_type_id(unknown), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_negative_number_is_no_id_in_json_either() {
+        assert!(serde_json::from_str::<HubSpotOwnerId>("-5").is_err());
+        assert!(serde_json::from_str::<PortalId>("-1").is_err());
+        let id: HubSpotOwnerId = serde_json::from_str("5").unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), "5");
     }
 
     proptest! {

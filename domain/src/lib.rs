@@ -19,6 +19,7 @@ pub mod rate_budget;
 pub mod resync;
 pub mod scopes;
 pub mod settings;
+pub mod times;
 pub mod urgency;
 
 pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};

@@ -111,6 +111,8 @@ pub struct PropertyDefinition {
     pub property_type: PropertyType,
     /// HubSpot's `fieldType`, such as `text`, `select` or `checkbox`.
     pub field_type: String,
+    /// What the values refer to, such as `OWNER`, where HubSpot says so.
+    pub referenced_object_type: Option<String>,
     /// The options, where HubSpot names them, in HubSpot's order.
     pub options: Vec<PropertyOption>,
     /// Whether the options are kept elsewhere (owners, pipelines, business units): `options` is
@@ -144,6 +146,8 @@ impl PropertyDefinition {
             options: Option<Vec<WireOption>>,
             #[serde(default)]
             external_options: Option<bool>,
+            #[serde(default)]
+            referenced_object_type: Option<String>,
             #[serde(default)]
             calculated: Option<bool>,
             #[serde(default)]
@@ -183,6 +187,7 @@ impl PropertyDefinition {
                 })
                 .collect(),
             external_options: wire.external_options.unwrap_or(false),
+            referenced_object_type: wire.referenced_object_type,
             read_only: wire
                 .modification_metadata
                 .is_some_and(|m| m.read_only_value),
@@ -203,9 +208,85 @@ impl PropertyDefinition {
         !self.read_only && !self.calculated && !self.archived
     }
 
+    /// Where the options are, if HubSpot keeps them outside of the definition.
+    pub fn reference(&self) -> Option<Reference> {
+        if !self.external_options {
+            return None;
+        }
+        Some(
+            match (self.referenced_object_type.as_deref(), self.name.as_str()) {
+                (Some("OWNER"), _) | (_, "hubspot_owner_id") => Reference::Owner,
+                (_, "pipeline" | "hs_pipeline") => Reference::Pipeline,
+                (_, "dealstage" | "hs_pipeline_stage") => Reference::Stage,
+                _ => Reference::Elsewhere,
+            },
+        )
+    }
+
     /// The option of this value.
     pub fn has_option(&self, value: &str) -> bool {
         self.options.iter().any(|o| o.value == value)
+    }
+}
+
+/// What the values of a property with external options are the ids of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reference {
+    /// Owners.
+    Owner,
+    /// Pipelines.
+    Pipeline,
+    /// Stages of pipelines.
+    Stage,
+    /// Something that is not read: teams, business units, ….
+    Elsewhere,
+}
+
+impl Reference {
+    /// One of them, in words.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Pipeline => "pipeline",
+            Self::Stage => "pipeline stage",
+            Self::Elsewhere => "option",
+        }
+    }
+}
+
+/// What external options are checked against; what was not read yet is `None`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct External<'a> {
+    /// Owners, active and archived.
+    pub owners: Option<&'a [PortalOwner]>,
+    /// Pipelines with their stages.
+    pub pipelines: Option<&'a [PortalPipeline]>,
+}
+
+/// The pipelines that HubSpot makes in every portal for lifecycle stages; they are not among those
+/// of deals.
+const LIFECYCLE_PIPELINES: [&str; 2] = [
+    "contacts-lifecycle-pipeline",
+    "companies-lifecycle-pipeline",
+];
+
+impl External<'_> {
+    /// Whether there is an active thing of this id; `None` where that is not known.
+    pub fn knows(&self, reference: Reference, id: &str) -> Option<bool> {
+        match reference {
+            Reference::Owner => self
+                .owners
+                .map(|all| all.iter().any(|o| !o.archived && o.id.to_string() == id)),
+            Reference::Pipeline => self.pipelines.map(|all| {
+                LIFECYCLE_PIPELINES.contains(&id) || all.iter().any(|p| !p.archived && p.id == id)
+            }),
+            Reference::Stage => self.pipelines.map(|all| {
+                all.iter()
+                    .filter(|p| !p.archived)
+                    .any(|p| p.stages.iter().any(|s| !s.archived && s.id == id))
+            }),
+            Reference::Elsewhere => None,
+        }
     }
 }
 
@@ -238,6 +319,8 @@ pub struct PortalStage {
     pub closed: bool,
     /// Whether deals in it are won; only where closed.
     pub won: bool,
+    /// Whether it is in HubSpot's archive.
+    pub archived: bool,
 }
 
 /// A pipeline of deals.
@@ -247,6 +330,8 @@ pub struct PortalPipeline {
     pub id: String,
     /// Its stages, in HubSpot's order.
     pub stages: Vec<PortalStage>,
+    /// Whether it is in HubSpot's archive.
+    pub archived: bool,
 }
 
 impl PortalPipeline {
@@ -260,12 +345,16 @@ impl PortalPipeline {
             id: String,
             #[serde(default)]
             stages: Vec<WireStage>,
+            #[serde(default)]
+            archived: bool,
         }
         #[derive(Deserialize)]
         struct WireStage {
             id: String,
             #[serde(default)]
             metadata: BTreeMap<String, serde_json::Value>,
+            #[serde(default)]
+            archived: bool,
         }
         let wire: Wire = serde_json::from_str(json).map_err(|_| IdError::Malformed {
             kind: "pipeline",
@@ -290,9 +379,11 @@ impl PortalPipeline {
                         id: stage.id.clone(),
                         closed,
                         won: closed && probability.is_some_and(|p| p >= 1.0),
+                        archived: stage.archived,
                     }
                 })
                 .collect(),
+            archived: wire.archived,
             id: wire.id,
         })
     }
@@ -330,6 +421,16 @@ pub struct PortalFacts {
     pub members: Vec<Member>,
     /// The workspace's own fields.
     pub custom_fields: Vec<CustomField>,
+}
+
+impl PortalFacts {
+    /// What external options are checked against.
+    pub fn external(&self) -> External<'_> {
+        External {
+            owners: self.owners.as_deref(),
+            pipelines: self.pipelines.as_deref(),
+        }
+    }
 }
 
 /// Definitions by name, for [`PortalFacts`].

@@ -11,8 +11,10 @@ use crate::{
         FieldKey, FieldType, FieldValue, Fields, RecordKind, ValueError,
         value::{datetime_text, parse_date, parse_datetime},
     },
+    export::convert::shown_option,
     portal::{Properties, PropertyDefinition, PropertyType},
     settings::{ImportPriority, MappingRow},
+    times::is_plausible,
 };
 
 /// Where a value came from.
@@ -132,13 +134,7 @@ pub fn from_hubspot(
     if trimmed.is_empty() {
         return Ok(None);
     }
-    let label = |value: &str| {
-        property
-            .options
-            .iter()
-            .find(|o| o.value == value)
-            .map_or_else(|| value.to_owned(), |o| o.label.clone())
-    };
+    let label = |value: &str| shown_option(value, property);
     let each = || {
         trimmed
             .split(';')
@@ -156,14 +152,14 @@ pub fn from_hubspot(
             FieldValue::List(each().collect())
         }
         FieldType::List => FieldValue::List(vec![trimmed.to_owned()]),
-        FieldType::Date => match moment(trimmed) {
-            Some(at) => FieldValue::Text(at.format("%Y-%m-%d").to_string()),
-            None => FieldValue::Text(trimmed.to_owned()),
-        },
-        FieldType::Datetime => match moment(trimmed) {
-            Some(at) => FieldValue::Text(datetime_text(at)),
-            None => FieldValue::Text(trimmed.to_owned()),
-        },
+        FieldType::Date => {
+            let at = moment(trimmed).ok_or(ValueError::WrongType(field_type))?;
+            FieldValue::Text(at.format("%Y-%m-%d").to_string())
+        }
+        FieldType::Datetime => {
+            let at = moment(trimmed).ok_or(ValueError::WrongType(field_type))?;
+            FieldValue::Text(datetime_text(at))
+        }
         FieldType::Url => {
             return field_type
                 .accept(FieldValue::Text(trimmed.to_owned()))
@@ -175,18 +171,14 @@ pub fn from_hubspot(
     field_type.accept(value)
 }
 
-/// A day (its midnight in UTC), a moment by RFC 3339, or milliseconds since 1970.
+/// A day (its midnight in UTC), a moment by RFC 3339, or milliseconds since 1970; of the years that
+/// are believed.
 fn moment(text: &str) -> Option<DateTime<Utc>> {
-    use chrono::Datelike as _;
     parse_date(text)
         .map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc())
         .or_else(|| parse_datetime(text))
-        .or_else(|| {
-            text.parse()
-                .ok()
-                .and_then(DateTime::from_timestamp_millis)
-                .filter(|at| (1..=9999).contains(&at.year()))
-        })
+        .or_else(|| text.parse().ok().and_then(DateTime::from_timestamp_millis))
+        .filter(|at| is_plausible(*at))
 }
 
 #[cfg(test)]
@@ -200,7 +192,7 @@ mod tests {
             tests::{any_property, any_value},
             to_hubspot,
         },
-        portal::{PropertyOption, by_name},
+        portal::{External, PropertyOption, by_name},
         settings::ExportBehavior,
     };
 
@@ -235,6 +227,7 @@ mod tests {
                 })
                 .into(),
             external_options: false,
+            referenced_object_type: None,
             read_only: false,
             calculated: false,
             archived: false,
@@ -278,6 +271,26 @@ mod tests {
                 json!("2026-02-28"),
             ),
             (F::Date, "28.2.2026", plain(P::String), unreadable.clone()),
+            // Microseconds would be the year 7474.
+            (
+                F::Date,
+                "173717452800000",
+                plain(P::Date),
+                unreadable.clone(),
+            ),
+            (
+                F::Datetime,
+                "173717452800000",
+                plain(P::Datetime),
+                unreadable.clone(),
+            ),
+            (F::Date, "0001-01-01", plain(P::Date), unreadable.clone()),
+            (
+                F::Datetime,
+                "9999-12-31T00:00:00Z",
+                plain(P::Datetime),
+                unreadable.clone(),
+            ),
             (
                 F::Datetime,
                 "2026-02-28",
@@ -403,11 +416,48 @@ mod tests {
             );
             if whole
                 && let Ok(Some(value)) = field_type.accept(value)
-                && let Ok(written) = to_hubspot(field_type, &value, &property)
+                && let Ok(written) = to_hubspot(field_type, &value, &property, &External::default())
             {
                 let read = from_hubspot(written.as_str(), &property, field_type);
-                prop_assert!(read == Ok(Some(value)), "{} of {:?}", field_type, property);
+                // Of a number 15 digits are kept.
+                let same = match (&read, &value) {
+                    (Ok(Some(FieldValue::Number(read))), FieldValue::Number(value)) => {
+                        let (read, value) = (read.as_f64().unwrap(), value.as_f64().unwrap());
+                        (read - value).abs() <= 1e-12_f64.max(value.abs() * 1e-14)
+                    }
+                    (read, value) => read.as_ref() == Ok(&Some(value.clone())),
+                };
+                prop_assert!(same, "{} of {:?}", field_type, property);
             }
+        }
+
+        /// A text field on a property of options, one or several: what was imported can be exported,
+        /// and says the same.
+        #[test]
+        fn options_that_were_imported_as_text_are_exported_as_the_same(
+            options in proptest::collection::vec(("[a-c]{1,2}", "[a-cA-C;]{0,2}"), 1..5),
+            chosen in proptest::collection::vec(0usize..5, 1..4),
+            several in any::<bool>(),
+        ) {
+            let mut property = property("p", PropertyType::Enumeration, if several { "checkbox" } else { "select" });
+            property.options = options
+                .into_iter()
+                .map(|(value, label)| PropertyOption { value, label })
+                .collect();
+            property.options.dedup_by(|a, b| a.value == b.value);
+            let mut places: Vec<usize> = chosen.into_iter().map(|n| n % property.options.len()).collect();
+            places.sort_unstable();
+            if !several {
+                places.truncate(1);
+            }
+            let mut values: Vec<&str> = places.iter().map(|n| property.options[*n].value.as_str()).collect();
+            let mut seen = std::collections::BTreeSet::new();
+            values.retain(|v| seen.insert(*v));
+            let theirs = values.join(";");
+            let ours = from_hubspot(&theirs, &property, FieldType::Text).unwrap().unwrap();
+            let back = to_hubspot(FieldType::Text, &ours, &property, &External::default()).unwrap();
+            let set = |text: &str| text.split(';').map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+            prop_assert_eq!(set(back.as_str()), set(&theirs));
         }
 
         #[test]

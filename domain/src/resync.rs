@@ -14,7 +14,8 @@ pub enum ResyncMode {
     CatchUp,
     /// What was modified at this time or later.
     Since {
-        /// The lower bound, by HubSpot's clock.
+        /// The lower bound, by HubSpot's clock; a moment of the years 1900 to 2200.
+        #[serde(deserialize_with = "crate::times::plausible")]
         since: DateTime<Utc>,
     },
     /// Everything, from the first record on.
@@ -169,6 +170,34 @@ mod tests {
             mode,
             begun: begun.to_vec(),
         }
+    }
+
+    #[test]
+    fn a_bound_beyond_reason_is_refused_where_it_is_read() {
+        let read = |since: &str| {
+            let json = serde_json::json!({"mode": {"mode": "since", "since": since}});
+            serde_json::from_value::<ResyncRequest>(json)
+        };
+        for since in [
+            "1900-01-01T00:00:00Z",
+            "2026-11-28T00:00:00+02:00",
+            "2200-12-31T23:59:59Z",
+        ] {
+            assert!(read(since).is_ok(), "{since}");
+        }
+        for since in [
+            "-5000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "1899-12-31T23:59:59Z",
+            "2201-01-01T00:00:00Z",
+            "+262142-12-31T23:59:59Z",
+            "",
+            "yesterday",
+        ] {
+            assert!(read(since).is_err(), "{since}");
+        }
+        let error = read("-5000-01-01T00:00:00Z").unwrap_err().to_string();
+        assert!(error.contains("1900 to 2200"), "{error}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod page;
 pub mod pipelines;
 pub mod properties;
 pub mod search;
+mod time;
 mod token;
 pub mod webhooks;
 
@@ -30,6 +31,7 @@ pub use client::{API_VERSION, Client, ClientConfig, Timeouts};
 pub use error::{Detail, Error, ErrorClass, FieldCode, FieldProblem, RatePolicy, RequestProblem};
 pub use ids::{ListId, ObjectType, OwnerId, PortalId, RecordId};
 pub use page::{BadRecord, BadRecordProblem, Cursor, Page, PagingGuard, Times};
+pub use time::time_of;
 pub use token::{AccessToken, AccessTokenSource, KeyDoubt, StaticToken, TokenError};
 
 /// How many cases a property test runs: few, or with `SOAK=full` many.

@@ -34,7 +34,7 @@ pub struct List {
     /// `COMPLETE`, `PAUSED`, or `PROCESSING`: its members are not to be trusted then.
     pub processing_status: String,
     /// When its filters or its name changed; not its members.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::time::optional")]
     pub updated_at: Option<DateTime<Utc>>,
     /// What HubSpot adds, such as its size.
     #[serde(default)]
@@ -68,7 +68,7 @@ pub struct Member {
     /// Which record.
     pub record_id: RecordId,
     /// When it joined.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::time::optional")]
     pub membership_timestamp: Option<DateTime<Utc>>,
 }
 
@@ -79,10 +79,10 @@ pub struct Membership {
     /// Which list.
     pub list_id: ListId,
     /// When the record joined.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::time::optional")]
     pub first_added_timestamp: Option<DateTime<Utc>>,
     /// When it joined for the last time.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::time::optional")]
     pub last_added_timestamp: Option<DateTime<Utc>>,
 }
 

@@ -146,7 +146,7 @@ pub struct Event {
     #[serde(default)]
     pub app_id: Option<u64>,
     /// When, in milliseconds.
-    #[serde(with = "chrono::serde::ts_milliseconds")]
+    #[serde(deserialize_with = "crate::time::required")]
     pub occurred_at: DateTime<Utc>,
     /// Such as `contact.propertyChange`, `company.merge`, `object.creation`.
     pub subscription_type: String,

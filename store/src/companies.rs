@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use crate::{
     Store, StoreError,
-    records::{Record, RowToWrite, StoredRow, Upserted, record_of},
+    records::{Listed, Record, RowToWrite, StoredRow, Upserted, listed, record_of},
 };
 
 impl Record for Company {
@@ -128,9 +128,9 @@ impl Store {
         workspace: WorkspaceId,
         after: Option<&AppCompanyId>,
         limit: u32,
-    ) -> Result<Vec<Company>, StoreError> {
+    ) -> Result<Vec<Listed<Company>>, StoreError> {
         let rows = sqlx::query!(
-            "select document::text as \"document!\", slots::text as \"slots!\" from app_company
+            "select company_id, document::text as \"document!\", slots::text as \"slots!\" from app_company
              where workspace_id = $1 and company_id > $2 order by company_id limit $3",
             workspace.as_uuid(),
             after.map_or("", |a| a.as_str()),
@@ -138,8 +138,9 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| record_of(&row.document, &row.slots))
-            .collect()
+        Ok(rows
+            .into_iter()
+            .map(|row| listed(workspace, &row.company_id, &row.document, &row.slots))
+            .collect())
     }
 }

@@ -7,7 +7,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{Store, StoreError, erasure};
+use crate::{Store, StoreError, UnreadableRow, erasure};
 
 impl Store {
     /// The fields of a workspace's own, by kind of record and key.
@@ -75,14 +75,18 @@ async fn fields(
     workspace: WorkspaceId,
 ) -> Result<Vec<CustomField>, StoreError> {
     let rows = sqlx::query!(
-        "select definition from custom_field where workspace_id = $1 order by record_kind, field_key",
+        "select field_key, definition from custom_field where workspace_id = $1 order by record_kind, field_key",
         workspace.as_uuid()
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            serde_json::from_value(row.definition).map_err(|_| StoreError::Corrupt("custom field"))
+    // One that cannot be read is a field that is not there: values for it are refused by its key.
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            serde_json::from_value(row.definition)
+                .map_err(|_| UnreadableRow::found(workspace, "custom field", row.field_key))
+                .ok()
         })
-        .collect()
+        .collect())
 }

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// What was written cannot be read back: a wrong key, or a value that the program does not know.
     #[error("stored {0} cannot be read; is its encryption key still configured?")]
     Corrupt(&'static str),
+    /// One record cannot be read back; the others can. Which one is in the log.
+    #[error("a stored {0} cannot be read")]
+    Unreadable(&'static str),
     /// Unusable encryption keys.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
@@ -43,6 +46,7 @@ impl StoreError {
             Self::Unavailable(_) | Self::Contended => "HS-5001",
             Self::NotFound(_) => "HS-5002",
             Self::Corrupt(_) => "HS-5003",
+            Self::Unreadable(_) => "HS-2217",
             Self::Keys(_) | Self::Address => "HS-5004",
             Self::Migration(_) => "HS-5005",
             Self::Refused(_) => "HS-5006",

@@ -7,7 +7,7 @@ use domain::{
     export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason, WaitReason},
 };
 
-use crate::{Store, StoreError, connections::state_of, erasure};
+use crate::{Listed, Store, StoreError, UnreadableRow, connections::state_of, erasure};
 
 /// Requests that were just made.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl TryFrom<Raw> for ExportRow {
     type Error = StoreError;
 
     fn try_from(raw: Raw) -> Result<Self, StoreError> {
-        let corrupt = |_| StoreError::Corrupt("export request");
+        let corrupt = |_| StoreError::Unreadable("export request");
         let hubspot_id = raw
             .hubspot_id
             .map(HubSpotObjectId::new)
@@ -212,7 +212,7 @@ impl Store {
         filter: &ExportFilter,
         after: Option<RequestId>,
         limit: u32,
-    ) -> Result<Vec<ExportRow>, StoreError> {
+    ) -> Result<Vec<Listed<ExportRow>>, StoreError> {
         let raw = sqlx::query_as!(
             Raw,
             "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
@@ -228,6 +228,13 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        raw.into_iter().map(ExportRow::try_from).collect()
+        Ok(raw
+            .into_iter()
+            .map(|raw| {
+                let id = raw.id;
+                ExportRow::try_from(raw)
+                    .map_err(|_| UnreadableRow::found(workspace, "export request", id))
+            })
+            .collect())
     }
 }

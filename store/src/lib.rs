@@ -47,7 +47,7 @@ pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
 pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};
 pub use ranges::{RangeRow, RangeStep};
 pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};
-pub use records::Upserted;
+pub use records::{Listed, RefusedUpsert, UnreadableRow, Upserted};
 pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};
 pub use service_tokens::{NewServiceToken, ServiceTokenRow};
 pub use settings::{SettingsRow, SettingsSaved};

@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use domain::{
     WorkspaceId,
-    app::{Member, MemberId, MemberUpsert, SlotVersions},
+    app::{Member, MemberId, MemberUpsert, RecordVersion, SlotVersions},
 };
 use sqlx::PgConnection;
 
 use crate::{
     Store, StoreError,
-    records::{Record, RowToWrite, StoredRow, Upserted, record_of},
+    records::{Listed, Record, RowToWrite, StoredRow, Upserted, listed, record_of},
 };
 
 impl Record for Member {
@@ -132,9 +132,9 @@ impl Store {
         workspace: WorkspaceId,
         after: Option<&MemberId>,
         limit: u32,
-    ) -> Result<Vec<Member>, StoreError> {
+    ) -> Result<Vec<Listed<Member>>, StoreError> {
         let rows = sqlx::query!(
-            "select document::text as \"document!\", slots::text as \"slots!\" from app_member
+            "select member_id, document::text as \"document!\", slots::text as \"slots!\" from app_member
              where workspace_id = $1 and member_id > $2 order by member_id limit $3",
             workspace.as_uuid(),
             after.map_or("", |a| a.as_str()),
@@ -142,25 +142,39 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| record_of(&row.document, &row.slots))
-            .collect()
+        Ok(rows
+            .into_iter()
+            .map(|row| listed(workspace, &row.member_id, &row.document, &row.slots))
+            .collect())
     }
 
-    /// The whole team.
+    /// The whole team. Of a member that cannot be read (HS-2217) only that they are there is known.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn all_members(&self, workspace: WorkspaceId) -> Result<Vec<Member>, StoreError> {
         let rows = sqlx::query!(
-            "select document::text as \"document!\", slots::text as \"slots!\" from app_member
+            "select member_id, version, document::text as \"document!\", slots::text as \"slots!\" from app_member
              where workspace_id = $1 order by member_id",
             workspace.as_uuid()
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| record_of(&row.document, &row.slots))
-            .collect()
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                let read = listed(workspace, &row.member_id, &row.document, &row.slots);
+                read.ok().or_else(|| {
+                    Some(Member {
+                        id: row.member_id.parse().ok()?,
+                        version: RecordVersion::new(row.version.unsigned_abs()).ok()?,
+                        email: None,
+                        name: None,
+                        active: None,
+                        slots: SlotVersions::default(),
+                    })
+                })
+            })
+            .collect())
     }
 }

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use crate::{
     Store, StoreError,
     erasure::Identity,
-    records::{Record, RowToWrite, StoredRow, Upserted, record_of},
+    records::{Listed, Record, RowToWrite, StoredRow, Upserted, listed, record_of},
 };
 
 impl Record for Person {
@@ -156,9 +156,9 @@ impl Store {
         workspace: WorkspaceId,
         after: Option<&PersonId>,
         limit: u32,
-    ) -> Result<Vec<Person>, StoreError> {
+    ) -> Result<Vec<Listed<Person>>, StoreError> {
         let rows = sqlx::query!(
-            "select document::text as \"document!\", slots::text as \"slots!\" from app_person
+            "select person_id, document::text as \"document!\", slots::text as \"slots!\" from app_person
              where workspace_id = $1 and person_id > $2 order by person_id limit $3",
             workspace.as_uuid(),
             after.map_or("", |a| a.as_str()),
@@ -166,8 +166,9 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| record_of(&row.document, &row.slots))
-            .collect()
+        Ok(rows
+            .into_iter()
+            .map(|row| listed(workspace, &row.person_id, &row.document, &row.slots))
+            .collect())
     }
 }

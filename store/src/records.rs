@@ -22,7 +22,39 @@ use crate::{
 const ROUNDS: u32 = 20;
 
 /// What came of one upsert: an outcome, or the reason of a refusal.
-pub type Upserted = Result<UpsertOutcome, VersionConflict>;
+pub type Upserted = Result<UpsertOutcome, RefusedUpsert>;
+
+/// Why an upsert was refused; the others of its bulk were not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedUpsert {
+    /// The same version was sent before with another value.
+    #[error(transparent)]
+    Conflict(#[from] VersionConflict),
+    /// What is stored of the record cannot be read, and so nothing can be merged with it.
+    #[error("what is stored of this record cannot be read")]
+    Unreadable,
+}
+
+/// A row of a listing: it, or that it cannot be read.
+pub type Listed<T> = Result<T, UnreadableRow>;
+
+/// A row that is stored and cannot be read. It harms only itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRow {
+    /// What it is a row of, in words.
+    pub kind: &'static str,
+    /// Its id, as the table has it.
+    pub id: String,
+}
+
+impl UnreadableRow {
+    /// Says so in the log: whoever runs the service finds the row by this.
+    pub(crate) fn found(workspace: WorkspaceId, kind: &'static str, id: impl ToString) -> Self {
+        let id = id.to_string();
+        tracing::error!(code = "HS-2217", %workspace, kind, id, "a stored row cannot be read");
+        Self { kind, id }
+    }
+}
 
 /// A row as it is stored.
 pub(crate) struct StoredRow {
@@ -76,11 +108,22 @@ pub(crate) trait Record:
 }
 
 pub(crate) fn record_of<R: Record>(document: &str, slots: &str) -> Result<R, StoreError> {
-    let mut record: R = serde_json::from_str(document).map_err(|_| StoreError::Corrupt(R::NAME))?;
+    let unreadable = |_| StoreError::Unreadable(R::NAME);
+    let mut record: R = serde_json::from_str(document).map_err(unreadable)?;
     if slots != "{}" {
-        record.set_slots(serde_json::from_str(slots).map_err(|_| StoreError::Corrupt(R::NAME))?);
+        record.set_slots(serde_json::from_str(slots).map_err(unreadable)?);
     }
     Ok(record)
+}
+
+/// A row of a listing.
+pub(crate) fn listed<R: Record>(
+    workspace: WorkspaceId,
+    id: &str,
+    document: &str,
+    slots: &str,
+) -> Listed<R> {
+    record_of(document, slots).map_err(|_| UnreadableRow::found(workspace, R::NAME, id))
 }
 
 fn json_of(value: &impl serde::Serialize) -> Result<String, StoreError> {
@@ -91,6 +134,7 @@ fn json_of(value: &impl serde::Serialize) -> Result<String, StoreError> {
 struct Working<R> {
     revision: Option<i64>,
     record: Option<R>,
+    unreadable: bool,
     write: bool,
 }
 
@@ -128,6 +172,7 @@ impl Store {
                 let nothing = Working {
                     revision: None,
                     record: None,
+                    unreadable: false,
                     write: false,
                 };
                 (*id, nothing)
@@ -136,7 +181,10 @@ impl Store {
         for row in R::load(&mut tx, workspace, &ids).await? {
             if let Some(entry) = working.get_mut(row.id.as_str()) {
                 entry.revision = Some(row.revision);
-                entry.record = Some(record_of(&row.document, &row.slots)?);
+                match listed(workspace, &row.id, &row.document, &row.slots) {
+                    Ok(record) => entry.record = Some(record),
+                    Err(_) => entry.unreadable = true,
+                }
             }
         }
         let erased = self
@@ -151,6 +199,10 @@ impl Store {
                 outcomes.push(Ok(UpsertOutcome::Erased));
                 continue;
             }
+            if entry.unreadable {
+                outcomes.push(Err(RefusedUpsert::Unreadable));
+                continue;
+            }
             match R::apply(entry.record.as_ref(), upsert) {
                 Ok(merged) => {
                     if merged.write {
@@ -159,7 +211,7 @@ impl Store {
                     }
                     outcomes.push(Ok(merged.outcome));
                 }
-                Err(conflict) => outcomes.push(Err(conflict)),
+                Err(conflict) => outcomes.push(Err(conflict.into())),
             }
         }
         let mut rows = Vec::new();

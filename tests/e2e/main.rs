@@ -21,4 +21,6 @@ mod x8_any_language;
 mod x8_api;
 mod x8_command_line;
 mod x8_fuzz;
+mod x8_odd_input;
 mod x8_openapi;
+mod x8_unreadable;

@@ -40,6 +40,10 @@ pub(crate) enum Refusal {
         changes: Vec<SettingsChange>,
     },
     SettingsNotReadable(String),
+    /// With the kind of record.
+    StoredNotReadable(&'static str),
+    /// With the revision in force.
+    StoredSettingsNotReadable(SettingsRevision),
     Store(&'static str),
     NotReady,
 }
@@ -125,6 +129,14 @@ impl Refusal {
                 format!("Somebody saved revision {revision} since; nothing was saved. Look at changes, put yours on top, and send them with that revision."),
             ),
             Self::SettingsNotReadable(what) => (422, "HS-2192", "Settings not readable", what.clone()),
+            Self::StoredNotReadable(what) => (
+                500, "HS-2217", "Stored record not readable",
+                format!("What is stored of this {what} cannot be read; the others can. Who runs the service has to mend it."),
+            ),
+            Self::StoredSettingsNotReadable(revision) => (
+                500, "HS-2217", "Stored settings not readable",
+                format!("Revision {revision} of the settings cannot be read. Put a whole document with expected_revision {revision}."),
+            ),
             Self::StillConnected => (
                 409, "HS-4011", "Still connected",
                 "Only a disconnected workspace can be purged; nothing was removed. Disconnect it, and wait until its state is disconnected.".to_owned(),
@@ -151,7 +163,10 @@ impl Refusal {
 impl From<store::StoreError> for Refusal {
     fn from(error: store::StoreError) -> Self {
         tracing::warn!(code = error.code(), error = %error, "the store failed");
-        Self::Store(error.code())
+        match error {
+            store::StoreError::Unreadable(what) => Self::StoredNotReadable(what),
+            other => Self::Store(other.code()),
+        }
     }
 }
 
@@ -215,6 +230,8 @@ mod tests {
                 changes: Vec::new(),
             },
             Refusal::SettingsNotReadable(String::new()),
+            Refusal::StoredNotReadable("person"),
+            Refusal::StoredSettingsNotReadable(SettingsRevision::NONE),
             Refusal::Store("HS-5001"),
             Refusal::NotReady,
         ] {

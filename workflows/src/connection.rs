@@ -500,6 +500,10 @@ mod tests {
             "7",
             r#"{"types":"contacts"}"#,
             r#"{"mode":"from_scratch"}"#,
+            // Postgres has no such time: it would be asked to keep it for ever.
+            r#"{"mode":{"mode":"since","since":"-5000-01-01T00:00:00Z"}}"#,
+            r#"{"mode":{"mode":"since","since":"+262142-12-31T23:59:59Z"}}"#,
+            r#"{"mode":{"mode":"since","since":"yesterday"}}"#,
         ] {
             assert_eq!(read(odd), Lenient::NotUnderstood, "{odd}");
         }

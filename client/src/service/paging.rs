@@ -92,6 +92,7 @@ mod tests {
             }
             let to = (from + limit.get() as usize).min(250);
             Ok(Page {
+                unreadable: Vec::new(),
                 items: (from..to).map(|n| n as u64).collect(),
                 next: (to < 250).then(|| cursor(to)),
             })

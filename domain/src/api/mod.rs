@@ -13,7 +13,7 @@ pub use connection::{
     ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, ResyncAnswer,
     RunStatus, StatusAnswer,
 };
-pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit};
+pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{
     CompanyUpserts, CustomFieldUpserts, EraseAnswer, EraseRequest, ErasedCounts, FieldAnswer,
     FieldsAnswer, ItemOutcome, MAX_ITEMS, MemberUpserts, OutreachInput, OutreachUpserts,

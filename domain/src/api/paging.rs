@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::IdError;
+use crate::{app::ItemCode, ids::IdError};
 
 /// Where a listing goes on: opaque, good for the listing that gave it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -88,11 +88,23 @@ impl From<PageLimit> for u32 {
     }
 }
 
+/// An item that is stored and cannot be read. It harms only itself: the others are answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnreadableItem {
+    /// Its id.
+    pub id: String,
+    /// `HS-2217`.
+    pub code: ItemCode,
+}
+
 /// A page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T: ToSchema> {
     /// The items, in an order that stays.
     pub items: Vec<T>,
+    /// Items of this page that are stored and cannot be read (HS-2217); usually none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadableItem>,
     /// Where to go on; null on the last page.
     pub next: Option<PageCursor>,
 }

@@ -58,11 +58,14 @@ pub enum ItemCode {
     /// The row is no JSON of a person.
     #[serde(rename = "HS-2216")]
     RowNotReadable,
+    /// What is stored of this record cannot be read.
+    #[serde(rename = "HS-2217")]
+    StoredNotReadable,
 }
 
 impl ItemCode {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::IdNotValid,
         Self::EmailNotValid,
         Self::UnknownField,
@@ -79,6 +82,7 @@ impl ItemCode {
         Self::DuplicateId,
         Self::CellCount,
         Self::RowNotReadable,
+        Self::StoredNotReadable,
     ];
 
     /// The code, as in `docs/errors.md`.
@@ -100,6 +104,7 @@ impl ItemCode {
             Self::DuplicateId => "HS-2214",
             Self::CellCount => "HS-2215",
             Self::RowNotReadable => "HS-2216",
+            Self::StoredNotReadable => "HS-2217",
         }
     }
 }

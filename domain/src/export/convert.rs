@@ -7,7 +7,7 @@ use crate::{
         FieldType, FieldValue,
         value::{MAX_TEXT, datetime_text, parse_date, parse_datetime},
     },
-    portal::{PropertyDefinition, PropertyType},
+    portal::{External, PropertyDefinition, PropertyType, Reference},
 };
 
 /// A value of a property, ready to be sent. Never empty: an export clears nothing (E4). `Debug` does
@@ -40,6 +40,9 @@ pub enum ConvertError {
     /// The enumeration has no option of this value or label (HS-2301).
     #[error("the property has no option of this value or label")]
     NoOption,
+    /// The portal has no active owner, pipeline or stage of this id (HS-2301).
+    #[error("the portal has no active {} of this id", .0.noun())]
+    NotThere(Reference),
     /// Longer than HubSpot takes (HS-2302).
     #[error("longer than 65536 characters")]
     TooLong,
@@ -54,7 +57,7 @@ impl ConvertError {
         match self {
             Self::NotWritable(code) => code,
             Self::TypeMismatch => "HS-2105",
-            Self::NoOption => "HS-2301",
+            Self::NoOption | Self::NotThere(_) => "HS-2301",
             Self::TooLong => "HS-2302",
             Self::NotOfType => "HS-2303",
         }
@@ -81,7 +84,8 @@ pub fn fits(field_type: FieldType, property: &PropertyDefinition) -> bool {
     }
 }
 
-/// Converts a value for a property.
+/// Converts a value for a property. External options are checked against what the portal is known to
+/// have; where that was not read yet, HubSpot is left to say.
 ///
 /// # Errors
 /// [`ConvertError`].
@@ -89,6 +93,7 @@ pub fn to_hubspot(
     field_type: FieldType,
     value: &FieldValue,
     property: &PropertyDefinition,
+    external: &External<'_>,
 ) -> Result<HubSpotValue, ConvertError> {
     if property.archived {
         return Err(ConvertError::NotWritable("HS-2104"));
@@ -106,7 +111,7 @@ pub fn to_hubspot(
         (FieldType::Number, FieldValue::Number(number)) => {
             let text = decimal(number);
             match property.property_type {
-                PropertyType::Enumeration => option(&text, property)?,
+                PropertyType::Enumeration => option(&text, property, external)?,
                 _ => text,
             }
         }
@@ -128,21 +133,31 @@ pub fn to_hubspot(
             }
         }
         (FieldType::List, FieldValue::List(texts)) => match property.property_type {
-            PropertyType::Enumeration => several(texts, property)?,
+            PropertyType::Enumeration => {
+                several(texts.iter().map(String::as_str), property, external)?
+            }
             _ => texts.join("; "),
         },
         (FieldType::Text | FieldType::Url | FieldType::Email, FieldValue::Text(text)) => {
             match property.property_type {
+                // An import joins several options with `; `: here they part again.
                 PropertyType::Enumeration if property.takes_several() => {
-                    several(std::slice::from_ref(text), property)?
+                    let parts = text.split(';').filter(|part| !trimmed(part).is_empty());
+                    match several(parts, property, external) {
+                        Err(ConvertError::NoOption) => {
+                            several(std::iter::once(text.as_str()), property, external)?
+                        }
+                        parted => parted?,
+                    }
                 }
-                PropertyType::Enumeration => option(text, property)?,
+                PropertyType::Enumeration => option(text, property, external)?,
+                PropertyType::PhoneNumber => trimmed(text).to_owned(),
                 _ => text.clone(),
             }
         }
         _ => return Err(ConvertError::NotOfType),
     };
-    if text.trim().is_empty() {
+    if trimmed(&text).is_empty() {
         return Err(ConvertError::NotOfType);
     }
     if text.len() > MAX_TEXT && text.chars().count() > MAX_TEXT {
@@ -152,53 +167,89 @@ pub fn to_hubspot(
 }
 
 /// A fixed value (contact source, status) for a property: of an enumeration only the option's exact
-/// value counts, for it was chosen from the list.
+/// value counts, for it was chosen from the list. White space around it does not.
 ///
 /// # Errors
 /// [`ConvertError`].
-pub fn fixed(value: &str, property: &PropertyDefinition) -> Result<HubSpotValue, ConvertError> {
-    let given = || FieldValue::Text(value.to_owned());
-    match property.property_type {
-        PropertyType::Enumeration if property.external_options => {
-            Ok(HubSpotValue(value.to_owned()))
+pub fn fixed(
+    value: &str,
+    property: &PropertyDefinition,
+    external: &External<'_>,
+) -> Result<HubSpotValue, ConvertError> {
+    let value = trimmed(value);
+    let field_type = match property.property_type {
+        PropertyType::Enumeration if !property.external_options && !property.has_option(value) => {
+            return Err(ConvertError::NoOption);
         }
-        PropertyType::Enumeration if !property.has_option(value) => Err(ConvertError::NoOption),
         PropertyType::String | PropertyType::PhoneNumber | PropertyType::Enumeration => {
-            to_hubspot(FieldType::Text, &given(), property)
+            FieldType::Text
         }
-        PropertyType::Other => Err(ConvertError::TypeMismatch),
-        PropertyType::Number | PropertyType::Bool | PropertyType::Date | PropertyType::Datetime => {
-            let field_type = match property.property_type {
-                PropertyType::Number => FieldType::Number,
-                PropertyType::Bool => FieldType::Boolean,
-                PropertyType::Date => FieldType::Date,
-                _ => FieldType::Datetime,
-            };
-            let value = field_type
-                .parse_text(value)
-                .ok()
-                .flatten()
-                .ok_or(ConvertError::TypeMismatch)?;
-            to_hubspot(field_type, &value, property)
-        }
-    }
+        PropertyType::Other => return Err(ConvertError::TypeMismatch),
+        PropertyType::Number => FieldType::Number,
+        PropertyType::Bool => FieldType::Boolean,
+        PropertyType::Date => FieldType::Date,
+        PropertyType::Datetime => FieldType::Datetime,
+    };
+    let value = field_type
+        .parse_text(value)
+        .ok()
+        .flatten()
+        .ok_or(ConvertError::TypeMismatch)?;
+    to_hubspot(field_type, &value, property, external)
 }
 
-/// Digits without an exponent, as HubSpot reads them.
+/// Without white space around it, and without the invisible characters that telephone numbers bring
+/// along when they are copied.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| {
+        c.is_whitespace()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    })
+}
+
+/// What is smaller is what calculating with floats leaves over of nothing: `0.1 + 0.2 - 0.3`.
+const RESIDUE: f64 = 1e-12;
+
+/// Digits without an exponent, as HubSpot reads them, and no more than the 15 that count there.
 fn decimal(number: &serde_json::Number) -> String {
-    match number.as_f64() {
-        // `Display` of a float never uses an exponent.
-        Some(float) if number.is_f64() => float.to_string(),
-        _ => number.to_string(),
+    /// Whole numbers below this have 15 digits at most.
+    const FIFTEEN_DIGITS: u64 = 1_000_000_000_000_000;
+    if number
+        .as_i64()
+        .is_some_and(|n| n.unsigned_abs() < FIFTEEN_DIGITS)
+    {
+        return number.to_string();
     }
+    let Some(float) = number.as_f64() else {
+        return number.to_string();
+    };
+    if float.abs() < RESIDUE {
+        return "0".to_owned();
+    }
+    // The shortest text of a float that was rounded to 15 digits has no more; `Display` of a float
+    // never uses an exponent.
+    format!("{float:.14e}")
+        .parse::<f64>()
+        .unwrap_or(float)
+        .to_string()
 }
 
 /// The option's value: exactly, by its label, or either without regard to case, in this order, so
 /// that two options that differ in case alone stay apart.
-fn option(text: &str, property: &PropertyDefinition) -> Result<String, ConvertError> {
-    let text = text.trim();
-    if property.external_options {
-        return Ok(text.to_owned());
+fn option(
+    text: &str,
+    property: &PropertyDefinition,
+    external: &External<'_>,
+) -> Result<String, ConvertError> {
+    let text = trimmed(text);
+    if let Some(reference) = property.reference() {
+        return if text.is_empty() {
+            Err(ConvertError::NotOfType)
+        } else if external.knows(reference, text) == Some(false) {
+            Err(ConvertError::NotThere(reference))
+        } else {
+            Ok(text.to_owned())
+        };
     }
     let lower = text.to_lowercase();
     let options = &property.options;
@@ -210,18 +261,38 @@ fn option(text: &str, property: &PropertyDefinition) -> Result<String, ConvertEr
         .or_else(|| {
             options
                 .iter()
-                .find(|o| o.label.trim().to_lowercase() == lower)
+                .find(|o| trimmed(&o.label).to_lowercase() == lower)
         })
         .map(|o| o.value.clone())
         .ok_or(ConvertError::NoOption)
 }
 
+/// What a person reads of an option: its label where that leads back to the option, else its value.
+/// So what was imported can be exported again, also where two options have one label.
+pub(crate) fn shown_option(value: &str, property: &PropertyDefinition) -> String {
+    let label = property
+        .options
+        .iter()
+        .find(|o| o.value == value)
+        .map(|o| o.label.as_str())
+        .filter(|label| !trimmed(label).is_empty())
+        .filter(|label| !(property.takes_several() && label.contains(';')))
+        .filter(|label| {
+            option(label, property, &External::default()).is_ok_and(|back| back == value)
+        });
+    label.unwrap_or(value).to_owned()
+}
+
 /// Several options in HubSpot's order, each once. It never begins with `;`, which would add to what
 /// HubSpot has instead of replacing it.
-fn several(texts: &[String], property: &PropertyDefinition) -> Result<String, ConvertError> {
+fn several<'t>(
+    texts: impl Iterator<Item = &'t str>,
+    property: &PropertyDefinition,
+    external: &External<'_>,
+) -> Result<String, ConvertError> {
     let mut values = Vec::new();
     for text in texts {
-        let value = option(text, property)?;
+        let value = option(text, property, external)?;
         if value.contains(';') {
             return Err(ConvertError::NoOption);
         }
@@ -249,6 +320,7 @@ pub(crate) mod tests {
             field_type: field_type.to_owned(),
             options: Vec::new(),
             external_options: false,
+            referenced_object_type: None,
             read_only: false,
             calculated: false,
             archived: false,
@@ -278,7 +350,8 @@ pub(crate) mod tests {
         property: &PropertyDefinition,
     ) -> Result<String, ConvertError> {
         let value = field_type.accept(json(value)).unwrap().unwrap();
-        to_hubspot(field_type, &value, property).map(|v| v.as_str().to_owned())
+        to_hubspot(field_type, &value, property, &External::default())
+            .map(|v| v.as_str().to_owned())
     }
 
     #[test]
@@ -309,6 +382,12 @@ pub(crate) mod tests {
                 ok("Head of x"),
             ),
             (F::Text, json!("+49 1"), plain(P::PhoneNumber), ok("+49 1")),
+            (
+                F::Text,
+                json!(" \u{a0}\u{202d}+49 1\u{202c} \n"),
+                plain(P::PhoneNumber),
+                ok("+49 1"),
+            ),
             (F::Text, json!("12"), plain(P::Number), Err(TypeMismatch)),
             (F::Text, json!("a"), select.clone(), ok("a")),
             (F::Text, json!("A"), select.clone(), ok("A")),
@@ -349,6 +428,29 @@ pub(crate) mod tests {
             ),
             (F::Number, json!(1e-7), plain(P::Number), ok("0.0000001")),
             (F::Number, json!(12), plain(P::String), ok("12")),
+            (F::Number, json!(0.1 + 0.2), plain(P::Number), ok("0.3")),
+            (F::Number, json!(0.1 + 0.2 - 0.3), plain(P::Number), ok("0")),
+            (F::Number, json!(1.42e-14), plain(P::Number), ok("0")),
+            (F::Number, json!(5e-324), plain(P::Number), ok("0")),
+            (F::Number, json!(-5e-324), plain(P::String), ok("0")),
+            (
+                F::Number,
+                json!(1.0 / 3.0),
+                plain(P::Number),
+                ok("0.333333333333333"),
+            ),
+            (
+                F::Number,
+                json!(999_999_999_999_999_i64),
+                plain(P::Number),
+                ok("999999999999999"),
+            ),
+            (
+                F::Number,
+                json!(1_234_567_890_123_456_789_i64),
+                plain(P::Number),
+                ok("1234567890123460000"),
+            ),
             (F::Number, json!(2.5), rating.clone(), ok("2.5")),
             (F::Number, json!(3), rating, Err(NoOption)),
             (F::Number, json!(12), plain(P::Bool), Err(TypeMismatch)),
@@ -401,7 +503,10 @@ pub(crate) mod tests {
             ),
             (F::List, json!(["b", "a"]), plain(P::String), ok("a; b")),
             (F::List, json!(["a"]), select, Err(TypeMismatch)),
-            (F::Text, json!("X-Ray"), several, ok("x")),
+            (F::Text, json!("X-Ray"), several.clone(), ok("x")),
+            (F::Text, json!("X-Ray; Yes"), several.clone(), ok("x;y")),
+            (F::Text, json!("y;x; y;"), several.clone(), ok("x;y")),
+            (F::Text, json!("X-Ray; No"), several, Err(NoOption)),
         ] {
             assert_eq!(
                 converted(field_type, value.clone(), &property),
@@ -410,7 +515,10 @@ pub(crate) mod tests {
             );
         }
         let value = FieldValue::Text(long);
-        assert_eq!(to_hubspot(F::Text, &value, &plain(P::String)), Err(TooLong));
+        assert_eq!(
+            to_hubspot(F::Text, &value, &plain(P::String), &External::default()),
+            Err(TooLong)
+        );
     }
 
     #[test]
@@ -440,10 +548,17 @@ pub(crate) mod tests {
                 "HS-2104",
             ),
         ] {
-            let error = to_hubspot(FieldType::Text, &value, &property).unwrap_err();
+            let error =
+                to_hubspot(FieldType::Text, &value, &property, &External::default()).unwrap_err();
             assert_eq!(error.code(), code);
         }
-        let error = to_hubspot(FieldType::Text, &FieldValue::Boolean(true), &plain()).unwrap_err();
+        let error = to_hubspot(
+            FieldType::Text,
+            &FieldValue::Boolean(true),
+            &plain(),
+            &External::default(),
+        )
+        .unwrap_err();
         assert_eq!(error.code(), "HS-2303");
     }
 
@@ -454,6 +569,7 @@ pub(crate) mod tests {
             ConvertError::NotWritable("HS-2102"),
             ConvertError::TypeMismatch,
             ConvertError::NoOption,
+            ConvertError::NotThere(Reference::Owner),
             ConvertError::TooLong,
             ConvertError::NotOfType,
         ] {
@@ -465,10 +581,158 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn external_options_are_those_that_the_portal_has() {
+        use crate::portal::{PortalOwner, PortalPipeline, PortalStage};
+        let owner = |id: i64, archived| PortalOwner {
+            id: crate::HubSpotOwnerId::new(id).unwrap(),
+            email: None,
+            archived,
+        };
+        let stage = |id: &str, archived| PortalStage {
+            id: id.to_owned(),
+            closed: false,
+            won: false,
+            archived,
+        };
+        let owners = [owner(7, false), owner(8, true)];
+        let pipelines = [
+            PortalPipeline {
+                id: "default".to_owned(),
+                stages: vec![stage("new", false), stage("old", true)],
+                archived: false,
+            },
+            PortalPipeline {
+                id: "gone".to_owned(),
+                stages: vec![stage("of-gone", false)],
+                archived: true,
+            },
+        ];
+        let read = External {
+            owners: Some(&owners),
+            pipelines: Some(&pipelines),
+        };
+        let nothing_read = External::default();
+        let kept_elsewhere = |name: &str, referenced: Option<&str>| PropertyDefinition {
+            name: name.to_owned(),
+            external_options: true,
+            referenced_object_type: referenced.map(str::to_owned),
+            ..enumeration("select", &[])
+        };
+        let by_owner = kept_elsewhere("account_manager", Some("OWNER"));
+        for (property, value, want) in [
+            (&by_owner, "7", Ok("7")),
+            (&by_owner, " 7\u{a0}", Ok("7")),
+            (
+                &by_owner,
+                "8",
+                Err(ConvertError::NotThere(Reference::Owner)),
+            ),
+            (
+                &by_owner,
+                "9",
+                Err(ConvertError::NotThere(Reference::Owner)),
+            ),
+            (
+                &by_owner,
+                "anna@b.example",
+                Err(ConvertError::NotThere(Reference::Owner)),
+            ),
+            (
+                &kept_elsewhere("hubspot_owner_id", None),
+                "9",
+                Err(ConvertError::NotThere(Reference::Owner)),
+            ),
+            (&kept_elsewhere("pipeline", None), "default", Ok("default")),
+            (
+                &kept_elsewhere("pipeline", None),
+                "gone",
+                Err(ConvertError::NotThere(Reference::Pipeline)),
+            ),
+            (
+                &kept_elsewhere("hs_pipeline", None),
+                "contacts-lifecycle-pipeline",
+                Ok("contacts-lifecycle-pipeline"),
+            ),
+            (
+                &kept_elsewhere("hs_pipeline", None),
+                "not an owner",
+                Err(ConvertError::NotThere(Reference::Pipeline)),
+            ),
+            (&kept_elsewhere("dealstage", None), "new", Ok("new")),
+            (
+                &kept_elsewhere("dealstage", None),
+                "old",
+                Err(ConvertError::NotThere(Reference::Stage)),
+            ),
+            (
+                &kept_elsewhere("dealstage", None),
+                "of-gone",
+                Err(ConvertError::NotThere(Reference::Stage)),
+            ),
+            (&kept_elsewhere("hs_team", None), " 5 ", Ok("5")),
+        ] {
+            let text = FieldValue::Text(value.to_owned());
+            for made in [
+                fixed(value, property, &read),
+                to_hubspot(FieldType::Text, &text, property, &read),
+            ] {
+                let made = made.as_ref().map(HubSpotValue::as_str);
+                assert_eq!(made, want.as_ref().copied(), "{} {value:?}", property.name);
+            }
+            let unchecked = fixed(value, property, &nothing_read).unwrap();
+            assert_eq!(unchecked.as_str(), trimmed(value));
+        }
+        // Nothing is cleared, and nothing is written that cannot be.
+        for empty in ["", " ", "\u{a0}", "\u{feff}"] {
+            assert!(fixed(empty, &by_owner, &nothing_read).is_err(), "{empty:?}");
+            let text = FieldValue::Text(empty.to_owned());
+            assert!(to_hubspot(FieldType::Text, &text, &by_owner, &nothing_read).is_err());
+        }
+        for (closed, code) in [
+            (
+                PropertyDefinition {
+                    archived: true,
+                    ..by_owner.clone()
+                },
+                "HS-2104",
+            ),
+            (
+                PropertyDefinition {
+                    calculated: true,
+                    ..by_owner.clone()
+                },
+                "HS-2103",
+            ),
+            (
+                PropertyDefinition {
+                    read_only: true,
+                    ..by_owner.clone()
+                },
+                "HS-2102",
+            ),
+        ] {
+            assert_eq!(fixed("7", &closed, &read).unwrap_err().code(), code);
+        }
+    }
+
+    #[test]
     fn a_fixed_value_is_an_options_value() {
         let select = enumeration("select", &[("a", "Alpha")]);
-        assert_eq!(fixed("a", &select).unwrap().as_str(), "a");
-        assert_eq!(fixed("Alpha", &select), Err(ConvertError::NoOption));
+        assert_eq!(
+            fixed("a", &select, &External::default()).unwrap().as_str(),
+            "a"
+        );
+        assert_eq!(
+            fixed(" a ", &select, &External::default())
+                .unwrap()
+                .as_str(),
+            "a"
+        );
+        assert!(fixed(" ", &select, &External::default()).is_err());
+        assert_eq!(
+            fixed("Alpha", &select, &External::default()),
+            Err(ConvertError::NoOption)
+        );
         for (text, property_type, want) in [
             ("12", PropertyType::Number, Some("12")),
             ("many", PropertyType::Number, None),
@@ -477,7 +741,7 @@ pub(crate) mod tests {
             ("x", PropertyType::String, Some("x")),
             ("x", PropertyType::Other, None),
         ] {
-            let value = fixed(text, &property(property_type, "text")).ok();
+            let value = fixed(text, &property(property_type, "text"), &External::default()).ok();
             assert_eq!(value.as_ref().map(HubSpotValue::as_str), want, "{text}");
         }
     }
@@ -531,13 +795,13 @@ pub(crate) mod tests {
             (field_type, value) in any_value(), property in any_property(),
         ) {
             if let Ok(Some(value)) = field_type.accept(value) {
-                match to_hubspot(field_type, &value, &property) {
+                match to_hubspot(field_type, &value, &property, &External::default()) {
                     Ok(written) => {
                         prop_assert!(fits(field_type, &property));
                         prop_assert!(!written.as_str().trim().is_empty());
                         if property.property_type == PropertyType::Enumeration {
                             prop_assert!(!property.takes_several() || !written.as_str().starts_with(';'));
-                            let each: Vec<&str> = if field_type == FieldType::List {
+                            let each: Vec<&str> = if property.takes_several() {
                                 written.as_str().split(';').collect()
                             } else { vec![written.as_str()] };
                             prop_assert!(each.iter().all(|v| property.has_option(v)));
@@ -548,6 +812,8 @@ pub(crate) mod tests {
                         }
                     }
                     Err(ConvertError::TypeMismatch) => prop_assert!(!fits(field_type, &property)),
+                    // A text of `;` alone names no option at all.
+                    Err(ConvertError::NotOfType) => prop_assert!(property.takes_several()),
                     Err(ConvertError::NoOption) => prop_assert_eq!(property.property_type, PropertyType::Enumeration),
                     Err(other) => prop_assert!(false, "{:?}", other),
                 }

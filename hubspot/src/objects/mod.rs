@@ -27,6 +27,7 @@ use crate::{
     error::Error,
     ids::{ObjectType, RecordId},
     page::{BadRecord, Cursor, Page, Paging, PagingGuard, Times, page_of},
+    time,
 };
 
 /// Most inputs of a batch call.
@@ -80,6 +81,7 @@ pub struct HistoricValue {
     #[serde(default)]
     pub value: Option<String>,
     /// From then on.
+    #[serde(deserialize_with = "time::required")]
     pub timestamp: DateTime<Utc>,
     /// What wrote it, such as `INTEGRATION` or `CRM_UI`.
     #[serde(default)]
@@ -137,12 +139,13 @@ struct RawObject<'a> {
     id: RawId<'a>,
     #[serde(borrow)]
     properties: &'a RawValue,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "time::optional")]
     created_at: Option<DateTime<Utc>>,
+    #[serde(deserialize_with = "time::required")]
     updated_at: DateTime<Utc>,
     #[serde(default)]
     archived: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "time::optional")]
     archived_at: Option<DateTime<Utc>>,
     #[serde(borrow, default)]
     associations: BTreeMap<Cow<'a, str>, RawAssociations<'a>>,

@@ -300,6 +300,9 @@ async fn requests_are_rows_with_their_state_from_the_first_moment() {
                 .export_requests_after(world.workspace, &filter, after, 10)
                 .await
                 .unwrap()
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+                .unwrap()
         };
         assert_eq!(listed(ExportFilter::default(), None).await.len(), 4);
         assert_eq!(

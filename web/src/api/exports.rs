@@ -162,7 +162,7 @@ pub(crate) async fn list_exports(
         .store
         .export_requests_after(workspace, &filter, after, paging.limit.get() + 1)
         .await?;
-    let items = rows.into_iter().map(shown).collect();
+    let items = rows.into_iter().map(|row| row.map(shown)).collect();
     Ok(Json(page(items, paging.limit, |r: &RequestAnswer| {
         r.request.to_string()
     })))

@@ -5,7 +5,7 @@ use domain::{
     WorkspaceId,
     api::{
         CompanyUpserts, MemberUpserts, OutreachInput, OutreachUpserts, Page, PageCursor, PageLimit,
-        PersonUpserts, StatusInput, StatusUpserts, UpsertAnswer,
+        PersonUpserts, StatusInput, StatusUpserts, UnreadableItem, UpsertAnswer,
     },
     app::{
         AppCompanyId, Company, CompanyInput, Fields, ItemCode, ItemProblem, Member, MemberId,
@@ -13,7 +13,7 @@ use domain::{
     },
 };
 use serde::Deserialize;
-use store::{StoreError, Upserted};
+use store::{Listed, RefusedUpsert, StoreError, Upserted};
 use utoipa::IntoParams;
 
 use crate::{
@@ -59,20 +59,35 @@ impl PageQuery {
     }
 }
 
-/// A page, from one item more than it has.
+/// A page, from one row more than it has. A row that cannot be read is named; the others are there.
 pub(crate) fn page<T: utoipa::ToSchema>(
-    mut items: Vec<T>,
+    mut rows: Vec<Listed<T>>,
     limit: PageLimit,
     id_of: impl Fn(&T) -> String,
 ) -> Page<T> {
     let most = limit.get() as usize;
-    let more = items.len() > most;
-    items.truncate(most);
-    let next = items
+    let more = rows.len() > most;
+    rows.truncate(most);
+    let id = |row: &Listed<T>| row.as_ref().map_or_else(|odd| odd.id.clone(), &id_of);
+    let next = rows
         .last()
         .filter(|_| more)
-        .and_then(|last| PageCursor::try_from(id_of(last)).ok());
-    Page { items, next }
+        .and_then(|last| PageCursor::try_from(id(last)).ok());
+    let mut page = Page {
+        items: Vec::with_capacity(rows.len()),
+        unreadable: Vec::new(),
+        next,
+    };
+    for row in rows {
+        match row {
+            Ok(item) => page.items.push(item),
+            Err(odd) => page.unreadable.push(UnreadableItem {
+                id: odd.id,
+                code: ItemCode::StoredNotReadable,
+            }),
+        }
+    }
+    page
 }
 
 /// What became of one item before the store was asked.
@@ -93,7 +108,17 @@ fn answer<U>(checked: &[Checked<U>], stored: Vec<Upserted>) -> UpsertAnswer {
                 )),
             ),
             Some(Ok(outcome)) => (outcome, None),
-            Some(Err(conflict)) => (UpsertOutcome::Refused, Some(conflict.into())),
+            Some(Err(RefusedUpsert::Conflict(conflict))) => {
+                (UpsertOutcome::Refused, Some(conflict.into()))
+            }
+            Some(Err(RefusedUpsert::Unreadable)) => (
+                UpsertOutcome::Refused,
+                Some(ItemProblem::new(
+                    ItemCode::StoredNotReadable,
+                    Slot::named("id"),
+                    "what is stored of this record cannot be read; who runs the service has to mend it",
+                )),
+            ),
             None => (UpsertOutcome::Unchanged, None),
         },
     }))

@@ -22,9 +22,10 @@ use crate::{
 
 /// A saved document, brought to the newest schema.
 fn saved(row: SettingsRow) -> Result<Settings, Refusal> {
+    let revision = row.revision;
     read(row.document).map_err(|_| {
-        tracing::error!(code = "HS-5003", "stored settings cannot be read");
-        Refusal::Store("HS-5003")
+        tracing::error!(code = "HS-2217", %revision, "stored settings cannot be read");
+        Refusal::StoredSettingsNotReadable(revision)
     })
 }
 
@@ -37,7 +38,7 @@ struct InForce {
     revision: SettingsRevision,
     saved_at: Option<DateTime<Utc>>,
     /// None before anything was saved.
-    saved: Option<Settings>,
+    saved: Option<Result<Settings, Refusal>>,
 }
 
 impl InForce {
@@ -51,19 +52,26 @@ impl InForce {
             Some(row) => Self {
                 revision: row.revision,
                 saved_at: Some(row.saved_at),
-                saved: Some(saved(row)?),
+                saved: Some(saved(row)),
             },
         })
     }
 
-    fn answer(self, facts: &PortalFacts) -> SettingsAnswer {
-        let settings = self.saved.unwrap_or_else(|| Settings::defaults(facts));
-        SettingsAnswer {
+    /// What was saved, to compare with; what cannot be read can be replaced all the same.
+    fn readable(&self) -> Option<&Settings> {
+        self.saved.as_ref().and_then(|saved| saved.as_ref().ok())
+    }
+
+    fn answer(self, facts: &PortalFacts) -> Result<SettingsAnswer, Refusal> {
+        let settings = self
+            .saved
+            .unwrap_or_else(|| Ok(Settings::defaults(facts)))?;
+        Ok(SettingsAnswer {
             revision: self.revision,
             saved_at: self.saved_at,
             problems: validate(&settings, facts, Some(&settings)),
             settings,
-        }
+        })
     }
 }
 
@@ -82,7 +90,7 @@ pub(crate) async fn get_settings(
 ) -> Result<Json<SettingsAnswer>, Refusal> {
     let store = &app.parts()?.store;
     let facts = store.portal_facts(workspace).await?;
-    Ok(Json(InForce::of(store, workspace).await?.answer(&facts)))
+    Ok(Json(InForce::of(store, workspace).await?.answer(&facts)?))
 }
 
 /// The defaults for the portal as it is known now
@@ -101,7 +109,7 @@ pub(crate) async fn default_settings(
         saved_at: None,
         saved: None,
     };
-    Ok(Json(nothing.answer(&facts)))
+    Ok(Json(nothing.answer(&facts)?))
 }
 
 /// Checks settings without saving them
@@ -121,7 +129,7 @@ pub(crate) async fn check_settings(
     let store = &app.parts()?.store;
     let facts = store.portal_facts(workspace).await?;
     let in_force = InForce::of(store, workspace).await?;
-    let problems = validate(&settings, &facts, in_force.saved.as_ref());
+    let problems = validate(&settings, &facts, in_force.readable());
     Ok(Json(SettingsCheckAnswer::new(problems)))
 }
 
@@ -154,7 +162,7 @@ pub(crate) async fn put_settings(
     if in_force.revision != expected {
         return Err(conflict(store, workspace, expected, &facts).await?);
     }
-    let problems = validate(&settings, &facts, in_force.saved.as_ref());
+    let problems = validate(&settings, &facts, in_force.readable());
     if !acceptable(&problems) {
         return Err(Refusal::SettingsRefused(problems));
     }
@@ -198,12 +206,18 @@ async fn conflict(
 ) -> Result<Refusal, Refusal> {
     let in_force = InForce::of(store, workspace).await?;
     let base = match store.settings_at(workspace, expected).await? {
-        Some(row) => saved(row)?,
-        None => Settings::defaults(facts),
+        Some(row) => saved(row),
+        None => Ok(Settings::defaults(facts)),
     };
-    let now = in_force.saved.unwrap_or_else(|| Settings::defaults(facts));
+    let now = in_force
+        .saved
+        .unwrap_or_else(|| Ok(Settings::defaults(facts)));
     Ok(Refusal::SettingsChanged {
         revision: in_force.revision,
-        changes: changes(&base, &now),
+        // Where one of the two cannot be read, the revision is all that can be said.
+        changes: match (base, now) {
+            (Ok(base), Ok(now)) => changes(&base, &now),
+            _ => Vec::new(),
+        },
     })
 }

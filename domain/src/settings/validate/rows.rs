@@ -6,7 +6,7 @@ use super::{Checker, Target};
 use crate::{
     app::{FieldType, LeadStatus, RecordKind},
     export::{ConvertError, convert},
-    portal::{Properties, PropertyDefinition, PropertyType},
+    portal::{Properties, PropertyDefinition, PropertyType, Reference},
     settings::{
         ExportBehavior, MappingRow, RESERVED_ENGAGEMENT_PROPERTIES, Settings, SettingsCode,
         SettingsPath, activity_field,
@@ -365,25 +365,59 @@ fn source(settings: &Settings, c: &mut Checker<'_>) {
     if !writable(c, definition, &at_property, &words) {
         return;
     }
-    match convert::fixed(&source.value, definition) {
-        Ok(_) => {}
-        Err(ConvertError::NoOption) => c.error(
-            at_value,
+    fixed(c, &source.value, definition, &at_value, &words);
+}
+
+/// Whether a fixed value can be written to a property.
+fn fixed(
+    c: &mut Checker<'_>,
+    value: &str,
+    definition: &PropertyDefinition,
+    path: &SettingsPath,
+    words: &str,
+) {
+    let external = c.facts.external();
+    let (code, why) = match convert::fixed(value, definition, &external) {
+        Ok(_) => {
+            match definition.reference() {
+                Some(Reference::Owner) if external.owners.is_none() => c.not_read(path, "owners"),
+                Some(Reference::Pipeline | Reference::Stage) if external.pipelines.is_none() => {
+                    c.not_read(path, "pipelines");
+                }
+                _ => {}
+            }
+            return;
+        }
+        Err(ConvertError::NoOption) => (
             SettingsCode::OptionUnknown,
+            format!("the value is none of the options: {}", options(definition)),
+        ),
+        Err(ConvertError::NotThere(reference)) => (
+            match reference {
+                Reference::Owner => SettingsCode::OwnerUnknown,
+                Reference::Pipeline => SettingsCode::PipelineUnknown,
+                Reference::Stage => SettingsCode::StageUnknown,
+                Reference::Elsewhere => SettingsCode::OptionUnknown,
+            },
             format!(
-                "{words}: the value is none of the options: {}",
-                options(definition)
+                "the property takes the id of {}, and the portal has no active one of this id; give the id, not the name",
+                match reference {
+                    Reference::Owner => "an owner",
+                    Reference::Pipeline => "a pipeline",
+                    Reference::Stage => "a pipeline's stage",
+                    Reference::Elsewhere => "an option",
+                }
             ),
         ),
-        Err(_) => c.error(
-            at_value,
+        Err(_) => (
             SettingsCode::TypeMismatch,
             format!(
-                "{words}: the value does not fit a property of the type {}",
+                "the value does not fit a property of the type {}",
                 definition.property_type.as_str()
             ),
         ),
-    }
+    };
+    c.error(path.clone(), code, format!("{words}: {why}"));
 }
 
 /// The first options, by value.
@@ -465,20 +499,15 @@ fn status(settings: &Settings, c: &mut Checker<'_>) {
         );
         return;
     }
-    if definition.external_options {
-        return;
-    }
     for (n, row) in status.rows.iter().enumerate() {
-        if !row.value.trim().is_empty() && !definition.has_option(&row.value) {
-            c.error(
-                at_rows.at(n).at("value"),
-                SettingsCode::OptionUnknown,
-                format!(
-                    "status row {} ({}): the value is none of the options: {}",
-                    n + 1,
-                    row.status,
-                    options(definition)
-                ),
+        if !row.value.trim().is_empty() {
+            let words = format!("status row {} ({})", n + 1, row.status);
+            fixed(
+                c,
+                &row.value,
+                definition,
+                &at_rows.at(n).at("value"),
+                &words,
             );
         }
     }

@@ -25,6 +25,7 @@ fn property(name: &str, property_type: PropertyType, field_type: &str) -> Proper
         field_type: field_type.to_owned(),
         options: Vec::new(),
         external_options: false,
+        referenced_object_type: None,
         read_only: false,
         calculated: false,
         archived: false,
@@ -100,6 +101,19 @@ pub(crate) fn facts() -> PortalFacts {
         options("rating", "select", &["1", "2"]),
         property("since", PropertyType::Date, "date"),
         property("hubspot_owner_id", PropertyType::Enumeration, "select"),
+        PropertyDefinition {
+            external_options: true,
+            referenced_object_type: Some("OWNER".to_owned()),
+            ..property("account_manager", PropertyType::Enumeration, "select")
+        },
+        PropertyDefinition {
+            external_options: true,
+            ..property("hs_pipeline", PropertyType::Enumeration, "select")
+        },
+        PropertyDefinition {
+            external_options: true,
+            ..property("dealstage", PropertyType::Enumeration, "radio")
+        },
     ];
     let company = [text("name"), text("domain"), text("email"), text("city")];
     PortalFacts {
@@ -125,7 +139,9 @@ pub(crate) fn facts() -> PortalFacts {
                 id: "new".to_owned(),
                 closed: false,
                 won: false,
+                archived: false,
             }],
+            archived: false,
         }]),
         lists: Some(vec![
             PortalList {
@@ -194,6 +210,58 @@ fn each_kind_of_problem_is_found_and_named() {
             .find(|p| p.path.as_str() == path && p.code == code)
             .unwrap_or_else(|| panic!("no {code:?} at {path}: {found:#?}"));
         assert_eq!(problem.severity, severity, "{problem:?}");
+    }
+}
+
+#[test]
+fn values_of_external_options_are_looked_up() {
+    use SettingsCode as C;
+    for (property, value, code) in [
+        ("account_manager", "1", None),
+        ("account_manager", " 1 ", None),
+        ("account_manager", "2", Some(C::OwnerUnknown)),
+        ("account_manager", "77", Some(C::OwnerUnknown)),
+        ("hs_pipeline", "default", None),
+        ("hs_pipeline", "not an owner", Some(C::PipelineUnknown)),
+        ("dealstage", "new", None),
+        ("dealstage", "1", Some(C::StageUnknown)),
+    ] {
+        let as_source = settings(|d| {
+            d["contact_source"] = serde_json::json!({"property": property, "value": value});
+        });
+        let as_status = settings(|d| {
+            d["status"] = serde_json::json!({"property": property, "rows": [{"status": "replied", "value": value}]});
+        });
+        for (settings, path) in [
+            (as_source, "/contact_source/value"),
+            (as_status, "/status/rows/0/value"),
+        ] {
+            let found = validate(&settings, &facts(), None);
+            let shown: Vec<_> = found.iter().map(|p| (p.path.as_str(), p.code)).collect();
+            let want: Vec<_> = code.map(|code| (path, code)).into_iter().collect();
+            assert_eq!(shown, want, "{property} {value}");
+            if property != "account_manager" {
+                assert!(
+                    found.iter().all(|p| !p.message.contains("owner of")),
+                    "{found:?}"
+                );
+                assert!(
+                    found.iter().all(|p| p.message.contains("pipeline")),
+                    "{found:?}"
+                );
+            }
+            // What was not read yet is said, once.
+            let unread = PortalFacts {
+                owners: None,
+                pipelines: None,
+                ..facts()
+            };
+            let found = validate(&settings, &unread, None);
+            assert!(found.iter().all(|p| p.code == C::NotChecked), "{found:?}");
+            assert!(found.iter().any(|p| p.path.as_str() == path
+                || property == "account_manager"
+                || p.message.contains("pipelines")));
+        }
     }
 }
 
