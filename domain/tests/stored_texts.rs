@@ -57,7 +57,6 @@ fn email_reads_back(text: &str) {
 fn every_character_in_an_address() {
     for c in '\0'..=char::MAX {
         email_reads_back(&format!("a{c}b@firma.com.tr"));
-        email_reads_back(&format!("{c}@firma.com.tr"));
         if c.is_alphanumeric() {
             email_reads_back(&format!("a@x{c}y.com"));
         }
