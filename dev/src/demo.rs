@@ -11,6 +11,10 @@ pub const WORKSPACE: &str = "0d3f0000-0000-4000-8000-000000000001";
 pub const PORTAL: u64 = 1_000_001;
 /// Whoever connects it.
 pub const ADMIN: &str = "0d3f0000-0000-4000-8000-00000000000a";
+/// What people call the workspace and the admin.
+pub const WORKSPACE_NAME: &str = "Demo workspace";
+/// See [`WORKSPACE_NAME`].
+pub const ADMIN_NAME: &str = "Demo admin";
 
 /// Talks to front door and simulator.
 #[derive(Debug, Clone)]
@@ -47,9 +51,48 @@ pub struct Reply {
     pub status: u16,
     /// The body.
     pub text: String,
+    /// What the browser is to keep, as it sends it back.
+    pub cookie: Option<String>,
+    /// Where the browser is sent.
+    pub location: Option<String>,
+}
+
+/// How our own page is answered that asks once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirm {
+    /// These two belong together.
+    Connect,
+    /// They do not.
+    Refuse,
+}
+
+impl Confirm {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Refuse => "refuse",
+        }
+    }
 }
 
 impl Reply {
+    async fn of(answer: reqwest::Response) -> anyhow::Result<Self> {
+        let header = |name: &str| -> Option<String> {
+            let value = answer.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let cookie = header("set-cookie")
+            .and_then(|c| c.split(';').next().map(str::to_owned))
+            .filter(|c| !c.is_empty());
+        let location = header("location");
+        Ok(Self {
+            status: answer.status().as_u16(),
+            cookie,
+            location,
+            text: answer.text().await?,
+        })
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
@@ -98,10 +141,7 @@ impl Api {
             .bearer_auth(&self.addresses.api_token)
             .send()
             .await?;
-        Ok(Reply {
-            status: answer.status().as_u16(),
-            text: answer.text().await?,
-        })
+        Reply::of(answer).await
     }
 
     /// The status of a workspace.
@@ -147,36 +187,46 @@ impl Api {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Begins to connect: the address of the consent page, and the cookie of the browser.
+    /// Begins to connect: the link that may be sent on.
     ///
     /// # Errors
     /// When the front door refuses.
-    pub async fn begin(&self, workspace: &str) -> anyhow::Result<(String, String)> {
-        let reply = self
-            .call(workspace, "connect", Some(json!({"admin": ADMIN})))
-            .await?;
+    pub async fn link(&self, workspace: &str, request: Value) -> anyhow::Result<String> {
+        let reply = self.call(workspace, "connect", Some(request)).await?;
         ensure!(
             reply.status == 200,
             "connect: {} {}",
             reply.status,
             reply.text
         );
-        let url = reply.json()?["url"]
+        Ok(reply.json()?["url"]
             .as_str()
             .context("no address")?
-            .to_owned();
-        let started = self.client.get(url).send().await?;
-        let header = |name: &str| -> anyhow::Result<String> {
-            Ok(started
-                .headers()
-                .get(name)
-                .with_context(|| format!("no {name}"))?
-                .to_str()?
-                .to_owned())
-        };
-        let cookie = header("set-cookie")?;
-        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        Ok((header("location")?, cookie))
+            .to_owned())
+    }
+
+    /// Opens an address like a browser with these cookies would, and follows nothing.
+    ///
+    /// # Errors
+    /// When the front door does not answer.
+    pub async fn open(&self, url: &str, cookie: &str) -> anyhow::Result<Reply> {
+        let answer = self.client.get(url).header("cookie", cookie).send().await?;
+        Reply::of(answer).await
+    }
+
+    /// Begins to connect: the address of the consent page, and the cookie of the browser.
+    ///
+    /// # Errors
+    /// When the front door refuses.
+    pub async fn begin(&self, workspace: &str) -> anyhow::Result<(String, String)> {
+        let request = json!({
+            "admin": ADMIN, "workspace_name": WORKSPACE_NAME, "admin_name": ADMIN_NAME,
+        });
+        let started = self.open(&self.link(workspace, request).await?, "").await?;
+        Ok((
+            started.location.context("no consent page")?,
+            started.cookie.context("no cookie")?,
+        ))
     }
 
     /// Answers the consent page; the address that the browser is sent back to.
@@ -219,14 +269,56 @@ impl Api {
     /// # Errors
     /// When the front door does not answer.
     pub async fn come_back(&self, to: &str, cookie: &str) -> anyhow::Result<Reply> {
-        let answer = self.client.get(to).header("cookie", cookie).send().await?;
-        Ok(Reply {
-            status: answer.status().as_u16(),
-            text: answer.text().await?,
+        self.open(to, cookie).await
+    }
+
+    /// The page that asks once more, after the browser came back.
+    ///
+    /// # Errors
+    /// When the browser was not sent there.
+    pub async fn question(&self, back: &Reply) -> anyhow::Result<Question> {
+        let to = back.location.as_deref().context("not sent on")?;
+        let to = reqwest::Url::parse(&self.addresses.web)?.join(to)?;
+        let cookie = back.cookie.clone().context("no session")?;
+        let page = self.open(to.as_str(), &cookie).await?;
+        let csrf = page
+            .text
+            .split_once("name=\"csrf\" value=\"")
+            .and_then(|(_, rest)| rest.split_once('"'))
+            .map(|(csrf, _)| csrf.to_owned());
+        Ok(Question {
+            at: to.into(),
+            cookie,
+            csrf,
+            page,
         })
     }
 
-    /// Connects a workspace through the consent page, from begin to end.
+    /// Answers our page, and sees the page that comes of it.
+    ///
+    /// # Errors
+    /// When the front door does not answer.
+    pub async fn confirm(&self, question: &Question, answer: Confirm) -> anyhow::Result<Reply> {
+        let form = [
+            ("csrf", question.csrf.as_deref().unwrap_or_default()),
+            ("decision", answer.as_str()),
+        ];
+        let sent = self
+            .client
+            .post(&question.at)
+            .header("cookie", &question.cookie)
+            .form(&form)
+            .send()
+            .await?;
+        let reply = Reply::of(sent).await?;
+        if reply.location.is_none() {
+            return Ok(reply);
+        }
+        self.open(&question.at, &question.cookie).await
+    }
+
+    /// Connects a workspace through the consent page and the page that asks once more, from begin to
+    /// end.
     ///
     /// # Errors
     /// When a step fails; a refusal is a reply.
@@ -238,8 +330,26 @@ impl Api {
     ) -> anyhow::Result<Reply> {
         let (page, cookie) = self.begin(workspace).await?;
         let back = self.decide(&page, portal, consent).await?;
-        self.come_back(&back, &cookie).await
+        let back = self.come_back(&back, &cookie).await?;
+        if back.location.is_none() {
+            return Ok(back);
+        }
+        let question = self.question(&back).await?;
+        self.confirm(&question, Confirm::Connect).await
     }
+}
+
+/// Our page that asks once more.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Its address.
+    pub at: String,
+    /// The session of the browser.
+    pub cookie: String,
+    /// What its form brings along; none when the page asks nothing.
+    pub csrf: Option<String>,
+    /// The page.
+    pub page: Reply,
 }
 
 /// Compares what is stored with what the simulator holds, type by type: name, ours, theirs.

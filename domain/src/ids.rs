@@ -143,6 +143,10 @@ uuid_id! {
     /// One run of reading: the initial backfill or a resync.
     SyncRunId
 }
+uuid_id! {
+    /// A consent that came back from HubSpot and waits to be confirmed (C1).
+    ConsentId
+}
 number_id! {
     /// A HubSpot account (`hub_id`, `portalId`).
     PortalId

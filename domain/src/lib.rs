@@ -25,8 +25,8 @@ pub mod urgency;
 pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};
 pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};
 pub use ids::{
-    AdminId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId, SyncRunId,
-    SyncType, WorkspaceId,
+    AdminId, ConsentId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId,
+    SyncRunId, SyncType, WorkspaceId,
 };
 pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart};
 pub use progress::{Progress, Rate};

@@ -81,6 +81,8 @@ struct RawIntrospection {
     #[serde(default)]
     hub_id: Option<PortalId>,
     #[serde(default)]
+    hub_domain: Option<String>,
+    #[serde(default)]
     scopes: Vec<String>,
 }
 
@@ -91,6 +93,8 @@ pub struct Introspection {
     pub active: bool,
     /// The portal.
     pub portal: Option<PortalId>,
+    /// The portal's own domain, where the answer names it.
+    pub hub_domain: Option<String>,
     /// What it may do.
     pub scopes: Vec<String>,
 }
@@ -193,6 +197,7 @@ impl OAuth {
         Ok(Introspection {
             active: raw.active,
             portal: raw.hub_id,
+            hub_domain: raw.hub_domain,
             scopes: raw.scopes,
         })
     }

@@ -107,6 +107,21 @@ impl Store {
         new: &NewConnection,
         now: DateTime<Utc>,
     ) -> Result<Result<Connected, RefusedConnect>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let connected = self.connect_in(&mut tx, new, now).await?;
+        if connected.is_ok() {
+            tx.commit().await?;
+        }
+        Ok(connected)
+    }
+
+    /// The same within a transaction. A refusal has written nothing.
+    pub(crate) async fn connect_in(
+        &self,
+        tx: &mut sqlx::PgTransaction<'_>,
+        new: &NewConnection,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Connected, RefusedConnect>, StoreError> {
         let workspace = new.workspace.as_uuid();
         let access = self
             .keys
@@ -117,7 +132,6 @@ impl Store {
             .as_ref()
             .map(|token| self.keys.encrypt(new.workspace, "refresh", token))
             .transpose()?;
-        let mut tx = self.pool.begin().await?;
         // The workspace's row serialises concurrent connects, also before there is a connection. Not
         // `for update`: a resync, which holds the connection, refers to this row with its run.
         sqlx::query!(
@@ -126,14 +140,14 @@ impl Store {
              for no key update",
             workspace
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?
         .ok_or(StoreError::NotFound("workspace"))?;
         let current = sqlx::query!(
             "select portal_id, state from connection where workspace_id = $1 for update",
             workspace
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         if let Some(row) = current {
             match state_of(&row.state)? {
@@ -163,7 +177,7 @@ impl Store {
             new.admin.as_uuid(),
             now
         )
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await?
         .epoch;
         sqlx::query!(
@@ -177,7 +191,7 @@ impl Store {
             refresh,
             new.tokens.expires_at
         )
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         sqlx::query!(
             "update sync_run set state = 'cancelled', finished_at = $3
@@ -186,7 +200,7 @@ impl Store {
             new.portal.get(),
             now
         )
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         let unfinished = sqlx::query!(
             "select id from sync_run
@@ -196,7 +210,7 @@ impl Store {
             workspace,
             new.portal.get()
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await?;
         let run = match unfinished {
             Some(row) => SyncRunId::new(row.id),
@@ -214,13 +228,13 @@ impl Store {
                     &types,
                     now
                 )
-                .execute(&mut *tx)
+                .execute(&mut **tx)
                 .await?;
                 new.run
             }
         };
         runs::read_what_was_granted(
-            &mut tx,
+            tx,
             new.workspace,
             new.portal,
             &new.scopes,
@@ -228,7 +242,6 @@ impl Store {
             now,
         )
         .await?;
-        tx.commit().await?;
         Ok(Ok(Connected {
             epoch: Epoch::new(epoch),
             run,

@@ -94,7 +94,8 @@ impl TryFrom<Raw> for ExportRow {
 
 impl Store {
     /// Writes requests down, in one transaction. One about a person who is not known ends at once as
-    /// skipped; without a usable connection they wait. The rows come back in the order given.
+    /// skipped; without a usable connection they wait. One whose id is there already stays as it is:
+    /// the same call again has one effect. The rows come back in the order given.
     ///
     /// # Errors
     /// When the database fails, nothing is written then; [`StoreError::NotFound`] for a workspace
@@ -164,7 +165,8 @@ impl Store {
                (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at)
              select id, $1, person, $2, $3, state, reason, due, $4, $4
              from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
-               as t (id, person, state, reason, due)",
+               as t (id, person, state, reason, due)
+             on conflict (id) do nothing",
             new.workspace.as_uuid(),
             new.kind.as_str(),
             new.include_earlier,
@@ -177,8 +179,27 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        let raw = sqlx::query_as!(
+            Raw,
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+             from export_request where workspace_id = $1 and id = any($2)",
+            new.workspace.as_uuid(),
+            &ids
+        )
+        .fetch_all(&mut *tx)
+        .await?;
         tx.commit().await?;
-        Ok(rows)
+        let mut written = raw
+            .into_iter()
+            .map(|raw| Ok((raw.id, ExportRow::try_from(raw)?)))
+            .collect::<Result<std::collections::HashMap<_, _>, StoreError>>()?;
+        ids.iter()
+            .map(|id| {
+                written
+                    .remove(id)
+                    .ok_or(StoreError::Corrupt("export request"))
+            })
+            .collect()
     }
 
     /// One request.

@@ -35,8 +35,12 @@ pub struct KeptAnswer {
 /// What a key says about a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallBegun {
-    /// Never seen: go on, and finish or give up afterwards.
-    New,
+    /// To be done now: go on, and finish or give up afterwards.
+    New {
+        /// When this call first began. Another moment than now when an earlier attempt died before
+        /// its answer was kept: what it made is made again under the same ids, derived from this.
+        first_at: DateTime<Utc>,
+    },
     /// Done before, with this answer.
     Answered(KeptAnswer),
     /// The same call is under way elsewhere.
@@ -57,14 +61,17 @@ impl Store {
     ) -> Result<CallBegun, StoreError> {
         let begun = sqlx::query!(
             "insert into idempotency_key as k
-               (workspace_id, idempotency_key, request_hash, created_at, expires_at)
-             values ($1, $2, $3, $4, $5)
+               (workspace_id, idempotency_key, request_hash, created_at, taken_at, expires_at)
+             values ($1, $2, $3, $4, $4, $5)
              on conflict (workspace_id, idempotency_key) do update set
                request_hash = excluded.request_hash, status = null, content_type = null, answer = null,
-               created_at = excluded.created_at, expires_at = excluded.expires_at
-             where k.expires_at <= excluded.created_at
-                or (k.status is null and k.request_hash = excluded.request_hash and k.created_at < $6)
-             returning 1 as one",
+               created_at = case when k.expires_at <= excluded.taken_at then excluded.created_at
+                 else k.created_at end,
+               taken_at = excluded.taken_at, expires_at = excluded.expires_at
+             where k.expires_at <= excluded.taken_at
+                or (k.status is null and k.request_hash = excluded.request_hash
+                  and coalesce(k.taken_at, k.created_at) < $6)
+             returning created_at",
             call.workspace.as_uuid(),
             call.key,
             &call.request_hash[..],
@@ -74,8 +81,10 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        if begun.is_some() {
-            return Ok(CallBegun::New);
+        if let Some(row) = begun {
+            return Ok(CallBegun::New {
+                first_at: row.created_at,
+            });
         }
         let row = sqlx::query!(
             "select request_hash, status, content_type, answer from idempotency_key
@@ -101,7 +110,8 @@ impl Store {
         })
     }
 
-    /// Keeps the answer of a call that began as new.
+    /// Keeps the answer of a call that began as new, and forgets two that are over: at any rate of
+    /// calls more keys go than come.
     ///
     /// # Errors
     /// When the database fails.
@@ -109,16 +119,22 @@ impl Store {
         &self,
         call: KeyedCall<'_>,
         answer: &KeptAnswer,
+        now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "update idempotency_key set status = $4, content_type = $5, answer = $6
-             where workspace_id = $1 and idempotency_key = $2 and request_hash = $3",
+            "with over as (
+               delete from idempotency_key where ctid = any(array(
+                 select ctid from idempotency_key where expires_at <= $7
+                 order by expires_at limit 2 for update skip locked)))
+             update idempotency_key set status = $4, content_type = $5, answer = $6
+             where workspace_id = $1 and idempotency_key = $2 and request_hash = $3 and expires_at > $7",
             call.workspace.as_uuid(),
             call.key,
             &call.request_hash[..],
             i16::try_from(answer.status).map_err(|_| StoreError::Corrupt("status of an answer"))?,
             answer.content_type,
-            answer.body
+            answer.body,
+            now
         )
         .execute(&self.pool)
         .await?;

@@ -2,6 +2,7 @@
 
 mod companies;
 mod connections;
+mod consents;
 mod crypto;
 mod cursors;
 mod custom_fields;
@@ -32,6 +33,7 @@ mod workspaces;
 pub use connections::{
     Connected, ConnectionRow, FenceRaised, FenceState, NewConnection, RefusedConnect,
 };
+pub use consents::{Confirmed, ConsentRow, ConsentState, EndedConsent, NewConsent};
 pub use crypto::{KeyRing, KeyRingError};
 pub use cursors::{CursorKey, CursorRow, NewCursor, PortalStatus, Refusal, Trouble, TypeStatus};
 pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
@@ -43,7 +45,9 @@ pub use lists::{ListRow, MembershipPage};
 pub use mirror::{
     AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
 };
-pub use oauth_states::{ConsumedState, NewOAuthState, StateRefused};
+pub use oauth_states::{
+    CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
+};
 pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};
 pub use ranges::{RangeRow, RangeStep};
 pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};

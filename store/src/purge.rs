@@ -243,6 +243,8 @@ impl Store {
             "delete from sync_cursor where workspace_id = $1",
             "delete from sync_run where workspace_id = $1",
             "delete from oauth_state where workspace_id = $1",
+            "delete from connect_link where workspace_id = $1",
+            "delete from pending_consent where workspace_id = $1",
             "delete from connection_token where workspace_id = $1",
             "delete from connection where workspace_id = $1",
             "delete from workspace_purge where workspace_id = $1",

@@ -5,6 +5,8 @@
 mod associations;
 #[path = "store/connections.rs"]
 mod connections;
+#[path = "store/consents.rs"]
+mod consents;
 #[path = "store/definitions.rs"]
 mod definitions;
 #[path = "store/door.rs"]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev::demo::Consent;
+use dev::demo::{Confirm, Consent};
 use e2e::{Tenant, object, shared, store_of};
 use serde_json::json;
 
@@ -62,9 +62,12 @@ async fn a_state_is_good_once_untouched_and_in_its_own_browser() {
 
     // Neither of the two used it up.
     let good = tenant.api.come_back(&back, &cookie).await.unwrap();
-    assert_eq!(good.status, 200, "{}", good.text);
+    assert_eq!(good.status, 303, "{}", good.text);
     let again = tenant.api.come_back(&back, &cookie).await.unwrap();
     assert!(again.text.contains("HS-1007"), "{}", again.text);
+    let question = tenant.api.question(&good).await.unwrap();
+    let confirmed = tenant.api.confirm(&question, Confirm::Connect).await;
+    assert_eq!(confirmed.unwrap().status, 200);
     tenant
         .wait_for_phase("syncing", Duration::from_secs(60))
         .await;

@@ -1,6 +1,7 @@
 //! End-to-end tests by feature id. See the README.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod c1_confirm;
 mod c1_connect;
 mod c4_disconnect;
 mod c5_revoked;

@@ -115,6 +115,7 @@ async fn another_workspace_does_not_exist_whatever_is_tried() {
             .replace("{company}", "theirs")
             .replace("{member}", "theirs")
             .replace("{request}", &request)
+            .replace("{consent}", &request)
             .replace("{token}", &token);
         assert!(
             !path.contains('{'),
@@ -236,6 +237,54 @@ async fn a_repeated_call_gets_the_first_answer_and_does_nothing() {
         .keyed("POST", "/exports", Some(body), Some("a key with spaces"))
         .await;
     assert_eq!((bad.status, bad.code()), (422, "HS-4001"));
+}
+
+/// The front door dies after the effect of a call and before its answer is kept: the row of the key
+/// is as the dead one left it, a minute later.
+async fn answer_is_lost(tenant: &Tenant, key: &str) {
+    let url = &tenant.api.addresses().database_url;
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let changed = client
+        .execute(
+            "update idempotency_key
+             set status = null, content_type = null, answer = null, taken_at = now() - interval '61 seconds'
+             where workspace_id::text = $1 and idempotency_key = $2",
+            &[&tenant.id(), &key],
+        )
+        .await
+        .unwrap();
+    assert_eq!(changed, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_died_before_its_answer_was_kept_has_one_effect_when_sent_again() {
+    let (tenant, door) = tenant(&["p1", "p2", "p3"]).await;
+    let body = json!({"people": ["p3", "p1", "nobody", "p2"]});
+    let calls = [
+        ("/bulk-exports", body, "bulk"),
+        ("/exports", json!({"person": "p1"}), "one"),
+    ];
+    for (path, body, key) in calls {
+        let first = door
+            .keyed("POST", path, Some(body.clone()), Some(key))
+            .await;
+        assert_eq!((first.status, first.replayed), (202, false));
+        answer_is_lost(&tenant, key).await;
+        let again = door.keyed("POST", path, Some(body), Some(key)).await;
+        assert_eq!((again.status, again.replayed), (202, false));
+        assert_eq!(again.body, first.body);
+    }
+    let listed = door.ok("GET", "/exports", None).await;
+    let people: Vec<_> = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["person"].as_str().unwrap())
+        .collect();
+    assert_eq!(people, ["p3", "p1", "nobody", "p2", "p1"]);
 }
 
 #[tokio::test]

@@ -82,6 +82,19 @@ pub(crate) struct Args {
     /// Bearer token of the whole installation for `/api/v1`, 16 characters at least
     #[arg(long, env = "API_TOKEN", hide_env_values = true)]
     api_token: Option<String>,
+    /// Connections at once; of more, those that idle longest are closed
+    #[arg(long, env = "WEB_MAX_CONNECTIONS", default_value_t = 800)]
+    max_connections: usize,
+    /// Requests at once; more are told to come again (HS-4012)
+    #[arg(long, env = "WEB_MAX_REQUESTS", default_value_t = 256)]
+    max_requests: usize,
+    /// Megabytes of request bodies at once; of more, the latest are told to come again (HS-4012)
+    #[arg(long, env = "WEB_MAX_BODY_MB", default_value_t = 128)]
+    max_body_mb: usize,
+    /// Who may show pages within their own, such as `https://app.example.com`, separated by spaces;
+    /// nobody when empty. The page that asks to confirm a connection is never shown so
+    #[arg(long, env = "WEB_FRAME_ANCESTORS", default_value = "")]
+    frame_ancestors: String,
     /// Log lines as `text` or `json`; which ones, says RUST_LOG (default `info`)
     #[arg(long, env = "LOG_FORMAT", default_value = "text")]
     log_format: String,
@@ -95,8 +108,7 @@ enum Command {
     Openapi,
 }
 
-/// The configuration, checked.
-#[derive(Debug)]
+/// The configuration, checked. It holds keys, and so cannot be shown.
 pub(crate) struct Config {
     pub(crate) database_url: SecretString,
     pub(crate) temporal_address: Url,
@@ -111,6 +123,10 @@ pub(crate) struct Config {
     pub(crate) signing_key: [u8; 32],
     pub(crate) api_token: SecretString,
     pub(crate) log_json: bool,
+    pub(crate) connections: crate::serve::Limits,
+    pub(crate) requests: crate::admit::Limits,
+    /// As the header wants it.
+    pub(crate) frame_ancestors: String,
 }
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -216,6 +232,19 @@ impl Args {
                 .and_then(|k| k.try_into().ok())
                 .ok_or(wrong("WEB_SIGNING_KEY", "is not base64 of 32 bytes", KEY))?,
             api_token: api_token.into(),
+            connections: crate::serve::Limits::new(at_least(
+                self.max_connections,
+                10,
+                "WEB_MAX_CONNECTIONS",
+                "800",
+            )?),
+            requests: crate::admit::Limits::new(
+                at_least(self.max_requests, 1, "WEB_MAX_REQUESTS", "256")?,
+                // One bulk call has to fit in.
+                at_least(self.max_body_mb, 16, "WEB_MAX_BODY_MB", "128")?
+                    .saturating_mul(1024 * 1024),
+            ),
+            frame_ancestors: frame_ancestors(&self.frame_ancestors)?,
             log_json: match self.log_format.as_str() {
                 "text" => false,
                 "json" => true,
@@ -223,6 +252,40 @@ impl Args {
             },
         })
     }
+}
+
+fn at_least(
+    value: usize,
+    least: usize,
+    variable: &'static str,
+    example: &'static str,
+) -> Result<usize, ConfigError> {
+    if value >= least {
+        Ok(value)
+    } else {
+        Err(wrong(variable, "is too small", example))
+    }
+}
+
+/// Origins only: anything else could say more in the header than it should.
+fn frame_ancestors(text: &str) -> Result<String, ConfigError> {
+    let mut all = Vec::new();
+    for word in text.split_whitespace() {
+        let url = http_url(word, "WEB_FRAME_ANCESTORS", "https://app.example.com")?;
+        if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
+            return Err(wrong(
+                "WEB_FRAME_ANCESTORS",
+                "has more than scheme, host and port",
+                "https://app.example.com",
+            ));
+        }
+        all.push(url.origin().ascii_serialization());
+    }
+    Ok(if all.is_empty() {
+        "'none'".to_owned()
+    } else {
+        all.join(" ")
+    })
 }
 
 /// Temporal's own tools take host:port; a whole address will do too.
@@ -297,13 +360,27 @@ mod tests {
             ("--erasure-key=", "ERASURE_KEY"),
             ("--hubspot-client-secret=sekret", "HUBSPOT_CLIENT_ID"),
             ("--listen=sekret", "WEB_LISTEN_ADDR"),
+            ("--max-connections=0", "WEB_MAX_CONNECTIONS"),
+            ("--max-body-mb=1", "WEB_MAX_BODY_MB"),
+            ("--frame-ancestors=sekret", "WEB_FRAME_ANCESTORS"),
+            (
+                "--frame-ancestors=https://a.example.com/;sekret",
+                "WEB_FRAME_ANCESTORS",
+            ),
         ] {
-            let message = parse(flag).unwrap_err().to_string();
+            let message = parse(flag).err().unwrap().to_string();
             assert!(message.contains(variable), "{message}");
             assert!(message.contains("for example"), "{message}");
             assert!(!message.contains("sekret"), "{message}");
         }
-        assert!(parse("--log-format=json").unwrap().log_json);
+        assert!(parse("--log-format=json").ok().unwrap().log_json);
+        let framed = "--frame-ancestors=https://a.example.com https://b.example.com:8443";
+        assert_eq!(
+            parse(framed).ok().unwrap().frame_ancestors,
+            "https://a.example.com https://b.example.com:8443"
+        );
+        let nobody = parse("--log-format=text").ok().unwrap();
+        assert_eq!(nobody.frame_ancestors, "'none'");
     }
 
     #[test]

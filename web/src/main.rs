@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod admit;
 mod api;
 mod config;
+mod consents;
 mod counts;
 mod oauth;
 mod pages;
 mod problem;
 mod seal;
+mod serve;
 mod server;
 mod state;
+mod tasks;
 
 use std::process::ExitCode;
 

@@ -1,30 +1,46 @@
 //! `/oauth/hubspot/start` and `/oauth/hubspot/callback` (C1).
+//!
+//! A link may be opened many times and handed on; the consent that comes back uses it up. The
+//! tokens that it brings wait, encrypted, until [`crate::pages::consent`] was answered.
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{Query, State},
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
     routing::get,
 };
 use chrono::Utc;
-use domain::{PortalId, SyncRunId, scopes};
-use hubspot::oauth::OAuthError;
+use domain::{ConnectionState, ConsentId, PortalId, scopes};
+use hubspot::{
+    Client, StaticToken, Unlimited,
+    oauth::{OAuth, OAuthError, TokenGrant},
+};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use store::{AuthKind, NewConnection, NewOAuthState, NewTokens, RefusedConnect, StateRefused};
+use store::{CameBack, ConsumedState, NewConsent, NewOAuthState, NewTokens, StateRefused};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use crate::{
     api::{GOOD_FOR, Ticket},
-    pages::Outcome,
+    pages::{
+        consent::{self, Consenter},
+        outcome::{LinkToHandOn, Outcome},
+        session::{Cookie, Session, cookie},
+    },
     seal::{SealError, digest},
-    state::{App, Wake},
+    state::{App, Parts},
 };
 
 /// Binds a consent to the browser that began it.
 const COOKIE: &str = "hubspot_sync_connect";
+/// How long the browser that came back may look at what became of its consent.
+const SHOWN_FOR: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+/// The portal's own name is worth so much waiting, and no consent is lost for it.
+const NAME_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) fn router() -> Router<App> {
     Router::new()
@@ -60,27 +76,52 @@ impl From<SealError> for Outcome {
     }
 }
 
-impl From<store::StoreError> for Outcome {
-    fn from(error: store::StoreError) -> Self {
-        tracing::warn!(code = error.code(), error = %error, "the store failed");
-        Self::TryAgain(error.code())
+impl From<StateRefused> for Outcome {
+    fn from(refused: StateRefused) -> Self {
+        match refused {
+            StateRefused::Unknown => Self::BrokenState,
+            StateRefused::Used => Self::UsedState,
+            StateRefused::Expired => Self::ExpiredState,
+        }
     }
+}
+
+fn browser_cookie(
+    app: &App,
+    value: String,
+    seconds: i64,
+) -> Result<axum::http::HeaderValue, Outcome> {
+    Cookie {
+        name: COOKIE,
+        path: "/oauth/hubspot",
+        value,
+        seconds,
+    }
+    .header(app)
+    .ok_or(Outcome::Misconfigured)
 }
 
 async fn start(
     State(app): State<App>,
     Query(query): Query<StartQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, Outcome> {
     let now = Utc::now();
     let ticket: Ticket = app.sealer.open("ticket", &query.ticket, now)?;
     let oauth = app.oauth.as_ref().ok_or(Outcome::Misconfigured)?;
     let parts = app.parts().map_err(|_| Outcome::TryAgain("HS-5007"))?;
+    let link = parts.store.connect_link(ticket.link, now).await??;
     let nonce = random_text();
-    let browser = random_text();
+    // A second tab of the same browser does not spoil the first one.
+    let browser = match cookie(&headers, COOKIE).map(Uuid::try_parse) {
+        Some(Ok(known)) => known.simple().to_string(),
+        _ => random_text(),
+    };
     let state = NewOAuthState {
         nonce_hash: digest(&nonce),
-        workspace: ticket.workspace,
-        admin: ticket.admin,
+        link: link.id,
+        workspace: link.workspace,
+        admin: link.admin,
         browser_hash: digest(&browser),
         expires_at: now + GOOD_FOR,
     };
@@ -102,22 +143,13 @@ async fn start(
         scopes::OPTIONAL,
         &sealed,
     );
-    let secure = if app.public_url.scheme() == "https" {
-        "; Secure"
-    } else {
-        ""
-    };
-    let cookie = format!(
-        "{COOKIE}={browser}; Path=/oauth/hubspot; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
-        GOOD_FOR.num_seconds()
-    );
     Ok((
         StatusCode::FOUND,
-        [
-            (header::LOCATION, String::from(url)),
-            (header::SET_COOKIE, cookie),
-            (header::CACHE_CONTROL, "no-store".to_owned()),
-        ],
+        AppendHeaders([(
+            header::SET_COOKIE,
+            browser_cookie(&app, browser, GOOD_FOR.num_seconds())?,
+        )]),
+        [(header::LOCATION, String::from(url))],
     )
         .into_response())
 }
@@ -132,58 +164,175 @@ struct CallbackQuery {
     error_description: String,
 }
 
+/// Why HubSpot did not let a person consent. HubSpot tells the cases apart only in its text.
+#[derive(Debug, PartialEq, Eq)]
+enum ConsentRefused {
+    /// The person chose so.
+    ByPerson,
+    /// The person may not install apps.
+    NoPermission,
+    /// The account does not have these scopes; empty when they are not named.
+    LacksScopes(Vec<String>),
+}
+
+impl ConsentRefused {
+    fn of(description: &str) -> Self {
+        let lower = description.to_ascii_lowercase();
+        if lower.contains("scope") {
+            let named = description
+                .split_once('[')
+                .and_then(|(_, rest)| rest.split_once(']'))
+                .map_or("", |(inside, _)| inside);
+            let is_scope = |text: &&str| {
+                (2..=100).contains(&text.len())
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            };
+            let scopes = named
+                .split(|c: char| c == ',' || c.is_whitespace())
+                .filter(is_scope)
+                .take(50)
+                .map(str::to_owned)
+                .collect();
+            Self::LacksScopes(scopes)
+        } else if lower.contains("permission") {
+            Self::NoPermission
+        } else {
+            Self::ByPerson
+        }
+    }
+}
+
 async fn callback(
     State(app): State<App>,
     Query(query): Query<CallbackQuery>,
     headers: HeaderMap,
-) -> Outcome {
-    finish(&app, query, &headers)
+) -> Response {
+    let detached = app.clone();
+    // Once the code is exchanged there are tokens, which must not be lost with the browser.
+    app.finish(async move { came_back(&detached, query, &headers).await })
         .await
-        .unwrap_or_else(|outcome| outcome)
+        .unwrap_or(Err(Outcome::TryAgain("HS-5099")))
+        .unwrap_or_else(IntoResponse::into_response)
 }
 
-fn cookie_of(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-}
-
-async fn finish(app: &App, query: CallbackQuery, headers: &HeaderMap) -> Result<Outcome, Outcome> {
+async fn came_back(
+    app: &App,
+    query: CallbackQuery,
+    headers: &HeaderMap,
+) -> Result<Response, Outcome> {
     let now = Utc::now();
     let Nonce { nonce, browser } = app.sealer.open("state", &query.state, now)?;
-    let given = digest(cookie_of(headers).ok_or(Outcome::BrokenState)?);
+    let given = digest(cookie(headers, COOKIE).ok_or(Outcome::BrokenState)?);
     if !bool::from(browser.ct_eq(&given)) {
         return Err(Outcome::BrokenState);
     }
     let parts = app.parts().map_err(|_| Outcome::TryAgain("HS-5007"))?;
+    let refused = query
+        .error
+        .map(|_| ConsentRefused::of(&query.error_description));
+    let came_back = match refused {
+        Some(_) => CameBack::Refused,
+        None => CameBack::Approved,
+    };
     let consumed = parts
         .store
-        .consume_oauth_state(digest(&nonce), now)
-        .await?
-        .map_err(|refused| match refused {
-            StateRefused::Unknown => Outcome::BrokenState,
-            StateRefused::Used => Outcome::UsedState,
-            StateRefused::Expired => Outcome::ExpiredState,
-        })?;
+        .consume_oauth_state(digest(&nonce), came_back, now)
+        .await?;
+    let consumed = match consumed {
+        Ok(consumed) => consumed,
+        // The back button, or a page loaded again: this browser finds its consent as it stands.
+        Err(StateRefused::Used) if Session::<Consenter>::of(app, headers).is_some() => {
+            return Ok(see_consent());
+        }
+        Err(refused) => return Err(refused.into()),
+    };
     if consumed.browser_hash != browser {
         return Err(Outcome::BrokenState);
     }
-    if query.error.is_some() {
-        // HubSpot tells the two apart only in its text.
-        let no_right = query.error_description.contains("permission");
-        return Err(if no_right {
-            Outcome::NoPermission
-        } else {
-            Outcome::Refused
-        });
+    match refused {
+        Some(ConsentRefused::ByPerson) => return Err(Outcome::Refused),
+        Some(ConsentRefused::NoPermission) => {
+            return Err(Outcome::NoPermission(hand_on(app, parts, &consumed).await?));
+        }
+        Some(ConsentRefused::LacksScopes(scopes)) => return Err(Outcome::LacksScopes(scopes)),
+        None => {}
     }
     let code = SecretString::from(query.code.ok_or(Outcome::BrokenState)?);
+    let held = hold(app, parts, &consumed, &code).await;
+    let id = match held {
+        Ok(id) => id,
+        Err(outcome) => {
+            // What was not the person's doing does not use the link up.
+            if let (Outcome::HubSpotUnavailable | Outcome::Disconnecting, Some(link)) =
+                (&outcome, consumed.link)
+            {
+                parts.store.release_connect_link(link).await?;
+            }
+            return Err(outcome);
+        }
+    };
+    let consenter = Consenter {
+        workspace: consumed.workspace,
+        consent: id,
+    };
+    let session = Session::begin(app, &consenter, now + SHOWN_FOR)?
+        .header(app)
+        .ok_or(Outcome::Misconfigured)?;
+    Ok((
+        AppendHeaders([(header::SET_COOKIE, session)]),
+        see_consent(),
+    )
+        .into_response())
+}
+
+fn see_consent() -> Response {
+    axum::response::Redirect::to(consent::PATH).into_response()
+}
+
+/// The link for somebody who may install apps, as long as it is good.
+async fn hand_on(
+    app: &App,
+    parts: &Parts,
+    consumed: &ConsumedState,
+) -> Result<Option<LinkToHandOn>, Outcome> {
+    let Some(link) = consumed.link else {
+        return Ok(None);
+    };
+    let Ok(link) = parts.store.connect_link(link, Utc::now()).await? else {
+        return Ok(None);
+    };
+    let until = link.expires_at;
+    Ok(Ticket { link: link.id }
+        .url(app, until)
+        .map(|url| LinkToHandOn {
+            url: url.into(),
+            until,
+        }))
+}
+
+/// Exchanges the code, and keeps what it brought until somebody confirms it.
+async fn hold(
+    app: &App,
+    parts: &Parts,
+    consumed: &ConsumedState,
+    code: &SecretString,
+) -> Result<ConsentId, Outcome> {
+    match parts
+        .store
+        .connection(consumed.workspace)
+        .await?
+        .map(|c| c.state)
+    {
+        Some(ConnectionState::Connected) => return Err(Outcome::AlreadyConnected),
+        Some(ConnectionState::Disconnecting) => return Err(Outcome::Disconnecting),
+        _ => {}
+    }
     let oauth = app.oauth.as_ref().ok_or(Outcome::Misconfigured)?;
+    let now = Utc::now();
     let grant = oauth
-        .exchange_code(&code, &app.redirect_uri())
+        .exchange_code(code, &app.redirect_uri())
         .await
         .map_err(|error| {
             tracing::warn!(error = %error, "the code was not exchanged");
@@ -194,43 +343,109 @@ async fn finish(app: &App, query: CallbackQuery, headers: &HeaderMap) -> Result<
                 }
             }
         })?;
-    // What was really granted, and to which portal: from the answer, else asked for.
-    let (portal, granted) = match (grant.portal, grant.scopes.is_empty()) {
-        (Some(portal), false) => (Some(portal), grant.scopes),
-        (portal, _) => {
-            let said = oauth
-                .introspect(&grant.access_token)
-                .await
-                .map_err(|_| Outcome::HubSpotUnavailable)?;
-            (portal.or(said.portal), said.scopes)
-        }
-    };
-    let portal = portal
-        .and_then(|p| i64::try_from(p.get()).ok())
-        .and_then(|id| PortalId::new(id).ok())
-        .ok_or(Outcome::HubSpotUnavailable)?;
-    let missing_scopes = scopes::missing(granted.iter().map(String::as_str));
-    let new = NewConnection {
+    let granted = granted(app, oauth, &grant).await?;
+    let id = ConsentId::new(Uuid::new_v4());
+    let new = NewConsent {
+        id,
         workspace: consumed.workspace,
-        portal,
-        auth_kind: AuthKind::OAuth,
+        portal: granted.portal,
+        hub_domain: granted.hub_domain,
+        ui_domain: granted.ui_domain,
+        admin: consumed.admin,
+        names: consumed.names.clone(),
+        scopes: granted.scopes,
         tokens: NewTokens {
             access: grant.access_token,
             refresh: grant.refresh_token,
             expires_at: Some(now + grant.expires_in),
         },
-        scopes: granted,
-        admin: consumed.admin,
-        run: SyncRunId::new(Uuid::now_v7()),
+        expires_at: Utc::now() + GOOD_FOR,
     };
-    match parts.store.connect_workspace(&new, now).await? {
-        Ok(_) => {}
-        Err(RefusedConnect::AlreadyConnected(_)) => return Err(Outcome::AlreadyConnected),
-        Err(RefusedConnect::Disconnecting) => return Err(Outcome::Disconnecting),
+    parts.store.hold_consent(&new, Utc::now()).await?;
+    tracing::info!(workspace = %consumed.workspace, portal = %granted.portal, "a consent waits to be confirmed");
+    Ok(id)
+}
+
+struct Granted {
+    portal: PortalId,
+    scopes: Vec<String>,
+    hub_domain: Option<String>,
+    ui_domain: Option<String>,
+}
+
+/// What was really granted, and by which portal: from the answer, else asked for. The portal's own
+/// name is asked for besides; without it there is the number.
+async fn granted(app: &App, oauth: &OAuth, grant: &TokenGrant) -> Result<Granted, Outcome> {
+    let complete = grant.portal.is_some() && !grant.scopes.is_empty();
+    let (said, ui_domain) = tokio::join!(
+        async {
+            let asked = oauth.introspect(&grant.access_token);
+            if complete {
+                tokio::time::timeout(NAME_WITHIN, asked).await.ok()?.ok()
+            } else {
+                asked.await.ok()
+            }
+        },
+        ui_domain(app, &grant.access_token)
+    );
+    let (portal, scopes) = match &said {
+        _ if complete => (grant.portal, grant.scopes.clone()),
+        Some(said) => (grant.portal.or(said.portal), said.scopes.clone()),
+        None => return Err(Outcome::HubSpotUnavailable),
+    };
+    let portal = portal
+        .and_then(|p| i64::try_from(p.get()).ok())
+        .and_then(|id| PortalId::new(id).ok())
+        .ok_or(Outcome::HubSpotUnavailable)?;
+    Ok(Granted {
+        portal,
+        scopes,
+        hub_domain: said.and_then(|s| s.hub_domain),
+        ui_domain,
+    })
+}
+
+async fn ui_domain(app: &App, token: &SecretString) -> Option<String> {
+    let client = Client::new(
+        app.hubspot.clone(),
+        Arc::new(StaticToken::new(token.clone())),
+        Arc::new(Unlimited),
+    )
+    .ok()?;
+    let asked = tokio::time::timeout(NAME_WITHIN, client.account().details()).await;
+    asked.ok()?.ok()?.ui_domain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hubspot_says_of_a_refusal_is_told_apart() {
+        let scopes = |all: &[&str]| {
+            ConsentRefused::LacksScopes(all.iter().map(|s| (*s).to_owned()).collect())
+        };
+        for (description, want) in [
+            (
+                "Authorization failed because the account lacks access to the required scopes [crm.lists.read, sales-email-read]",
+                scopes(&["crm.lists.read", "sales-email-read"]),
+            ),
+            (
+                "account lacks access to the required scopes [<script>x</script> crm.lists.read]",
+                scopes(&["crm.lists.read"]),
+            ),
+            ("lacks access to required scopes", scopes(&[])),
+            (
+                "You don't have permission to install apps in this account. Ask a super admin.",
+                ConsentRefused::NoPermission,
+            ),
+            (
+                "The resource owner denied the request.",
+                ConsentRefused::ByPerson,
+            ),
+            ("", ConsentRefused::ByPerson),
+        ] {
+            assert_eq!(ConsentRefused::of(description), want, "{description}");
+        }
     }
-    tracing::info!(workspace = %consumed.workspace, portal = %portal, "connected");
-    parts
-        .wake(consumed.workspace, portal, Wake::SettingsChanged)
-        .await;
-    Ok(Outcome::Connected { missing_scopes })
 }

@@ -46,6 +46,12 @@ pub(crate) enum Refusal {
     StoredSettingsNotReadable(SettingsRevision),
     Store(&'static str),
     NotReady,
+    ConsentExpired,
+    ConsentRefused,
+    /// Too many requests, or bytes of bodies, at once.
+    Busy,
+    BodyTooSlow,
+    Defect,
 }
 
 impl Refusal {
@@ -149,6 +155,26 @@ impl Refusal {
                 503, "HS-5007", "Not ready",
                 "The server is still connecting to its database and to Temporal.".to_owned(),
             ),
+            Self::ConsentExpired => (
+                409, "HS-1013", "Nobody confirmed in time",
+                "The consent waited ten minutes to be confirmed; nothing was connected. Connect again.".to_owned(),
+            ),
+            Self::ConsentRefused => (
+                409, "HS-1014", "Consent refused before",
+                "It was decided not to connect; nothing was connected. Connect again.".to_owned(),
+            ),
+            Self::Busy => (
+                503, "HS-4012", "Too much at once",
+                "The server has as many requests, or as much data in them, as it takes at once; nothing was changed. Send it again in a moment.".to_owned(),
+            ),
+            Self::BodyTooSlow => (
+                408, "HS-4013", "Body too slow",
+                "The body did not come in time; nothing was changed. Send it again, faster or in smaller parts.".to_owned(),
+            ),
+            Self::Defect => (
+                500, "HS-5099", "Defect",
+                "The server failed at this request. Whether it was done can be asked; sent again with its Idempotency-Key it is not done twice.".to_owned(),
+            ),
         };
         Problem {
             kind: format!("/docs/errors#{}", code.to_lowercase()),
@@ -188,9 +214,13 @@ impl IntoResponse for Refusal {
             }
             _ => serde_json::to_string(&problem),
         };
+        // Who came at a bad moment is told when to come again.
+        let again =
+            (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(header::RETRY_AFTER, "1")]);
         (
             status,
             [(header::CONTENT_TYPE, "application/problem+json")],
+            again,
             body.unwrap_or_default(),
         )
             .into_response()
@@ -234,6 +264,11 @@ mod tests {
             Refusal::StoredSettingsNotReadable(SettingsRevision::NONE),
             Refusal::Store("HS-5001"),
             Refusal::NotReady,
+            Refusal::ConsentExpired,
+            Refusal::ConsentRefused,
+            Refusal::Busy,
+            Refusal::BodyTooSlow,
+            Refusal::Defect,
         ] {
             let code = refusal.problem().code;
             assert!(

@@ -39,6 +39,12 @@ impl Sealer {
         Some(mac)
     }
 
+    /// A text that only this key makes of this one, and of another one for another use.
+    pub(crate) fn tag(&self, kind: &str, text: &str) -> Option<String> {
+        let mac = self.mac(&format!("{kind}\n{text}"))?;
+        Some(URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    }
+
     /// `<payload>.<signature>`, fit for a URL.
     pub(crate) fn seal<T: Serialize>(
         &self,

@@ -20,7 +20,9 @@ use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
 use tokio::net::TcpListener;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::{api, config::Config, oauth, problem::Refusal, seal::Sealer, state::App};
+use crate::{
+    admit, api, config::Config, consents, pages, problem::Refusal, seal::Sealer, serve, state::App,
+};
 
 /// What is logged when RUST_LOG says nothing.
 const DEFAULT_FILTER: &str = "info,temporalio_client=warn,hyper=warn";
@@ -141,25 +143,37 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         config.public_url.clone(),
         hubspot,
         oauth,
+        config.requests,
+        config.frame_ancestors.clone(),
     );
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on WEB_LISTEN_ADDR {}", config.listen))?;
     tracing::info!(addr = %config.listen, "serving");
-    let server = axum::serve(listener, router(app.clone())).with_graceful_shutdown(asked_to_stop());
-    let mut serving = std::pin::pin!(server.into_future());
+    let limits = config.connections;
+    let serving = serve::serve(listener, router(app.clone()), limits, asked_to_stop());
+    let mut serving = std::pin::pin!(serving);
     let connecting = async {
         let store = open_store(&config).await?;
         let temporal = connect_temporal(&config).await;
         app.ready(store, temporal);
         tracing::info!("ready");
+        tokio::spawn(consents::end_in_time(app.clone()));
         Ok::<_, anyhow::Error>(())
     };
     tokio::select! {
-        served = &mut serving => return Ok(served?),
+        () = &mut serving => return Ok(()),
         ready = connecting => ready?,
     }
-    Ok(serving.await?)
+    serving.await;
+    // What goes on though its caller is gone.
+    if tokio::time::timeout(limits.stop_within, app.tasks.ended())
+        .await
+        .is_err()
+    {
+        tracing::warn!("calls were still under way at the deadline");
+    }
+    Ok(())
 }
 
 async fn asked_to_stop() {
@@ -181,12 +195,22 @@ async fn asked_to_stop() {
     tracing::info!("shutting down");
 }
 
+/// Whoever asks wants to know soon; a database that takes longer does not serve anybody either.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+
 fn router(app: App) -> Router {
     Router::new()
         .route("/healthz/live", get(async || "live\n"))
         .route("/healthz/ready", get(ready))
-        .nest("/api/v1", api::router(app.clone()))
-        .merge(oauth::router())
+        .merge(
+            Router::new()
+                .nest("/api/v1", api::router(app.clone()))
+                .merge(pages::router(app.clone()))
+                .layer(axum::middleware::from_fn_with_state(
+                    app.clone(),
+                    admit::admit,
+                )),
+        )
         .fallback(async || Refusal::NotFound)
         .layer(DefaultBodyLimit::max(api::USUAL_BYTES))
         .layer(axum::middleware::from_fn(log))
@@ -195,7 +219,13 @@ fn router(app: App) -> Router {
 
 async fn ready(State(app): State<App>) -> Response {
     match app.parts() {
-        Ok(parts) if parts.store.ping().await.is_ok() => "ready\n".into_response(),
+        Ok(parts)
+            if tokio::time::timeout(READY_WITHIN, parts.store.ping())
+                .await
+                .is_ok_and(|pinged| pinged.is_ok()) =>
+        {
+            "ready\n".into_response()
+        }
         _ => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response(),
     }
 }

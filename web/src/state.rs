@@ -7,6 +7,7 @@ use hubspot::{ClientConfig, oauth::OAuth};
 use secrecy::SecretString;
 use store::Store;
 use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
+use tokio::task::JoinHandle;
 use url::Url;
 use workflows::{
     Connection, Purge,
@@ -15,7 +16,13 @@ use workflows::{
     purge::PurgeInput,
 };
 
-use crate::{counts::Counts, problem::Refusal, seal::Sealer};
+use crate::{
+    admit::{Limits, Places},
+    counts::Counts,
+    problem::Refusal,
+    seal::Sealer,
+    tasks::Tasks,
+};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +35,11 @@ pub(crate) struct Inner {
     pub(crate) hubspot: ClientConfig,
     pub(crate) oauth: Option<OAuth>,
     pub(crate) counts: Counts,
+    pub(crate) places: Places,
+    /// Who may show pages in a frame, as `frame-ancestors` wants it.
+    pub(crate) frame_ancestors: String,
+    /// What goes on though its caller may be gone.
+    pub(crate) tasks: Tasks,
     parts: OnceLock<Parts>,
 }
 
@@ -52,6 +64,8 @@ impl App {
         public_url: Url,
         hubspot: ClientConfig,
         oauth: Option<OAuth>,
+        limits: Limits,
+        frame_ancestors: String,
     ) -> Self {
         Self(Arc::new(Inner {
             sealer,
@@ -60,8 +74,19 @@ impl App {
             hubspot,
             oauth,
             counts: Counts::default(),
+            places: Places::new(limits),
+            frame_ancestors,
+            tasks: Tasks::default(),
             parts: OnceLock::new(),
         }))
+    }
+
+    /// Runs to its end, whether the caller waits or hangs up; shutting down waits for it too.
+    pub(crate) fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(work)
     }
 
     /// Postgres and Temporal are there.

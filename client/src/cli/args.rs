@@ -7,7 +7,7 @@ use std::{ffi::OsString, fmt};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use client::{BuildError, HubSpotSync};
-use domain::{AdminId, ResyncMode, ResyncRequest, SyncType, WorkspaceId};
+use domain::{AdminId, ResyncMode, ResyncRequest, SyncType, WorkspaceId, api::ShownName};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -78,10 +78,16 @@ enum Command {
         /// Who connects; the consent is bound to this person
         #[arg(long, value_name = "UUID", default_value_t = TERMINAL_ADMIN)]
         admin: AdminId,
+        /// What people call the workspace; shown to whoever consents
+        #[arg(long, value_name = "NAME", value_parser = shown_name)]
+        workspace_name: Option<ShownName>,
+        /// What people call the one who connects; shown in the same place
+        #[arg(long, value_name = "NAME", value_parser = shown_name)]
+        admin_name: Option<ShownName>,
         /// Connect without a browser: the environment variable that holds a HubSpot service key
         #[arg(long, value_name = "VARIABLE")]
         access_token_env: Option<String>,
-        /// Stay until somebody has consented, ten minutes at most
+        /// Stay until somebody has consented and confirmed, twenty minutes at most
         #[arg(long)]
         wait: bool,
     },
@@ -135,6 +141,10 @@ enum Command {
     Token(TokenCommand),
 }
 
+fn shown_name(text: &str) -> Result<ShownName, &'static str> {
+    ShownName::try_from(text.to_owned()).map_err(|_| "expected 1 to 200 characters")
+}
+
 fn rfc3339(text: &str) -> Result<DateTime<Utc>, &'static str> {
     DateTime::parse_from_rfc3339(text)
         .map(|at| at.with_timezone(&Utc))
@@ -175,6 +185,8 @@ pub(crate) struct Temporal {
 pub(crate) enum HttpWork {
     Connect {
         admin: AdminId,
+        workspace_name: Option<ShownName>,
+        admin_name: Option<ShownName>,
         service_key: Option<SecretString>,
         wait: bool,
     },
@@ -234,12 +246,16 @@ impl Args {
         let work = match self.command {
             Command::Connect {
                 admin,
+                workspace_name,
+                admin_name,
                 access_token_env,
                 wait,
             } => Work::Http(
                 service()?,
                 HttpWork::Connect {
                     admin,
+                    workspace_name,
+                    admin_name,
                     service_key: access_token_env
                         .map(|name| service_key(&name, env))
                         .transpose()?,

@@ -7,11 +7,11 @@ use std::{
 
 use client::{Error, Signals, SignalsError};
 use domain::{
-    AdminId, ResyncOutcome, WorkspaceId,
+    ResyncOutcome, WorkspaceId,
     api::{ConnectAnswer, ConnectRequest},
     people_file::RowProblem,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::{
@@ -22,8 +22,8 @@ use super::{
     watch::{self, Polling},
 };
 
-/// How long the address that `connect` prints is good for.
-const CONSENT_WITHIN: Duration = Duration::from_secs(600);
+/// How long the address that `connect` prints is good for, and then the page that asks to confirm.
+const CONSENT_WITHIN: Duration = Duration::from_secs(1_200);
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -99,9 +99,19 @@ async fn by_http(service: &Service, workspace: WorkspaceId, work: HttpWork) -> R
     match work {
         HttpWork::Connect {
             admin,
+            workspace_name,
+            admin_name,
             service_key,
             wait,
-        } => connect(service, workspace, admin, service_key, wait).await,
+        } => {
+            let request = ConnectRequest {
+                admin,
+                workspace_name,
+                admin_name,
+                access_token: service_key.map(|key| key.expose_secret().to_owned()),
+            };
+            connect(service, workspace, &request, wait).await
+        }
         HttpWork::Status { watch: false, json } => {
             let status = service
                 .client
@@ -171,17 +181,12 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
 async fn connect(
     service: &Service,
     workspace: WorkspaceId,
-    admin: AdminId,
-    service_key: Option<SecretString>,
+    request: &ConnectRequest,
     wait: bool,
 ) -> Result<(), Failure> {
-    let request = ConnectRequest {
-        admin,
-        access_token: service_key.map(|key| key.expose_secret().to_owned()),
-    };
     let answer = service
         .client
-        .connect(workspace, &request)
+        .connect(workspace, request)
         .await
         .map_err(|error| Failure::of(service, error))?;
     match answer {
@@ -194,7 +199,7 @@ async fn connect(
             if !wait {
                 return Ok(());
             }
-            tell("waiting for the consent")?;
+            tell("waiting for the consent, and for the answer on the page that asks after it")?;
             let polling = Polling::default();
             let consented = watch::until(service, workspace, polling, |status| {
                 Ok(is_connected(status))
@@ -208,7 +213,7 @@ async fn connect(
                     ))
                 }
                 Err(_) => Err(Failure::NotDone(
-                    "nobody consented within 10 minutes, and the address is no longer good; run \
+                    "nobody consented and confirmed within 20 minutes, and the address is no longer good; run \
                      `hubspot-sync connect` again"
                         .to_owned(),
                 )),

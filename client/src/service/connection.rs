@@ -1,8 +1,11 @@
 //! Connect, status, resync, disconnect.
 
 use domain::{
-    ResyncRequest, WorkspaceId,
-    api::{ConnectAnswer, ConnectRequest, DisconnectAnswer, ResyncAnswer, StatusAnswer},
+    ConsentId, ResyncRequest, WorkspaceId,
+    api::{
+        ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, DisconnectAnswer,
+        ResyncAnswer, StatusAnswer,
+    },
 };
 
 use super::{Error, HubSpotSync};
@@ -20,6 +23,45 @@ impl HubSpotSync {
     ) -> Result<ConnectAnswer, Error> {
         self.post(workspace, &["hubspot", "connect"])
             .body(request)
+            .answer()
+            .await
+    }
+
+    /// Consents that came back from HubSpot and wait to be confirmed; usually none or one.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] when the workspace is unknown.
+    pub async fn consents(&self, workspace: WorkspaceId) -> Result<Vec<ConsentAnswer>, Error> {
+        self.get(workspace, &["hubspot", "consents"]).answer().await
+    }
+
+    /// Confirms a consent instead of the page that asks: only when the main app knows that portal and
+    /// workspace belong together. Again, the answer is the same.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] when it was refused, is over, or the workspace is connected otherwise.
+    pub async fn confirm_consent(
+        &self,
+        workspace: WorkspaceId,
+        consent: ConsentId,
+    ) -> Result<ConsentDecided, Error> {
+        let id = consent.to_string();
+        self.post(workspace, &["hubspot", "consents", &id, "confirm"])
+            .answer()
+            .await
+    }
+
+    /// Refuses a consent: nothing is connected, and HubSpot gets its access back.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] when it was confirmed, or is over.
+    pub async fn refuse_consent(
+        &self,
+        workspace: WorkspaceId,
+        consent: ConsentId,
+    ) -> Result<ConsentDecided, Error> {
+        let id = consent.to_string();
+        self.post(workspace, &["hubspot", "consents", &id, "refuse"])
             .answer()
             .await
     }

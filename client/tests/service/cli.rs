@@ -72,14 +72,18 @@ async fn connect_prints_the_address_and_waits_for_the_consent() {
         Answer::json(&status(ConnectionPhase::Connected, 0, false)),
     ])
     .await;
-    let ended = run(&server, &["connect", "--wait"]).await;
+    let arguments = ["connect", "--wait", "--workspace-name", "Brightwater Sales"];
+    let ended = run(&server, &arguments).await;
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert_eq!(ended.out, "https://app.example.com/consent?state=x [2J\n");
     assert!(ended.err.contains("connected to portal 1000001"));
     let seen = server.seen();
     assert_eq!(
         seen[0].body,
-        Some(json!({"admin": "00000000-0000-0000-0000-000000000000"}))
+        Some(json!({
+            "admin": "00000000-0000-0000-0000-000000000000",
+            "workspace_name": "Brightwater Sales",
+        }))
     );
     assert_eq!(seen.len(), 3);
 }

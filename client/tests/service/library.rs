@@ -49,6 +49,8 @@ async fn each_call_goes_to_its_address_with_its_body_and_the_token() {
 
     let request = ConnectRequest {
         admin: WORKSPACE.parse().unwrap(),
+        workspace_name: None,
+        admin_name: None,
         access_token: Some("key".to_owned()),
     };
     assert_eq!(

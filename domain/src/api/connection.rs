@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AdminId, BudgetBucket, ConnectionPhase, ConnectionState, PauseReason, PortalId, ResyncOutcome,
-    RunKind, SyncRunId, SyncType, WorkspaceId,
+    AdminId, BudgetBucket, ConnectionPhase, ConnectionState, ConsentId, IdError, PauseReason,
+    PortalId, ResyncOutcome, RunKind, SyncRunId, SyncType, WorkspaceId,
 };
 
 /// `POST /api/v1/workspaces/{workspace}/hubspot/connect`
@@ -15,6 +15,15 @@ use crate::{
 pub struct ConnectRequest {
     /// Who connects; `state` is bound to this person (C1).
     pub admin: AdminId,
+    /// What people call the workspace. The page that asks once more, after HubSpot's consent, shows
+    /// it: without it only the workspace's id can be shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    pub workspace_name: Option<ShownName>,
+    /// What people call the one who connects; shown in the same place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    pub admin_name: Option<ShownName>,
     /// A service key of HubSpot's, to connect without an app. Without it the answer is a URL to
     /// open in a browser. Never logged; readers move it into a secret type at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,6 +37,88 @@ impl std::fmt::Debug for ConnectRequest {
             .field("admin", &self.admin)
             .finish_non_exhaustive()
     }
+}
+
+/// A name that people read: 1 to 200 characters, without the white space around it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ShownName(String);
+
+impl ShownName {
+    /// The text within.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ShownName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ShownName(..)")
+    }
+}
+
+impl TryFrom<String> for ShownName {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        let name = text.trim();
+        let good = (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        if good {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(IdError::Malformed {
+                kind: "name",
+                expected: "1 to 200 characters that can be shown",
+            })
+        }
+    }
+}
+
+impl From<ShownName> for String {
+    fn from(name: ShownName) -> Self {
+        name.0
+    }
+}
+
+/// A consent that came back from HubSpot and waits to be confirmed: by the person who gave it, on
+/// the page that asks, or by the main app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsentAnswer {
+    /// Which consent.
+    pub consent: ConsentId,
+    /// The portal that would be connected.
+    pub portal: PortalId,
+    /// The portal's own domain, where HubSpot names it.
+    pub hub_domain: Option<String>,
+    /// Who began to connect.
+    pub admin: AdminId,
+    /// Scopes that were not granted; features that need them stay off (C2).
+    pub missing_scopes: Vec<String>,
+    /// When the consent came back.
+    pub created_at: DateTime<Utc>,
+    /// Until when it can be confirmed.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// How a consent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentOutcome {
+    /// The workspace is connected, and the backfill starts.
+    Connected,
+    /// Nothing was connected; HubSpot gets its access back.
+    Refused,
+}
+
+/// The answer to a decision about a consent. The same decision again gets the same answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsentDecided {
+    /// Which consent.
+    pub consent: ConsentId,
+    /// The portal.
+    pub portal: PortalId,
+    /// How it ended.
+    pub outcome: ConsentOutcome,
 }
 
 /// The answer to [`ConnectRequest`].
@@ -133,4 +224,25 @@ pub struct DisconnectAnswer {
     pub state: ConnectionState,
     /// The same in a sentence.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_can_be_shown() {
+        let long = "ü".repeat(200);
+        for (text, want) in [
+            (" Brightwater Sales ", Some("Brightwater Sales")),
+            (long.as_str(), Some(long.as_str())),
+            (&"x".repeat(201), None),
+            (" ", None),
+            ("a\nb", None),
+            ("a\0b", None),
+        ] {
+            let name = ShownName::try_from(text.to_owned()).ok();
+            assert_eq!(name.as_ref().map(ShownName::as_str), want, "{text:?}");
+        }
+    }
 }

@@ -10,8 +10,8 @@ mod settings;
 mod tokens;
 
 pub use connection::{
-    ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, ResyncAnswer,
-    RunStatus, StatusAnswer,
+    ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
+    ObjectStatus, PauseStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
 };
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{
@@ -42,6 +42,8 @@ mod tests {
         CompanyUpserts,
         ConnectAnswer,
         ConnectRequest,
+        ConsentAnswer,
+        ConsentDecided,
         CustomFieldUpserts,
         DisconnectAnswer,
         EraseAnswer,

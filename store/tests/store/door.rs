@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use domain::{
     api::TokenId,
     app::{CustomField, CustomFieldError},
+    export::{RequestId, RequestKind},
     settings::{Settings, SettingsRevision},
 };
 use store::{
@@ -81,7 +82,7 @@ async fn of_equal_calls_at_once_one_is_new_and_the_rest_get_its_answer() {
         let mut new = 0;
         for one in all {
             match one.await.unwrap() {
-                CallBegun::New => new += 1,
+                CallBegun::New { .. } => new += 1,
                 other => assert_eq!(other, CallBegun::UnderWay),
             }
         }
@@ -91,7 +92,7 @@ async fn of_equal_calls_at_once_one_is_new_and_the_rest_get_its_answer() {
             content_type: "application/json".to_owned(),
             body: b"{}".to_vec(),
         };
-        world.store.finish_call(call, &answer).await.unwrap();
+        world.store.finish_call(call, &answer, at(1)).await.unwrap();
         assert_eq!(
             world.store.begin_call(call, at(5)).await.unwrap(),
             CallBegun::Answered(answer)
@@ -110,14 +111,14 @@ async fn of_equal_calls_at_once_one_is_new_and_the_rest_get_its_answer() {
         };
         assert_eq!(
             world.store.begin_call(elsewhere, at(5)).await.unwrap(),
-            CallBegun::New
+            CallBegun::New { first_at: at(5) }
         );
         // A day later the key is free.
         let later = at(0) + TimeDelta::hours(24);
         assert_eq!(world.store.forget_calls(later, 10).await.unwrap(), 1);
         assert_eq!(
             world.store.begin_call(other, later).await.unwrap(),
-            CallBegun::New
+            CallBegun::New { first_at: later }
         );
     })
     .await;
@@ -133,20 +134,83 @@ async fn a_call_that_died_or_gave_up_may_be_sent_again() {
             key: "k1",
             request_hash: [1; 32],
         };
-        assert_eq!(store.begin_call(call, at(0)).await.unwrap(), CallBegun::New);
+        assert_eq!(
+            store.begin_call(call, at(0)).await.unwrap(),
+            CallBegun::New { first_at: at(0) }
+        );
         assert_eq!(
             store.begin_call(call, at(59)).await.unwrap(),
             CallBegun::UnderWay
         );
+        // What it made before it died is made again under the same ids.
         assert_eq!(
             store.begin_call(call, at(61)).await.unwrap(),
-            CallBegun::New
+            CallBegun::New { first_at: at(0) }
+        );
+        assert_eq!(
+            store.begin_call(call, at(120)).await.unwrap(),
+            CallBegun::UnderWay
         );
         store.give_up_call(call).await.unwrap();
         assert_eq!(
-            store.begin_call(call, at(62)).await.unwrap(),
-            CallBegun::New
+            store.begin_call(call, at(121)).await.unwrap(),
+            CallBegun::New { first_at: at(121) }
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_keys_are_forgotten_than_come() {
+    bounded(async {
+        let world = World::new().await;
+        let store = &world.store;
+        let answer = KeptAnswer {
+            status: 200,
+            content_type: "application/json".to_owned(),
+            body: b"{}".to_vec(),
+        };
+        let day = 24 * 60 * 60;
+        for n in 0..100 {
+            let key = format!("k{n}");
+            // The first half is over when the second one comes.
+            let now = at(if n < 50 { n } else { day + n });
+            let call = KeyedCall {
+                workspace: world.workspace,
+                key: &key,
+                request_hash: [1; 32],
+            };
+            store.begin_call(call, now).await.unwrap();
+            store.finish_call(call, &answer, now).await.unwrap();
+        }
+        assert_eq!(
+            world.count("select count(*) from idempotency_key").await,
+            50
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_that_are_made_again_under_their_ids_are_there_once() {
+    bounded(async {
+        let world = World::new().await;
+        let people: Vec<_> = (1..=3)
+            .map(|n| {
+                let person = format!("p{n}").parse().unwrap();
+                (RequestId::new(Uuid::from_u128(n)), person)
+            })
+            .collect();
+        let new = NewExports {
+            workspace: world.workspace,
+            kind: RequestKind::Bulk,
+            people: &people,
+            include_earlier: false,
+        };
+        let first = world.store.request_exports(&new, at(1)).await.unwrap();
+        let again = world.store.request_exports(&new, at(90)).await.unwrap();
+        assert_eq!(first, again);
+        assert_eq!(world.count("select count(*) from export_request").await, 3);
     })
     .await;
 }
@@ -250,7 +314,7 @@ async fn a_custom_field_never_changes_its_type() {
 async fn requests_are_rows_with_their_state_from_the_first_moment() {
     use domain::{
         app::{Fields, PersonInput},
-        export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason, WaitReason},
+        export::{RequestOutcome, RequestState, SkipReason, WaitReason},
     };
     bounded(async {
         let world = World::new().await;

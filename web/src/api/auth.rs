@@ -32,6 +32,13 @@ pub(crate) fn token_of(random: [u8; 32]) -> SecretString {
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random)).into()
 }
 
+/// Whether it can be a token of ours: what cannot is refused without asking anybody.
+fn well_formed(given: &str) -> bool {
+    given
+        .strip_prefix(PREFIX)
+        .is_some_and(|rest| URL_SAFE_NO_PAD.decode(rest).is_ok_and(|b| b.len() == 32))
+}
+
 async fn caller_of(app: &App, given: &str) -> Result<Caller, Refusal> {
     let installation = given
         .as_bytes()
@@ -39,7 +46,7 @@ async fn caller_of(app: &App, given: &str) -> Result<Caller, Refusal> {
     if bool::from(installation) {
         return Ok(Caller::Installation);
     }
-    if !given.starts_with(PREFIX) {
+    if !well_formed(given) {
         return Err(Refusal::Unauthorized);
     }
     let workspace = app
@@ -75,4 +82,28 @@ pub(crate) async fn authorize(
     }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_a_token_is_looked_up() {
+        let token = token_of([7; 32]);
+        let token = token.expose_secret();
+        assert!(well_formed(token));
+        for bad in [
+            "",
+            "nonsense",
+            "hst_",
+            "hst_0123456789",
+            &token[..token.len() - 1],
+            &format!("{token}A"),
+            &token.replace("hst_", "hst-"),
+            &format!("{}\u{e9}", &token[..token.len() - 2]),
+        ] {
+            assert!(!well_formed(bad), "{bad}");
+        }
+    }
 }

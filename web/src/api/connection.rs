@@ -14,7 +14,9 @@ use domain::{
 use hubspot::{Client, StaticToken, Unlimited};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use store::{AuthKind, NewConnection, NewTokens, RefusedConnect, RunState};
+use store::{
+    AuthKind, ConnectLink, ConnectNames, NewConnection, NewTokens, RefusedConnect, RunState,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -27,11 +29,21 @@ use crate::{
     state::{App, Wake},
 };
 
-/// What a ticket says: who may begin to connect what.
+/// What a ticket says: which link was opened.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ticket {
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) admin: AdminId,
+    pub(crate) link: Uuid,
+}
+
+impl Ticket {
+    /// The address that begins to connect.
+    pub(crate) fn url(&self, app: &App, until: chrono::DateTime<Utc>) -> Option<url::Url> {
+        let ticket = app.sealer.seal("ticket", self, until)?;
+        let mut url = app.public_url.clone();
+        url.set_path("/oauth/hubspot/start");
+        url.query_pairs_mut().append_pair("ticket", &ticket);
+        Some(url)
+    }
 }
 
 /// Begins to connect the workspace to a HubSpot portal
@@ -69,17 +81,20 @@ pub(crate) async fn connect(
         return Err(Refusal::AppMisconfigured("HUBSPOT_CLIENT_ID"));
     }
     store.ensure_workspace(workspace, now).await?;
-    let ticket = Ticket {
+    let link = ConnectLink {
+        id: Uuid::new_v4(),
         workspace,
         admin: request.admin,
+        names: ConnectNames {
+            workspace: request.workspace_name.map(String::from),
+            admin: request.admin_name.map(String::from),
+        },
+        expires_at: now + GOOD_FOR,
     };
-    let ticket = app
-        .sealer
-        .seal("ticket", ticket, now + GOOD_FOR)
+    store.create_connect_link(&link, now).await?;
+    let url = Ticket { link: link.id }
+        .url(&app, link.expires_at)
         .ok_or(Refusal::AppMisconfigured("WEB_SIGNING_KEY"))?;
-    let mut url = app.public_url.clone();
-    url.set_path("/oauth/hubspot/start");
-    url.query_pairs_mut().append_pair("ticket", &ticket);
     Ok(Json(ConnectAnswer::Authorize { url: url.into() }))
 }
 

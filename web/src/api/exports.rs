@@ -10,11 +10,11 @@ use domain::{
 use serde::Deserialize;
 use store::{ExportFilter, ExportRow, NewExports};
 use utoipa::IntoParams;
-use uuid::Uuid;
 
 use crate::{
     api::{
         extract::{Asked, Ids, In, body_of},
+        idempotency::CallIds,
         now,
         records::{PageQuery, page},
     },
@@ -39,10 +39,12 @@ async fn request(
     kind: RequestKind,
     people: Vec<PersonId>,
     include_earlier: bool,
+    ids: CallIds,
 ) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
     let people: Vec<(RequestId, PersonId)> = people
         .into_iter()
-        .map(|person| (RequestId::new(Uuid::now_v7()), person))
+        .enumerate()
+        .map(|(n, person)| (RequestId::new(ids.nth(n)), person))
         .collect();
     let new = NewExports {
         workspace,
@@ -65,6 +67,7 @@ async fn request(
 pub(crate) async fn export_person(
     State(app): State<App>,
     In(workspace): In,
+    ids: CallIds,
     body: Bytes,
 ) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
     let asked: ManualExport = body_of(&body)?;
@@ -78,6 +81,7 @@ pub(crate) async fn export_person(
         RequestKind::Manual,
         vec![asked.person],
         false,
+        ids,
     )
     .await
 }
@@ -92,6 +96,7 @@ pub(crate) async fn export_person(
 pub(crate) async fn export_in_bulk(
     State(app): State<App>,
     In(workspace): In,
+    ids: CallIds,
     body: Bytes,
 ) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
     let asked: BulkExport = body_of(&body)?;
@@ -110,6 +115,7 @@ pub(crate) async fn export_in_bulk(
         RequestKind::Bulk,
         asked.people,
         asked.include_earlier,
+        ids,
     )
     .await
 }

@@ -122,15 +122,44 @@ struct Items<T> {
     items: Vec<T>,
 }
 
+/// What is read from a JSON object only. Serde reads a structure from an array too, value by value:
+/// `[]` would be an empty one.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for ObjectVisitor<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+            }
+        }
+
+        from.deserialize_map(ObjectVisitor(std::marker::PhantomData))
+            .map(Self)
+    }
+}
+
 impl<T: DeserializeOwned> Bulk<T> {
     fn read(bytes: &[u8]) -> Result<Self, Refusal> {
         // Mostly all can be read, and reading them at once is faster.
-        let items = match serde_json::from_slice::<Items<T>>(bytes) {
-            Ok(all) => all.items.into_iter().map(Ok).collect(),
+        let items = match serde_json::from_slice::<Object<Items<Object<T>>>>(bytes) {
+            Ok(Object(all)) => all.items.into_iter().map(|Object(item)| Ok(item)).collect(),
             Err(_) => {
-                let all: Items<Box<RawValue>> = serde_json::from_slice(bytes).map_err(|_| {
-                    Refusal::Malformed(complaint::<Items<serde_json::Value>>(bytes))
-                })?;
+                // Raw values want to be read from the text itself.
+                let all: Items<Box<RawValue>> = serde_json::from_slice(bytes)
+                    .ok()
+                    .filter(|_| is_object(bytes))
+                    .ok_or_else(|| {
+                        Refusal::Malformed(complaint::<Object<Items<serde_json::Value>>>(bytes))
+                    })?;
                 all.items.iter().map(|raw| item_of(raw)).collect::<Vec<_>>()
             }
         };
@@ -144,7 +173,8 @@ impl<T: DeserializeOwned> Bulk<T> {
 
 fn item_of<T: DeserializeOwned>(raw: &RawValue) -> Result<T, ItemProblem> {
     let mut json = serde_json::Deserializer::from_str(raw.get());
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let read = serde_path_to_error::deserialize(&mut json);
+    read.map(|Object(item)| item).map_err(|error| {
         let path = error.path().to_string();
         let place = if is_plain(&path) {
             path
@@ -178,6 +208,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Bulk<T> {
 /// How much of a body that is too large is read and thrown away.
 const MOST_DRAINED: usize = 8 * MOST_BYTES;
 
+fn is_object(bytes: &[u8]) -> bool {
+    bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{')
+}
+
 /// A body of [`MOST_BYTES`] at most. Of a larger one the rest is still taken from the line, within
 /// reason: a client that is cut off while it sends seldom gets to see the answer that says why.
 pub(crate) async fn read_whole(body: Body) -> Result<Vec<u8>, Refusal> {
@@ -207,8 +241,8 @@ pub(crate) async fn read_whole(body: Body) -> Result<Vec<u8>, Refusal> {
 pub(crate) fn body_of<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Refusal> {
     let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
     match serde_json::from_slice(bytes) {
-        Ok(value) => Ok(value),
-        Err(_) => Err(Refusal::Malformed(complaint::<T>(bytes))),
+        Ok(Object(value)) => Ok(value),
+        Err(_) => Err(Refusal::Malformed(complaint::<Object<T>>(bytes))),
     }
 }
 
@@ -268,6 +302,9 @@ pub(crate) fn what_is_wrong(message: &str) -> String {
         let rest = rest.split(" at line").next().unwrap_or_default();
         return format!("not a valid {rest}");
     }
+    if message.contains("expected an object") {
+        return "an object is wanted, such as {}".to_owned();
+    }
     "a field has a value of the wrong kind".to_owned()
 }
 
@@ -310,7 +347,12 @@ mod tests {
                 .iter()
                 .all(|p| p.contains("HS-2216") && !p.contains("sekret"))
         );
+        let arrays = br#"{"items":[["p1",1]]}"#;
+        let items = Bulk::<domain::app::PersonInput>::read(arrays).unwrap().0;
+        assert!(items[0].is_err());
         for (body, want) in [
+            ("[[]]", "an object"),
+            (r#"[[{"id":"p1","version":1}]]"#, "an object"),
             (r#"{"items":[]}"#, "at least one"),
             (r#"{"items":{}}"#, "items"),
             (r#"{"items":[1],"more":1}"#, "unknown field more"),
@@ -331,6 +373,9 @@ mod tests {
                 r#"{"admin":"00000000-0000-0000-0000-000000000000","sekret!":1}"#,
                 "unknown field",
             ),
+            ("[]", "an object"),
+            (r#"["00000000-0000-0000-0000-000000000000"]"#, "an object"),
+            ("7", "an object"),
             ("{", "not valid JSON"),
             ("{}{", "not valid JSON"),
             (
@@ -344,6 +389,8 @@ mod tests {
             assert!(detail.contains(want) || body == "{}{", "{detail}");
             assert!(!detail.contains("sekret"), "{detail}");
         }
+        assert!(body_of::<ResyncRequest>(&Bytes::from("[]")).is_err());
+        assert!(body_of::<ResyncRequest>(&Bytes::new()).is_ok());
         let refused =
             body_of::<ResyncRequest>(&Bytes::from(r#"{"types":["sekret"]}"#)).unwrap_err();
         let detail = refused.problem().detail;

@@ -3,14 +3,15 @@
 use axum::{
     RequestExt as _,
     body::{Body, Bytes, to_bytes},
-    extract::{RawPathParams, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    extract::{FromRequestParts, RawPathParams, Request, State},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use domain::{WorkspaceId, api::IdempotencyKey};
 use store::{CallBegun, KeptAnswer, KeyedCall};
+use uuid::Uuid;
 
 use crate::{
     api::extract::{read_whole, text_header},
@@ -26,6 +27,41 @@ const REPLAYED: &str = "idempotency-replayed";
 /// day. Repeated, they make another one.
 pub(crate) fn answers_with_a_secret(path: &str) -> bool {
     path.ends_with("/tokens") || path.ends_with("/hubspot/connect")
+}
+
+/// Ids of what a call makes. With an `Idempotency-Key` they follow from the call: should it die after
+/// its effect and before its answer was kept, the same call makes the same rows, which are there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallIds(Option<Seed>);
+
+#[derive(Debug, Clone, Copy)]
+struct Seed {
+    first_at: DateTime<Utc>,
+    hash: [u8; 32],
+}
+
+impl CallIds {
+    /// The id of the n-th thing; in order of time, as those that are made without a key.
+    pub(crate) fn nth(&self, n: usize) -> Uuid {
+        let Some(Seed { first_at, hash }) = self.0 else {
+            return Uuid::now_v7();
+        };
+        let millis = u64::try_from(first_at.timestamp_millis()).unwrap_or_default();
+        let mut rest = [0; 10];
+        rest.copy_from_slice(&hash[..10]);
+        // Twelve bits say which of the call's things it is: more than a call may make.
+        let place = u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
+        rest[..2].copy_from_slice(&place);
+        uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for CallIds {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get().copied().unwrap_or(Self(None)))
+    }
 }
 
 /// Keeps answers of POSTs that carry a key, and gives them again.
@@ -69,13 +105,22 @@ pub(crate) async fn replay(
             &body,
         ]),
     };
-    match store.begin_call(call, Utc::now()).await? {
-        CallBegun::New => {}
+    let ids = match store.begin_call(call, Utc::now()).await? {
+        CallBegun::New { first_at } => CallIds(Some(Seed {
+            first_at,
+            hash: store.fingerprint(&[
+                workspace.as_uuid().as_bytes(),
+                key.as_str().as_bytes(),
+                &call.request_hash,
+            ]),
+        })),
         CallBegun::Answered(kept) => return Ok(again(kept)),
         CallBegun::UnderWay => return Err(Refusal::CallUnderWay),
         CallBegun::OtherCall => return Err(Refusal::KeyOfOtherCall),
-    }
-    let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+    };
+    let mut request = Request::from_parts(parts, Body::from(body));
+    request.extensions_mut().insert(ids);
+    let answer = next.run(request).await;
     let (head, body) = answer.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     // What was done or refused for good stays. The rest depends on the moment and may be sent again.
@@ -94,6 +139,7 @@ pub(crate) async fn replay(
                     content_type: content_type.to_owned(),
                     body: body.to_vec(),
                 },
+                Utc::now(),
             )
             .await
     } else {
@@ -101,7 +147,7 @@ pub(crate) async fn replay(
     };
     if let Err(error) = kept {
         // The call is done all the same; sent again it is told to wait, and is then done again,
-        // which is harmless for all calls but not for free.
+        // which makes nothing twice ([`CallIds`]).
         tracing::warn!(code = error.code(), "an answer could not be kept");
     }
     Ok(Response::from_parts(head, Body::from(body)))
@@ -117,4 +163,28 @@ fn again(kept: KeptAnswer) -> Response {
         .headers_mut()
         .insert(REPLAYED, HeaderValue::from_static("true"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_a_call_with_a_key_follow_from_it_in_order() {
+        let seed = |hash: u8, millis| {
+            CallIds(Some(Seed {
+                first_at: DateTime::from_timestamp_millis(millis).unwrap(),
+                hash: [hash; 32],
+            }))
+        };
+        let ids: Vec<Uuid> = (0..domain::api::MAX_ITEMS)
+            .map(|n| seed(1, 9).nth(n))
+            .collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
+        assert_eq!(ids[5], seed(1, 9).nth(5));
+        assert_ne!(ids[5], seed(2, 9).nth(5));
+        assert!(seed(1, 8).nth(999) < ids[0]);
+        assert_ne!(CallIds(None).nth(0), CallIds(None).nth(0));
+    }
 }

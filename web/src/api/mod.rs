@@ -2,6 +2,7 @@
 
 mod auth;
 mod connection;
+mod consents;
 mod erasure;
 mod exports;
 mod extract;
@@ -37,6 +38,9 @@ pub(crate) fn now() -> DateTime<Utc> {
 fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::Doc::openapi())
         .routes(routes!(connection::connect))
+        .routes(routes!(consents::list_consents))
+        .routes(routes!(consents::confirm_consent))
+        .routes(routes!(consents::refuse_consent))
         .routes(routes!(connection::status))
         .routes(routes!(connection::resync))
         .routes(routes!(connection::disconnect))

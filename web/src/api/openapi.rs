@@ -51,7 +51,7 @@ struct Shared;
 const PROBLEM: &str = "application/problem+json";
 
 /// Status, name of the component, description.
-const REFUSALS: [(&str, &str, &str); 7] = [
+const REFUSALS: [(&str, &str, &str); 9] = [
     ("401", "Unauthorized", "The token is missing or wrong."),
     ("403", "Forbidden", "A workspace's token does not do this."),
     (
@@ -64,12 +64,14 @@ const REFUSALS: [(&str, &str, &str); 7] = [
         "Conflict",
         "It does not go with the state of things.",
     ),
+    ("408", "TooSlow", "The body did not come in time."),
     ("413", "TooLarge", "The body is too large."),
     (
         "422",
         "Unprocessable",
         "Something in the request is wrong; the detail names it.",
     ),
+    ("500", "Defect", "The server failed at this request."),
     ("503", "Unavailable", "Not just now; it can be sent again."),
 ];
 

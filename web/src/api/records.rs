@@ -12,7 +12,7 @@ use domain::{
         MemberInput, Person, PersonId, PersonInput, PersonUpsert, Slot, UpsertOutcome,
     },
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::{Listed, RefusedUpsert, StoreError, Upserted};
 use utoipa::IntoParams;
 
@@ -59,15 +59,30 @@ impl PageQuery {
     }
 }
 
-/// A page, from one row more than it has. A row that cannot be read is named; the others are there.
-pub(crate) fn page<T: utoipa::ToSchema>(
+/// The most that the items of a page may have together, written as JSON. A page has one row at
+/// least.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A page, from one row more than it has. It ends early where its items are large. A row that cannot
+/// be read is named; the others are there.
+pub(crate) fn page<T: Serialize + utoipa::ToSchema>(
     mut rows: Vec<Listed<T>>,
     limit: PageLimit,
     id_of: impl Fn(&T) -> String,
 ) -> Page<T> {
-    let most = limit.get() as usize;
-    let more = rows.len() > most;
-    rows.truncate(most);
+    let found = rows.len();
+    let mut bytes = 0_usize;
+    let fit = rows
+        .iter()
+        .take(limit.get() as usize)
+        .take_while(|row| {
+            let size = row.as_ref().ok().and_then(|item| serde_json::to_vec(item).ok());
+            bytes = bytes.saturating_add(size.map_or(0, |json| json.len()));
+            bytes <= PAGE_BYTES
+        })
+        .count();
+    rows.truncate(fit.max(1));
+    let more = found > rows.len();
     let id = |row: &Listed<T>| row.as_ref().map_or_else(|odd| odd.id.clone(), &id_of);
     let next = rows
         .last()
@@ -369,4 +384,36 @@ pub(crate) async fn get_member(
     let member: MemberId = ids.get("member")?;
     let found = app.parts()?.store.member(workspace, &member).await?;
     found.map(Json).ok_or(Refusal::UnknownRecord("team member"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_bounded_in_items_and_in_bytes() {
+        let ids = |items: &[String]| -> Page<String> {
+            let rows = items.iter().cloned().map(Ok).collect();
+            page(rows, PageLimit::LARGEST, |t: &String| t[..4].to_owned())
+        };
+        let sized = |n: usize, bytes: usize| -> Vec<String> {
+            (0..n)
+                .map(|i| format!("{i:04}{}", "x".repeat(bytes)))
+                .collect()
+        };
+        let small = ids(&sized(1_001, 10));
+        assert_eq!(small.items.len(), 1_000);
+        assert_eq!(small.next.unwrap().as_str(), "0999");
+        let last = ids(&sized(1_000, 10));
+        assert_eq!((last.items.len(), last.next), (1_000, None));
+        let large = ids(&sized(1_001, 64 * 1024));
+        assert_eq!(large.items.len(), 63);
+        assert_eq!(large.next.unwrap().as_str(), "0062");
+        // However large it is, one gets through, or the listing would never end.
+        let huge = ids(&sized(2, 5 * 1024 * 1024));
+        assert_eq!(huge.items.len(), 1);
+        assert_eq!(huge.next.unwrap().as_str(), "0000");
+        let none = ids(&[]);
+        assert!(none.items.is_empty() && none.next.is_none());
+    }
 }

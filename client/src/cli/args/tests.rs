@@ -55,6 +55,7 @@ fn each_command_becomes_its_job() {
             admin,
             service_key,
             wait,
+            ..
         },
     ) = connect.work
     else {
