@@ -23,6 +23,7 @@ use crate::{
     api::{
         GOOD_FOR,
         extract::{Ids, In, body_of},
+        idempotency::CallIds,
     },
     counts::Moment,
     problem::Refusal,
@@ -327,8 +328,16 @@ pub(crate) async fn resync(
 pub(crate) async fn disconnect(
     State(app): State<App>,
     In(workspace): In,
+    ids: CallIds,
 ) -> Result<Json<DisconnectAnswer>, Refusal> {
     let parts = app.parts()?;
+    // A call that died before it was answered did its work: what was connected since stays.
+    if let Some(first_at) = ids.died_before(Utc::now())
+        && let Some(connection) = parts.store.connection(workspace).await?
+        && connection.connected_at > first_at
+    {
+        return Err(Refusal::NotConnected);
+    }
     let raised = parts
         .store
         .raise_fence(workspace, Utc::now())

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{WorkspaceId, api::IdempotencyKey};
 use store::{CallBegun, KeptAnswer, KeyedCall};
 use uuid::Uuid;
@@ -41,6 +41,13 @@ struct Seed {
 }
 
 impl CallIds {
+    /// When the call first began, if it died then and is sent again. That is a minute ago at least:
+    /// a call of just now is not told from one of another process's clock.
+    pub(crate) fn died_before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let first_at = self.0?.first_at;
+        (now - first_at > TimeDelta::seconds(30)).then_some(first_at)
+    }
+
     /// The id of the n-th thing; in order of time, as those that are made without a key.
     pub(crate) fn nth(&self, n: usize) -> Uuid {
         let Some(Seed { first_at, hash }) = self.0 else {
