@@ -50,6 +50,8 @@ impl Limits {
 
 /// The most that the head of a request may have; HubSpot's and browsers' have a few kilobytes.
 const HEAD_BYTES: usize = 64 * 1024;
+/// And so many lines.
+const HEADERS: usize = 100;
 /// After the machine refused another connection.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -104,7 +106,8 @@ pub(crate) async fn serve(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_within)
-        .max_buf_size(HEAD_BYTES);
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS);
     let mut stop = std::pin::pin!(stop);
     let mut next_id = 0_u64;
     loop {

@@ -356,7 +356,7 @@ mod tests {
             (r#"{"items":[]}"#, "at least one"),
             (r#"{"items":{}}"#, "items"),
             (r#"{"items":[1],"more":1}"#, "unknown field more"),
-            ("[", "not valid JSON"),
+            (r#"{"items":["#, "not valid JSON"),
         ] {
             let refused = Bulk::<domain::app::PersonInput>::read(body.as_bytes());
             let detail = refused.err().unwrap().problem().detail;
