@@ -233,15 +233,8 @@ impl Store {
                 new.run
             }
         };
-        runs::read_what_was_granted(
-            tx,
-            new.workspace,
-            new.portal,
-            &new.scopes,
-            new.run,
-            now,
-        )
-        .await?;
+        runs::read_what_was_granted(tx, new.workspace, new.portal, &new.scopes, new.run, now)
+            .await?;
         Ok(Ok(Connected {
             epoch: Epoch::new(epoch),
             run,

@@ -282,11 +282,12 @@ pub(crate) async fn status(
 pub(crate) async fn resync(
     State(app): State<App>,
     In(workspace): In,
+    ids: CallIds,
     body: Bytes,
 ) -> Result<Json<ResyncAnswer>, Refusal> {
     let request: ResyncRequest = body_of(&body)?;
     let parts = app.parts()?;
-    let id = SyncRunId::new(Uuid::now_v7());
+    let id = SyncRunId::new(ids.nth(0));
     let requested = parts
         .store
         .request_resync(workspace, &request, id, Utc::now())
