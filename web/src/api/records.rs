@@ -76,7 +76,10 @@ pub(crate) fn page<T: Serialize + utoipa::ToSchema>(
         .iter()
         .take(limit.get() as usize)
         .take_while(|row| {
-            let size = row.as_ref().ok().and_then(|item| serde_json::to_vec(item).ok());
+            let size = row
+                .as_ref()
+                .ok()
+                .and_then(|item| serde_json::to_vec(item).ok());
             bytes = bytes.saturating_add(size.map_or(0, |json| json.len()));
             bytes <= PAGE_BYTES
         })
