@@ -10,6 +10,7 @@ mod metrics;
 mod portal;
 mod pulse;
 mod purge;
+mod read;
 mod sweep;
 
 pub use backfill::Backfilling;

@@ -12,8 +12,8 @@ use domain::{
 };
 use secrecy::SecretString;
 use store::{
-    AssociationRow, AuthKind, CommitPage, CursorKey, MirrorRow, NewConnection, NewCursor,
-    NewTokens, PageOutcome, RunPlan, Store, testing::TestDatabase,
+    AssociationRow, AuthKind, Batch, CursorKey, MirrorRow, NewConnection, NewCursor, NewTokens,
+    PageOutcome, RecordRows, Rows, RunPlan, Step, Store, testing::TestDatabase,
 };
 use uuid::Uuid;
 
@@ -86,29 +86,41 @@ async fn read(
     let pages = records / PER_PAGE;
     for version in 0..pages {
         let ids = version * PER_PAGE..(version + 1) * PER_PAGE;
-        let page = CommitPage {
+        let records: Vec<MirrorRow> = ids.clone().map(row).collect::<Result<_, _>>()?;
+        let step = Step {
             workspace: plan.run.workspace,
             portal: plan.run.portal,
             epoch: plan.epoch,
             run: plan.run.run,
             sync_type,
+            purpose: domain::Purpose::Run,
             range: None,
             expected_version: version,
             position: Some(ids.end.to_string()),
             finished: version + 1 == pages,
+        };
+        let associated = sync_type != SyncType::Companies;
+        let batch = Batch {
             read_at: now,
-            rows: ids.clone().map(row).collect::<Result<_, _>>()?,
-            associated_types: match sync_type {
-                SyncType::Companies => vec![],
-                _ => vec![ObjectType::Company],
-            },
-            associations: match sync_type {
-                SyncType::Companies => vec![],
-                _ => ids.map(association).collect::<Result<_, _>>()?,
-            },
+            rows: Rows::Records(RecordRows {
+                object_type: sync_type.object_type().ok_or("a type without records")?,
+                answered: associated
+                    .then(|| {
+                        let read = records.iter().map(|row| row.id).collect();
+                        (ObjectType::Company, read)
+                    })
+                    .into_iter()
+                    .collect(),
+                associations: if associated {
+                    ids.map(association).collect::<Result<_, _>>()?
+                } else {
+                    vec![]
+                },
+                rows: records,
+            }),
             quarantine: vec![],
         };
-        match store.commit_page(page, now).await? {
+        match store.commit(&step, batch, now).await? {
             PageOutcome::Committed { .. } => {}
             other => return Err(format!("page {version} was not stored: {other:?}").into()),
         }

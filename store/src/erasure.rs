@@ -14,7 +14,8 @@ use sha2::Sha256;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
-    CommitPage, Store, StoreError,
+    Store, StoreError,
+    batches::{Batch, Rows},
     crypto::KeyRingError,
     mirror::{MirrorRow, type_number},
 };
@@ -208,22 +209,25 @@ fn hashes_of(
         .collect()
 }
 
-/// Takes contacts of erased people out of a page, quarantined ones too.
+/// Takes contacts of erased people out of a batch, quarantined ones too.
 pub(crate) async fn take_out_erased(
     tx: &mut Transaction<'static, Postgres>,
     key: &IdentityKey,
-    page: &mut CommitPage,
+    workspace: WorkspaceId,
+    batch: &mut Batch,
 ) -> Result<(), sqlx::Error> {
-    if !anybody_erased(tx, page.workspace).await? {
+    let Rows::Records(records) = &mut batch.rows else {
+        return Ok(());
+    };
+    if !anybody_erased(tx, workspace).await? {
         return Ok(());
     }
-    let workspace = page.workspace;
     let of_row = |row: &MirrorRow| {
         let properties = serde_json::from_str(&row.properties).unwrap_or_default();
         hashes_of(key, workspace, Some(row.id), &emails_of_json(&properties))
     };
-    let rows: Vec<Vec<Vec<u8>>> = page.rows.iter().map(of_row).collect();
-    let bad: Vec<Vec<Vec<u8>>> = page
+    let rows: Vec<Vec<Vec<u8>>> = records.rows.iter().map(of_row).collect();
+    let bad: Vec<Vec<Vec<u8>>> = batch
         .quarantine
         .iter()
         .map(|row| {
@@ -244,11 +248,11 @@ pub(crate) async fn take_out_erased(
     }
     let gone = |hashes: &Vec<Vec<u8>>| hashes.iter().any(|h| erased.contains(h));
     let mut each = rows.iter();
-    page.rows.retain(|_| !each.next().is_some_and(gone));
-    let kept: BTreeSet<HubSpotObjectId> = page.rows.iter().map(|r| r.id).collect();
-    page.associations.retain(|a| kept.contains(&a.from));
+    records.rows.retain(|_| !each.next().is_some_and(gone));
+    let kept: BTreeSet<HubSpotObjectId> = records.rows.iter().map(|r| r.id).collect();
+    records.retain(|id| kept.contains(&id));
     let mut each = bad.iter();
-    page.quarantine.retain(|_| !each.next().is_some_and(gone));
+    batch.quarantine.retain(|_| !each.next().is_some_and(gone));
     Ok(())
 }
 

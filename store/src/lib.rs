@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod batches;
 mod companies;
 mod connections;
 mod consents;
@@ -25,11 +26,13 @@ mod retention;
 mod runs;
 mod service_tokens;
 mod settings;
+mod steps;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
 mod workspaces;
 
+pub use batches::{Batch, QuarantineRow, RecordRows, Rows};
 pub use connections::{
     Connected, ConnectionRow, FenceRaised, FenceState, NewConnection, RefusedConnect,
 };
@@ -42,9 +45,7 @@ pub use error::StoreError;
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use lists::{ListRow, MembershipPage};
-pub use mirror::{
-    AssociationRow, CommitPage, MirrorRow, MirrorStats, PageOutcome, QuarantineRow, StoredObject,
-};
+pub use mirror::{AssociationRow, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
@@ -55,6 +56,7 @@ pub use records::{Listed, RefusedUpsert, UnreadableRow, Upserted};
 pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};
 pub use service_tokens::{NewServiceToken, ServiceTokenRow};
 pub use settings::{SettingsRow, SettingsSaved};
+pub use steps::{PageOutcome, Step};
 pub use tokens::{AuthKind, NewTokens, RefreshOutcome, Tokens};
 
 use std::{str::FromStr as _, time::Duration};

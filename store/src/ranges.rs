@@ -10,9 +10,10 @@ use domain::{
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
-    CommitPage, CursorKey, Store, StoreError,
+    CursorKey, Store, StoreError,
     cursors::{count, reached_the_end, signed},
     mirror::type_number,
+    steps::{Counted, Step},
 };
 
 /// A range as it stands.
@@ -102,11 +103,11 @@ impl TryFrom<RawRange> for RangeRow {
 /// epoch. `false` when it does not.
 pub(crate) async fn move_range(
     tx: &mut Transaction<'static, Postgres>,
-    page: &CommitPage,
-    step: &RangeStep,
-    read: u64,
+    step: &Step,
+    range: &RangeStep,
+    counted: Counted,
 ) -> Result<bool, sqlx::Error> {
-    let key = page.cursor();
+    let key = step.cursor();
     let moved = sqlx::query!(
         "update sync_range r set version = r.version + 1, position = $8,
             finished = $9 and $10::text is null,
@@ -127,15 +128,15 @@ pub(crate) async fn move_range(
         key.purpose.as_str(),
         key.part(),
         key.run_uuid(),
-        number(step.no),
-        page.position,
-        page.finished,
-        step.next_reader.map(|r| r.as_str()),
-        signed(step.seen),
-        signed(read),
-        signed(page.quarantine.len() as u64),
-        page.expected_version,
-        page.epoch.get()
+        number(range.no),
+        step.position,
+        step.finished,
+        range.next_reader.map(|r| r.as_str()),
+        signed(range.seen),
+        signed(counted.done),
+        signed(counted.quarantined),
+        step.expected_version,
+        step.epoch.get()
     )
     .fetch_optional(&mut **tx)
     .await?;

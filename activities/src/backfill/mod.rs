@@ -4,11 +4,7 @@
     reason = "the macros make constants without the documentation of the functions"
 )]
 
-mod definitions;
-mod lists;
 mod ranges;
-mod reader;
-mod records;
 
 use std::{
     sync::{
@@ -22,8 +18,8 @@ use chrono::Utc;
 use domain::{
     ReadOutcome, ReadPlan, SyncType, Urgency, backfill::slice_is_over, resync::read_from,
 };
-use hubspot::{Client, search::SearchRequest};
-use store::{CommitPage, CursorKey, CursorRow, NewCursor, PageOutcome, RangeStep};
+use hubspot::search::SearchRequest;
+use store::{CursorRow, NewCursor};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::{
@@ -32,8 +28,16 @@ use workflows::{
     names,
 };
 
-use self::reader::{Fetched, Payload, Reader};
-use crate::{Deps, convert::request_class, failure};
+use crate::{
+    Deps,
+    convert::request_class,
+    failure,
+    read::{
+        Job, Source, Stop,
+        driver::{self, Alone, Read, Reader},
+        object_id, object_type,
+    },
+};
 
 /// A slice that would wait longer than this for the budget gives its slot to others.
 const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
@@ -43,41 +47,6 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// The activities of `Backfill`.
 pub struct Backfilling {
     deps: Arc<Deps>,
-}
-
-/// Why a slice stops without its report.
-enum Stop {
-    HubSpot(hubspot::Error),
-    Store(store::StoreError),
-    Defect(&'static str),
-}
-
-impl From<hubspot::Error> for Stop {
-    fn from(error: hubspot::Error) -> Self {
-        Self::HubSpot(error)
-    }
-}
-
-impl From<store::StoreError> for Stop {
-    fn from(error: store::StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-/// What a page moves: the cursor of its type, or a range of it.
-struct Place {
-    version: i64,
-    range: Option<RangeStep>,
-}
-
-/// One attempt at one slice.
-struct Slice<'a> {
-    deps: &'a Deps,
-    ctx: &'a ActivityContext,
-    input: &'a SliceInput,
-    client: Client,
-    began: Instant,
-    done: &'a AtomicU64,
 }
 
 impl Backfilling {
@@ -91,22 +60,32 @@ impl Backfilling {
         input: &SliceInput,
         done: &AtomicU64,
     ) -> Result<SliceReport, ActivityError> {
-        let slice = Slice {
+        let began = Instant::now();
+        let over = || {
+            // While this process has places left, no slice waits for this one.
+            let others_may_wait = self.deps.pulse.in_flight() >= self.deps.slots;
+            ctx.is_cancelled() || slice_is_over(began.elapsed(), self.deps.slice, others_may_wait)
+        };
+        let job = Job {
             deps: &self.deps,
-            ctx,
-            input,
             client: self
                 .deps
                 .portals
                 .client(input.workspace, input.portal, input.epoch)
                 .with_class(request_class(Urgency::Backfill))
                 .with_max_wait(MAX_BUDGET_WAIT),
-            began: Instant::now(),
+            workspace: input.workspace,
+            portal: input.portal,
+            epoch: input.epoch,
+            run: input.run,
+            sync_type: input.sync_type,
+            over: &over,
             done,
         };
-        let end = match slice.read().await {
+        let end = match read(&job).await {
             Ok(end) => end,
-            Err(Stop::HubSpot(hubspot::Error::Fenced)) => SliceEnd::Fenced,
+            Err(Stop::Fenced) => SliceEnd::Fenced,
+            Err(Stop::Lost) => SliceEnd::More,
             Err(Stop::HubSpot(hubspot::Error::AuthRevoked)) => {
                 self.revoked(input).await?;
                 SliceEnd::Fenced
@@ -117,7 +96,7 @@ impl Backfilling {
                     .map_err(|_| failure::defect("a code of ours is none"))?;
                 self.deps
                     .store
-                    .skip_type(&slice.key(), &code, &scopes)
+                    .skip_type(&job.key(), &code, &scopes)
                     .await
                     .map_err(|e| failure::of_store(&e))?;
                 SliceEnd::ScopeMissing
@@ -125,11 +104,12 @@ impl Backfilling {
             Err(Stop::HubSpot(error)) => return Err(failure::of_hubspot(&error)),
             Err(Stop::Store(error)) => return Err(failure::of_store(&error)),
             Err(Stop::Defect(what)) => return Err(failure::defect(what)),
+            Err(Stop::NotById) => return Err(failure::defect("one reader needs no order")),
         };
         let progress = self
             .deps
             .store
-            .cursor(&slice.key())
+            .cursor(&job.key())
             .await
             .map_err(|e| failure::of_store(&e))?
             .map_or_else(
@@ -164,171 +144,74 @@ impl Backfilling {
     }
 }
 
-impl Slice<'_> {
-    /// The cursor that it moves.
-    const fn key(&self) -> CursorKey {
-        let input = self.input;
-        CursorKey::of_run(input.workspace, input.portal, input.run, input.sync_type)
+/// Reads one type, by the sources that its cursor asks for.
+async fn read(job: &Job<'_>) -> Result<SliceEnd, Stop> {
+    let cursor = begin(job).await?;
+    job.done.store(cursor.done, Ordering::Relaxed);
+    match cursor.outcome {
+        ReadOutcome::Reading => {}
+        ReadOutcome::Skipped => return Ok(SliceEnd::ScopeMissing),
+        ReadOutcome::Finished | ReadOutcome::Incomplete | ReadOutcome::Refused => {
+            return Ok(SliceEnd::Finished);
+        }
     }
+    let finished = match (job.sync_type.object_type(), cursor.plan) {
+        (Some(object_type), ReadPlan::List) => ranges::read(job, object_type, &cursor).await?,
+        (_, plan) => {
+            let source = Source::of_type(job.sync_type, plan);
+            let reader = Reader::of_cursor(&cursor);
+            let read = driver::drive(job, source, reader, &Alone(job)).await?;
+            matches!(read, Read::ToTheEnd(_))
+        }
+    };
+    Ok(if finished {
+        SliceEnd::Finished
+    } else {
+        SliceEnd::More
+    })
+}
 
-    async fn read(&self) -> Result<SliceEnd, Stop> {
-        let mut cursor = self.begin().await?;
-        self.done.store(cursor.done, Ordering::Relaxed);
-        match cursor.outcome {
-            ReadOutcome::Reading => {}
-            ReadOutcome::Skipped => return Ok(SliceEnd::ScopeMissing),
-            ReadOutcome::Finished | ReadOutcome::Incomplete | ReadOutcome::Refused => {
-                return Ok(SliceEnd::Finished);
-            }
-        }
-        if self.input.sync_type.object_type().is_some() && cursor.plan == ReadPlan::List {
-            return ranges::read(self, &cursor).await;
-        }
-        let reader = Reader::new(self.input.sync_type, cursor.plan);
-        let mut next: Option<Fetched> = None;
-        loop {
-            let fetched = match next.take() {
-                Some(fetched) => fetched,
-                None => reader.fetch(self, cursor.position.as_deref()).await?,
-            };
-            let last = fetched.finished || self.is_over();
-            let position = fetched.position.clone();
-            let finished = fetched.finished;
-            // The next page is fetched while this one is committed; not at the end of a slice, as
-            // nobody would commit it.
-            let prefetch = async {
-                if last || !reader.may_prefetch() {
-                    return Ok(None);
+/// The cursor; made, with reader and total, if this is the first slice of its type.
+async fn begin(job: &Job<'_>) -> Result<CursorRow, Stop> {
+    let store = &job.deps.store;
+    let Job { run, sync_type, .. } = *job;
+    if let Some(cursor) = store.cursor(&job.key()).await? {
+        return Ok(cursor);
+    }
+    let row = store
+        .run(run)
+        .await?
+        .ok_or(Stop::Defect("the run is not in the store"))?;
+    let last_read = store
+        .last_read_began(job.workspace, job.portal, sync_type)
+        .await?;
+    let since = read_from(row.mode, sync_type, last_read);
+    let (total, last_id, served_at) = match sync_type.object_type() {
+        Some(read) => {
+            let search = job.client.search();
+            let page = match since {
+                Some(_) => search.count(object_type(read), since).await?,
+                None => {
+                    let last = SearchRequest::new(object_type(read))
+                        .sort_descending("hs_object_id")
+                        .limit(1);
+                    search.run(&last).await?
                 }
-                reader.fetch(self, position.as_deref()).await.map(Some)
             };
-            let place = Place {
-                version: cursor.version,
-                range: None,
-            };
-            let (committed, prefetched) = tokio::join!(self.commit(place, fetched), prefetch);
-            match committed? {
-                PageOutcome::Committed { version, .. } => cursor.version = version,
-                PageOutcome::Fenced => return Ok(SliceEnd::Fenced),
-                // Another attempt is at work, from the place that is in the store.
-                PageOutcome::LostCursor => return Ok(SliceEnd::More),
-            }
-            cursor.position = position;
-            if finished {
-                return Ok(SliceEnd::Finished);
-            }
-            if last {
-                return Ok(SliceEnd::More);
-            }
-            next = prefetched?;
+            let last = page.results.iter().flatten().next();
+            let last_id = last.and_then(|object| object_id(object.id.get()));
+            (page.total, last_id, page.served_at)
         }
-    }
-
-    /// Whether the slice's time is over, or somebody wants it to end.
-    fn is_over(&self) -> bool {
-        // While this process has places left, no slice waits for this one.
-        let others_may_wait = self.deps.pulse.in_flight() >= self.deps.slots;
-        self.ctx.is_cancelled()
-            || slice_is_over(self.began.elapsed(), self.deps.slice, others_may_wait)
-    }
-
-    /// The cursor; made, with reader and total, if this is the first slice of its type.
-    async fn begin(&self) -> Result<CursorRow, Stop> {
-        let store = &self.deps.store;
-        let SliceInput { run, sync_type, .. } = *self.input;
-        if let Some(cursor) = store.cursor(&self.key()).await? {
-            return Ok(cursor);
-        }
-        let row = store
-            .run(run)
-            .await?
-            .ok_or(Stop::Defect("the run is not in the store"))?;
-        let last_read = store
-            .last_read_began(self.input.workspace, self.input.portal, sync_type)
-            .await?;
-        let since = read_from(row.mode, sync_type, last_read);
-        let (total, last_id, served_at) = match sync_type.object_type() {
-            Some(object_type) => {
-                let search = self.client.search();
-                let object_type = records::object_type(object_type);
-                let page = match since {
-                    Some(_) => search.count(object_type, since).await?,
-                    None => {
-                        let last = SearchRequest::new(object_type)
-                            .sort_descending("hs_object_id")
-                            .limit(1);
-                        search.run(&last).await?
-                    }
-                };
-                let last = page.results.iter().flatten().next();
-                let last_id = last.and_then(|object| reader::object_id(object.id.get()));
-                (page.total, last_id, page.served_at)
-            }
-            None => (None, None, None),
-        };
-        let new = NewCursor {
-            key: self.key(),
-            plan: ReadPlan::from_bound(since),
-            total,
-            last_id,
-            read_began_at: served_at.unwrap_or_else(Utc::now),
-        };
-        Ok(store.begin_cursor(&new).await?)
-    }
-
-    async fn commit(&self, place: Place, fetched: Fetched) -> Result<PageOutcome, Stop> {
-        let began = Instant::now();
-        let records = fetched.payload.len();
-        let quarantined: Vec<_> = fetched.quarantine.iter().map(|q| q.reason).collect();
-        let mut page = CommitPage {
-            workspace: self.input.workspace,
-            portal: self.input.portal,
-            epoch: self.input.epoch,
-            run: self.input.run,
-            sync_type: self.input.sync_type,
-            range: place.range,
-            expected_version: place.version,
-            position: fetched.position,
-            finished: fetched.finished,
-            read_at: fetched.sent_at,
-            rows: Vec::new(),
-            associated_types: Vec::new(),
-            associations: Vec::new(),
-            quarantine: fetched.quarantine,
-        };
-        let store = &self.deps.store;
-        let now = Utc::now();
-        let outcome = match fetched.payload {
-            Payload::Records(records) => {
-                page.rows = records.rows;
-                page.associated_types = records.associated_types;
-                page.associations = records.associations;
-                store.commit_page(page, now).await?
-            }
-            Payload::Owners(owners) => store.commit_owners(&page, &owners, now).await?,
-            Payload::Properties(object_type, properties) => {
-                store
-                    .commit_properties(&page, object_type, &properties, now)
-                    .await?
-            }
-            Payload::Pipelines(pipelines) => store.commit_pipelines(&page, &pipelines, now).await?,
-            Payload::Lists(lists) => store.commit_lists(&page, &lists, now).await?,
-            Payload::Members(members) => store.commit_members(&page, &members, now).await?,
-            Payload::Nothing => store.commit_lists(&page, &[], now).await?,
-        };
-        if let PageOutcome::Committed { .. } = outcome {
-            let sync_type = self.input.sync_type;
-            self.deps.pulse.progress();
-            self.deps
-                .metrics
-                .page(sync_type, records, began.elapsed().as_secs_f64());
-            for reason in quarantined {
-                self.deps.metrics.quarantined(sync_type, reason);
-            }
-            self.done.fetch_add(records, Ordering::Relaxed);
-        }
-        Ok(outcome)
-    }
+        None => (None, None, None),
+    };
+    let new = NewCursor {
+        key: job.key(),
+        plan: ReadPlan::from_bound(since),
+        total,
+        last_id,
+        read_began_at: served_at.unwrap_or_else(Utc::now),
+    };
+    Ok(store.begin_cursor(&new).await?)
 }
 
 const fn end_name(end: SliceEnd) -> &'static str {

@@ -15,39 +15,37 @@ use std::{
 
 use domain::{
     HubSpotObjectId, ObjectType, RangeNo, RangeReader,
-    ranges::{Cut, SplitAt, SplitSearch, SplitStep, cut},
+    ranges::{SplitAt, SplitSearch, SplitStep},
 };
 use futures::future::join_all;
 use hubspot::search::{Filter, SearchRequest};
-use store::{CursorRow, PageOutcome, RangeRow, RangeStep};
+use store::{CursorRow, RangeRow};
 use tokio::sync::{Notify, oneshot};
-use workflows::activities::SliceEnd;
 
-use super::{
-    Place, Slice, Stop,
-    reader::{Fetched, Payload},
-    records::{self, FilledPage, RangePage},
+use crate::read::{
+    Job, Source, Stop,
+    driver::{self, Borders, Read, Reader},
+    object_type, record_id,
 };
 
 /// Whoever waits for work looks again after this long, for the end of the slice.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Reads the ranges of a type until they are read or the slice is over.
-pub(super) async fn read(slice: &Slice<'_>, cursor: &CursorRow) -> Result<SliceEnd, Stop> {
-    let key = slice.key();
-    let object_type = key
-        .sync_type
-        .object_type()
-        .ok_or(Stop::Defect("only records have ranges"))?;
-    let waiting: Vec<RangeRow> = slice
+/// Reads the ranges of a type until they are read or the time is over. Says whether they are.
+pub(super) async fn read(
+    job: &Job<'_>,
+    object_type: ObjectType,
+    cursor: &CursorRow,
+) -> Result<bool, Stop> {
+    let waiting: Vec<RangeRow> = job
         .deps
         .store
-        .begin_ranges(&key)
+        .begin_ranges(&job.key())
         .await?
         .into_iter()
         .filter(|range| !range.finished)
         .collect();
-    let sharing = slice.deps.sharing;
+    let sharing = job.deps.sharing;
     let size = if cursor.alone {
         sharing.crew(None)
     } else {
@@ -55,7 +53,7 @@ pub(super) async fn read(slice: &Slice<'_>, cursor: &CursorRow) -> Result<SliceE
     };
     let search = size.search || waiting.iter().any(|r| r.reader == RangeReader::Search);
     let crew = Crew {
-        slice,
+        job,
         cursor,
         object_type,
         shares: size.list > 1,
@@ -72,44 +70,16 @@ pub(super) async fn read(slice: &Slice<'_>, cursor: &CursorRow) -> Result<SliceE
         .chain(search.then_some(Kind::Search))
         .chain((1..size.list).map(|_| Kind::List));
     for ended in join_all(kinds.map(|kind| crew.work(kind))).await {
-        match ended {
-            Ok(()) => {}
-            Err(Halt::End(end)) => return Ok(end),
-            Err(Halt::Stop(stop)) => return Err(stop),
-        }
+        ended?;
     }
-    if slice.deps.store.finish_ranges(&key).await? {
-        return Ok(SliceEnd::Finished);
+    if job.deps.store.finish_ranges(&job.key()).await? {
+        return Ok(true);
     }
     let busy = lock(&crew.search_busy).take();
     match busy {
         // Nothing else is left to read, and search cannot be had: not to be asked again at once.
-        Some(error) if !slice.is_over() => Err(error.into()),
-        _ => Ok(SliceEnd::More),
-    }
-}
-
-/// Why all readers stop at their next page border.
-enum Halt {
-    Stop(Stop),
-    End(SliceEnd),
-}
-
-impl From<Stop> for Halt {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl From<hubspot::Error> for Halt {
-    fn from(error: hubspot::Error) -> Self {
-        Self::Stop(error.into())
-    }
-}
-
-impl From<store::StoreError> for Halt {
-    fn from(error: store::StoreError) -> Self {
-        Self::Stop(error.into())
+        Some(error) if !job.is_over() => Err(error.into()),
+        _ => Ok(false),
     }
 }
 
@@ -120,16 +90,9 @@ enum Kind {
     Search,
 }
 
-/// How far a reader came with a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Read {
-    ToTheEnd,
-    InPart,
-}
-
 /// The readers of one type in one slice.
 struct Crew<'a> {
-    slice: &'a Slice<'a>,
+    job: &'a Job<'a>,
     cursor: &'a CursorRow,
     object_type: ObjectType,
     shares: bool,
@@ -191,43 +154,42 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Crew<'_> {
-    fn is_over(&self) -> bool {
-        self.halted.load(Ordering::Relaxed) || self.slice.is_over()
-    }
-
     /// Range after range. Whoever fails makes all others stop at their page borders.
-    async fn work(&self, kind: Kind) -> Result<(), Halt> {
+    async fn work(&self, kind: Kind) -> Result<(), Stop> {
         let worked = async {
             while let Some(range) = self.take(kind).await? {
                 let no = range.no;
-                let read = self.read_range(range).await;
-                if !matches!(read, Ok(Read::ToTheEnd)) {
-                    self.lay_down(no);
+                match self.read_range(range).await {
+                    Ok(Read::ToTheEnd(Reader::Range(range))) => self.end(range),
+                    Ok(_) => self.lay_down(no),
+                    Err(stop) => {
+                        self.lay_down(no);
+                        return Err(stop);
+                    }
                 }
-                read?;
             }
             Ok(())
         }
         .await;
         match worked {
-            Err(Halt::Stop(Stop::HubSpot(error @ hubspot::Error::BudgetWait { .. })))
+            Err(Stop::HubSpot(error @ hubspot::Error::BudgetWait { .. }))
                 if kind == Kind::Search =>
             {
                 // Others use search. The list readers have work all the same.
                 *lock(&self.search_busy) = Some(error);
                 Ok(())
             }
-            Err(halt) => {
+            Err(stop) => {
                 self.halted.store(true, Ordering::Relaxed);
                 self.changed.notify_waiters();
-                Err(halt)
+                Err(stop)
             }
             Ok(()) => Ok(()),
         }
     }
 
     /// The next range to read; none when there is nothing left to take, or the slice is over.
-    async fn take(&self, kind: Kind) -> Result<Option<RangeRow>, Halt> {
+    async fn take(&self, kind: Kind) -> Result<Option<RangeRow>, Stop> {
         loop {
             if self.is_over() {
                 return Ok(None);
@@ -287,7 +249,7 @@ impl Crew<'_> {
             range.position.is_none()
                 && range
                     .left()
-                    .is_some_and(|left| self.slice.deps.sharing.worth_splitting(left))
+                    .is_some_and(|left| self.job.deps.sharing.worth_splitting(left))
         };
         let fits = |range: &RangeRow| {
             readers.contains(&range.reader)
@@ -313,17 +275,17 @@ impl Crew<'_> {
     }
 
     /// A range that waited, read by search from now on if a search reader took it.
-    async fn as_kind(&self, kind: Kind, range: RangeRow) -> Result<Option<RangeRow>, Halt> {
+    async fn as_kind(&self, kind: Kind, range: RangeRow) -> Result<Option<RangeRow>, Stop> {
         if kind == Kind::List || range.reader == RangeReader::Search {
             return Ok(Some(range));
         }
         let turned = self
-            .slice
+            .job
             .deps
             .store
-            .turn_range(&self.slice.key(), &range, RangeReader::Search)
+            .turn_range(&self.job.key(), &range, RangeReader::Search)
             .await?
-            .ok_or(Halt::End(SliceEnd::More))?;
+            .ok_or(Stop::Lost)?;
         if let Some(reading) = lock(&self.state).reading.get_mut(&turned.no) {
             *reading = Reading::of(&turned);
         }
@@ -352,7 +314,7 @@ impl Crew<'_> {
                 })
             })
             .max_by_key(|v| v.left)
-            .filter(|v| self.slice.deps.sharing.worth_splitting(v.left))?;
+            .filter(|v| self.job.deps.sharing.worth_splitting(v.left))?;
         if let Some(reading) = state.reading.get_mut(&victim.no) {
             reading.asked = true;
         }
@@ -360,7 +322,7 @@ impl Crew<'_> {
     }
 
     /// Takes the upper part of a range, if its reader agrees.
-    async fn share(&self, kind: Kind, victim: &Victim) -> Result<Option<RangeRow>, Halt> {
+    async fn share(&self, kind: Kind, victim: &Victim) -> Result<Option<RangeRow>, Stop> {
         let at = match self.middle(victim).await {
             Ok(Some(at)) => at,
             // It stays asked for: there is no middle, this slice does not look for one again.
@@ -412,13 +374,13 @@ impl Crew<'_> {
         loop {
             match search.step() {
                 SplitStep::Count(upto) => {
-                    let request = SearchRequest::new(records::object_type(self.object_type))
+                    let request = SearchRequest::new(object_type(self.object_type))
                         .group([
-                            Filter::id_after(records::record_id(victim.reached)),
-                            Filter::id_up_to(records::record_id(upto)),
+                            Filter::id_after(record_id(victim.reached)),
+                            Filter::id_up_to(record_id(upto)),
                         ])
                         .limit(1);
-                    let page = self.slice.client.search().run(&request).await?;
+                    let page = self.job.client.search().run(&request).await?;
                     let count = page.total.ok_or(hubspot::Error::UnexpectedResponse {
                         context: "search page without a total",
                     })?;
@@ -431,85 +393,39 @@ impl Crew<'_> {
     }
 
     /// Reads a range to its end, or to the end of the slice.
-    async fn read_range(&self, mut range: RangeRow) -> Result<Read, Halt> {
-        let mut next: Option<RangePage> = None;
-        loop {
-            range = self.grant(range).await?;
-            let page = match next.take() {
-                Some(page) => page,
-                None => self.fetch(&range).await?,
-            };
-            let cut = cut(range.ids, page.asked_from, &page.ids, page.next.is_some());
-            if !cut.by_id && !range.ids.is_whole() {
-                return Err(self.walk_alone().await);
-            }
-            let last = cut.finished || self.is_over();
-            let ahead = RangeRow {
-                position: page.next.clone(),
-                ..range.clone()
-            };
-            let reached = page.ids.last().copied().filter(|_| cut.by_id);
-            // The next page is fetched while this one is filled and committed; not at the end, as nobody
-            // would commit it.
-            let prefetch = async {
-                if last {
-                    return Ok(None);
-                }
-                self.fetch(&ahead).await.map(Some)
-            };
-            let keep = async {
-                let page = self.fill(&range, page).await?;
-                self.commit(&range, page, cut).await
-            };
-            let (committed, prefetched) = tokio::join!(keep, prefetch);
-            range = committed?;
-            if cut.finished {
-                self.end(range);
-                return Ok(Read::ToTheEnd);
-            }
-            self.passed(&range, reached);
-            if last {
-                return Ok(Read::InPart);
-            }
-            next = prefetched?;
+    async fn read_range(&self, range: RangeRow) -> Result<Read, Stop> {
+        let source = Source::of_range(self.object_type, range.reader, self.cursor.began_at);
+        match driver::drive(self.job, source, Reader::Range(range), self).await {
+            Err(Stop::NotById) => Err(self.walk_alone().await),
+            read => read,
         }
     }
 
-    async fn fetch(&self, range: &RangeRow) -> Result<RangePage, Stop> {
-        records::fetch_range(self.slice, self.object_type, range).await
-    }
-
-    async fn fill(&self, range: &RangeRow, page: RangePage) -> Result<FilledPage, Stop> {
-        let began_at = self.cursor.began_at;
-        records::fill(self.slice, self.object_type, range, page, began_at).await
-    }
-
     /// Splits the range, if somebody asked for its upper part and none of that was read.
-    async fn grant(&self, range: RangeRow) -> Result<RangeRow, Halt> {
+    async fn grant(&self, range: RangeRow) -> Result<RangeRow, Stop> {
         let wish = {
             let mut state = lock(&self.state);
             let reading = state.reading.get_mut(&range.no);
             reading.and_then(|r| r.wish.take().filter(|w| r.reached < Some(w.at.at)))
         };
         let Some(wish) = wish else { return Ok(range) };
-        let key = self.slice.key();
         // The reader went on while the middle was looked for.
         let at = SplitAt {
             lower: range.left().unwrap_or(0).saturating_sub(wish.at.upper),
             ..wish.at
         };
         let split = self
-            .slice
+            .job
             .deps
             .store
-            .split_range(&key, &range, at, wish.reader)
+            .split_range(&self.job.key(), &range, at, wish.reader)
             .await?;
         // Another attempt is at work.
         let Some((lower, upper)) = split else {
-            return Err(Halt::End(SliceEnd::More));
+            return Err(Stop::Lost);
         };
         tracing::debug!(
-            object_type = %key.sync_type, range = %lower.no, gave = %upper.no, reader = upper.reader.as_str(),
+            object_type = %self.job.sync_type, range = %lower.no, gave = %upper.no, reader = upper.reader.as_str(),
             lower = at.lower, upper = at.upper, "split"
         );
         let mut state = lock(&self.state);
@@ -526,75 +442,6 @@ impl Crew<'_> {
         }
         drop(state);
         Ok(lower)
-    }
-
-    /// Commits what of a page lies in the range: the range as it stands then.
-    async fn commit(&self, range: &RangeRow, page: FilledPage, cut: Cut) -> Result<RangeRow, Halt> {
-        let seen = page
-            .ids
-            .iter()
-            .filter(|id| range.ids.contains(**id))
-            .count() as u64;
-        let next_reader = cut.finished.then(|| range.reader.next()).flatten();
-        let position = if cut.finished { None } else { page.next };
-        let mut records = page.records;
-        records.rows.retain(|row| range.ids.contains(row.id));
-        records.associations.retain(|a| range.ids.contains(a.from));
-        let mut quarantine = page.quarantine;
-        quarantine.retain(|row| {
-            let id: Result<HubSpotObjectId, _> = row.key.parse();
-            id.map_or(true, |id| range.ids.contains(id))
-        });
-        let fetched = Fetched {
-            payload: Payload::Records(records),
-            quarantine,
-            position: position.clone(),
-            finished: cut.finished,
-            sent_at: page.sent_at,
-        };
-        let place = Place {
-            version: range.version,
-            range: Some(RangeStep {
-                no: range.no,
-                seen,
-                next_reader,
-            }),
-        };
-        match self.slice.commit(place, fetched).await? {
-            PageOutcome::Committed { version, .. } => Ok(RangeRow {
-                position,
-                version,
-                reader: next_reader.unwrap_or(range.reader),
-                expected: match next_reader {
-                    Some(_) => Some(range.seen + seen),
-                    None => range.expected,
-                },
-                seen: match next_reader {
-                    Some(_) => 0,
-                    None => range.seen + seen,
-                },
-                finished: cut.finished && next_reader.is_none(),
-                ..range.clone()
-            }),
-            PageOutcome::Fenced => Err(Halt::End(SliceEnd::Fenced)),
-            // Another attempt is at work, from the place that is in the store.
-            PageOutcome::LostCursor => Err(Halt::End(SliceEnd::More)),
-        }
-    }
-
-    /// Tells the others how far a range is.
-    fn passed(&self, range: &RangeRow, reached: Option<HubSpotObjectId>) {
-        let mut state = lock(&self.state);
-        let first = state.reading.get_mut(&range.no).is_some_and(|reading| {
-            let first = reading.reached.is_none();
-            reading.left = range.left();
-            reading.reached = reached.or(reading.reached);
-            first
-        });
-        drop(state);
-        if first {
-            self.changed.notify_waiters();
-        }
     }
 
     /// A range whose reader stops before its end. Whoever waits for a part of it waits no more.
@@ -615,12 +462,43 @@ impl Crew<'_> {
     }
 
     /// The list endpoint does not go by id: what ranges would mean is unknown.
-    async fn walk_alone(&self) -> Halt {
-        let key = self.slice.key();
-        tracing::warn!(object_type = %key.sync_type, "HubSpot does not list by id; one reader walks alone");
-        match self.slice.deps.store.read_alone(&key).await {
-            Ok(()) => Halt::End(SliceEnd::More),
+    async fn walk_alone(&self) -> Stop {
+        let sync_type = self.job.sync_type;
+        tracing::warn!(object_type = %sync_type, "HubSpot does not list by id; one reader walks alone");
+        match self.job.deps.store.read_alone(&self.job.key()).await {
+            Ok(()) => Stop::Lost,
             Err(error) => error.into(),
         }
+    }
+}
+
+impl Borders for Crew<'_> {
+    async fn before(&self, reader: Reader) -> Result<Reader, Stop> {
+        match reader {
+            Reader::Range(range) => self.grant(range).await.map(Reader::Range),
+            cursor @ Reader::Cursor { .. } => Ok(cursor),
+        }
+    }
+
+    /// Tells the others how far a range is.
+    fn passed(&self, reader: &Reader, reached: Option<HubSpotObjectId>) {
+        let Reader::Range(range) = reader else {
+            return;
+        };
+        let mut state = lock(&self.state);
+        let first = state.reading.get_mut(&range.no).is_some_and(|reading| {
+            let first = reading.reached.is_none();
+            reading.left = range.left();
+            reading.reached = reached.or(reading.reached);
+            first
+        });
+        drop(state);
+        if first {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.halted.load(Ordering::Relaxed) || self.job.is_over()
     }
 }

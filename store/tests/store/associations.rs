@@ -1,9 +1,9 @@
 //! Associations are replaced per record and type.
 
 use domain::{ObjectType, SyncType};
-use store::{AssociationRow, CommitPage};
+use store::AssociationRow;
 
-use crate::support::{Reader, World, at, bounded, committed, record, row};
+use crate::support::{Commit as _, Page, Reader, World, at, bounded, committed, record, row};
 
 fn association(from: i64, to_type: ObjectType, to: i64, labels: &[&str]) -> AssociationRow {
     AssociationRow {
@@ -22,7 +22,7 @@ async fn commit(
     types: &[ObjectType],
     associations: &[AssociationRow],
 ) {
-    let page = CommitPage {
+    let page = Page {
         rows: records.iter().map(|id| row(*id, version, "{}")).collect(),
         associated_types: types.to_vec(),
         associations: associations.to_vec(),
@@ -90,7 +90,7 @@ async fn a_page_that_was_read_earlier_changes_nothing() {
         let reader = world.reader(SyncType::Deals, at(0)).await;
         let newest = [association(1, Contact, 10, &["newest"])];
         commit(&world, reader, 0, &[1], &[Contact], &newest).await;
-        let page = CommitPage {
+        let page = Page {
             read_at: at(-60),
             rows: vec![row(1, -60, "{}")],
             associated_types: vec![Contact],
@@ -98,7 +98,7 @@ async fn a_page_that_was_read_earlier_changes_nothing() {
             ..world.page(reader, 1)
         };
         world.store.commit_page(page, at(0)).await.unwrap();
-        let page = CommitPage {
+        let page = Page {
             read_at: at(-50),
             rows: vec![row(1, -50, "{}")],
             associated_types: vec![Contact],

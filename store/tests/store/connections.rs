@@ -1,9 +1,9 @@
 //! Connecting, and connecting again.
 
 use domain::{ConnectionState, SyncType};
-use store::{AuthKind, CommitPage, RefusedConnect, RunState, StoreError};
+use store::{AuthKind, RefusedConnect, RunState, StoreError};
 
-use crate::support::{World, at, bounded, connect, portal, row, run_id};
+use crate::support::{Commit as _, Page, World, at, bounded, connect, portal, row, run_id};
 
 #[tokio::test]
 async fn a_connection_is_stored_with_its_tokens_and_a_run_of_everything() {
@@ -117,7 +117,7 @@ async fn a_reconnect_goes_on_with_the_run_that_was_interrupted() {
     bounded(async {
         let (world, first) = World::connected().await;
         let reader = world.reader(SyncType::Contacts, at(1)).await;
-        let page = CommitPage {
+        let page = Page {
             rows: vec![row(1, 1, "{}")],
             ..world.page(reader, 0)
         };

@@ -1,9 +1,9 @@
 //! Owners, property definitions and pipelines are read whole.
 
 use domain::{HubSpotOwnerId, ObjectType, SyncType};
-use store::{CommitPage, OwnerRow, PageOutcome, PipelineRow, PropertyRow};
+use store::{OwnerRow, PageOutcome, PipelineRow, PropertyRow, Rows};
 
-use crate::support::{World, at, bounded, committed};
+use crate::support::{Commit as _, Page, World, at, bounded, committed};
 
 fn owner(id: i64, first_name: &str, archived: bool) -> OwnerRow {
     OwnerRow {
@@ -28,20 +28,28 @@ async fn owners_change_when_read_later_and_the_active_one_wins_within_a_page() {
             owner(2, "b", false),
         ];
         let outcome = store
-            .commit_owners(&world.page(reader, 0), &first, at(1))
+            .commit_page(
+                world.page(reader, 0).of(Rows::Owners(first.to_vec())),
+                at(1),
+            )
             .await
             .unwrap();
         assert_eq!(outcome, committed(1));
-        let stale = CommitPage {
+        let stale = Page {
             read_at: at(-60),
             ..world.page(reader, 1)
         };
         store
-            .commit_owners(&stale, &[owner(2, "stale", true)], at(1))
+            .commit_page(stale.of(Rows::Owners(vec![owner(2, "stale", true)])), at(1))
             .await
             .unwrap();
         store
-            .commit_owners(&world.page(reader, 2), &[owner(3, "c", true)], at(1))
+            .commit_page(
+                world
+                    .page(reader, 2)
+                    .of(Rows::Owners(vec![owner(3, "c", true)])),
+                at(1),
+            )
             .await
             .unwrap();
         assert_eq!(
@@ -53,7 +61,12 @@ async fn owners_change_when_read_later_and_the_active_one_wins_within_a_page() {
             ]
         );
         let lost = store
-            .commit_owners(&world.page(reader, 2), &[owner(4, "d", false)], at(1))
+            .commit_page(
+                world
+                    .page(reader, 2)
+                    .of(Rows::Owners(vec![owner(4, "d", false)])),
+                at(1),
+            )
             .await
             .unwrap();
         assert_eq!(lost, PageOutcome::LostCursor);
@@ -84,7 +97,12 @@ async fn definitions_that_are_gone_vanish_from_their_type_only() {
                 .map(|name| property(object_type, name, &definition))
                 .collect();
             let outcome = store
-                .commit_properties(&world.page(properties, version), object_type, &rows, at(1))
+                .commit_page(
+                    world
+                        .page(properties, version)
+                        .of(Rows::Properties(object_type, rows)),
+                    at(1),
+                )
                 .await
                 .unwrap();
             assert_eq!(outcome, committed(version + 1));
@@ -109,7 +127,10 @@ async fn definitions_that_are_gone_vanish_from_their_type_only() {
         for (version, ids) in [(0, vec!["default", "partners"]), (1, vec!["partners"])] {
             let rows: Vec<_> = ids.into_iter().map(pipeline).collect();
             let outcome = store
-                .commit_pipelines(&world.page(pipelines, version), &rows, at(1))
+                .commit_page(
+                    world.page(pipelines, version).of(Rows::Pipelines(rows)),
+                    at(1),
+                )
                 .await
                 .unwrap();
             assert_eq!(outcome, committed(version + 1));

@@ -8,11 +8,11 @@ use domain::{
     settings::{Settings, SettingsRevision},
 };
 use store::{
-    AssociationRow, CommitPage, EraseTarget, Erased, NewServiceToken, PurgeStatus, QuarantineRow,
-    RefusedPurge, StoreError,
+    AssociationRow, EraseTarget, Erased, NewServiceToken, PurgeStatus, QuarantineRow, RefusedPurge,
+    StoreError,
 };
 
-use crate::support::{World, at, bounded, committed, record, row, run_id};
+use crate::support::{Commit as _, Page, World, at, bounded, committed, record, row, run_id};
 
 fn person(id: &str, email: &str) -> PersonUpsert {
     let json = serde_json::json!({
@@ -31,8 +31,8 @@ fn contact(id: i64, modified: i64, email: &str, additional: &str) -> store::Mirr
     row(id, modified, &properties.to_string())
 }
 
-fn page_of(world: &World, reader: crate::support::Reader, version: i64) -> CommitPage {
-    CommitPage {
+fn page_of(world: &World, reader: crate::support::Reader, version: i64) -> Page {
+    Page {
         rows: vec![
             contact(
                 1,

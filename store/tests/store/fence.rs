@@ -2,12 +2,12 @@
 
 use domain::{ConnectionState, ObjectType, SyncType};
 use store::{
-    CommitPage, ListRow, MembershipPage, OwnerRow, PageOutcome, PipelineRow, PropertyRow,
-    RefreshOutcome, RunState,
+    ListRow, MembershipPage, OwnerRow, PageOutcome, PipelineRow, PropertyRow, RefreshOutcome, Rows,
+    RunState,
 };
 use tokio::sync::oneshot;
 
-use crate::support::{World, at, bounded, record, row, run_id, text, tokens};
+use crate::support::{Commit as _, Page, World, at, bounded, record, row, run_id, text, tokens};
 
 #[tokio::test]
 async fn nothing_of_an_older_epoch_is_written() {
@@ -31,73 +31,70 @@ async fn nothing_of_an_older_epoch_is_written() {
         assert_eq!((again.raised_now, again.epoch), (false, raised.epoch));
 
         let store = &world.store;
-        let page = CommitPage {
+        let page = Page {
             rows: vec![row(1, 1, "{}")],
             ..world.page(reader, 0)
         };
         let outcomes = [
             store.commit_page(page, at(2)).await.unwrap(),
             store
-                .commit_owners(
-                    &world.page(reader, 0),
-                    &[OwnerRow {
+                .commit_page(
+                    world.page(reader, 0).of(Rows::Owners(vec![OwnerRow {
                         id: domain::HubSpotOwnerId::new(1).unwrap(),
                         user_id: None,
                         email: None,
                         first_name: None,
                         last_name: None,
                         archived: false,
-                    }],
+                    }])),
                     at(2),
                 )
                 .await
                 .unwrap(),
             store
-                .commit_properties(
-                    &world.page(reader, 0),
-                    ObjectType::Contact,
-                    &[PropertyRow {
-                        object_type: ObjectType::Contact,
-                        name: "phone".to_owned(),
-                        definition: "{}".to_owned(),
-                    }],
+                .commit_page(
+                    world.page(reader, 0).of(Rows::Properties(
+                        ObjectType::Contact,
+                        vec![PropertyRow {
+                            object_type: ObjectType::Contact,
+                            name: "phone".to_owned(),
+                            definition: "{}".to_owned(),
+                        }],
+                    )),
                     at(2),
                 )
                 .await
                 .unwrap(),
             store
-                .commit_pipelines(
-                    &world.page(reader, 0),
-                    &[PipelineRow {
+                .commit_page(
+                    world.page(reader, 0).of(Rows::Pipelines(vec![PipelineRow {
                         id: "default".to_owned(),
                         definition: "{}".to_owned(),
-                    }],
+                    }])),
                     at(2),
                 )
                 .await
                 .unwrap(),
             store
-                .commit_lists(
-                    &world.page(reader, 0),
-                    &[ListRow {
+                .commit_page(
+                    world.page(reader, 0).of(Rows::Lists(vec![ListRow {
                         id: record(1),
                         name: "Leads".to_owned(),
                         object_type_id: "0-1".to_owned(),
                         processing_type: "MANUAL".to_owned(),
                         processing_status: "COMPLETE".to_owned(),
-                    }],
+                    }])),
                     at(2),
                 )
                 .await
                 .unwrap(),
             store
-                .commit_members(
-                    &world.page(reader, 0),
-                    &MembershipPage {
+                .commit_page(
+                    world.page(reader, 0).of(Rows::Members(MembershipPage {
                         list: record(1),
                         members: vec![record(1)],
                         last: true,
-                    },
+                    })),
                     at(2),
                 )
                 .await
@@ -133,7 +130,7 @@ async fn an_epoch_from_before_a_reconnect_is_refused_too() {
             .try_connect(world.portal, run_id(2), at(2))
             .await
             .unwrap();
-        let page = CommitPage {
+        let page = Page {
             rows: vec![row(1, 1, "{}")],
             ..world.page(old, 0)
         };

@@ -1,9 +1,9 @@
 //! Lists and who is on them.
 
 use domain::{ResyncRequest, SyncType};
-use store::{CommitPage, ListRow, MembershipPage};
+use store::{ListRow, MembershipPage, Rows};
 
-use crate::support::{Reader, World, at, bounded, committed, record};
+use crate::support::{Commit as _, Page, Reader, World, at, bounded, committed, record};
 
 fn list(id: i64, name: &str, status: &str) -> ListRow {
     ListRow {
@@ -30,7 +30,10 @@ async fn read_members(
     };
     let outcome = world
         .store
-        .commit_members(&world.page(reader, version), &membership, at(1))
+        .commit_page(
+            world.page(reader, version).of(Rows::Members(membership)),
+            at(1),
+        )
         .await
         .unwrap();
     assert_eq!(outcome, committed(version + 1));
@@ -84,7 +87,7 @@ async fn members_are_read_list_by_list_unless_hubspot_still_computes_them() {
         ];
         let outcome = world
             .store
-            .commit_lists(&world.page(reader, 0), &lists, at(1))
+            .commit_page(world.page(reader, 0).of(Rows::Lists(lists.to_vec())), at(1))
             .await
             .unwrap();
         assert_eq!(outcome, committed(1));
@@ -127,20 +130,20 @@ async fn a_list_that_this_run_has_not_seen_is_not_read() {
         let both = [list(1, "Leads", "COMPLETE"), list(2, "Gone", "COMPLETE")];
         world
             .store
-            .commit_lists(&world.page(first, 0), &both, at(1))
+            .commit_page(world.page(first, 0).of(Rows::Lists(both.to_vec())), at(1))
             .await
             .unwrap();
         world.store.finish_run(first.run, at(2)).await.unwrap();
         world.resync(&ResyncRequest::all(), 2, at(100)).await;
         let second = world.reader(SyncType::Lists, at(100)).await;
-        let page = CommitPage {
+        let page = Page {
             read_at: at(101),
             ..world.page(second, 0)
         };
         let renamed = list(1, "Hot leads", "COMPLETE");
         world
             .store
-            .commit_lists(&page, std::slice::from_ref(&renamed), at(101))
+            .commit_page(page.of(Rows::Lists(vec![renamed.clone()])), at(101))
             .await
             .unwrap();
         let (workspace, portal) = (world.workspace, world.portal);

@@ -8,11 +8,13 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use store::{AssociationRow, CommitPage, PageOutcome, QuarantineRow};
+use store::{AssociationRow, PageOutcome, QuarantineRow};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use crate::support::{World, at, bounded, committed, connect, record, row, run_id};
+use crate::support::{
+    Commit as _, Page, World, at, bounded, committed, connect, record, row, run_id,
+};
 
 /// When a version of a record was modified, and when the page that brought it was read.
 type Version = (i64, i64);
@@ -74,7 +76,7 @@ async fn commit_all(
             let newest = expected.entry(id).or_insert((modified, read));
             *newest = (*newest).max((modified, read));
         }
-        let page = CommitPage {
+        let page = Page {
             read_at: at(read),
             rows: records
                 .into_iter()
@@ -113,7 +115,7 @@ async fn a_record_in_the_recycle_bin_comes_back_only_by_something_newer() {
             (2, vec![row(1, 19, "{}")], true),
             (3, vec![row(1, 21, "{}")], false),
         ] {
-            let page = CommitPage {
+            let page = Page {
                 rows,
                 ..world.page(reader, version)
             };
@@ -140,7 +142,7 @@ async fn of_two_writers_with_one_version_exactly_one_commits() {
                 .into_iter()
                 .map(|writer| {
                     let id = version * 10 + writer;
-                    let page = CommitPage {
+                    let page = Page {
                         position: Some(format!("writer-{writer}")),
                         rows: vec![row(id, 1, "{}")],
                         associated_types: vec![ObjectType::Company],
@@ -217,7 +219,7 @@ async fn a_finished_reader_takes_no_more_pages() {
     bounded(async {
         let (world, _) = World::connected().await;
         let reader = world.reader(SyncType::Contacts, at(0)).await;
-        let last = CommitPage {
+        let last = Page {
             finished: true,
             position: None,
             ..world.page(reader, 0)
@@ -226,7 +228,7 @@ async fn a_finished_reader_takes_no_more_pages() {
             world.store.commit_page(last, at(1)).await.unwrap(),
             committed(1)
         );
-        let more = CommitPage {
+        let more = Page {
             rows: vec![row(1, 1, "{}")],
             ..world.page(reader, 1)
         };
@@ -244,7 +246,7 @@ async fn the_newest_of_one_id_in_a_page_is_stored() {
     bounded(async {
         let (world, _) = World::connected().await;
         let reader = world.reader(SyncType::Companies, at(0)).await;
-        let page = CommitPage {
+        let page = Page {
             rows: vec![row(5, 2, r#""newest""#), row(5, 1, r#""older""#)],
             ..world.page(reader, 0)
         };
@@ -284,7 +286,7 @@ async fn beginning_a_reader_again_says_how_it_stands() {
     bounded(async {
         let (world, _) = World::connected().await;
         let reader = world.reader(SyncType::Contacts, at(0)).await;
-        let page = CommitPage {
+        let page = Page {
             rows: vec![row(1, 1, "{}")],
             ..world.page(reader, 0)
         };

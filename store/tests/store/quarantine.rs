@@ -1,9 +1,9 @@
 //! What Postgres refuses never stops the rest.
 
 use domain::{ObjectType, QuarantineReason, SyncType};
-use store::{AssociationRow, CommitPage, PageOutcome};
+use store::{AssociationRow, PageOutcome};
 
-use crate::support::{World, at, bounded, record, row};
+use crate::support::{Commit as _, Page, World, at, bounded, record, row};
 
 #[tokio::test]
 async fn what_is_no_jsonb_is_quarantined_and_the_rest_is_stored() {
@@ -31,7 +31,7 @@ async fn what_is_no_jsonb_is_quarantined_and_the_rest_is_stored() {
             to: record(1),
             labels: vec!["contact_to_company".to_owned()],
         };
-        let page = CommitPage {
+        let page = Page {
             rows: all.clone().map(|(id, text)| row(id, 1, text)).collect(),
             associated_types: vec![ObjectType::Company],
             associations: all.map(|(id, _)| to_company(id)).collect(),
@@ -95,7 +95,7 @@ async fn a_page_of_nothing_good_still_moves_the_cursor() {
     bounded(async {
         let (world, _) = World::connected().await;
         let reader = world.reader(SyncType::Deals, at(0)).await;
-        let page = CommitPage {
+        let page = Page {
             rows: vec![row(1, 1, "no"), row(2, 1, "no")],
             ..world.page(reader, 0)
         };
@@ -123,7 +123,7 @@ async fn a_label_that_no_text_column_takes_puts_its_record_in_quarantine() {
             to: record(9),
             labels: vec![label.to_owned()],
         };
-        let page = CommitPage {
+        let page = Page {
             rows: vec![row(1, 1, "{}"), row(2, 1, "{}")],
             associated_types: vec![ObjectType::Company],
             associations: vec![associated(1, "boss\0"), associated(2, "boss")],

@@ -4,9 +4,9 @@ use domain::{
     HubSpotObjectId, IdRange, ObjectType, RangeNo, RangeReader, ReadOutcome, SyncType,
     ranges::SplitAt,
 };
-use store::{CommitPage, PageOutcome, RangeRow, RangeStep};
+use store::{PageOutcome, RangeRow, RangeStep};
 
-use crate::support::{Reader, World, at, bounded, committed, record, row};
+use crate::support::{Commit as _, Page, Reader, World, at, bounded, committed, record, row};
 
 fn ids(after: Option<i64>, upto: Option<i64>) -> IdRange {
     IdRange::new(after.map(record), upto.map(record)).unwrap()
@@ -21,8 +21,8 @@ fn split_at(id: i64) -> SplitAt {
 }
 
 /// A page of one range, with records of these ids.
-fn page(world: &World, reader: Reader, range: &RangeRow, records: &[i64]) -> CommitPage {
-    CommitPage {
+fn page(world: &World, reader: Reader, range: &RangeRow, records: &[i64]) -> Page {
+    Page {
         range: Some(RangeStep {
             no: range.no,
             seen: records.len() as u64,
@@ -44,7 +44,7 @@ async fn a_type_begins_with_one_open_range_where_its_cursor_stands() {
         let (world, _) = World::connected().await;
         let reader = world.reader(SyncType::Contacts, at(0)).await;
         // A page of a program that knew no ranges.
-        let old = CommitPage {
+        let old = Page {
             rows: vec![row(1, 1, "{}")],
             ..world.page(reader, 0)
         };
@@ -117,7 +117,7 @@ async fn readers_of_two_ranges_do_not_disturb_each_other_and_their_sum_shows() {
         assert_eq!((now[1].seen, now[1].left()), (3, Some(3)));
 
         // The type is read when all of its ranges are.
-        let finish = |range: &RangeRow| CommitPage {
+        let finish = |range: &RangeRow| Page {
             finished: true,
             position: None,
             ..page(&world, reader, range, &[])
@@ -203,7 +203,7 @@ async fn what_search_has_read_is_listed_again_from_its_beginning() {
             .await
             .unwrap();
         assert_eq!(stale, None);
-        let last = CommitPage {
+        let last = Page {
             finished: true,
             position: None,
             range: Some(RangeStep {
@@ -228,12 +228,12 @@ async fn unread_is_what_is_missing_older_or_of_an_earlier_run() {
         let (world, _) = World::connected().await;
         let reader = world.reader(SyncType::Contacts, at(0)).await;
         // Read at second 1, as version 0 of the cursor is; modified at the second given.
-        let old = CommitPage {
+        let old = Page {
             rows: vec![row(1, 10, "{}"), row(2, 10, "{}"), row(3, 10, "{}")],
             ..world.page(reader, 0)
         };
         world.store.commit_page(old, at(1)).await.unwrap();
-        let again = CommitPage {
+        let again = Page {
             rows: vec![row(1, 10, "{}"), row(2, 10, "{}")],
             read_at: at(60),
             ..world.page(reader, 1)

@@ -6,7 +6,7 @@ use domain::{
 };
 use store::{PortalStatus, RequestedResync, RunState, StoreError, TypeStatus};
 
-use crate::support::{Reader, World, at, bounded, committed, resync, run_id};
+use crate::support::{Commit as _, Reader, World, at, bounded, committed, resync, run_id};
 
 fn made(outcome: ResyncOutcome, id: u128, types: &[SyncType]) -> RequestedResync {
     RequestedResync {
@@ -350,7 +350,7 @@ async fn read_since(world: &World, id: u128, since: i64, began: i64) {
     };
     let plan = ReadPlan::ModifiedSince { since: at(since) };
     world.begin(reader, plan, at(began)).await;
-    let page = store::CommitPage {
+    let page = crate::support::Page {
         finished: true,
         ..world.page(reader, 0)
     };

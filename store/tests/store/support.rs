@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 use domain::{
-    AdminId, Epoch, HubSpotObjectId, PortalId, ReadPlan, ResyncMode, ResyncRequest, SyncRunId,
-    SyncType, WorkspaceId,
+    AdminId, Epoch, HubSpotObjectId, ObjectType, PortalId, ReadPlan, ResyncMode, ResyncRequest,
+    SyncRunId, SyncType, WorkspaceId,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use store::{
-    AuthKind, CommitPage, Connected, CursorKey, MirrorRow, NewConnection, NewCursor, NewTokens,
-    PageOutcome, PortalStatus, RefusedConnect, RequestedResync, Store, testing::TestDatabase,
+    AssociationRow, AuthKind, Batch, Connected, CursorKey, MirrorRow, NewConnection, NewCursor,
+    NewTokens, PageOutcome, PortalStatus, QuarantineRow, RangeStep, RecordRows, RefusedConnect,
+    RequestedResync, Rows, Step, Store, StoreError, testing::TestDatabase,
 };
 use uuid::Uuid;
 
@@ -76,6 +77,84 @@ pub(crate) struct Reader {
     pub(crate) run: SyncRunId,
     pub(crate) epoch: Epoch,
     pub(crate) sync_type: SyncType,
+}
+
+/// A page: the step and the batch of one reader, in one.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) portal: PortalId,
+    pub(crate) epoch: Epoch,
+    pub(crate) run: SyncRunId,
+    pub(crate) sync_type: SyncType,
+    pub(crate) range: Option<RangeStep>,
+    pub(crate) expected_version: i64,
+    pub(crate) position: Option<String>,
+    pub(crate) finished: bool,
+    pub(crate) read_at: DateTime<Utc>,
+    pub(crate) rows: Vec<MirrorRow>,
+    /// Known whole of all rows.
+    pub(crate) associated_types: Vec<ObjectType>,
+    pub(crate) associations: Vec<AssociationRow>,
+    pub(crate) quarantine: Vec<QuarantineRow>,
+    /// What the page brings, if not records.
+    pub(crate) other: Option<Rows>,
+}
+
+impl Page {
+    pub(crate) fn of(self, rows: Rows) -> Self {
+        Self {
+            other: Some(rows),
+            ..self
+        }
+    }
+
+    pub(crate) fn split(self) -> (Step, Batch) {
+        let ids: std::collections::BTreeSet<_> = self.rows.iter().map(|row| row.id).collect();
+        let answered = self
+            .associated_types
+            .iter()
+            .map(|to_type| (*to_type, ids.clone()))
+            .collect();
+        let rows = self.other.unwrap_or_else(|| {
+            Rows::Records(RecordRows {
+                object_type: self.sync_type.object_type().expect("a type of records"),
+                rows: self.rows,
+                answered,
+                associations: self.associations,
+            })
+        });
+        let step = Step {
+            workspace: self.workspace,
+            portal: self.portal,
+            epoch: self.epoch,
+            run: self.run,
+            sync_type: self.sync_type,
+            purpose: domain::Purpose::Run,
+            range: self.range,
+            expected_version: self.expected_version,
+            position: self.position,
+            finished: self.finished,
+        };
+        let batch = Batch {
+            read_at: self.read_at,
+            rows,
+            quarantine: self.quarantine,
+        };
+        (step, batch)
+    }
+}
+
+/// Commits a page in one.
+pub(crate) trait Commit {
+    async fn commit_page(&self, page: Page, now: DateTime<Utc>) -> Result<PageOutcome, StoreError>;
+}
+
+impl Commit for Store {
+    async fn commit_page(&self, page: Page, now: DateTime<Utc>) -> Result<PageOutcome, StoreError> {
+        let (step, batch) = page.split();
+        self.commit(&step, batch, now).await
+    }
 }
 
 /// One workspace in a database of its own.
@@ -161,8 +240,8 @@ impl World {
     }
 
     /// A page without records, read one second after its version number.
-    pub(crate) fn page(&self, reader: Reader, expected_version: i64) -> CommitPage {
-        CommitPage {
+    pub(crate) fn page(&self, reader: Reader, expected_version: i64) -> Page {
+        Page {
             workspace: self.workspace,
             portal: self.portal,
             epoch: reader.epoch,
@@ -177,12 +256,13 @@ impl World {
             associated_types: Vec::new(),
             associations: Vec::new(),
             quarantine: Vec::new(),
+            other: None,
         }
     }
 
     /// Commits the last page of a reader that never committed one, and ends its run.
     pub(crate) async fn read_to_the_end(&self, reader: Reader, now: DateTime<Utc>) {
-        let page = CommitPage {
+        let page = Page {
             finished: true,
             position: None,
             ..self.page(reader, 0)

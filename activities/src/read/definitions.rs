@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use domain::{HubSpotOwnerId, ObjectType};
 use hubspot::Cursor;
 use serde::{Deserialize, Serialize};
-use store::{OwnerRow, PipelineRow, PropertyRow, QuarantineRow};
+use store::{OwnerRow, PipelineRow, PropertyRow, QuarantineRow, Rows};
 
 use super::{
-    Slice, Stop,
-    reader::{Fetched, Payload, check_text, clean, sort_out},
+    Job, Stop,
+    page::{At, Content, Page, check_text, clean, read_place, sort_out, write_place},
     records,
 };
 
@@ -22,24 +22,10 @@ struct OwnersPlace {
     after: Option<String>,
 }
 
-fn place<T: for<'de> Deserialize<'de> + Default>(position: Option<&str>) -> Result<T, Stop> {
-    position
-        .map(serde_json::from_str)
-        .transpose()
-        .map(Option::unwrap_or_default)
-        .map_err(|_| Stop::Defect("the place of a reader is not readable"))
-}
-
-fn text<T: Serialize>(place: &T) -> Result<Option<String>, Stop> {
-    serde_json::to_string(place)
-        .map(Some)
-        .map_err(|_| Stop::Defect("the place of a reader is not writable"))
-}
-
-pub(super) async fn owners(slice: &Slice<'_>, position: Option<&str>) -> Result<Fetched, Stop> {
-    let at: OwnersPlace = place(position)?;
+pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
+    let at: OwnersPlace = read_place(at.position.as_deref())?;
     let after = at.after.map(Cursor::new);
-    let page = slice
+    let page = job
         .client
         .owners()
         .list(at.archived, after.as_ref(), OWNERS_PER_PAGE)
@@ -83,11 +69,12 @@ pub(super) async fn owners(slice: &Slice<'_>, position: Option<&str>) -> Result<
         ];
         clean(key, &texts.each_ref().map(Option::as_deref), row)
     });
-    Ok(Fetched {
-        payload: Payload::Owners(owners),
+    Ok(Page {
+        content: Content::Rows(Rows::Owners(owners)),
         quarantine,
-        finished: next.is_none(),
-        position: next.as_ref().map(text).transpose()?.flatten(),
+        ids: Vec::new(),
+        asked_from: None,
+        next: next.as_ref().map(write_place).transpose()?,
         sent_at,
     })
 }
@@ -106,10 +93,10 @@ impl Default for PropertiesPlace {
     }
 }
 
-pub(super) async fn properties(slice: &Slice<'_>, position: Option<&str>) -> Result<Fetched, Stop> {
-    let at: PropertiesPlace = place(position)?;
+pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
+    let at: PropertiesPlace = read_place(at.position.as_deref())?;
     let object_type = at.next;
-    let properties = slice.client.properties();
+    let properties = job.client.properties();
     let mut page = properties.list(records::object_type(object_type)).await?;
     // Settings may name one that was archived since: it is there, and can be restored (HS-2104).
     let archived = properties
@@ -146,17 +133,18 @@ pub(super) async fn properties(slice: &Slice<'_>, position: Option<&str>) -> Res
             },
         )
     });
-    Ok(Fetched {
-        payload: Payload::Properties(object_type, properties),
+    Ok(Page {
+        content: Content::Rows(Rows::Properties(object_type, properties)),
         quarantine,
-        finished: next.is_none(),
-        position: next.as_ref().map(text).transpose()?.flatten(),
+        ids: Vec::new(),
+        asked_from: None,
+        next: next.as_ref().map(write_place).transpose()?,
         sent_at,
     })
 }
 
-pub(super) async fn pipelines(slice: &Slice<'_>) -> Result<Fetched, Stop> {
-    let page = slice
+pub(super) async fn pipelines(job: &Job<'_>) -> Result<Page, Stop> {
+    let page = job
         .client
         .pipelines()
         .list(hubspot::ObjectType::Deal)
@@ -174,11 +162,12 @@ pub(super) async fn pipelines(slice: &Slice<'_>) -> Result<Fetched, Stop> {
             },
         )
     });
-    Ok(Fetched {
-        payload: Payload::Pipelines(pipelines),
+    Ok(Page {
+        content: Content::Rows(Rows::Pipelines(pipelines)),
         quarantine,
-        finished: true,
-        position: None,
+        ids: Vec::new(),
+        asked_from: None,
+        next: None,
         sent_at,
     })
 }

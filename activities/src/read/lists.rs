@@ -4,11 +4,11 @@ use chrono::Utc;
 use domain::HubSpotObjectId;
 use hubspot::{Cursor, ListId};
 use serde::{Deserialize, Serialize};
-use store::{ListRow, MembershipPage, QuarantineRow};
+use store::{ListRow, MembershipPage, QuarantineRow, Rows};
 
 use super::{
-    Slice, Stop,
-    reader::{Fetched, Payload, clean, object_id, sort_out},
+    Job, Stop,
+    page::{At, Content, Page, clean, object_id, read_place, sort_out, write_place},
 };
 
 /// Lists a page; HubSpot takes 500 at most.
@@ -28,54 +28,40 @@ enum Place {
     },
 }
 
-impl Place {
-    fn parse(position: Option<&str>) -> Result<Self, Stop> {
-        match position {
-            None => Ok(Self::Lists { after: None }),
-            Some(text) => serde_json::from_str(text)
-                .map_err(|_| Stop::Defect("the place of the list reader is not readable")),
-        }
-    }
-
-    fn text(&self) -> Result<Option<String>, Stop> {
-        serde_json::to_string(self)
-            .map(Some)
-            .map_err(|_| Stop::Defect("the place of the list reader is not writable"))
+impl Default for Place {
+    fn default() -> Self {
+        Self::Lists { after: None }
     }
 }
 
-pub(super) async fn fetch(slice: &Slice<'_>, position: Option<&str>) -> Result<Fetched, Stop> {
-    match Place::parse(position)? {
-        Place::Lists { after } => definitions(slice, after).await,
+pub(super) async fn fetch(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
+    match read_place(at.position.as_deref())? {
+        Place::Lists { after } => definitions(job, after).await,
         Place::NextList { after } => {
-            let next = slice
+            let next = job
                 .deps
                 .store
-                .next_list(
-                    slice.input.workspace,
-                    slice.input.portal,
-                    slice.input.run,
-                    after,
-                )
+                .next_list(job.workspace, job.portal, job.run, after)
                 .await?;
             match next {
-                Some(list) => members(slice, list, None).await,
-                None => Ok(Fetched {
-                    payload: Payload::Nothing,
+                Some(list) => members(job, list, None).await,
+                None => Ok(Page {
+                    content: Content::Rows(Rows::Lists(Vec::new())),
                     quarantine: Vec::new(),
-                    position: None,
-                    finished: true,
+                    ids: Vec::new(),
+                    asked_from: None,
+                    next: None,
                     sent_at: Utc::now(),
                 }),
             }
         }
-        Place::Members { list, after } => members(slice, list, after).await,
+        Place::Members { list, after } => members(job, list, after).await,
     }
 }
 
-async fn definitions(slice: &Slice<'_>, after: Option<String>) -> Result<Fetched, Stop> {
+async fn definitions(job: &Job<'_>, after: Option<String>) -> Result<Page, Stop> {
     let after = after.map(Cursor::new);
-    let page = slice
+    let page = job
         .client
         .lists()
         .search(after.as_ref(), LISTS_PER_PAGE)
@@ -109,23 +95,24 @@ async fn definitions(slice: &Slice<'_>, after: Option<String>) -> Result<Fetched
             },
         )
     });
-    Ok(Fetched {
-        payload: Payload::Lists(lists),
+    Ok(Page {
+        content: Content::Rows(Rows::Lists(lists)),
         quarantine,
-        position: next.text()?,
-        finished: false,
+        ids: Vec::new(),
+        asked_from: None,
+        next: Some(write_place(&next)?),
         sent_at,
     })
 }
 
 async fn members(
-    slice: &Slice<'_>,
+    job: &Job<'_>,
     list: HubSpotObjectId,
     after: Option<String>,
-) -> Result<Fetched, Stop> {
+) -> Result<Page, Stop> {
     let after = after.map(Cursor::new);
     let id = ListId::new(u64::try_from(list.get()).unwrap_or_default());
-    let (page, sent_at) = match slice
+    let (page, sent_at) = match job
         .client
         .lists()
         .members(id, after.as_ref(), hubspot::lists::MEMBERS)
@@ -158,15 +145,16 @@ async fn members(
             })
         },
     );
-    Ok(Fetched {
-        payload: Payload::Members(MembershipPage {
+    Ok(Page {
+        content: Content::Rows(Rows::Members(MembershipPage {
             list,
             members,
             last: matches!(next, Place::NextList { .. }),
-        }),
+        })),
         quarantine,
-        position: next.text()?,
-        finished: false,
+        ids: Vec::new(),
+        asked_from: None,
+        next: Some(write_place(&next)?),
         sent_at,
     })
 }

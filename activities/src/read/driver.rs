@@ -1,0 +1,207 @@
+//! The driver: moves one reader, page by page, from its place to its end.
+
+use domain::{HubSpotObjectId, IdRange, ranges::cut};
+use store::{CursorRow, RangeRow, RangeStep, Step};
+
+use super::{
+    Job, Source, Stop,
+    page::{At, Page},
+};
+
+/// What a page moves: the cursor of its type, or a range of it.
+#[derive(Debug, Clone)]
+pub(crate) enum Reader {
+    /// The cursor of a type.
+    Cursor {
+        /// What the next page has to compare and set.
+        version: i64,
+        /// The place to go on from.
+        position: Option<String>,
+    },
+    /// One of the ranges of a type.
+    Range(RangeRow),
+}
+
+/// How far a reader came.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// There is nothing beyond.
+    ToTheEnd(Reader),
+    /// The time was over.
+    InPart,
+}
+
+/// What happens at page borders besides moving on.
+pub(crate) trait Borders: Sync {
+    /// Before a page is read: the reader that goes on, which may be a smaller one.
+    fn before(&self, reader: Reader) -> impl Future<Output = Result<Reader, Stop>> + Send;
+
+    /// After a page was committed, and more is to come: where the reader stands, and the last id that
+    /// it passed, if it goes by id.
+    fn passed(&self, reader: &Reader, reached: Option<HubSpotObjectId>);
+
+    /// Whether this page shall be the last for now.
+    fn is_over(&self) -> bool;
+}
+
+/// Nobody else reads the type.
+pub(crate) struct Alone<'a, 'b>(pub(crate) &'a Job<'b>);
+
+impl Borders for Alone<'_, '_> {
+    async fn before(&self, reader: Reader) -> Result<Reader, Stop> {
+        Ok(reader)
+    }
+
+    fn passed(&self, _reader: &Reader, _reached: Option<HubSpotObjectId>) {}
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+}
+
+impl Reader {
+    pub(crate) fn of_cursor(cursor: &CursorRow) -> Self {
+        Self::Cursor {
+            version: cursor.version,
+            position: cursor.position.clone(),
+        }
+    }
+
+    fn at(&self) -> At {
+        match self {
+            Self::Cursor { position, .. } => At {
+                position: position.clone(),
+                ids: IdRange::WHOLE,
+            },
+            Self::Range(range) => At {
+                position: range.position.clone(),
+                ids: range.ids,
+            },
+        }
+    }
+
+    /// Whether a page is this reader's last, and whether it goes by id.
+    fn end_at(&self, page: &Page) -> Result<End, Stop> {
+        match self {
+            Self::Cursor { .. } => Ok(End {
+                finished: page.next.is_none(),
+                reached: None,
+            }),
+            Self::Range(range) => {
+                let cut = cut(range.ids, page.asked_from, &page.ids, page.next.is_some());
+                if !cut.by_id && !range.ids.is_whole() {
+                    return Err(Stop::NotById);
+                }
+                Ok(End {
+                    finished: cut.finished,
+                    reached: page.ids.last().copied().filter(|_| cut.by_id),
+                })
+            }
+        }
+    }
+
+    fn step(&self, job: &Job<'_>, page: &Page, finished: bool) -> Step {
+        let (expected_version, range) = match self {
+            Self::Cursor { version, .. } => (*version, None),
+            Self::Range(range) => {
+                let seen = page.ids.iter().filter(|id| range.ids.contains(**id));
+                let step = RangeStep {
+                    no: range.no,
+                    seen: seen.count() as u64,
+                    next_reader: finished.then(|| range.reader.next()).flatten(),
+                };
+                (range.version, Some(step))
+            }
+        };
+        Step {
+            workspace: job.workspace,
+            portal: job.portal,
+            epoch: job.epoch,
+            run: job.run,
+            sync_type: job.sync_type,
+            purpose: job.key().purpose,
+            range,
+            expected_version,
+            position: page.next.clone().filter(|_| !finished),
+            finished,
+        }
+    }
+
+    /// The reader as it stands after a step.
+    fn after(self, step: Step, version: i64) -> Self {
+        match (self, step.range) {
+            (Self::Range(range), Some(moved)) => Self::Range(RangeRow {
+                position: step.position,
+                version,
+                reader: moved.next_reader.unwrap_or(range.reader),
+                expected: match moved.next_reader {
+                    Some(_) => Some(range.seen + moved.seen),
+                    None => range.expected,
+                },
+                seen: match moved.next_reader {
+                    Some(_) => 0,
+                    None => range.seen + moved.seen,
+                },
+                finished: step.finished && moved.next_reader.is_none(),
+                ..range
+            }),
+            _ => Self::Cursor {
+                version,
+                position: step.position,
+            },
+        }
+    }
+}
+
+struct End {
+    finished: bool,
+    reached: Option<HubSpotObjectId>,
+}
+
+/// Moves a reader page by page, each page committed with its step in one transaction, until there is
+/// nothing beyond or the time is over.
+pub(crate) async fn drive<B: Borders>(
+    job: &Job<'_>,
+    source: Source,
+    mut reader: Reader,
+    borders: &B,
+) -> Result<Read, Stop> {
+    let mut next: Option<Page> = None;
+    loop {
+        reader = borders.before(reader).await?;
+        let at = reader.at();
+        let page = match next.take() {
+            Some(page) => page,
+            None => source.fetch(job, &at).await?,
+        };
+        let end = reader.end_at(&page)?;
+        let last = end.finished || borders.is_over();
+        let step = reader.step(job, &page, end.finished);
+        let ahead = At {
+            position: step.position.clone(),
+            ids: at.ids,
+        };
+        // The next page is fetched while this one is filled and committed; not at the end, as nobody
+        // would commit it.
+        let look_ahead = async {
+            if last || !source.may_look_ahead() {
+                return Ok(None);
+            }
+            source.fetch(job, &ahead).await.map(Some)
+        };
+        let keep = async {
+            let batch = source.fill(job, &at, page).await?;
+            job.commit(&step, batch).await
+        };
+        let (kept, fetched) = tokio::join!(keep, look_ahead);
+        reader = reader.after(step, kept?);
+        if end.finished {
+            return Ok(Read::ToTheEnd(reader));
+        }
+        borders.passed(&reader, end.reached);
+        if last {
+            return Ok(Read::InPart);
+        }
+        next = fetched?;
+    }
+}

@@ -1,0 +1,19 @@
+//! The one read pipeline: source → page → step → batch.
+//!
+//! A [`Source`] answers the question "what is the page at this place?". The [`driver`] asks it, page
+//! after page, and commits each page as a [`store::Batch`] together with the [`store::Step`] of its
+//! reader: a cursor, or a range of one. Who reads chooses the sources; nothing here knows of
+//! backfills.
+
+mod definitions;
+pub(crate) mod driver;
+mod job;
+mod lists;
+mod page;
+mod records;
+mod source;
+
+pub(crate) use job::{Job, Stop};
+pub(crate) use page::object_id;
+pub(crate) use records::{object_type, record_id};
+pub(crate) use source::Source;

@@ -1,0 +1,132 @@
+//! Pages as sources bring them, sorted into what can be stored and what cannot.
+
+use chrono::{DateTime, Utc};
+use domain::{HubSpotObjectId, IdRange, QuarantineReason};
+use hubspot::{BadRecord, BadRecordProblem, objects::CrmObject};
+use serde::{Deserialize, Serialize};
+use store::{QuarantineRow, Rows};
+
+use super::Stop;
+
+/// Where a page is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct At {
+    /// The place, in the source's own form; none at the beginning.
+    pub(super) position: Option<String>,
+    /// The ids that are wanted.
+    pub(super) ids: IdRange,
+}
+
+impl At {
+    /// The place as one of records, whose places are ids: where none was reached yet, the beginning
+    /// of the range.
+    pub(super) fn after_id(&self) -> Option<String> {
+        match &self.position {
+            Some(position) => Some(position.clone()),
+            None => self.ids.after().map(|id| id.to_string()),
+        }
+    }
+}
+
+/// A page as it was answered: before it is known what of it is wanted, and without what has to be
+/// asked for apart.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) content: Content,
+    pub(super) quarantine: Vec<QuarantineRow>,
+    /// The ids of records that the page brought, in its order.
+    pub(super) ids: Vec<HubSpotObjectId>,
+    /// The id that it was asked to begin with.
+    pub(super) asked_from: Option<HubSpotObjectId>,
+    /// The place after it; none after the last.
+    pub(super) next: Option<String>,
+    pub(super) sent_at: DateTime<Utc>,
+}
+
+/// What a page brings.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Records as HubSpot gave them.
+    Objects(Vec<CrmObject>),
+    /// What is stored as it came.
+    Rows(Rows),
+}
+
+/// Sorts a page into what can be stored and what cannot.
+pub(super) fn sort_out<T, R>(
+    page: hubspot::Page<T>,
+    mut convert: impl FnMut(T) -> Result<R, QuarantineRow>,
+) -> (Vec<R>, Vec<QuarantineRow>) {
+    let mut good = Vec::with_capacity(page.results.len());
+    let mut bad = Vec::new();
+    for result in page.results {
+        match result.map_err(quarantined).and_then(&mut convert) {
+            Ok(row) => good.push(row),
+            Err(row) => bad.push(row),
+        }
+    }
+    (good, bad)
+}
+
+fn quarantined(bad: BadRecord) -> QuarantineRow {
+    QuarantineRow {
+        key: bad.key,
+        reason: match bad.problem {
+            BadRecordProblem::Id => QuarantineReason::IdNotANumber,
+            BadRecordProblem::Shape => QuarantineReason::Malformed,
+        },
+        raw: bad.raw,
+    }
+}
+
+/// What Postgres cannot hold as text.
+pub(super) fn check_text<R>(key: &str, json: &str, row: R) -> Result<R, QuarantineRow> {
+    if domain::quarantine::holds_nul(json) {
+        Err(QuarantineRow {
+            key: key.to_owned(),
+            reason: QuarantineReason::NulCharacter,
+            raw: json.as_bytes().to_vec(),
+        })
+    } else {
+        Ok(row)
+    }
+}
+
+/// A definition whose texts hold no NUL, else quarantine.
+pub(super) fn clean<R>(key: String, texts: &[Option<&str>], row: R) -> Result<R, QuarantineRow> {
+    if texts.iter().flatten().any(|text| text.contains('\0')) {
+        return Err(QuarantineRow {
+            key,
+            reason: QuarantineReason::NulCharacter,
+            raw: texts
+                .iter()
+                .flatten()
+                .copied()
+                .collect::<Vec<_>>()
+                .join("\n")
+                .into_bytes(),
+        });
+    }
+    Ok(row)
+}
+
+/// An id of HubSpot's as one of ours.
+pub(crate) fn object_id(id: u64) -> Option<HubSpotObjectId> {
+    HubSpotObjectId::new(i64::try_from(id).ok()?).ok()
+}
+
+/// A place that is more than HubSpot's own cursor.
+pub(super) fn read_place<T: for<'de> Deserialize<'de> + Default>(
+    position: Option<&str>,
+) -> Result<T, Stop> {
+    position
+        .map(serde_json::from_str)
+        .transpose()
+        .map(Option::unwrap_or_default)
+        .map_err(|_| Stop::Defect("the place of a reader is not readable"))
+}
+
+/// The same as text.
+pub(super) fn write_place<T: Serialize>(place: &T) -> Result<String, Stop> {
+    serde_json::to_string(place).map_err(|_| Stop::Defect("the place of a reader is not writable"))
+}

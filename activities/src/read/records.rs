@@ -1,0 +1,375 @@
+//! Contacts, companies and deals, by list or by search.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    HubSpotObjectId, ObjectType, QuarantineReason,
+    backfill::{associations_read_with, needed_properties},
+};
+use hubspot::{
+    Cursor, RecordId,
+    objects::{CrmObject, ListRequest, ReadOptions},
+    search::{Filter, SearchRequest},
+};
+use store::{AssociationRow, MirrorRow, QuarantineRow, RecordRows};
+
+use super::{
+    Job, Stop,
+    page::{At, Content, Page, object_id, sort_out},
+};
+
+/// A type of ours as one of HubSpot's.
+pub(crate) const fn object_type(object_type: ObjectType) -> hubspot::ObjectType {
+    match object_type {
+        ObjectType::Contact => hubspot::ObjectType::Contact,
+        ObjectType::Company => hubspot::ObjectType::Company,
+        ObjectType::Deal => hubspot::ObjectType::Deal,
+        ObjectType::Email => hubspot::ObjectType::Email,
+        ObjectType::Call => hubspot::ObjectType::Call,
+        ObjectType::Meeting => hubspot::ObjectType::Meeting,
+        ObjectType::Note => hubspot::ObjectType::Note,
+        ObjectType::Task => hubspot::ObjectType::Task,
+        ObjectType::Communication => hubspot::ObjectType::Communication,
+    }
+}
+
+/// An id of ours as one of HubSpot's.
+pub(crate) const fn record_id(id: HubSpotObjectId) -> RecordId {
+    RecordId::new(id.get().unsigned_abs())
+}
+
+fn properties(read: ObjectType) -> Vec<String> {
+    needed_properties(read)
+        .iter()
+        .map(|p| (*p).to_owned())
+        .collect()
+}
+
+/// The place of a search reader: an id.
+fn after(at: &At) -> Result<Option<RecordId>, Stop> {
+    at.after_id()
+        .as_deref()
+        .map(str::parse::<RecordId>)
+        .transpose()
+        .map_err(|_| Stop::Defect("the place of a search reader is no id"))
+}
+
+/// The next page of the list endpoint, with the associations.
+pub(super) async fn list(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
+    let request = ListRequest::new(object_type(read))
+        .properties(properties(read))
+        .associations(associations_read_with(read).iter().map(|t| object_type(*t)));
+    listed(job, request, at).await
+}
+
+/// The next page of the list endpoint, ids and times only.
+pub(super) async fn list_ids(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
+    let request = ListRequest::new(object_type(read)).properties(["hs_object_id"]);
+    listed(job, request, at).await
+}
+
+async fn listed(job: &Job<'_>, request: ListRequest, at: &At) -> Result<Page, Stop> {
+    let place = at.after_id();
+    let asked_from = place.as_deref().and_then(|place| place.parse().ok());
+    let request = request.after(place.map(Cursor::new));
+    let page = job.client.objects().list(&request).await?;
+    let next = page.next.as_ref().map(|c| c.as_str().to_owned());
+    Ok(page_of(page, asked_from, next))
+}
+
+/// The next page of search, up to the end of the range.
+pub(super) async fn search(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
+    let after = after(at)?;
+    let mut request = SearchRequest::new(object_type(read)).properties(properties(read));
+    if let Some(upto) = at.ids.upto() {
+        request = request.group([Filter::id_up_to(record_id(upto))]);
+    }
+    let page = job.client.search().by_id(&request, after).await?;
+    let next = after_search(&page)?;
+    Ok(page_of(
+        page,
+        after.and_then(|id| object_id(id.get())),
+        next,
+    ))
+}
+
+/// The next page of what was modified since a time.
+pub(super) async fn modified_since(
+    job: &Job<'_>,
+    read: ObjectType,
+    since: DateTime<Utc>,
+    at: &At,
+) -> Result<Page, Stop> {
+    let after = after(at)?;
+    let page = job
+        .client
+        .search()
+        .modified_since(
+            object_type(read),
+            since,
+            after,
+            &properties(read),
+            hubspot::search::PAGE,
+        )
+        .await?;
+    let next = after_search(&page)?;
+    Ok(page_of(
+        page,
+        after.and_then(|id| object_id(id.get())),
+        next,
+    ))
+}
+
+/// The place after a page of search: its last id. Results come in the order of ids.
+fn after_search(page: &hubspot::Page<CrmObject>) -> Result<Option<String>, Stop> {
+    if page.next.is_none() {
+        return Ok(None);
+    }
+    let last: Option<RecordId> = page.results.iter().flatten().map(|o| o.id).max();
+    match last {
+        Some(id) => Ok(Some(id.to_string())),
+        // Without an id there is no place to go on from, and to stop would lose the rest.
+        None => Err(hubspot::Error::UnexpectedResponse {
+            context: "search page without a readable id",
+        }
+        .into()),
+    }
+}
+
+fn page_of(
+    page: hubspot::Page<CrmObject>,
+    asked_from: Option<HubSpotObjectId>,
+    next: Option<String>,
+) -> Page {
+    let sent_at = page.sent_at;
+    let ids = page
+        .results
+        .iter()
+        .flatten()
+        .filter_map(|object| object_id(object.id.get()))
+        .collect();
+    let (objects, quarantine) = readable(page);
+    Page {
+        content: Content::Objects(objects),
+        quarantine,
+        ids,
+        asked_from,
+        next,
+        sent_at,
+    }
+}
+
+/// Takes out what Postgres could not hold.
+fn readable(page: hubspot::Page<CrmObject>) -> (Vec<CrmObject>, Vec<QuarantineRow>) {
+    sort_out(page, |object: CrmObject| {
+        if domain::quarantine::holds_nul(object.properties.get()) {
+            Err(QuarantineRow {
+                key: object.id.to_string(),
+                reason: QuarantineReason::NulCharacter,
+                raw: object.properties.get().as_bytes().to_vec(),
+            })
+        } else {
+            Ok(object)
+        }
+    })
+}
+
+/// Records that were read by their ids.
+pub(super) struct Unread {
+    pub(super) objects: Vec<CrmObject>,
+    pub(super) quarantine: Vec<QuarantineRow>,
+    pub(super) sent_at: DateTime<Utc>,
+}
+
+/// Of records that were listed again, reads those that the mirror lacks. None when it lacks nothing.
+pub(super) async fn unread(
+    job: &Job<'_>,
+    read: ObjectType,
+    since: DateTime<Utc>,
+    at: &At,
+    listed: &[CrmObject],
+) -> Result<Option<Unread>, Stop> {
+    let listed: Vec<(HubSpotObjectId, DateTime<Utc>)> = listed
+        .iter()
+        .filter_map(|object| Some((object_id(object.id.get())?, object.updated_at)))
+        .filter(|(id, _)| at.ids.contains(*id))
+        .collect();
+    let missing: Vec<RecordId> = job
+        .deps
+        .store
+        .unread(job.workspace, job.portal, read, &listed, since)
+        .await?
+        .into_iter()
+        .map(record_id)
+        .collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let options = ReadOptions::new().properties(properties(read));
+    let mut answer = job
+        .client
+        .objects()
+        .batch_read(object_type(read), &missing, &options)
+        .await?;
+    // Nothing is known of them: the page is read again.
+    if let Some((_, error)) = answer.unanswered.pop_first() {
+        return Err(error.unwrap_or(hubspot::Error::Unanswered).into());
+    }
+    let sent_at = answer.times.sent_at.unwrap_or_else(Utc::now);
+    let (objects, quarantine) = readable(hubspot::Page {
+        results: answer.found,
+        next: None,
+        total: None,
+        offset: 0,
+        sent_at,
+        served_at: None,
+    });
+    Ok(Some(Unread {
+        objects,
+        quarantine,
+        sent_at,
+    }))
+}
+
+/// Records whose associations came with them; those that did not come whole are read apart.
+pub(super) async fn inline(
+    job: &Job<'_>,
+    read: ObjectType,
+    objects: Vec<CrmObject>,
+) -> Result<RecordRows, Stop> {
+    let mut known = Known::default();
+    let wanted = associations_read_with(read);
+    for object in &objects {
+        let Some(id) = object_id(object.id.get()) else {
+            continue;
+        };
+        for to_type in wanted {
+            if !object.more_associations.contains(&object_type(*to_type)) {
+                known.answered(id, *to_type);
+            }
+        }
+        for association in &object.associations {
+            let to_type = wanted
+                .iter()
+                .find(|t| object_type(**t) == association.to_type);
+            if let Some(to_type) = to_type
+                && !object.more_associations.contains(&association.to_type)
+            {
+                known.add(id, *to_type, association.to, association.name.clone());
+            }
+        }
+    }
+    for to_type in wanted {
+        let cut: Vec<RecordId> = objects
+            .iter()
+            .filter(|o| o.more_associations.contains(&object_type(*to_type)))
+            .map(|o| o.id)
+            .collect();
+        known.read(job, read, *to_type, &cut).await?;
+    }
+    Ok(known.rows(read, objects))
+}
+
+/// Records that came without associations: these are read apart.
+pub(super) async fn apart(
+    job: &Job<'_>,
+    read: ObjectType,
+    objects: Vec<CrmObject>,
+) -> Result<RecordRows, Stop> {
+    let mut known = Known::default();
+    let ids: Vec<RecordId> = objects.iter().map(|o| o.id).collect();
+    for to_type in associations_read_with(read) {
+        known.read(job, read, *to_type, &ids).await?;
+    }
+    Ok(known.rows(read, objects))
+}
+
+/// What is known of associations.
+#[derive(Default)]
+struct Known {
+    answered: BTreeMap<ObjectType, BTreeSet<HubSpotObjectId>>,
+    labels: BTreeMap<(HubSpotObjectId, ObjectType, HubSpotObjectId), Vec<String>>,
+}
+
+impl Known {
+    /// All associations of a record to records of this type are known.
+    fn answered(&mut self, id: HubSpotObjectId, to_type: ObjectType) {
+        self.answered.entry(to_type).or_default().insert(id);
+    }
+
+    fn add(&mut self, from: HubSpotObjectId, to_type: ObjectType, to: RecordId, label: String) {
+        let Some(to) = object_id(to.get()) else {
+            return;
+        };
+        let labels = self.labels.entry((from, to_type, to)).or_default();
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+
+    async fn read(
+        &mut self,
+        job: &Job<'_>,
+        from_type: ObjectType,
+        to_type: ObjectType,
+        ids: &[RecordId],
+    ) -> Result<(), Stop> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let (from, to) = (object_type(from_type), object_type(to_type));
+        let mut read = job.client.associations().batch_read(from, to, ids).await?;
+        // Nothing is known of them: the page is read again.
+        if let Some((_, error)) = read.unanswered.pop_first() {
+            return Err(error.unwrap_or(hubspot::Error::Unanswered).into());
+        }
+        for (id, found) in read.answered {
+            let Some(id) = object_id(id.get()) else {
+                continue;
+            };
+            self.answered(id, to_type);
+            for association in found {
+                for kind in &association.types {
+                    self.add(id, to_type, association.to, kind.inline_name(from, to));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records as they are stored, with what is known of their associations.
+    fn rows(self, object_type: ObjectType, objects: Vec<CrmObject>) -> RecordRows {
+        let rows = objects
+            .into_iter()
+            .filter_map(|object| {
+                Some(MirrorRow {
+                    id: object_id(object.id.get())?,
+                    properties: String::from(Box::<str>::from(object.properties)),
+                    created_at: object.created_at,
+                    modified_at: object.updated_at,
+                    archived: object.archived,
+                })
+            })
+            .collect();
+        let associations = self
+            .labels
+            .into_iter()
+            .map(|((from, to_type, to), mut labels)| {
+                labels.sort();
+                AssociationRow {
+                    from,
+                    to_type,
+                    to,
+                    labels,
+                }
+            })
+            .collect();
+        RecordRows {
+            object_type,
+            rows,
+            answered: self.answered,
+            associations,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Batches: what a page brings, and the one way into the mirror: a batch together with its step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use domain::{HubSpotObjectId, ObjectType, QuarantineReason, SyncType};
+use sqlx::PgConnection;
+
+use crate::{
+    Store, StoreError, definitions,
+    definitions::{OwnerRow, PipelineRow, PropertyRow},
+    erasure,
+    error::is_data_error,
+    lists,
+    lists::{ListRow, MembershipPage},
+    mirror,
+    mirror::{AssociationRow, MirrorRow},
+    steps::{Counted, PageOutcome, Step, take_step},
+};
+
+/// A row that cannot be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantineRow {
+    /// Its id as text, or whatever tells it from others.
+    pub key: String,
+    /// Why.
+    pub reason: QuarantineReason,
+    /// What came over the wire.
+    pub raw: Vec<u8>,
+}
+
+/// What a page brings.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// When the request that brought it was sent.
+    pub read_at: DateTime<Utc>,
+    /// What can be stored.
+    pub rows: Rows,
+    /// What cannot.
+    pub quarantine: Vec<QuarantineRow>,
+}
+
+/// Rows of one kind.
+#[derive(Debug, Clone)]
+pub enum Rows {
+    /// Records with their associations.
+    Records(RecordRows),
+    /// A page of owners.
+    Owners(Vec<OwnerRow>),
+    /// All property definitions of one type: what is not among them is gone.
+    Properties(ObjectType, Vec<PropertyRow>),
+    /// All pipelines: what is not among them is gone.
+    Pipelines(Vec<PipelineRow>),
+    /// A page of list definitions.
+    Lists(Vec<ListRow>),
+    /// A page of the members of one list.
+    Members(MembershipPage),
+}
+
+/// Records of one type with their associations.
+#[derive(Debug, Clone)]
+pub struct RecordRows {
+    /// Of which type.
+    pub object_type: ObjectType,
+    /// The records.
+    pub rows: Vec<MirrorRow>,
+    /// Whose associations to records of a type are known whole. What is not among `associations` of
+    /// these is gone; of all others nothing was answered, and what is stored about them stays.
+    pub answered: BTreeMap<ObjectType, BTreeSet<HubSpotObjectId>>,
+    /// The associations.
+    pub associations: Vec<AssociationRow>,
+}
+
+impl RecordRows {
+    /// No records of this type.
+    pub const fn none(object_type: ObjectType) -> Self {
+        Self {
+            object_type,
+            rows: Vec::new(),
+            answered: BTreeMap::new(),
+            associations: Vec::new(),
+        }
+    }
+
+    /// Leaves out all records that are not wanted, with their associations.
+    pub fn retain(&mut self, wanted: impl Fn(HubSpotObjectId) -> bool) {
+        self.rows.retain(|row| wanted(row.id));
+        self.associations.retain(|a| wanted(a.from));
+        for ids in self.answered.values_mut() {
+            ids.retain(|id| wanted(*id));
+        }
+    }
+
+    /// One statement must not touch a row twice; the newest of equals wins here as in the table.
+    fn keep_newest(&mut self) {
+        let mut rows: BTreeMap<HubSpotObjectId, MirrorRow> = BTreeMap::new();
+        for row in std::mem::take(&mut self.rows) {
+            match rows.get(&row.id) {
+                Some(known) if known.modified_at > row.modified_at => {}
+                _ => {
+                    rows.insert(row.id, row);
+                }
+            }
+        }
+        self.rows = rows.into_values().collect();
+    }
+}
+
+impl Rows {
+    /// How many there are of what a reader counts. Members are not counted: they belong to lists.
+    pub fn count(&self) -> u64 {
+        let count = match self {
+            Self::Records(records) => records.rows.len(),
+            Self::Owners(rows) => rows.len(),
+            Self::Properties(_, rows) => rows.len(),
+            Self::Pipelines(rows) => rows.len(),
+            Self::Lists(rows) => rows.len(),
+            Self::Members(_) => 0,
+        };
+        count as u64
+    }
+}
+
+/// What Postgres does not take.
+enum Refusal {
+    Nul,
+    NotJson,
+}
+
+impl Refusal {
+    fn row(self, key: String, raw: String) -> QuarantineRow {
+        QuarantineRow {
+            key,
+            reason: match self {
+                Self::Nul => QuarantineReason::NulCharacter,
+                Self::NotJson => QuarantineReason::Malformed,
+            },
+            raw: raw.into_bytes(),
+        }
+    }
+}
+
+impl Store {
+    /// Commits what a page brought together with the step of its reader, in one transaction. Records
+    /// apply only when newer (design §4.1). What Postgres refuses goes into quarantine, row by row,
+    /// the rest goes in. Contacts of people who were erased stay out (C7).
+    ///
+    /// # Errors
+    /// When the database fails; nothing is written then.
+    pub async fn commit(
+        &self,
+        step: &Step,
+        mut batch: Batch,
+        now: DateTime<Utc>,
+    ) -> Result<PageOutcome, StoreError> {
+        let read = batch.rows.count();
+        if let Rows::Records(records) = &mut batch.rows {
+            records.keep_newest();
+        }
+        match self.try_commit(step, &mut batch, read, 0, now).await {
+            Err(error) if is_data_error(&error) => {
+                let refused = self.quarantine_refused(&mut batch).await?;
+                Ok(self
+                    .try_commit(step, &mut batch, read - refused, refused, now)
+                    .await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn try_commit(
+        &self,
+        step: &Step,
+        batch: &mut Batch,
+        done: u64,
+        refused: u64,
+        now: DateTime<Utc>,
+    ) -> Result<PageOutcome, sqlx::Error> {
+        let contacts =
+            matches!(&batch.rows, Rows::Records(r) if r.object_type == ObjectType::Contact);
+        let mut tx = self.pages.begin().await?;
+        if contacts {
+            erasure::hold_shared(&mut tx, step.workspace).await?;
+        }
+        let counted = Counted {
+            done,
+            quarantined: batch.quarantine.len() as u64,
+        };
+        if let Some(refusal) = take_step(&mut tx, step, counted).await? {
+            return Ok(refusal);
+        }
+        if contacts {
+            erasure::take_out_erased(&mut tx, &self.identities, step.workspace, batch).await?;
+        }
+        let read_at = batch.read_at;
+        match &batch.rows {
+            Rows::Records(records) => {
+                mirror::write_records(&mut tx, step, records, read_at).await?;
+            }
+            Rows::Owners(owners) => {
+                definitions::write_owners(&mut tx, step, owners, read_at).await?;
+            }
+            Rows::Properties(object_type, rows) => {
+                definitions::write_properties(
+                    &mut tx,
+                    step,
+                    *object_type,
+                    rows,
+                    &batch.quarantine,
+                    read_at,
+                )
+                .await?;
+            }
+            Rows::Pipelines(rows) => {
+                definitions::write_pipelines(&mut tx, step, rows, &batch.quarantine, read_at)
+                    .await?;
+            }
+            Rows::Lists(rows) => lists::write_lists(&mut tx, step, rows, read_at).await?,
+            Rows::Members(members) => lists::write_members(&mut tx, step, members).await?,
+        }
+        put_in_quarantine(&mut tx, step, &batch.quarantine, now).await?;
+        tx.commit().await?;
+        Ok(step.committed(refused))
+    }
+
+    /// Moves the rows that Postgres does not take into quarantine. Says how many.
+    async fn quarantine_refused(&self, batch: &mut Batch) -> Result<u64, StoreError> {
+        let before = batch.quarantine.len();
+        match &mut batch.rows {
+            Rows::Records(records) => {
+                let mut kept = Vec::with_capacity(records.rows.len());
+                for row in std::mem::take(&mut records.rows) {
+                    let labels = records.associations.iter().filter(|a| a.from == row.id);
+                    let nul = labels.flat_map(|a| &a.labels).any(|l| l.contains('\0'));
+                    let refusal = if nul {
+                        Some(Refusal::Nul)
+                    } else {
+                        self.refusal(&row.properties).await?
+                    };
+                    match refusal {
+                        None => kept.push(row),
+                        Some(refusal) => {
+                            let row = refusal.row(row.id.to_string(), row.properties);
+                            batch.quarantine.push(row);
+                        }
+                    }
+                }
+                let ids: BTreeSet<HubSpotObjectId> = kept.iter().map(|r| r.id).collect();
+                records.rows = kept;
+                records.retain(|id| ids.contains(&id));
+            }
+            Rows::Properties(object_type, rows) => {
+                let mut kept = Vec::with_capacity(rows.len());
+                for row in std::mem::take(rows) {
+                    match self.refusal(&row.definition).await? {
+                        None => kept.push(row),
+                        Some(refusal) => {
+                            let key = format!("{object_type} {}", row.name);
+                            batch.quarantine.push(refusal.row(key, row.definition));
+                        }
+                    }
+                }
+                *rows = kept;
+            }
+            Rows::Pipelines(rows) => {
+                let mut kept = Vec::with_capacity(rows.len());
+                for row in std::mem::take(rows) {
+                    match self.refusal(&row.definition).await? {
+                        None => kept.push(row),
+                        Some(refusal) => {
+                            batch.quarantine.push(refusal.row(row.id, row.definition));
+                        }
+                    }
+                }
+                *rows = kept;
+            }
+            // Their texts were looked at when they were read.
+            Rows::Owners(_) | Rows::Lists(_) | Rows::Members(_) => {}
+        }
+        Ok((batch.quarantine.len() - before) as u64)
+    }
+
+    async fn refusal(&self, json: &str) -> Result<Option<Refusal>, StoreError> {
+        if domain::quarantine::holds_nul(json) {
+            return Ok(Some(Refusal::Nul));
+        }
+        Ok((!self.is_jsonb(json).await?).then_some(Refusal::NotJson))
+    }
+
+    /// Asked of one text at a time, as some (nested too deep) are answered with an error.
+    async fn is_jsonb(&self, text: &str) -> Result<bool, StoreError> {
+        let asked = sqlx::query!("select pg_input_is_valid($1, 'jsonb') as \"valid!\"", text)
+            .fetch_one(&self.pool)
+            .await;
+        match asked {
+            Ok(row) => Ok(row.valid),
+            Err(error) if is_data_error(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What waits in quarantine.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn quarantined(
+        &self,
+        workspace: domain::WorkspaceId,
+        portal: domain::PortalId,
+        sync_type: SyncType,
+    ) -> Result<Vec<QuarantineRow>, StoreError> {
+        let rows = sqlx::query!(
+            "select record_key, reason, raw from quarantine
+             where workspace_id = $1 and portal_id = $2 and sync_type = $3 order by record_key",
+            workspace.as_uuid(),
+            portal.get(),
+            sync_type.as_str()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(QuarantineRow {
+                    key: row.record_key,
+                    reason: row
+                        .reason
+                        .parse()
+                        .map_err(|_| StoreError::Corrupt("reason in quarantine"))?,
+                    raw: row.raw,
+                })
+            })
+            .collect()
+    }
+}
+
+async fn put_in_quarantine(
+    tx: &mut PgConnection,
+    step: &Step,
+    rows: &[QuarantineRow],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    // Few ever, and of any size: one statement each. A key may come twice in a page.
+    for row in rows {
+        sqlx::query!(
+            "insert into quarantine (workspace_id, portal_id, sync_type, record_key, reason, raw, first_seen, last_seen)
+             values ($1, $2, $3, $4, $5, $6, $7, $7)
+             on conflict (workspace_id, portal_id, sync_type, record_key) do update
+             set reason = excluded.reason, raw = excluded.raw, last_seen = excluded.last_seen",
+            step.workspace.as_uuid(),
+            step.portal.get(),
+            step.sync_type.as_str(),
+            row.key,
+            row.reason.as_str(),
+            row.raw,
+            now
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
