@@ -266,22 +266,6 @@ async fn the_newest_of_one_id_in_a_page_is_stored() {
 }
 
 #[tokio::test]
-async fn a_page_of_no_record_type_is_an_error() {
-    bounded(async {
-        let (world, _) = World::connected().await;
-        let reader = world.reader(SyncType::Owners, at(0)).await;
-        let error = world
-            .store
-            .commit_page(world.page(reader, 0), at(1))
-            .await
-            .unwrap_err();
-        assert_eq!(error.code(), "HS-5002");
-        assert!(!error.is_transient());
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn beginning_a_reader_again_says_how_it_stands() {
     bounded(async {
         let (world, _) = World::connected().await;

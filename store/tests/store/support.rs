@@ -116,14 +116,19 @@ impl Page {
             .iter()
             .map(|to_type| (*to_type, ids.clone()))
             .collect();
-        let rows = self.other.unwrap_or_else(|| {
-            Rows::Records(RecordRows {
-                object_type: self.sync_type.object_type().expect("a type of records"),
+        let rows = match (self.other, self.sync_type) {
+            (Some(rows), _) => rows,
+            (None, SyncType::Owners) => Rows::Owners(Vec::new()),
+            (None, SyncType::Properties) => Rows::Properties(ObjectType::Contact, Vec::new()),
+            (None, SyncType::Pipelines) => Rows::Pipelines(Vec::new()),
+            (None, SyncType::Lists) => Rows::Lists(Vec::new()),
+            (None, records) => Rows::Records(RecordRows {
+                object_type: records.object_type().expect("a type of records"),
                 rows: self.rows,
                 answered,
                 associations: self.associations,
-            })
-        });
+            }),
+        };
         let step = Step {
             workspace: self.workspace,
             portal: self.portal,

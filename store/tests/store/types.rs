@@ -7,12 +7,13 @@ use domain::{
     settings::{FollowedList, ListUse, Settings, SettingsRevision},
 };
 use store::{
-    AuthKind, CommitPage, NewConnection, NewCursor, PageOutcome, Refusal, RunState, StoreError,
-    TypeStatus,
+    AuthKind, NewConnection, NewCursor, PageOutcome, Refusal, RunState, StoreError, TypeStatus,
 };
 use uuid::Uuid;
 
-use crate::support::{Reader, World, at, bounded, committed, resync, run_id, tokens};
+use crate::support::{
+    Commit as _, Page, Reader, World, at, bounded, committed, resync, run_id, tokens,
+};
 
 fn code(text: &str) -> ErrorCode {
     text.parse().unwrap()
@@ -42,7 +43,7 @@ impl World {
     }
 
     async fn last_page(&self, reader: Reader, version: i64) -> PageOutcome {
-        let page = CommitPage {
+        let page = Page {
             finished: true,
             position: None,
             ..self.page(reader, version)
@@ -274,7 +275,7 @@ async fn a_late_page_of_a_range_of_another_run_finds_nothing() {
         let (world, _) = World::connected().await;
         let first = world.reader(SyncType::Contacts, at(10)).await;
         let ranges = world.store.begin_ranges(&world.key(first)).await.unwrap();
-        let page = |reader: Reader| CommitPage {
+        let page = |reader: Reader| Page {
             range: Some(store::RangeStep {
                 no: ranges[0].no,
                 seen: 0,
