@@ -7,6 +7,7 @@
 
 mod backfill;
 mod budget;
+mod erase;
 mod figures;
 mod history;
 mod intake;
@@ -39,6 +40,8 @@ enum Bench {
     Backfill(BackfillArgs),
     /// Lets 1, 4 and 16 processes hammer one portal through the shared rate budget
     Budget(BudgetArgs),
+    /// Erases one of many people, purges them all, and watches what others notice
+    Erase(EraseArgs),
     /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
     Intake(IntakeArgs),
 }
@@ -78,6 +81,19 @@ impl BudgetArgs {
             })
             .collect()
     }
+}
+
+#[derive(Args, Clone, Copy)]
+struct EraseArgs {
+    /// People of the workspace in which somebody is erased
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    people: u64,
+    /// Erasures, one after the other
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=140))]
+    erasures: u64,
+    /// How long the other workspace is looked at alone
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
 }
 
 #[derive(Args, Clone, Copy)]
@@ -172,6 +188,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().bench {
         Bench::Backfill(args) => run(args).await,
         Bench::Budget(args) => run_budget(args).await,
+        Bench::Erase(args) => run_erase(args).await,
         Bench::Intake(args) => run_intake(args).await,
     };
     match done {
@@ -206,6 +223,19 @@ async fn run_budget(args: BudgetArgs) -> anyhow::Result<()> {
         remove(&dir)?;
     }
     Ok(())
+}
+
+async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    let plan = erase::Plan {
+        people: args.people,
+        erasures: args.erasures,
+        seconds: args.seconds,
+    };
+    let dir = places.dir.join("erase");
+    println!("{plan}");
+    println!("{}", erase::run(&plan, &places.binaries, &dir).await?);
+    remove(&dir)
 }
 
 async fn run_intake(args: IntakeArgs) -> anyhow::Result<()> {

@@ -3,9 +3,11 @@
 pub mod api;
 pub mod app;
 pub mod backfill;
+pub mod company_domain;
 pub mod connection;
 pub mod export;
 pub mod ids;
+pub mod listing;
 mod named;
 pub mod outcome;
 pub mod owners;

@@ -12,8 +12,9 @@ use domain::{
 };
 use secrecy::SecretString;
 use store::{
-    AssociationRow, AuthKind, Batch, CursorKey, MirrorRow, NewConnection, NewCursor, NewTokens,
-    PageOutcome, RecordRows, Rows, RunPlan, Step, Store, testing::TestDatabase,
+    AssociationRow, AuthKind, Batch, CursorKey, FoundBy, Listing, MirrorRow, NewConnection,
+    NewCursor, NewTokens, PageOutcome, RecordRows, Rows, RunPlan, Step, Store,
+    testing::TestDatabase,
 };
 use uuid::Uuid;
 
@@ -103,6 +104,7 @@ async fn read(
         let batch = Batch {
             read_at: now,
             rows: Rows::Records(RecordRows {
+                found_by: FoundBy::Direct,
                 object_type: sync_type.object_type().ok_or("a type without records")?,
                 answered: associated
                     .then(|| {
@@ -119,6 +121,7 @@ async fn read(
                 rows: records,
             }),
             quarantine: vec![],
+            listing: Listing::Open,
         };
         match store.commit(&step, batch, now).await? {
             PageOutcome::Committed { .. } => {}

@@ -50,7 +50,7 @@ create table hubspot_object_key (
     object_type smallint not null,
     key text collate "C" not null,
     object_id bigint not null,
-    primary key (workspace_id, object_type, key, portal_id, object_id)
+    primary key (workspace_id, portal_id, object_type, object_id, key)
 ) partition by hash (workspace_id);
 
 -- An association that is gone stays as a tombstone: `read_at` is then of the read that did not find it.
@@ -73,7 +73,7 @@ create table hubspot_list_member (
     list_id bigint not null,
     object_id bigint not null,
     run_id uuid not null,
-    read_at timestamptz not null default now(),
+    seen_at timestamptz not null default now(),
     primary key (workspace_id, portal_id, list_id, object_id)
 ) partition by hash (workspace_id);
 
@@ -110,12 +110,22 @@ drop table hubspot_object_whole;
 drop table hubspot_association_whole;
 drop table hubspot_list_member_whole;
 
-create index hubspot_object_by_change on hubspot_object (workspace_id, portal_id, changed, object_type, object_id);
-create index hubspot_object_key_by_object on hubspot_object_key (workspace_id, portal_id, object_type, object_id);
-create index hubspot_association_to on hubspot_association (workspace_id, portal_id, to_type, to_id, from_type, from_id);
-create index hubspot_list_member_by_object on hubspot_list_member (workspace_id, portal_id, object_id, list_id);
+-- Of expressions on purpose. A backfill begins with empty tables and without statistics, when every
+-- index looks as good as the primary key; of plain columns these would be taken for its look-ups, at a
+-- cost that grows with the table. So each serves those queries alone that name the expressions.
+create index hubspot_object_by_change on hubspot_object
+    (uuid_hash(workspace_id), (portal_id + 0), changed, (object_type + 0), (object_id + 0));
+create index hubspot_object_key_by_key on hubspot_object_key (lower(key), uuid_hash(workspace_id));
+create index hubspot_association_to on hubspot_association
+    (uuid_hash(workspace_id), (portal_id + 0), (to_type + 0), (to_id + 0));
+create index hubspot_list_member_by_object on hubspot_list_member
+    (uuid_hash(workspace_id), (portal_id + 0), (object_id + 0));
 
+-- `seen_at` is when a listing last brought the row, by this database's clock: what a whole listing did
+-- not bring was seen before it began.
+alter table hubspot_owner add column seen_at timestamptz not null default now();
 alter table hubspot_list
+    add column seen_at timestamptz not null default now(),
     -- Members, as HubSpot counts them.
     add column size bigint,
     -- When a whole reading of its members began.

@@ -38,6 +38,98 @@ pub struct Batch {
     pub rows: Rows,
     /// What cannot.
     pub quarantine: Vec<QuarantineRow>,
+    /// Whether a whole listing ends with it.
+    pub listing: Listing,
+}
+
+/// What a batch is to the listing that it belongs to: only a whole listing tells of what it did not
+/// bring. Records are never removed by a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listing {
+    /// More is to come, or what came does not count as whole: nothing is removed.
+    #[default]
+    Open,
+    /// It ends here. What it did not bring is gone, unless it shrank: then nothing is written, and the
+    /// caller reads it a second time.
+    Ends {
+        /// Rows of the whole listing by HubSpot's own count; of members the size of their list is
+        /// taken if missing.
+        said: Option<u64>,
+    },
+    /// It ends here for the second time. What neither reading brought is gone, unless HubSpot's own
+    /// count still contradicts it.
+    EndsAgain {
+        /// As above.
+        said: Option<u64>,
+    },
+}
+
+impl Listing {
+    /// The same end, for the second time.
+    #[must_use]
+    pub const fn again(self) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Ends { said } | Self::EndsAgain { said } => Self::EndsAgain { said },
+        }
+    }
+
+    /// What this end is, when so many of the rows were brought and so many others would go.
+    pub(crate) fn end(self, brought: u64, lost: u64, size: Option<u64>) -> ListingEnd {
+        let (again, said) = match self {
+            Self::Open => return ListingEnd::Nothing,
+            Self::Ends { said } => (false, said.or(size)),
+            Self::EndsAgain { said } => (true, said.or(size)),
+        };
+        let contradicted = domain::listing::contradicts(said, brought);
+        if contradicted || (!again && domain::listing::shrank(brought + lost, brought)) {
+            ListingEnd::Shrunk(PageOutcome::Shrunk {
+                known: brought + lost,
+                brought,
+                said,
+            })
+        } else {
+            ListingEnd::Nothing
+        }
+    }
+}
+
+/// What came of the end of a listing.
+pub(crate) enum ListingEnd {
+    /// The batch is to be committed.
+    Nothing,
+    /// The batch is to be thrown away.
+    Shrunk(PageOutcome),
+}
+
+/// Who brought records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FoundBy {
+    /// A read of the records themselves: by list, in a batch or one by one.
+    #[default]
+    Direct,
+    /// Search, whose index may lag: it brings no archived record back.
+    Search,
+}
+
+impl Batch {
+    /// Takes in a later page of the same listing.
+    pub fn append(&mut self, later: Self) {
+        match (&mut self.rows, later.rows) {
+            (Rows::Owners(all), Rows::Owners(more)) => all.extend(more),
+            (Rows::Lists(all), Rows::Lists(more)) => all.extend(more),
+            (Rows::Pipelines(all), Rows::Pipelines(more)) => all.extend(more),
+            (Rows::Properties(of, all), Rows::Properties(same, more)) if *of == same => {
+                all.extend(more);
+            }
+            (Rows::Members(all), Rows::Members(more)) if all.list == more.list => {
+                all.members.extend(more.members);
+            }
+            _ => debug_assert!(false, "pages of one listing bring the same kind of rows"),
+        }
+        self.quarantine.extend(later.quarantine);
+        self.listing = later.listing;
+    }
 }
 
 /// Rows of one kind.
@@ -62,10 +154,12 @@ pub enum Rows {
 pub struct RecordRows {
     /// Of which type.
     pub object_type: ObjectType,
+    /// Who brought them.
+    pub found_by: FoundBy,
     /// The records.
     pub rows: Vec<MirrorRow>,
     /// Whose associations to records of a type are known whole. What is not among `associations` of
-    /// these is gone; of all others nothing was answered, and what is stored about them stays.
+    /// these is gone, and stays as a tombstone; of all others nothing was answered, and what is stored about them stays.
     pub answered: BTreeMap<ObjectType, BTreeSet<HubSpotObjectId>>,
     /// The associations.
     pub associations: Vec<AssociationRow>,
@@ -76,6 +170,7 @@ impl RecordRows {
     pub const fn none(object_type: ObjectType) -> Self {
         Self {
             object_type,
+            found_by: FoundBy::Direct,
             rows: Vec::new(),
             answered: BTreeMap::new(),
             associations: Vec::new(),
@@ -107,6 +202,21 @@ impl RecordRows {
 }
 
 impl Rows {
+    /// The keys under which such rows would be in quarantine.
+    fn quarantine_keys(&self) -> Vec<String> {
+        match self {
+            Self::Records(records) => records.rows.iter().map(|r| r.id.to_string()).collect(),
+            Self::Owners(rows) => rows.iter().map(|r| r.id.to_string()).collect(),
+            Self::Properties(object_type, rows) => rows
+                .iter()
+                .map(|r| format!("{object_type} {}", r.name))
+                .collect(),
+            Self::Pipelines(rows) => rows.iter().map(|r| r.id.clone()).collect(),
+            Self::Lists(rows) => rows.iter().map(|r| r.id.to_string()).collect(),
+            Self::Members(_) => Vec::new(),
+        }
+    }
+
     /// How many there are of what a reader counts. Members are not counted: they belong to lists.
     pub fn count(&self) -> u64 {
         let count = match self {
@@ -176,10 +286,9 @@ impl Store {
         refused: u64,
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, sqlx::Error> {
-        let contacts =
-            matches!(&batch.rows, Rows::Records(r) if r.object_type == ObjectType::Contact);
         let mut tx = self.pages.begin().await?;
-        if contacts {
+        // Contacts come as records, as ends of associations and as members of lists.
+        if matches!(&batch.rows, Rows::Records(_) | Rows::Members(_)) {
             erasure::hold_shared(&mut tx, step.workspace).await?;
         }
         let counted = Counted {
@@ -189,16 +298,15 @@ impl Store {
         if let Some(refusal) = take_step(&mut tx, step, counted).await? {
             return Ok(refusal);
         }
-        if contacts {
-            erasure::take_out_erased(&mut tx, &self.identities, step.workspace, batch).await?;
-        }
-        let read_at = batch.read_at;
-        match &batch.rows {
+        erasure::take_out_erased(&mut tx, &self.identities, step, batch).await?;
+        let (read_at, listing) = (batch.read_at, batch.listing);
+        let end = match &batch.rows {
             Rows::Records(records) => {
                 mirror::write_records(&mut tx, step, records, read_at).await?;
+                ListingEnd::Nothing
             }
             Rows::Owners(owners) => {
-                definitions::write_owners(&mut tx, step, owners, read_at).await?;
+                definitions::write_owners(&mut tx, step, owners, listing, read_at).await?
             }
             Rows::Properties(object_type, rows) => {
                 definitions::write_properties(
@@ -207,18 +315,24 @@ impl Store {
                     *object_type,
                     rows,
                     &batch.quarantine,
+                    listing,
                     read_at,
                 )
-                .await?;
+                .await?
             }
             Rows::Pipelines(rows) => {
-                definitions::write_pipelines(&mut tx, step, rows, &batch.quarantine, read_at)
-                    .await?;
+                let bad = &batch.quarantine;
+                definitions::write_pipelines(&mut tx, step, rows, bad, listing, read_at).await?
             }
-            Rows::Lists(rows) => lists::write_lists(&mut tx, step, rows, read_at).await?,
-            Rows::Members(members) => lists::write_members(&mut tx, step, members).await?,
+            Rows::Lists(rows) => lists::write_lists(&mut tx, step, rows, listing, read_at).await?,
+            Rows::Members(members) => lists::write_members(&mut tx, step, members, listing).await?,
+        };
+        if let ListingEnd::Shrunk(outcome) = end {
+            tx.rollback().await?;
+            return Ok(outcome);
         }
-        put_in_quarantine(&mut tx, step, &batch.quarantine, now).await?;
+        heal(&mut tx, step, &batch.rows.quarantine_keys(), read_at).await?;
+        put_in_quarantine(&mut tx, step, &batch.quarantine, read_at, now).await?;
         tx.commit().await?;
         Ok(step.committed(refused))
     }
@@ -337,25 +451,55 @@ async fn put_in_quarantine(
     tx: &mut PgConnection,
     step: &Step,
     rows: &[QuarantineRow],
+    read_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     // Few ever, and of any size: one statement each. A key may come twice in a page.
     for row in rows {
         sqlx::query!(
-            "insert into quarantine (workspace_id, portal_id, sync_type, record_key, reason, raw, first_seen, last_seen)
-             values ($1, $2, $3, $4, $5, $6, $7, $7)
+            "insert into quarantine (workspace_id, portal_id, sync_type, record_key, reason, raw, first_seen, last_seen, read_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $7, $8)
              on conflict (workspace_id, portal_id, sync_type, record_key) do update
-             set reason = excluded.reason, raw = excluded.raw, last_seen = excluded.last_seen",
+             set reason = excluded.reason, raw = excluded.raw, last_seen = excluded.last_seen,
+               read_at = excluded.read_at, changed = excluded.changed",
             step.workspace.as_uuid(),
             step.portal.get(),
             step.sync_type.as_str(),
             row.key,
             row.reason.as_str(),
             row.raw,
-            now
+            now,
+            read_at
         )
         .execute(&mut *tx)
         .await?;
     }
+    Ok(())
+}
+
+/// What was stored by a later read is no longer in quarantine.
+async fn heal(
+    tx: &mut PgConnection,
+    step: &Step,
+    keys: &[String],
+    read_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "delete from quarantine
+         where workspace_id = $1 and portal_id = $2 and sync_type = $3 and record_key = any($4)
+           and (read_at is null or read_at <= $5)
+           and exists (select 1 from quarantine
+             where workspace_id = $1 and portal_id = $2 and sync_type = $3)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        step.sync_type.as_str(),
+        keys,
+        read_at
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }

@@ -5,7 +5,13 @@ use domain::{HubSpotOwnerId, ObjectType, PortalId, WorkspaceId};
 
 use sqlx::PgConnection;
 
-use crate::{Store, StoreError, batches::QuarantineRow, mirror::type_number, steps::Step};
+use crate::{
+    Store, StoreError,
+    batches::{Listing, ListingEnd, QuarantineRow},
+    cursors::count,
+    mirror::type_number,
+    steps::{Step, began_at},
+};
 
 /// An owner that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +50,14 @@ pub struct PipelineRow {
     pub definition: String,
 }
 
-/// Writes a page of owners.
+/// Writes a page of owners. Those that a whole listing did not bring, deactivated or not, are gone.
 pub(crate) async fn write_owners(
     tx: &mut PgConnection,
     step: &Step,
     owners: &[OwnerRow],
+    listing: Listing,
     read_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<ListingEnd, sqlx::Error> {
     let ids: Vec<i64> = owners.iter().map(|o| o.id.get()).collect();
     let users: Vec<Option<i64>> = owners.iter().map(|o| o.user_id).collect();
     let emails: Vec<Option<&str>> = owners.iter().map(|o| o.email.as_deref()).collect();
@@ -80,7 +87,41 @@ pub(crate) async fn write_owners(
     )
     .execute(&mut *tx)
     .await?;
-    Ok(())
+    sqlx::query!(
+        "update hubspot_owner set seen_at = now()
+         where workspace_id = $1 and portal_id = $2 and owner_id = any($3)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        &ids
+    )
+    .execute(&mut *tx)
+    .await?;
+    if listing == Listing::Open {
+        return Ok(ListingEnd::Nothing);
+    }
+    let began = began_at(tx, step).await?;
+    let lost = sqlx::query!(
+        "delete from hubspot_owner o
+         where workspace_id = $1 and portal_id = $2 and seen_at < $3
+           and not exists (select 1 from quarantine q
+             where q.workspace_id = $1 and q.portal_id = $2 and q.sync_type = $4
+               and q.record_key = o.owner_id::text)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        began,
+        step.sync_type.as_str()
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    let kept = sqlx::query_scalar!(
+        "select count(*) as \"n!\" from hubspot_owner where workspace_id = $1 and portal_id = $2",
+        step.workspace.as_uuid(),
+        step.portal.get()
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(listing.end(count(kept), lost, None))
 }
 
 /// Writes the property definitions of one type. What is not among them is gone.
@@ -90,31 +131,40 @@ pub(crate) async fn write_properties(
     object_type: ObjectType,
     properties: &[PropertyRow],
     quarantine: &[QuarantineRow],
+    listing: Listing,
     read_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<ListingEnd, sqlx::Error> {
     // What is in quarantine is there all the same.
     let kept: Vec<&str> = quarantine.iter().map(|row| row.key.as_str()).collect();
     let names: Vec<&str> = properties.iter().map(|p| p.name.as_str()).collect();
     let definitions: Vec<&str> = properties.iter().map(|p| p.definition.as_str()).collect();
-    sqlx::query!(
-        "delete from hubspot_property
-         where workspace_id = $1 and portal_id = $2 and object_type = $3 and name <> all($4)
-           and $5 || ' ' || name <> all($6)",
-        step.workspace.as_uuid(),
-        step.portal.get(),
-        type_number(object_type),
-        &names as &[&str],
-        object_type.as_str(),
-        &kept as &[&str]
-    )
-    .execute(&mut *tx)
-    .await?;
+    let lost = if listing == Listing::Open {
+        0
+    } else {
+        sqlx::query!(
+            "delete from hubspot_property
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and name <> all($4)
+               and $5 || ' ' || name <> all($6) and read_at <= $7",
+            step.workspace.as_uuid(),
+            step.portal.get(),
+            type_number(object_type),
+            &names as &[&str],
+            object_type.as_str(),
+            &kept as &[&str],
+            read_at
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected()
+    };
     sqlx::query!(
         "insert into hubspot_property (workspace_id, portal_id, object_type, name, definition, read_at)
          select distinct on (name) $1, $2::bigint, $3::smallint, name, definition::jsonb, $4::timestamptz
          from unnest($5::text[], $6::text[]) as t (name, definition)
          on conflict (workspace_id, portal_id, object_type, name) do update set
-           definition = excluded.definition, read_at = excluded.read_at",
+           definition = excluded.definition, read_at = excluded.read_at
+         where hubspot_property.read_at <= excluded.read_at
+           and hubspot_property.definition is distinct from excluded.definition",
         step.workspace.as_uuid(),
         step.portal.get(),
         type_number(object_type),
@@ -124,7 +174,7 @@ pub(crate) async fn write_properties(
     )
     .execute(&mut *tx)
     .await?;
-    Ok(())
+    Ok(listing.end((names.len() + kept.len()) as u64, lost, None))
 }
 
 /// Writes all pipelines. What is not among them is gone.
@@ -133,28 +183,38 @@ pub(crate) async fn write_pipelines(
     step: &Step,
     pipelines: &[PipelineRow],
     quarantine: &[QuarantineRow],
+    listing: Listing,
     read_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<ListingEnd, sqlx::Error> {
     // What is in quarantine is there all the same.
     let kept: Vec<&str> = quarantine.iter().map(|row| row.key.as_str()).collect();
     let ids: Vec<&str> = pipelines.iter().map(|p| p.id.as_str()).collect();
     let definitions: Vec<&str> = pipelines.iter().map(|p| p.definition.as_str()).collect();
-    sqlx::query!(
-        "delete from hubspot_pipeline
-         where workspace_id = $1 and portal_id = $2 and pipeline_id <> all($3) and pipeline_id <> all($4)",
-        step.workspace.as_uuid(),
-        step.portal.get(),
-        &ids as &[&str],
-        &kept as &[&str]
-    )
-    .execute(&mut *tx)
-    .await?;
+    let lost = if listing == Listing::Open {
+        0
+    } else {
+        sqlx::query!(
+            "delete from hubspot_pipeline
+             where workspace_id = $1 and portal_id = $2 and pipeline_id <> all($3)
+               and pipeline_id <> all($4) and read_at <= $5",
+            step.workspace.as_uuid(),
+            step.portal.get(),
+            &ids as &[&str],
+            &kept as &[&str],
+            read_at
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected()
+    };
     sqlx::query!(
         "insert into hubspot_pipeline (workspace_id, portal_id, pipeline_id, definition, read_at)
          select distinct on (id) $1, $2::bigint, id, definition::jsonb, $3::timestamptz
          from unnest($4::text[], $5::text[]) as t (id, definition)
          on conflict (workspace_id, portal_id, pipeline_id) do update set
-           definition = excluded.definition, read_at = excluded.read_at",
+           definition = excluded.definition, read_at = excluded.read_at
+         where hubspot_pipeline.read_at <= excluded.read_at
+           and hubspot_pipeline.definition is distinct from excluded.definition",
         step.workspace.as_uuid(),
         step.portal.get(),
         read_at,
@@ -163,7 +223,7 @@ pub(crate) async fn write_pipelines(
     )
     .execute(&mut *tx)
     .await?;
-    Ok(())
+    Ok(listing.end((ids.len() + kept.len()) as u64, lost, None))
 }
 
 impl Store {

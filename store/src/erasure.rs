@@ -1,11 +1,11 @@
 //! Erasing a person, and what keeps an erased one from coming in again (C7).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use domain::{
-    HubSpotObjectId, ObjectType, WorkspaceId,
+    HubSpotObjectId, ObjectType, SyncType, WorkspaceId,
     app::{Email, PersonId},
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -15,9 +15,11 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
     Store, StoreError,
-    batches::{Batch, Rows},
+    batches::{Batch, QuarantineRow, Rows},
     crypto::KeyRingError,
-    mirror::{MirrorRow, type_number},
+    keys::{self, email_key},
+    mirror::{AssociationRow, MirrorRow, type_number},
+    steps::Step,
 };
 
 /// The key of the hashes that stay of an erased person. It must never change: with another one
@@ -181,108 +183,181 @@ pub(crate) async fn anybody_erased(
     Ok(row.any)
 }
 
-/// The e-mail addresses of a contact, additional ones too, as far as they are valid.
-fn emails_of(email: Option<&str>, additional: Option<&str>) -> Vec<String> {
-    email
-        .into_iter()
-        .chain(additional.into_iter().flat_map(|a| a.split(';')))
-        .filter_map(|text| Email::parse(text).ok())
-        .map(|e| e.as_str().to_owned())
-        .collect()
-}
-
-fn emails_of_json(properties: &serde_json::Value) -> Vec<String> {
-    let text = |name: &str| properties.get(name).and_then(serde_json::Value::as_str);
-    emails_of(text("email"), text("hs_additional_emails"))
+/// The e-mail addresses that a text holds, in their one form, wherever they stand in it.
+fn addresses_in(raw: &[u8]) -> BTreeSet<String> {
+    fn of_text(text: &str, found: &mut BTreeSet<String>) {
+        let apart = |c: char| c.is_whitespace() || c.is_control() || "\"<>,;:()[]\\".contains(c);
+        for part in text.split(apart).filter(|part| part.contains('@')) {
+            let bare = part.trim_matches(|c: char| !c.is_alphanumeric());
+            found.extend([part, bare].into_iter().filter_map(email_key));
+        }
+    }
+    fn of_value(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+        match value {
+            serde_json::Value::String(text) => of_text(text, found),
+            serde_json::Value::Array(all) => all.iter().for_each(|v| of_value(v, found)),
+            serde_json::Value::Object(all) => all.values().for_each(|v| of_value(v, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    match serde_json::from_slice::<serde_json::Value>(raw) {
+        Ok(value) => of_value(&value, &mut found),
+        Err(_) => of_text(&String::from_utf8_lossy(raw), &mut found),
+    }
+    found
 }
 
 fn hashes_of(
     key: &IdentityKey,
     workspace: WorkspaceId,
     id: Option<HubSpotObjectId>,
-    emails: &[String],
+    emails: impl IntoIterator<Item = String>,
 ) -> Vec<Vec<u8>> {
     id.into_iter()
-        .map(Identity::Contact)
-        .chain(emails.iter().map(|e| Identity::Email(e)))
-        .map(|identity| key.hash(workspace, &identity))
+        .map(|id| key.hash(workspace, &Identity::Contact(id)))
+        .chain(
+            emails
+                .into_iter()
+                .map(|e| key.hash(workspace, &Identity::Email(&e))),
+        )
         .collect()
 }
 
-/// Takes contacts of erased people out of a batch, quarantined ones too.
+/// Takes what is of erased people out of a batch: contacts, also quarantined ones, associations with
+/// them, and their places on lists.
 pub(crate) async fn take_out_erased(
     tx: &mut Transaction<'static, Postgres>,
     key: &IdentityKey,
-    workspace: WorkspaceId,
+    step: &Step,
     batch: &mut Batch,
 ) -> Result<(), sqlx::Error> {
-    let Rows::Records(records) = &mut batch.rows else {
-        return Ok(());
-    };
-    if !anybody_erased(tx, workspace).await? {
+    let workspace = step.workspace;
+    if !matches!(&batch.rows, Rows::Records(_) | Rows::Members(_))
+        || !anybody_erased(tx, workspace).await?
+    {
         return Ok(());
     }
-    let of_row = |row: &MirrorRow| {
-        let properties = serde_json::from_str(&row.properties).unwrap_or_default();
-        hashes_of(key, workspace, Some(row.id), &emails_of_json(&properties))
-    };
-    let rows: Vec<Vec<Vec<u8>>> = records.rows.iter().map(of_row).collect();
-    let bad: Vec<Vec<Vec<u8>>> = batch
-        .quarantine
-        .iter()
-        .map(|row| {
-            let record: serde_json::Value = serde_json::from_slice(&row.raw).unwrap_or_default();
-            let properties = record.get("properties").unwrap_or(&record);
-            hashes_of(
-                key,
-                workspace,
-                row.key.parse().ok(),
-                &emails_of_json(properties),
+    match &mut batch.rows {
+        Rows::Records(records) => {
+            if records.object_type == ObjectType::Contact {
+                let of_row = |row: &MirrorRow| {
+                    let emails = keys::keys_of(ObjectType::Contact, &row.properties);
+                    hashes_of(key, workspace, Some(row.id), emails)
+                };
+                let rows: Vec<Vec<Vec<u8>>> = records.rows.iter().map(of_row).collect();
+                let of_bad = |row: &QuarantineRow| {
+                    hashes_of(key, workspace, row.key.parse().ok(), addresses_in(&row.raw))
+                };
+                let bad: Vec<Vec<Vec<u8>>> = batch.quarantine.iter().map(of_bad).collect();
+                let all: Vec<Vec<u8>> = rows.iter().chain(&bad).flatten().cloned().collect();
+                let erased = erased_among(tx, workspace, &all).await?;
+                let gone = |hashes: &Vec<Vec<u8>>| hashes.iter().any(|h| erased.contains(h));
+                let mut each = rows.iter();
+                records.rows.retain(|_| !each.next().is_some_and(gone));
+                let kept: BTreeSet<HubSpotObjectId> = records.rows.iter().map(|r| r.id).collect();
+                records.retain(|id| kept.contains(&id));
+                let mut each = bad.iter();
+                batch.quarantine.retain(|_| !each.next().is_some_and(gone));
+            }
+            let is_contact = |a: &&AssociationRow| a.to_type == ObjectType::Contact;
+            let ends = records.associations.iter().filter(is_contact);
+            let erased = erased_contacts(tx, key, workspace, ends.map(|a| a.to).collect()).await?;
+            records
+                .associations
+                .retain(|a| a.to_type != ObjectType::Contact || !erased.contains(&a.to));
+        }
+        Rows::Members(page) => {
+            // A list that is not known is taken for one of contacts: most are.
+            let other = sqlx::query!(
+                "select 1 as one from hubspot_list
+                 where workspace_id = $1 and portal_id = $2 and list_id = $3 and object_type_id <> '0-1'",
+                workspace.as_uuid(),
+                step.portal.get(),
+                page.list.get()
             )
-        })
-        .collect();
-    let all: Vec<Vec<u8>> = rows.iter().chain(&bad).flatten().cloned().collect();
-    let erased = erased_among(tx, workspace, &all).await?;
-    if erased.is_empty() {
-        return Ok(());
+            .fetch_optional(&mut **tx)
+            .await?;
+            if other.is_none() {
+                let ids = page.members.iter().copied().collect();
+                let erased = erased_contacts(tx, key, workspace, ids).await?;
+                page.members.retain(|id| !erased.contains(id));
+            }
+        }
+        _ => {}
     }
-    let gone = |hashes: &Vec<Vec<u8>>| hashes.iter().any(|h| erased.contains(h));
-    let mut each = rows.iter();
-    records.rows.retain(|_| !each.next().is_some_and(gone));
-    let kept: BTreeSet<HubSpotObjectId> = records.rows.iter().map(|r| r.id).collect();
-    records.retain(|id| kept.contains(&id));
-    let mut each = bad.iter();
-    batch.quarantine.retain(|_| !each.next().is_some_and(gone));
     Ok(())
 }
 
+/// Which of these contacts are of erased people.
+async fn erased_contacts(
+    tx: &mut PgConnection,
+    key: &IdentityKey,
+    workspace: WorkspaceId,
+    ids: BTreeSet<HubSpotObjectId>,
+) -> Result<BTreeSet<HubSpotObjectId>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let hashed: BTreeMap<Vec<u8>, HubSpotObjectId> = ids
+        .into_iter()
+        .map(|id| (key.hash(workspace, &Identity::Contact(id)), id))
+        .collect();
+    let hashes: Vec<Vec<u8>> = hashed.keys().cloned().collect();
+    let erased = erased_among(tx, workspace, &hashes).await?;
+    Ok(erased
+        .iter()
+        .filter_map(|hash| hashed.get(hash).copied())
+        .collect())
+}
+
 /// Everything that is known to be the person.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Found {
     emails: BTreeSet<String>,
     people: BTreeSet<String>,
     contacts: BTreeSet<i64>,
 }
 
+/// A row of the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct BadKey {
+    portal: i64,
+    sync_type: String,
+    key: String,
+}
+
+/// Rows of the quarantine that are looked at at once.
+const LOOKED_AT: i64 = 500;
+
 impl Found {
-    fn size(&self) -> usize {
-        self.emails.len() + self.people.len() + self.contacts.len()
+    fn of(target: &EraseTarget) -> Self {
+        Self {
+            emails: target.email.iter().map(|e| e.as_str().to_owned()).collect(),
+            people: target
+                .person
+                .iter()
+                .map(|p| p.as_str().to_owned())
+                .collect(),
+            contacts: BTreeSet::new(),
+        }
     }
 
     /// From one address to the person, from the person to the contact, from the contact to its other
-    /// addresses, until nothing new turns up.
+    /// addresses, until nothing new turns up. By indexes alone.
     async fn complete(
         &mut self,
         tx: &mut PgConnection,
         workspace: WorkspaceId,
+        portals: &[i64],
     ) -> Result<(), StoreError> {
         loop {
-            let before = self.size();
+            let before = self.clone();
             let emails: Vec<String> = self.emails.iter().cloned().collect();
             let ids: Vec<String> = self.people.iter().cloned().collect();
             let people = sqlx::query!(
-                "select person_id, email from app_person
-                 where workspace_id = $1 and (person_id = any($2) or email = any($3))",
+                "select person_id, email from app_person where workspace_id = $1 and person_id = any($2)
+                 union select person_id, email from app_person where workspace_id = $1 and email = any($3)",
                 workspace.as_uuid(),
                 &ids,
                 &emails
@@ -290,38 +365,110 @@ impl Found {
             .fetch_all(&mut *tx)
             .await?;
             for person in people {
-                self.people.insert(person.person_id);
+                self.people.extend(person.person_id);
                 self.emails.extend(person.email);
             }
             let emails: Vec<String> = self.emails.iter().cloned().collect();
-            let ids: Vec<i64> = self.contacts.iter().copied().collect();
-            let contacts = sqlx::query!(
-                "select object_id, properties->>'email' as email,
-                   properties->>'hs_additional_emails' as additional
-                 from hubspot_object
-                 where workspace_id = $1 and object_type = $2
-                   and (object_id = any($3) or lower(btrim(properties->>'email')) = any($4)
-                     or exists (select 1 from unnest(string_to_array(lower(properties->>'hs_additional_emails'), ';')) as e (a)
-                       where btrim(e.a) = any($4)))",
+            let contacts = sqlx::query_scalar!(
+                "select object_id from hubspot_object_key
+                 where workspace_id = $1 and uuid_hash(workspace_id) = uuid_hash($1)
+                   and lower(key) = any($3) and object_type = $2",
                 workspace.as_uuid(),
                 type_number(ObjectType::Contact),
-                &ids,
                 &emails
             )
             .fetch_all(&mut *tx)
             .await?;
-            for contact in contacts {
-                self.contacts.insert(contact.object_id);
-                self.emails.extend(emails_of(
-                    contact.email.as_deref(),
-                    contact.additional.as_deref(),
-                ));
-            }
-            if self.size() == before {
+            self.contacts.extend(contacts);
+            let ids: Vec<i64> = self.contacts.iter().copied().collect();
+            let emails = sqlx::query_scalar!(
+                "select key from hubspot_object_key
+                 where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
+                workspace.as_uuid(),
+                portals,
+                type_number(ObjectType::Contact),
+                &ids
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            self.emails.extend(emails);
+            if *self == before {
                 return Ok(());
             }
         }
     }
+
+    /// Rows of the quarantine that are the person's or hold one of the addresses; only those written
+    /// at or after a change number.
+    async fn in_quarantine(
+        &self,
+        tx: &mut PgConnection,
+        workspace: WorkspaceId,
+        since: i64,
+    ) -> Result<BTreeSet<BadKey>, StoreError> {
+        let mut found = BTreeSet::new();
+        let (mut portal, mut sync_type, mut key) = (-1, String::new(), String::new());
+        loop {
+            let rows = sqlx::query!(
+                "select portal_id, sync_type, record_key, raw from quarantine
+                 where workspace_id = $1 and changed >= $2
+                   and (portal_id, sync_type, record_key) > ($3, $4, $5)
+                 order by portal_id, sync_type, record_key limit $6",
+                workspace.as_uuid(),
+                since,
+                portal,
+                sync_type,
+                key,
+                LOOKED_AT
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            let Some(last) = rows.last() else {
+                return Ok(found);
+            };
+            (portal, sync_type, key) = (
+                last.portal_id,
+                last.sync_type.clone(),
+                last.record_key.clone(),
+            );
+            for row in rows {
+                let contact = row.sync_type == SyncType::Contacts.as_str()
+                    && row
+                        .record_key
+                        .parse()
+                        .is_ok_and(|id: i64| self.contacts.contains(&id));
+                if contact || !self.emails.is_disjoint(&addresses_in(&row.raw)) {
+                    found.insert(BadKey {
+                        portal: row.portal_id,
+                        sync_type: row.sync_type,
+                        key: row.record_key,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// All portals that a workspace has anything of: few, found by skipping from one to the next.
+async fn portals_of(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "with recursive p (id) as (
+           (select portal_id from hubspot_object where workspace_id = $1 order by portal_id limit 1)
+           union all
+           select (select o.portal_id from hubspot_object o
+             where o.workspace_id = $1 and o.portal_id > p.id order by o.portal_id limit 1)
+           from p where p.id is not null
+         )
+         select id as \"id!\" from p where id is not null
+         union select portal_id from connection where workspace_id = $1
+         union select portal_id from last_read where workspace_id = $1",
+        workspace.as_uuid()
+    )
+    .fetch_all(tx)
+    .await
 }
 
 impl Store {
@@ -330,9 +477,19 @@ impl Store {
         self.identities.fingerprint(parts)
     }
 
+    /// The keyed hash that stands for an erased person's id.
+    pub(crate) fn person_hash(&self, workspace: WorkspaceId, person: &PersonId) -> Vec<u8> {
+        self.identities
+            .hash(workspace, &Identity::Person(person.as_str()))
+    }
+
     /// Removes the values of a person from mirror, app data and quarantine, ends what waits to be
     /// exported, and keeps keyed hashes that stop the person from coming in again. A person who is
     /// not known is kept out from now on all the same. Idempotent.
+    ///
+    /// Who the person is is looked up before the workspace's lock is taken, and again under it, where
+    /// only what came in meanwhile is new: so the lock is held for some milliseconds, however much
+    /// there is.
     ///
     /// # Errors
     /// When the database fails; nothing is changed then.
@@ -342,27 +499,52 @@ impl Store {
         target: &EraseTarget,
         now: DateTime<Utc>,
     ) -> Result<Erased, StoreError> {
+        let mut found = Found::of(target);
+        let mut looking = self.pool.acquire().await?;
+        let settled = sqlx::query_scalar!("select mirror_settled() as \"n!\"")
+            .fetch_one(&mut *looking)
+            .await?;
+        let portals = portals_of(&mut looking, workspace).await?;
+        found.complete(&mut looking, workspace, &portals).await?;
+        let mut bad = found
+            .in_quarantine(&mut looking, workspace, i64::MIN)
+            .await?;
+        drop(looking);
+
         let mut tx = self.pool.begin().await?;
         hold_alone(&mut tx, workspace).await?;
-        let mut found = Found::default();
-        found
-            .emails
-            .extend(target.email.iter().map(|e| e.as_str().to_owned()));
-        found
-            .people
-            .extend(target.person.iter().map(|p| p.as_str().to_owned()));
-        found.complete(&mut tx, workspace).await?;
+        let before = found.clone();
+        let portals = portals_of(&mut tx, workspace).await?;
+        found.complete(&mut tx, workspace, &portals).await?;
+        let since = if found == before { settled } else { i64::MIN };
+        bad.extend(found.in_quarantine(&mut tx, workspace, since).await?);
+        let erased = self
+            .remove_found(&mut tx, workspace, &portals, &found, bad, now)
+            .await?;
+        tx.commit().await?;
+        Ok(erased)
+    }
 
+    /// Under the workspace's lock.
+    async fn remove_found(
+        &self,
+        tx: &mut PgConnection,
+        workspace: WorkspaceId,
+        portals: &[i64],
+        found: &Found,
+        bad: BTreeSet<BadKey>,
+        now: DateTime<Utc>,
+    ) -> Result<Erased, StoreError> {
         let contacts: Vec<i64> = found.contacts.iter().copied().collect();
         let people: Vec<String> = found.people.iter().cloned().collect();
-        let emails: Vec<String> = found.emails.iter().cloned().collect();
+        let hash = |identity: Identity<'_>| self.identities.hash(workspace, &identity);
+        let of_people: Vec<Vec<u8>> = people.iter().map(|p| hash(Identity::Person(p))).collect();
         let hashes: Vec<Vec<u8>> = contacts
             .iter()
             .filter_map(|id| HubSpotObjectId::new(*id).ok())
-            .map(Identity::Contact)
-            .chain(people.iter().map(|p| Identity::Person(p)))
-            .chain(emails.iter().map(|e| Identity::Email(e)))
-            .map(|identity| self.identities.hash(workspace, &identity))
+            .map(|id| hash(Identity::Contact(id)))
+            .chain(of_people.iter().cloned())
+            .chain(found.emails.iter().map(|e| hash(Identity::Email(e))))
             .collect();
         sqlx::query!(
             "insert into erased_identity (workspace_id, identity_hash, erased_at)
@@ -373,7 +555,6 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-
         let mut erased = Erased {
             people: sqlx::query!(
                 "delete from app_person where workspace_id = $1 and person_id = any($2)",
@@ -385,58 +566,135 @@ impl Store {
             .rows_affected(),
             ..Erased::default()
         };
-        erased.exports_ended = sqlx::query!(
-            "update export_request set state = 'skipped', reason = 'erased', due_at = null, changed_at = $3
-             where workspace_id = $1 and person_id = any($2) and state in ('accepted', 'waiting')",
+        // The requests stay, for whoever asks what became of them; the app's id goes.
+        let ended = sqlx::query_scalar!(
+            "update export_request e set person_id = null, person_hash = t.hash,
+               state = case when state in ('accepted', 'waiting') then 'skipped' else state end,
+               reason = case when state in ('accepted', 'waiting') then 'erased' else reason end,
+               due_at = null,
+               changed_at = case when state in ('accepted', 'waiting') then $4 else changed_at end
+             from unnest($2::text[], $3::bytea[]) as t (person, hash)
+             where workspace_id = $1 and person_id = t.person
+             returning old.state in ('accepted', 'waiting') as \"ended!\"",
             workspace.as_uuid(),
             &people,
+            &of_people,
             now
         )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        erased.contacts = sqlx::query!(
-            "delete from hubspot_object where workspace_id = $1 and object_type = $2 and object_id = any($3)",
-            workspace.as_uuid(),
-            type_number(ObjectType::Contact),
-            &contacts
-        )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        sqlx::query!(
-            "delete from hubspot_association
-             where workspace_id = $1 and ((from_type = $2 and from_id = any($3)) or (to_type = $2 and to_id = any($3)))",
-            workspace.as_uuid(),
-            type_number(ObjectType::Contact),
-            &contacts
-        )
-        .execute(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
-        sqlx::query!(
-            "delete from hubspot_list_member m using hubspot_list l
-             where m.workspace_id = $1 and m.object_id = any($2) and l.workspace_id = m.workspace_id
-               and l.portal_id = m.portal_id and l.list_id = m.list_id and l.object_type_id = '0-1'",
-            workspace.as_uuid(),
-            &contacts
-        )
-        .execute(&mut *tx)
-        .await?;
-        // `escape` leaves ASCII as it is, whatever else the bytes are.
+        erased.exports_ended = ended.into_iter().filter(|ended| *ended).count() as u64;
+        if !contacts.is_empty() {
+            let contact = type_number(ObjectType::Contact);
+            erased.contacts = sqlx::query!(
+                "delete from hubspot_object
+                 where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
+                workspace.as_uuid(),
+                portals,
+                contact,
+                &contacts
+            )
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+            sqlx::query!(
+                "delete from hubspot_object_key
+                 where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
+                workspace.as_uuid(),
+                portals,
+                contact,
+                &contacts
+            )
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query!(
+                "delete from hubspot_association
+                 where workspace_id = $1 and portal_id = any($2) and from_type = $3 and from_id = any($4)",
+                workspace.as_uuid(),
+                portals,
+                contact,
+                &contacts
+            )
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query!(
+                "delete from hubspot_association
+                 where workspace_id = $1 and uuid_hash(workspace_id) = uuid_hash($1)
+                   and portal_id + 0 = any($2) and to_type + 0 = $3::int and to_id + 0 = any($4)",
+                workspace.as_uuid(),
+                portals,
+                i32::from(contact),
+                &contacts
+            )
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query!(
+                "delete from hubspot_list_member m
+                 where m.workspace_id = $1 and uuid_hash(m.workspace_id) = uuid_hash($1)
+                   and m.portal_id + 0 = any($2) and m.object_id + 0 = any($3)
+                   and not exists (select 1 from hubspot_list l
+                     where l.workspace_id = $1 and l.portal_id = m.portal_id and l.list_id = m.list_id
+                       and l.object_type_id <> '0-1')",
+                workspace.as_uuid(),
+                portals,
+                &contacts
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        let (mut of_portals, mut types, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for row in bad {
+            of_portals.push(row.portal);
+            types.push(row.sync_type);
+            keys.push(row.key);
+        }
         erased.quarantined = sqlx::query!(
             "delete from quarantine q
-             where workspace_id = $1
-               and ((sync_type = 'contacts' and record_key = any(select i::text from unnest($2::bigint[]) as c (i)))
-                 or exists (select 1 from unnest($3::text[]) as t (e)
-                   where position(lower(encode(convert_to(t.e, 'UTF8'), 'escape')) in lower(encode(q.raw, 'escape'))) > 0))",
+             using unnest($2::bigint[], $3::text[], $4::text[]) as t (portal, sync_type, key)
+             where q.workspace_id = $1 and q.portal_id = t.portal and q.sync_type = t.sync_type
+               and q.record_key = t.key",
             workspace.as_uuid(),
-            &contacts,
-            &emails
+            &of_portals,
+            &types,
+            &keys
         )
         .execute(&mut *tx)
         .await?
         .rows_affected();
-        tx.commit().await?;
         Ok(erased)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_wherever_they_stand() {
+        for (raw, address) in [
+            (
+                r#"{"properties":{"email":"ZZ@Other.Example"}}"#,
+                "zz@other.example",
+            ),
+            (
+                r#"{"note":"ask Zelda <zz@other.example>, please"}"#,
+                "zz@other.example",
+            ),
+            (r#"{"a":["mailto:zz@other.example."]}"#, "zz@other.example"),
+            (
+                r#"{"e":"z@b\u00fccher.example"}"#,
+                "z@xn--bcher-kva.example",
+            ),
+            (
+                r#"{"email":"zz@other.example","broken":"#,
+                "zz@other.example",
+            ),
+        ] {
+            let found = addresses_in(raw.as_bytes());
+            assert!(found.contains(address), "{raw}: {found:?}");
+        }
+        assert!(addresses_in(b"{\"a\":\"no address\"}").is_empty());
+        let more = addresses_in(br#"{"email":"azz@other.example"}"#);
+        assert!(!more.contains("zz@other.example"));
     }
 }

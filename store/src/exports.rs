@@ -135,15 +135,31 @@ impl Store {
         .into_iter()
         .map(|row| row.person_id)
         .collect();
+        // Of whom was erased, not even the id is written down.
+        let hashes: Vec<Vec<u8>> = new
+            .people
+            .iter()
+            .map(|(_, person)| self.person_hash(new.workspace, person))
+            .collect();
+        let erased = if asked.iter().all(|p| known.contains(*p)) {
+            std::collections::BTreeSet::new()
+        } else {
+            erasure::erased_among(&mut tx, new.workspace, &hashes).await?
+        };
         let rows: Vec<ExportRow> = new
             .people
             .iter()
-            .map(|(request, person)| ExportRow {
+            .zip(&hashes)
+            .map(|((request, person), hash)| ExportRow {
                 request: *request,
                 kind: new.kind,
-                person: Some(person.clone()),
+                person: (!erased.contains(hash)).then(|| person.clone()),
                 outcome: if known.contains(person.as_str()) {
                     usual
+                } else if erased.contains(hash) {
+                    RequestOutcome::Skipped {
+                        reason: SkipReason::Erased,
+                    }
                 } else {
                     RequestOutcome::Skipped {
                         reason: SkipReason::UnknownPerson,
@@ -152,6 +168,15 @@ impl Store {
                 requested_at: now,
                 changed_at: now,
             })
+            .collect();
+        let people: Vec<Option<&str>> = asked
+            .iter()
+            .zip(&hashes)
+            .map(|(person, hash)| (!erased.contains(hash)).then_some(*person))
+            .collect();
+        let hashes: Vec<Option<&[u8]>> = hashes
+            .iter()
+            .map(|hash| erased.contains(hash).then_some(hash.as_slice()))
             .collect();
         let ids: Vec<uuid::Uuid> = rows.iter().map(|r| r.request.as_uuid()).collect();
         let states: Vec<&str> = rows.iter().map(|r| r.outcome.state().as_str()).collect();
@@ -162,20 +187,21 @@ impl Store {
             .collect();
         sqlx::query!(
             "insert into export_request
-               (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at)
-             select id, $1, person, $2, $3, state, reason, due, $4, $4
-             from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
-               as t (id, person, state, reason, due)
+               (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at, person_hash)
+             select id, $1, person, $2, $3, state, reason, due, $4, $4, hash
+             from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::bytea[])
+               as t (id, person, state, reason, due, hash)
              on conflict (id) do nothing",
             new.workspace.as_uuid(),
             new.kind.as_str(),
             new.include_earlier,
             now,
             &ids,
-            &asked as &[&str],
+            &people as &[Option<&str>],
             &states as &[&str],
             &reasons as &[Option<&str>],
-            &due as &[Option<DateTime<Utc>>]
+            &due as &[Option<DateTime<Utc>>],
+            &hashes as &[Option<&[u8]>]
         )
         .execute(&mut *tx)
         .await?;
@@ -239,13 +265,17 @@ impl Store {
             "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
              from export_request
              where workspace_id = $1 and ($2::uuid is null or id > $2)
-               and ($3::text is null or person_id = $3) and ($4::text is null or state = $4)
+               and ($3::text is null or person_id = $3 or person_hash = $6) and ($4::text is null or state = $4)
              order by id limit $5",
             workspace.as_uuid(),
             after.map(|a| a.as_uuid()),
             filter.person.as_ref().map(|p| p.as_str()),
             filter.state.map(|s| s.as_str()),
-            i64::from(limit)
+            i64::from(limit),
+            filter
+                .person
+                .as_ref()
+                .map(|p| self.person_hash(workspace, p))
         )
         .fetch_all(&self.pool)
         .await?;

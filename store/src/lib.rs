@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batches;
+mod changes;
 mod companies;
 mod connections;
 mod consents;
@@ -12,6 +13,7 @@ mod erasure;
 mod error;
 mod exports;
 mod idempotency;
+mod keys;
 mod lists;
 mod members;
 mod mirror;
@@ -32,7 +34,8 @@ pub mod testing;
 mod tokens;
 mod workspaces;
 
-pub use batches::{Batch, QuarantineRow, RecordRows, Rows};
+pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
+pub use changes::{ChangePosition, ChangedRecord};
 pub use connections::{
     Connected, ConnectionRow, FenceRaised, FenceState, NewConnection, RefusedConnect,
 };
@@ -124,7 +127,8 @@ impl Store {
         sqlx::migrate!()
             .run(&self.pool)
             .await
-            .map_err(StoreError::Migration)
+            .map_err(StoreError::Migration)?;
+        Ok(self.adopt_cluster().await?)
     }
 
     /// Whether the database answers.

@@ -4,7 +4,12 @@ use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, PortalId, SyncRunId, WorkspaceId};
 use sqlx::PgConnection;
 
-use crate::{Store, StoreError, steps::Step};
+use crate::{
+    Store, StoreError,
+    batches::{Listing, ListingEnd},
+    cursors::{count, signed},
+    steps::{Step, began_at},
+};
 
 /// A list that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub struct ListRow {
     pub processing_type: String,
     /// `COMPLETE`, `PAUSED` or `PROCESSING`.
     pub processing_status: String,
+    /// Members, as HubSpot counts them (`hs_list_size`).
+    pub size: Option<u64>,
 }
 
 /// A page of the members of one list.
@@ -28,32 +35,35 @@ pub struct MembershipPage {
     pub list: HubSpotObjectId,
     /// The members.
     pub members: Vec<HubSpotObjectId>,
-    /// Whether this is the last page: members that this run did not see are removed then.
-    pub last: bool,
 }
 
-/// Writes a page of list definitions.
+/// Writes a page of list definitions. A list that a whole listing did not bring is marked as gone;
+/// its members stay, as somebody may be kept out because of them.
 pub(crate) async fn write_lists(
     tx: &mut PgConnection,
     step: &Step,
     lists: &[ListRow],
+    listing: Listing,
     read_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<ListingEnd, sqlx::Error> {
     let ids: Vec<i64> = lists.iter().map(|l| l.id.get()).collect();
     let names: Vec<&str> = lists.iter().map(|l| l.name.as_str()).collect();
     let types: Vec<&str> = lists.iter().map(|l| l.object_type_id.as_str()).collect();
     let processing: Vec<&str> = lists.iter().map(|l| l.processing_type.as_str()).collect();
     let status: Vec<&str> = lists.iter().map(|l| l.processing_status.as_str()).collect();
+    let sizes: Vec<Option<i64>> = lists.iter().map(|l| l.size.map(signed)).collect();
     sqlx::query!(
-        "insert into hubspot_list
-           (workspace_id, portal_id, list_id, name, object_type_id, processing_type, processing_status, read_at)
-         select distinct on (id) $1, $2::bigint, id, name, object_type_id, processing_type, processing_status, $3::timestamptz
-         from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
-           as t (id, name, object_type_id, processing_type, processing_status)
+        "insert into hubspot_list as l
+           (workspace_id, portal_id, list_id, name, object_type_id, processing_type, processing_status, read_at, size)
+         select distinct on (id) $1, $2::bigint, id, name, object_type_id, processing_type, processing_status, $3::timestamptz, size
+         from unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
+           as t (id, name, object_type_id, processing_type, processing_status, size)
          on conflict (workspace_id, portal_id, list_id) do update set
            name = excluded.name, object_type_id = excluded.object_type_id,
            processing_type = excluded.processing_type,
-           processing_status = excluded.processing_status, read_at = excluded.read_at",
+           processing_status = excluded.processing_status, read_at = excluded.read_at,
+           size = excluded.size, gone_at = null
+         where excluded.read_at >= l.read_at",
         step.workspace.as_uuid(),
         step.portal.get(),
         read_at,
@@ -61,24 +71,63 @@ pub(crate) async fn write_lists(
         &names as &[&str],
         &types as &[&str],
         &processing as &[&str],
-        &status as &[&str]
+        &status as &[&str],
+        &sizes as &[Option<i64>]
     )
     .execute(&mut *tx)
     .await?;
-    Ok(())
+    sqlx::query!(
+        "update hubspot_list set seen_at = now()
+         where workspace_id = $1 and portal_id = $2 and list_id = any($3)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        &ids
+    )
+    .execute(&mut *tx)
+    .await?;
+    if listing == Listing::Open {
+        return Ok(ListingEnd::Nothing);
+    }
+    let began = began_at(tx, step).await?;
+    let lost = sqlx::query!(
+        "update hubspot_list l set gone_at = $4
+         where workspace_id = $1 and portal_id = $2 and seen_at < $3 and gone_at is null
+           and not exists (select 1 from quarantine q
+             where q.workspace_id = $1 and q.portal_id = $2 and q.sync_type = $5
+               and q.record_key = l.list_id::text)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        began,
+        read_at,
+        step.sync_type.as_str()
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    let kept = sqlx::query_scalar!(
+        "select count(*) as \"n!\" from hubspot_list
+         where workspace_id = $1 and portal_id = $2 and gone_at is null",
+        step.workspace.as_uuid(),
+        step.portal.get()
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(listing.end(count(kept), lost, None))
 }
 
-/// Writes a page of the members of a list.
+/// Writes a page of the members of a list. Those that a whole reading did not bring are gone.
 pub(crate) async fn write_members(
     tx: &mut PgConnection,
     step: &Step,
     membership: &MembershipPage,
-) -> Result<(), sqlx::Error> {
+    listing: Listing,
+) -> Result<ListingEnd, sqlx::Error> {
     let members: Vec<i64> = membership.members.iter().map(|m| m.get()).collect();
     sqlx::query!(
         "insert into hubspot_list_member (workspace_id, portal_id, list_id, object_id, run_id)
          select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid from unnest($5::bigint[]) as t (id)
-         on conflict (workspace_id, portal_id, list_id, object_id) do update set run_id = excluded.run_id",
+         on conflict (workspace_id, portal_id, list_id, object_id) do update set
+           run_id = excluded.run_id, seen_at = excluded.seen_at",
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get(),
@@ -87,19 +136,42 @@ pub(crate) async fn write_members(
     )
     .execute(&mut *tx)
     .await?;
-    if membership.last {
-        sqlx::query!(
-            "delete from hubspot_list_member
-             where workspace_id = $1 and portal_id = $2 and list_id = $3 and run_id <> $4",
-            step.workspace.as_uuid(),
-            step.portal.get(),
-            membership.list.get(),
-            step.run.as_uuid()
-        )
-        .execute(&mut *tx)
-        .await?;
+    if listing == Listing::Open {
+        return Ok(ListingEnd::Nothing);
     }
-    Ok(())
+    let began = began_at(tx, step).await?;
+    let lost = sqlx::query!(
+        "delete from hubspot_list_member
+         where workspace_id = $1 and portal_id = $2 and list_id = $3 and seen_at < $4",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        membership.list.get(),
+        began
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    let kept = sqlx::query_scalar!(
+        "select count(*) as \"n!\" from hubspot_list_member
+         where workspace_id = $1 and portal_id = $2 and list_id = $3",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        membership.list.get()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let list = sqlx::query!(
+        "update hubspot_list set members_read_at = $4
+         where workspace_id = $1 and portal_id = $2 and list_id = $3 returning size",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        membership.list.get(),
+        began
+    )
+    .fetch_optional(tx)
+    .await?;
+    let size = list.and_then(|l| l.size).map(count);
+    Ok(listing.end(count(kept), lost, size))
 }
 
 impl Store {
@@ -131,7 +203,7 @@ impl Store {
             .transpose()
     }
 
-    /// All lists, by id.
+    /// All lists that HubSpot still has, by id.
     ///
     /// # Errors
     /// When the database fails.
@@ -141,8 +213,8 @@ impl Store {
         portal: PortalId,
     ) -> Result<Vec<ListRow>, StoreError> {
         let rows = sqlx::query!(
-            "select list_id, name, object_type_id, processing_type, processing_status
-             from hubspot_list where workspace_id = $1 and portal_id = $2 order by list_id",
+            "select list_id, name, object_type_id, processing_type, processing_status, size
+             from hubspot_list where workspace_id = $1 and portal_id = $2 and gone_at is null order by list_id",
             workspace.as_uuid(),
             portal.get()
         )
@@ -157,6 +229,7 @@ impl Store {
                     object_type_id: row.object_type_id,
                     processing_type: row.processing_type,
                     processing_status: row.processing_status,
+                    size: row.size.map(count),
                 })
             })
             .collect()

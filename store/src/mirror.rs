@@ -1,12 +1,20 @@
 //! The mirror of HubSpot's records and their associations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, ObjectType, PortalId, SyncType, WorkspaceId};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 
-use crate::{Store, StoreError, batches::RecordRows, cursors::count, steps::Step};
+use crate::{
+    Store, StoreError,
+    batches::{FoundBy, RecordRows},
+    cursors::count,
+    keys,
+    steps::Step,
+};
 
 /// A record that was read.
 #[derive(Debug, Clone)]
@@ -64,7 +72,11 @@ pub(crate) const fn type_number(object_type: ObjectType) -> i16 {
     object_type.number()
 }
 
-fn object_id(id: i64) -> Result<HubSpotObjectId, StoreError> {
+pub(crate) fn type_of_number(number: i16) -> Result<ObjectType, StoreError> {
+    ObjectType::from_number(number).ok_or(StoreError::Corrupt("type of a record"))
+}
+
+pub(crate) fn object_id(id: i64) -> Result<HubSpotObjectId, StoreError> {
     HubSpotObjectId::new(id).map_err(|_| StoreError::Corrupt("record id"))
 }
 
@@ -85,7 +97,7 @@ impl Store {
                union all select 'owners', count(*) from hubspot_owner where workspace_id = $1 and portal_id = $2
                union all select 'properties', count(*) from hubspot_property where workspace_id = $1 and portal_id = $2
                union all select 'pipelines', count(*) from hubspot_pipeline where workspace_id = $1 and portal_id = $2
-               union all select 'lists', count(*) from hubspot_list where workspace_id = $1 and portal_id = $2
+               union all select 'lists', count(*) from hubspot_list where workspace_id = $1 and portal_id = $2 and gone_at is null
              ), bad (sync_type, n) as (
                select sync_type, count(*) from quarantine
                where workspace_id = $1 and portal_id = $2 group by sync_type
@@ -159,7 +171,7 @@ impl Store {
     ) -> Result<Vec<AssociationRow>, StoreError> {
         let rows = sqlx::query!(
             "select from_id, to_type, to_id, labels from hubspot_association
-             where workspace_id = $1 and portal_id = $2 and from_type = $3
+             where workspace_id = $1 and portal_id = $2 and from_type = $3 and not removed
              order by from_id, to_type, to_id",
             workspace.as_uuid(),
             portal.get(),
@@ -169,11 +181,9 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|row| {
-                let to_type = ObjectType::from_number(row.to_type)
-                    .ok_or(StoreError::Corrupt("type of an association"))?;
                 Ok(AssociationRow {
                     from: object_id(row.from_id)?,
-                    to_type,
+                    to_type: type_of_number(row.to_type)?,
                     to: object_id(row.to_id)?,
                     labels: row.labels,
                 })
@@ -182,15 +192,25 @@ impl Store {
     }
 }
 
-/// Writes records and their associations.
+/// Writes records and their associations. Only what changes is written: a row that is stored as it
+/// was read costs nothing.
 pub(crate) async fn write_records(
     tx: &mut PgConnection,
     step: &Step,
     records: &RecordRows,
     read_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    upsert_objects(tx, step, records, read_at).await?;
-    replace_associations(tx, step, records, read_at).await
+    let written = upsert_objects(tx, step, records, read_at).await?;
+    keys::write(tx, step, records, &written).await?;
+    let associated = replace_associations(tx, step, records, read_at).await?;
+    touch(tx, step, records.object_type, &associated, &written).await
+}
+
+/// A record that was written.
+pub(crate) struct Written {
+    pub(crate) id: i64,
+    /// Whether it was not there before.
+    pub(crate) new: bool,
 }
 
 async fn upsert_objects(
@@ -198,25 +218,52 @@ async fn upsert_objects(
     step: &Step,
     records: &RecordRows,
     read_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Written>, sqlx::Error> {
     if records.rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let ids: Vec<i64> = records.rows.iter().map(|r| r.id.get()).collect();
     let properties: Vec<&str> = records.rows.iter().map(|r| r.properties.as_str()).collect();
     let created: Vec<Option<DateTime<Utc>>> = records.rows.iter().map(|r| r.created_at).collect();
     let modified: Vec<DateTime<Utc>> = records.rows.iter().map(|r| r.modified_at).collect();
     let archived: Vec<bool> = records.rows.iter().map(|r| r.archived).collect();
-    sqlx::query!(
-        "insert into hubspot_object as o
-           (workspace_id, portal_id, object_type, object_id, properties, created_at, modified_at, read_at, archived)
-         select $1, $2, $3, id, properties::jsonb, created_at, modified_at, $4, archived
-         from unnest($5::bigint[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::boolean[])
-           as t (id, properties, created_at, modified_at, archived)
+    let hashes: Vec<Vec<u8>> = records
+        .rows
+        .iter()
+        .map(|r| content_hash(&r.properties))
+        .collect();
+    let direct = records.found_by == FoundBy::Direct;
+    // What search brought of a range is listed again later, and has to be known from what it did not.
+    let mark = !direct && step.range.is_some();
+    // `limit 1` makes the look-up go row by row: whole types are never read for one page.
+    let rows = sqlx::query!(
+        "with fresh as (
+           select t.* from unnest($5::bigint[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::bytea[])
+             as t (id, properties, created_at, modified_at, archived, hash)
+           left join lateral (select o.* from hubspot_object o
+             where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3 and o.object_id = t.id
+             limit 1) o on true
+           where o.object_id is null
+             or ((t.modified_at, $4::timestamptz) > (o.modified_at, o.read_at)
+               and (not o.archived or t.archived or ($11 and $4 > o.read_at))
+               and ($12 or (t.modified_at, t.archived, t.hash)
+                 is distinct from (o.modified_at, o.archived, o.content_hash)))
+         )
+         insert into hubspot_object as o
+           (workspace_id, portal_id, object_type, object_id, properties, created_at, modified_at, read_at, archived, content_hash, changed)
+         select $1, $2, $3, id, properties::jsonb, created_at, modified_at, $4, archived, hash, (select mirror_change())
+         from fresh
          on conflict (workspace_id, portal_id, object_type, object_id) do update set
            properties = excluded.properties, created_at = excluded.created_at,
-           modified_at = excluded.modified_at, read_at = excluded.read_at, archived = excluded.archived
-         where (excluded.modified_at, excluded.read_at) > (o.modified_at, o.read_at)",
+           modified_at = excluded.modified_at, read_at = excluded.read_at, archived = excluded.archived,
+           content_hash = excluded.content_hash,
+           changed = case when (o.modified_at, o.archived, o.content_hash)
+             is distinct from (excluded.modified_at, excluded.archived, excluded.content_hash)
+             then excluded.changed else o.changed end
+         where (excluded.modified_at, excluded.read_at) > (o.modified_at, o.read_at)
+           and (not o.archived or excluded.archived or ($11 and excluded.read_at > o.read_at))
+         returning new.object_id as \"id!\", old.object_id is null as \"new!\",
+           old.changed is distinct from new.changed as \"changed!\"",
         step.workspace.as_uuid(),
         step.portal.get(),
         type_number(records.object_type),
@@ -225,19 +272,50 @@ async fn upsert_objects(
         &properties as &[&str],
         &created as &[Option<DateTime<Utc>>],
         &modified,
-        &archived
+        &archived,
+        &hashes,
+        direct,
+        mark
     )
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(())
+    Ok(rows
+        .into_iter()
+        .filter(|row| row.changed)
+        .map(|row| Written {
+            id: row.id,
+            new: row.new,
+        })
+        .collect())
 }
 
+/// Tells properties from others, in whatever order they came. What is no object is taken as it is.
+fn content_hash(properties: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    match serde_json::from_str::<BTreeMap<&str, &RawValue>>(properties) {
+        Ok(all) => {
+            for (name, value) in all {
+                for part in [name, value.get()] {
+                    hash.update((part.len() as u64).to_be_bytes());
+                    hash.update(part);
+                }
+            }
+        }
+        Err(_) => hash.update(properties),
+    }
+    let mut hash = hash.finalize().to_vec();
+    hash.truncate(16);
+    hash
+}
+
+/// Replaces what is associated with records of which that was answered. What is gone stays as a
+/// tombstone, so that an older read does not bring it back. Says of which records anything changed.
 async fn replace_associations(
     tx: &mut PgConnection,
     step: &Step,
     records: &RecordRows,
     read_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<i64>, sqlx::Error> {
     let stored: BTreeSet<HubSpotObjectId> = records.rows.iter().map(|r| r.id).collect();
     let (answered, answered_types): (Vec<i64>, Vec<i16>) = records
         .answered
@@ -246,9 +324,6 @@ async fn replace_associations(
         .filter(|(id, _)| stored.contains(id))
         .map(|(id, to_type)| (id.get(), to_type))
         .unzip();
-    if answered.is_empty() {
-        return Ok(());
-    }
     let from: Vec<i64> = records.associations.iter().map(|a| a.from.get()).collect();
     let to_type: Vec<i16> = records
         .associations
@@ -262,39 +337,51 @@ async fn replace_associations(
         .iter()
         .map(|a| a.labels.join("\n"))
         .collect();
-    sqlx::query!(
-        "delete from hubspot_association a
-         where workspace_id = $1 and portal_id = $2 and from_type = $3
-           and from_id = any($4) and to_type = any($5) and read_at <= $6
-           and exists (select 1 from unnest($4::bigint[], $5::smallint[]) as k (f, tt)
-             where k.f = a.from_id and k.tt = a.to_type)
-           and not exists (select 1 from unnest($7::bigint[], $8::smallint[], $9::bigint[]) as n (f, tt, t)
-             where n.f = a.from_id and n.tt = a.to_type and n.t = a.to_id)",
-        step.workspace.as_uuid(),
-        step.portal.get(),
-        type_number(records.object_type),
-        &answered,
-        &answered_types,
-        read_at,
-        &from,
-        &to_type,
-        &to
-    )
-    .execute(&mut *tx)
-    .await?;
-    if from.is_empty() {
-        return Ok(());
+    let mut changed = Vec::new();
+    if !answered.is_empty() {
+        let gone = sqlx::query_scalar!(
+            "update hubspot_association a set removed = true, read_at = $6
+             where workspace_id = $1 and portal_id = $2 and from_type = $3
+               and from_id = any($4) and to_type = any($5) and not removed and read_at <= $6
+               and exists (select 1 from unnest($4::bigint[], $5::smallint[]) as k (f, tt)
+                 where k.f = a.from_id and k.tt = a.to_type)
+               and not exists (select 1 from unnest($7::bigint[], $8::smallint[], $9::bigint[]) as n (f, tt, t)
+                 where n.f = a.from_id and n.tt = a.to_type and n.t = a.to_id)
+             returning from_id",
+            step.workspace.as_uuid(),
+            step.portal.get(),
+            type_number(records.object_type),
+            &answered,
+            &answered_types,
+            read_at,
+            &from,
+            &to_type,
+            &to
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        changed.extend(gone);
     }
-    sqlx::query!(
+    if from.is_empty() {
+        return Ok(changed);
+    }
+    let written = sqlx::query_scalar!(
         "insert into hubspot_association as a
            (workspace_id, portal_id, from_type, from_id, to_type, to_id, labels, read_at)
-         select distinct on (f, tt, t) $1::uuid, $2::bigint, $3::smallint, f, tt, t,
-           string_to_array(l, E'\\n'), $4::timestamptz
-         from unnest($5::bigint[], $6::smallint[], $7::bigint[], $8::text[]) as n (f, tt, t, l)
-         order by f, tt, t
+         select $1::uuid, $2::bigint, $3::smallint, n.f, n.tt, n.t, string_to_array(n.l, E'\\n'), $4::timestamptz
+         from (select distinct on (f, tt, t) f, tt, t, l
+             from unnest($5::bigint[], $6::smallint[], $7::bigint[], $8::text[]) as u (f, tt, t, l)
+             order by f, tt, t) as n
+         left join lateral (select o.* from hubspot_association o
+           where o.workspace_id = $1 and o.portal_id = $2 and o.from_type = $3
+             and o.from_id = n.f and o.to_type = n.tt and o.to_id = n.t
+           limit 1) o on true
+         where o.from_id is null
+           or ($4 > o.read_at and (o.removed or o.labels is distinct from string_to_array(n.l, E'\\n')))
          on conflict (workspace_id, portal_id, from_type, from_id, to_type, to_id) do update set
-           labels = excluded.labels, read_at = excluded.read_at
-         where excluded.read_at > a.read_at",
+           labels = excluded.labels, read_at = excluded.read_at, removed = false
+         where excluded.read_at > a.read_at
+         returning from_id",
         step.workspace.as_uuid(),
         step.portal.get(),
         type_number(records.object_type),
@@ -303,6 +390,37 @@ async fn replace_associations(
         &to_type,
         &to,
         &labels
+    )
+    .fetch_all(tx)
+    .await?;
+    changed.extend(written);
+    Ok(changed)
+}
+
+/// A record whose associations changed has changed, for whoever reads changes.
+async fn touch(
+    tx: &mut PgConnection,
+    step: &Step,
+    object_type: ObjectType,
+    associated: &[i64],
+    written: &[Written],
+) -> Result<(), sqlx::Error> {
+    let known: BTreeSet<i64> = written.iter().map(|w| w.id).collect();
+    let rest: Vec<i64> = associated
+        .iter()
+        .copied()
+        .filter(|id| !known.contains(id))
+        .collect();
+    if rest.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update hubspot_object set changed = (select mirror_change())
+         where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        type_number(object_type),
+        &rest
     )
     .execute(tx)
     .await?;

@@ -1,7 +1,8 @@
 //! Steps: what a page moves. Cursor and fence are looked at in the transaction that writes the page.
 
+use chrono::{DateTime, Utc};
 use domain::{Epoch, PortalId, Purpose, SyncRunId, SyncType, WorkspaceId};
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
     CursorKey,
@@ -64,6 +65,16 @@ pub enum PageOutcome {
         version: i64,
         /// Rows that Postgres refused and that were quarantined.
         refused: u64,
+    },
+    /// A listing ended with nothing, or with far less than what is stored or than HubSpot counts;
+    /// nothing was written. It is to be read a second time.
+    Shrunk {
+        /// Rows that are stored or came.
+        known: u64,
+        /// Rows that the listing brought.
+        brought: u64,
+        /// Rows by HubSpot's own count.
+        said: Option<u64>,
     },
     /// Somebody else moved the cursor; nothing was written.
     LostCursor,
@@ -140,4 +151,24 @@ async fn move_cursor(
         reached_the_end(tx, &key).await?;
     }
     Ok(moved.is_some())
+}
+
+/// When the reading began that the step belongs to: what was seen by it is not older.
+pub(crate) async fn began_at(
+    tx: &mut PgConnection,
+    step: &Step,
+) -> Result<DateTime<Utc>, sqlx::Error> {
+    let key = step.cursor();
+    let row = sqlx::query!(
+        "select began_at from sync_cursor
+         where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5",
+        key.workspace.as_uuid(),
+        key.portal.get(),
+        key.sync_type.as_str(),
+        key.purpose.as_str(),
+        key.part()
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(row.began_at)
 }

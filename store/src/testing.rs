@@ -23,6 +23,21 @@ pub struct TestDatabase {
     pub url: String,
 }
 
+/// A store on a database, with keys for tests.
+///
+/// # Panics
+/// When it does not answer.
+pub async fn store_of(url: &str) -> Store {
+    Store::connect(StoreConfig {
+        url: SecretString::from(url),
+        max_connections: 12,
+        encryption_keys: SecretString::from(TEST_KEYS),
+        erasure_key: SecretString::from(TEST_ERASURE_KEY),
+    })
+    .await
+    .expect("the database answers")
+}
+
 impl TestDatabase {
     /// Makes a database on the server of `DATABASE_URL`. It is left behind, as the server of a test
     /// run is thrown away with all of them.
@@ -45,14 +60,7 @@ impl TestDatabase {
             .rsplit_once('/')
             .expect("DATABASE_URL names a database");
         let url = format!("{server}/{name}");
-        let store = Store::connect(StoreConfig {
-            url: SecretString::from(url.clone()),
-            max_connections: 12,
-            encryption_keys: SecretString::from(TEST_KEYS),
-            erasure_key: SecretString::from(TEST_ERASURE_KEY),
-        })
-        .await
-        .expect("the new database answers");
+        let store = store_of(&url).await;
         store.migrate().await.expect("migrations run");
         Self { store, url }
     }

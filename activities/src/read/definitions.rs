@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::{HubSpotOwnerId, ObjectType};
 use hubspot::Cursor;
 use serde::{Deserialize, Serialize};
-use store::{OwnerRow, PipelineRow, PropertyRow, QuarantineRow, Rows};
+use store::{Listing, OwnerRow, PipelineRow, PropertyRow, QuarantineRow, Rows};
 
 use super::{
     Job, Stop,
@@ -74,6 +74,10 @@ pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         quarantine,
         ids: Vec::new(),
         asked_from: None,
+        listing: match next {
+            Some(_) => Listing::Open,
+            None => Listing::Ends { said: None },
+        },
         next: next.as_ref().map(write_place).transpose()?,
         sent_at,
     })
@@ -138,6 +142,7 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         quarantine,
         ids: Vec::new(),
         asked_from: None,
+        listing: Listing::Ends { said: None },
         next: next.as_ref().map(write_place).transpose()?,
         sent_at,
     })
@@ -167,6 +172,7 @@ pub(super) async fn pipelines(job: &Job<'_>) -> Result<Page, Stop> {
         quarantine,
         ids: Vec::new(),
         asked_from: None,
+        listing: Listing::Ends { said: None },
         next: None,
         sent_at,
     })

@@ -1,7 +1,9 @@
 //! The driver: moves one reader, page by page, from its place to its end.
 
+use std::collections::BTreeSet;
+
 use domain::{HubSpotObjectId, IdRange, ranges::cut};
-use store::{CursorRow, RangeRow, RangeStep, Step};
+use store::{Batch, CursorRow, Listing, RangeRow, RangeStep, Step};
 
 use super::{
     Job, Source, Stop,
@@ -158,6 +160,48 @@ struct End {
     reached: Option<HubSpotObjectId>,
 }
 
+/// Pages of a listing that is read a second time: it is held in memory.
+const MOST_PAGES: usize = 10_000;
+
+/// A listing that shrank is read a second time, from its beginning, before anything is removed. Where
+/// HubSpot's own count contradicts it even then, nothing is.
+async fn read_again(job: &Job<'_>, source: Source, at: &At, step: &Step) -> Result<i64, Stop> {
+    let mut at = source.beginning(at)?;
+    let mut whole: Option<Batch> = None;
+    let mut places = BTreeSet::new();
+    let mut whole = loop {
+        if !places.insert(at.position.clone()) || places.len() > MOST_PAGES {
+            return Err(hubspot::Error::PagingStuck {
+                context: "a listing that is read again",
+            }
+            .into());
+        }
+        let page = source.fetch(job, &at).await?;
+        let next = page.next.clone().filter(|_| page.listing == Listing::Open);
+        let batch = source.fill(job, &at, page).await?;
+        let all = match whole.take() {
+            Some(mut all) => {
+                all.append(batch);
+                all
+            }
+            None => batch,
+        };
+        match next {
+            Some(position) => at.position = Some(position),
+            None => break all,
+        }
+        whole = Some(all);
+    };
+    whole.listing = whole.listing.again();
+    if let Some(version) = job.commit(step, whole.clone()).await? {
+        return Ok(version);
+    }
+    whole.listing = Listing::Open;
+    job.commit(step, whole)
+        .await?
+        .ok_or(Stop::Defect("a listing that is open shrank"))
+}
+
 /// Moves a reader page by page, each page committed with its step in one transaction, until there is
 /// nothing beyond or the time is over.
 pub(crate) async fn drive<B: Borders>(
@@ -191,7 +235,10 @@ pub(crate) async fn drive<B: Borders>(
         };
         let keep = async {
             let batch = source.fill(job, &at, page).await?;
-            job.commit(&step, batch).await
+            match job.commit(&step, batch).await? {
+                Some(version) => Ok(version),
+                None => read_again(job, source, &at, &step).await,
+            }
         };
         let (kept, fetched) = tokio::join!(keep, look_ahead);
         reader = reader.after(step, kept?);

@@ -70,8 +70,9 @@ impl Job<'_> {
         (self.over)()
     }
 
-    /// Commits what a page brought with the step that it is: the reader's version from now on.
-    pub(super) async fn commit(&self, step: &Step, batch: Batch) -> Result<i64, Stop> {
+    /// Commits what a page brought with the step that it is: the reader's version from now on; none
+    /// when a listing shrank, and nothing was written.
+    pub(super) async fn commit(&self, step: &Step, batch: Batch) -> Result<Option<i64>, Stop> {
         let began = Instant::now();
         let records = batch.rows.count();
         let quarantined: Vec<_> = batch.quarantine.iter().map(|q| q.reason).collect();
@@ -85,7 +86,22 @@ impl Job<'_> {
                     self.deps.metrics.quarantined(self.sync_type, reason);
                 }
                 self.done.fetch_add(records, Ordering::Relaxed);
-                Ok(version)
+                Ok(Some(version))
+            }
+            PageOutcome::Shrunk {
+                known,
+                brought,
+                said,
+            } => {
+                tracing::warn!(
+                    workspace = %self.workspace,
+                    object_type = %self.sync_type,
+                    known,
+                    brought,
+                    said,
+                    "a listing shrank"
+                );
+                Ok(None)
             }
             PageOutcome::Fenced => Err(Stop::Fenced),
             PageOutcome::LostCursor => Err(Stop::Lost),

@@ -4,7 +4,7 @@ use chrono::Utc;
 use domain::HubSpotObjectId;
 use hubspot::{Cursor, ListId};
 use serde::{Deserialize, Serialize};
-use store::{ListRow, MembershipPage, QuarantineRow, Rows};
+use store::{ListRow, Listing, MembershipPage, QuarantineRow, Rows};
 
 use super::{
     Job, Stop,
@@ -51,6 +51,7 @@ pub(super) async fn fetch(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
                     ids: Vec::new(),
                     asked_from: None,
                     next: None,
+                    listing: Listing::Open,
                     sent_at: Utc::now(),
                 }),
             }
@@ -72,6 +73,10 @@ async fn definitions(job: &Job<'_>, after: Option<String>) -> Result<Page, Stop>
         },
         None => Place::NextList { after: None },
     };
+    let listing = match &page.next {
+        Some(_) => Listing::Open,
+        None => Listing::Ends { said: page.total },
+    };
     let sent_at = page.sent_at;
     let (lists, quarantine) = sort_out(page, |list| {
         let key = list.list_id.to_string();
@@ -83,6 +88,7 @@ async fn definitions(job: &Job<'_>, after: Option<String>) -> Result<Page, Stop>
             });
         };
         let name = list.name.clone();
+        let size = list.size();
         clean(
             key,
             &[Some(&name)],
@@ -92,6 +98,7 @@ async fn definitions(job: &Job<'_>, after: Option<String>) -> Result<Page, Stop>
                 object_type_id: list.object_type_id,
                 processing_type: list.processing_type,
                 processing_status: list.processing_status,
+                size,
             },
         )
     });
@@ -101,8 +108,18 @@ async fn definitions(job: &Job<'_>, after: Option<String>) -> Result<Page, Stop>
         ids: Vec::new(),
         asked_from: None,
         next: Some(write_place(&next)?),
+        listing,
         sent_at,
     })
+}
+
+/// Where the listing begins of which a page was asked for at a place: all lists, or the members of one.
+pub(super) fn beginning(at: &At) -> Result<Option<String>, Stop> {
+    match read_place(at.position.as_deref())? {
+        Place::Lists { .. } => Ok(None),
+        Place::NextList { .. } => Ok(at.position.clone()),
+        Place::Members { list, .. } => write_place(&Place::Members { list, after: None }).map(Some),
+    }
 }
 
 async fn members(
@@ -146,15 +163,15 @@ async fn members(
         },
     );
     Ok(Page {
-        content: Content::Rows(Rows::Members(MembershipPage {
-            list,
-            members,
-            last: matches!(next, Place::NextList { .. }),
-        })),
+        content: Content::Rows(Rows::Members(MembershipPage { list, members })),
         quarantine,
         ids: Vec::new(),
         asked_from: None,
         next: Some(write_place(&next)?),
+        listing: match next {
+            Place::NextList { .. } => Listing::Ends { said: None },
+            _ => Listing::Open,
+        },
         sent_at,
     })
 }

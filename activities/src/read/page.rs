@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, IdRange, QuarantineReason};
 use hubspot::{BadRecord, BadRecordProblem, objects::CrmObject};
 use serde::{Deserialize, Serialize};
-use store::{QuarantineRow, Rows};
+use store::{Listing, QuarantineRow, Rows};
 
 use super::Stop;
 
@@ -40,6 +40,8 @@ pub(super) struct Page {
     pub(super) asked_from: Option<HubSpotObjectId>,
     /// The place after it; none after the last.
     pub(super) next: Option<String>,
+    /// Whether a whole listing ends with it.
+    pub(super) listing: Listing,
     pub(super) sent_at: DateTime<Utc>,
 }
 

@@ -12,7 +12,7 @@ use hubspot::{
     objects::{CrmObject, ListRequest, ReadOptions},
     search::{Filter, SearchRequest},
 };
-use store::{AssociationRow, MirrorRow, QuarantineRow, RecordRows};
+use store::{AssociationRow, FoundBy, Listing, MirrorRow, QuarantineRow, RecordRows};
 
 use super::{
     Job, Stop,
@@ -156,6 +156,7 @@ fn page_of(
         ids,
         asked_from,
         next,
+        listing: Listing::Open,
         sent_at,
     }
 }
@@ -367,6 +368,7 @@ impl Known {
             .collect();
         RecordRows {
             object_type,
+            found_by: FoundBy::Direct,
             rows,
             answered: self.answered,
             associations,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{ObjectType, RangeReader, ReadPlan, SyncType};
-use store::{Batch, RecordRows, Rows};
+use store::{Batch, FoundBy, RecordRows, Rows};
 
 use super::{
     Job, Stop, definitions, lists,
@@ -97,12 +97,26 @@ impl Source {
         }
     }
 
+    /// Where the listing begins of which a page was asked for at a place.
+    pub(super) fn beginning(self, at: &At) -> Result<At, Stop> {
+        let position = match self {
+            Self::Lists => lists::beginning(at)?,
+            Self::Properties => at.position.clone(),
+            _ => None,
+        };
+        Ok(At {
+            position,
+            ids: at.ids,
+        })
+    }
+
     /// What of a page is wanted, with what has to be asked for apart.
     pub(super) async fn fill(self, job: &Job<'_>, at: &At, page: Page) -> Result<Batch, Stop> {
         let Page {
             content,
             mut quarantine,
             mut sent_at,
+            listing,
             ..
         } = page;
         let rows = match content {
@@ -122,7 +136,11 @@ impl Source {
                     }
                     Self::List(object_type) => records::inline(job, object_type, objects).await?,
                     Self::Search(object_type) | Self::ModifiedSince { object_type, .. } => {
-                        records::apart(job, object_type, objects).await?
+                        let rows = records::apart(job, object_type, objects).await?;
+                        RecordRows {
+                            found_by: FoundBy::Search,
+                            ..rows
+                        }
                     }
                     _ => return Err(Stop::Defect("records from a source of definitions")),
                 };
@@ -135,6 +153,7 @@ impl Source {
             read_at: sent_at,
             rows,
             quarantine,
+            listing,
         })
     }
 }

@@ -8,8 +8,8 @@ use domain::{
     settings::{Settings, SettingsRevision},
 };
 use store::{
-    AssociationRow, EraseTarget, Erased, NewServiceToken, PurgeStatus, QuarantineRow, RefusedPurge,
-    StoreError,
+    AssociationRow, EraseTarget, Erased, MembershipPage, NewServiceToken, PurgeStatus,
+    QuarantineRow, RefusedPurge, Rows, StoreError,
 };
 
 use crate::support::{Commit as _, Page, World, at, bounded, committed, record, row, run_id};
@@ -340,6 +340,179 @@ async fn quarantine_is_emptied_by_age() {
         assert_eq!(before(100).await.unwrap(), 0);
         assert_eq!(before(101).await.unwrap(), 1);
         assert_eq!(store.workspaces_with_quarantine().await.unwrap(), []);
+    })
+    .await;
+}
+
+/// A contact that was erased does not come back as the end of an association, or on a list.
+#[tokio::test]
+async fn an_erased_contact_comes_back_by_no_path() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let contacts = world.reader(SyncType::Contacts, at(0)).await;
+        store
+            .commit_page(page_of(&world, contacts, 0), at(1))
+            .await
+            .unwrap();
+        let deals = crate::support::Reader {
+            sync_type: SyncType::Deals,
+            ..contacts
+        };
+        let lists = crate::support::Reader {
+            sync_type: SyncType::Lists,
+            ..contacts
+        };
+        world.begin(deals, domain::ReadPlan::List, at(0)).await;
+        world.begin(lists, domain::ReadPlan::List, at(0)).await;
+        let with = |to| AssociationRow {
+            from: record(5),
+            to_type: domain::ObjectType::Contact,
+            to: record(to),
+            labels: vec!["x".to_owned()],
+        };
+        let deal = |version| Page {
+            rows: vec![row(5, version, "{}")],
+            associated_types: vec![domain::ObjectType::Contact],
+            associations: vec![with(1), with(2)],
+            ..world.page(deals, version)
+        };
+        let members = |version| {
+            world.page(lists, version).of(Rows::Members(MembershipPage {
+                list: record(77),
+                members: vec![record(1), record(2)],
+            }))
+        };
+        store.commit_page(deal(0), at(1)).await.unwrap();
+        store.commit_page(members(0), at(1)).await.unwrap();
+        let one = || async {
+            (
+                world
+                    .count(
+                        "select count(*) from hubspot_association where to_type = 1 and to_id = 1",
+                    )
+                    .await,
+                world
+                    .count("select count(*) from hubspot_list_member where object_id = 1")
+                    .await,
+            )
+        };
+        assert_eq!(one().await, (1, 1));
+        let target = EraseTarget {
+            person: None,
+            email: Some(domain::app::Email::parse("zelda@example.com").unwrap()),
+        };
+        store
+            .erase_person(world.workspace, &target, at(2))
+            .await
+            .unwrap();
+        assert_eq!(one().await, (0, 0));
+        store.commit_page(deal(1), at(3)).await.unwrap();
+        store.commit_page(members(1), at(3)).await.unwrap();
+        assert_eq!(one().await, (0, 0));
+        assert_eq!(
+            world
+                .count("select count(*) from hubspot_association where to_type = 1")
+                .await,
+            1
+        );
+        assert_eq!(
+            world
+                .count("select count(*) from hubspot_list_member")
+                .await,
+            1
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_international_address_is_erased_however_it_is_written() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let reader = world.reader(SyncType::Contacts, at(0)).await;
+        let page = Page {
+            rows: vec![
+                contact(1, 1, "zelda@b\u{fc}cher.example", ""),
+                contact(2, 1, "x@example.com", "Zelda@XN--BCHER-KVA.example"),
+                contact(3, 1, "other@b\u{fc}cher.example", ""),
+            ],
+            quarantine: vec![QuarantineRow {
+                key: "odd".to_owned(),
+                reason: QuarantineReason::Malformed,
+                raw: br#"{"properties":{"email":"zelda@b\u00fccher.example"}}"#.to_vec(),
+            }],
+            ..world.page(reader, 0)
+        };
+        store.commit_page(page, at(1)).await.unwrap();
+        let target = EraseTarget {
+            person: None,
+            email: Some(domain::app::Email::parse("Zelda@B\u{dc}CHER.example").unwrap()),
+        };
+        let erased = store
+            .erase_person(world.workspace, &target, at(2))
+            .await
+            .unwrap();
+        assert_eq!((erased.contacts, erased.quarantined), (2, 1));
+        assert_eq!(world.count("select object_id from hubspot_object").await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_of_an_erased_person_stay_without_the_id() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let p1: domain::app::PersonId = "person-zelda".parse().unwrap();
+        let all = [person("person-zelda", "zelda@example.com")];
+        store
+            .upsert_people(world.workspace, &all, at(1))
+            .await
+            .unwrap();
+        let request = |n| domain::export::RequestId::new(uuid::Uuid::from_u128(n));
+        let ask = async |n: u128| {
+            let people = [(request(n), p1.clone())];
+            let new = store::NewExports {
+                workspace: world.workspace,
+                kind: domain::export::RequestKind::Manual,
+                people: &people,
+                include_earlier: false,
+            };
+            store.request_exports(&new, at(1)).await.unwrap()
+        };
+        ask(1).await;
+        let target = EraseTarget {
+            person: Some(p1.clone()),
+            email: None,
+        };
+        let erased = store
+            .erase_person(world.workspace, &target, at(2))
+            .await
+            .unwrap();
+        assert_eq!(erased.exports_ended, 1);
+        // Asked for once more, by an app that has not heard of it.
+        ask(2).await;
+        assert_eq!(
+            traces(&world, &["person-zelda"]).await,
+            Vec::<String>::new()
+        );
+        let filter = store::ExportFilter {
+            person: Some(p1.clone()),
+            state: None,
+        };
+        let listed = store
+            .export_requests_after(world.workspace, &filter, None, 10)
+            .await
+            .unwrap();
+        let erased = domain::export::RequestOutcome::Skipped {
+            reason: domain::export::SkipReason::Erased,
+        };
+        assert_eq!(listed.len(), 2);
+        for row in listed {
+            assert_eq!((row.person, row.outcome), (None, erased));
+        }
     })
     .await;
 }

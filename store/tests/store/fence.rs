@@ -83,6 +83,7 @@ async fn nothing_of_an_older_epoch_is_written() {
                         object_type_id: "0-1".to_owned(),
                         processing_type: "MANUAL".to_owned(),
                         processing_status: "COMPLETE".to_owned(),
+                        size: None,
                     }])),
                     at(2),
                 )
@@ -93,7 +94,6 @@ async fn nothing_of_an_older_epoch_is_written() {
                     world.page(reader, 0).of(Rows::Members(MembershipPage {
                         list: record(1),
                         members: vec![record(1)],
-                        last: true,
                     })),
                     at(2),
                 )

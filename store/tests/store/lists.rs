@@ -1,9 +1,9 @@
 //! Lists and who is on them.
 
 use domain::{ResyncRequest, SyncType};
-use store::{ListRow, MembershipPage, Rows};
+use store::{ListRow, Listing, MembershipPage, PageOutcome, Rows};
 
-use crate::support::{Commit as _, Page, Reader, World, at, bounded, committed, record};
+use crate::support::{Commit as _, Page, Reader, World, at, bounded, committed, record, run_id};
 
 fn list(id: i64, name: &str, status: &str) -> ListRow {
     ListRow {
@@ -12,7 +12,20 @@ fn list(id: i64, name: &str, status: &str) -> ListRow {
         object_type_id: "0-1".to_owned(),
         processing_type: "DYNAMIC".to_owned(),
         processing_status: status.to_owned(),
+        size: None,
     }
+}
+
+/// A page of members, read so many seconds after the beginning.
+fn page(world: &World, reader: Reader, version: i64, of: i64, members: &[i64]) -> Page {
+    Page {
+        read_at: at(100 * i64::from(u32::from(reader.run != run_id(1))) + version + 1),
+        ..world.page(reader, version)
+    }
+    .of(Rows::Members(MembershipPage {
+        list: record(of),
+        members: members.iter().map(|m| record(*m)).collect(),
+    }))
 }
 
 async fn read_members(
@@ -23,19 +36,9 @@ async fn read_members(
     members: &[i64],
     last: bool,
 ) {
-    let membership = MembershipPage {
-        list: record(of),
-        members: members.iter().map(|m| record(*m)).collect(),
-        last,
-    };
-    let outcome = world
-        .store
-        .commit_page(
-            world.page(reader, version).of(Rows::Members(membership)),
-            at(1),
-        )
-        .await
-        .unwrap();
+    let page = page(world, reader, version, of, members);
+    let page = if last { page.ends() } else { page };
+    let outcome = world.store.commit_page(page, at(1)).await.unwrap();
     assert_eq!(outcome, committed(version + 1));
 }
 
@@ -69,8 +72,117 @@ async fn members_that_the_last_full_read_did_not_see_are_removed() {
         read_members(&world, second, 1, 1, &[13], true).await;
         assert_eq!(members(&world, 1).await, [11, 13]);
         assert_eq!(members(&world, 2).await, [10, 11]);
-        read_members(&world, second, 2, 2, &[], true).await;
-        assert_eq!(members(&world, 2).await, [0_i64; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_that_comes_empty_is_read_again_before_its_members_go() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let first = world.reader(SyncType::Lists, at(0)).await;
+        read_members(&world, first, 0, 1, &[10, 11, 12, 13], true).await;
+        read_members(&world, first, 1, 2, &[10, 11, 12, 13], true).await;
+        store.finish_run(first.run, at(2)).await.unwrap();
+        world.resync(&ResyncRequest::all(), 2, at(3)).await;
+        let second = world.reader(SyncType::Lists, at(4)).await;
+
+        // Empty, though nobody said so: nothing is removed, and the cursor stays.
+        let shrunk = |known, brought, said| PageOutcome::Shrunk {
+            known,
+            brought,
+            said,
+        };
+        let empty = page(&world, second, 0, 1, &[]).ends();
+        let outcome = store.commit_page(empty.clone(), at(5)).await.unwrap();
+        assert_eq!(outcome, shrunk(4, 0, None));
+        assert_eq!(members(&world, 1).await, [10, 11, 12, 13]);
+        // Far fewer, likewise. What the second reading brings counts together with the first.
+        let outcome = store
+            .commit_page(page(&world, second, 0, 1, &[10]).ends(), at(5))
+            .await
+            .unwrap();
+        assert_eq!(outcome, shrunk(4, 1, None));
+        let again = Page {
+            listing: Listing::EndsAgain { said: None },
+            ..page(&world, second, 0, 1, &[11])
+        };
+        assert_eq!(store.commit_page(again, at(5)).await.unwrap(), committed(1));
+        assert_eq!(members(&world, 1).await, [11]);
+
+        // HubSpot's own size of the list contradicts: however often it comes empty, nobody goes.
+        let sized = ListRow {
+            size: Some(4),
+            ..list(2, "Do not contact", "COMPLETE")
+        };
+        let definitions = Page {
+            read_at: at(150),
+            ..world.page(second, 1)
+        };
+        store
+            .commit_page(definitions.of(Rows::Lists(vec![sized])), at(5))
+            .await
+            .unwrap();
+        for listing in [
+            Listing::Ends { said: None },
+            Listing::EndsAgain { said: None },
+        ] {
+            let empty = Page {
+                listing,
+                ..page(&world, second, 2, 2, &[])
+            };
+            let outcome = store.commit_page(empty, at(5)).await.unwrap();
+            assert_eq!(outcome, shrunk(4, 0, Some(4)));
+        }
+        assert_eq!(members(&world, 2).await, [10, 11, 12, 13]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_that_a_whole_listing_did_not_bring_is_gone_and_its_members_stay() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let first = world.reader(SyncType::Lists, at(0)).await;
+        let three =
+            ["a", "b", "c"].map(|name| list(i64::from(name.as_bytes()[0]), name, "COMPLETE"));
+        let page_of = |reader, version, lists: &[ListRow]| {
+            world.page(reader, version).of(Rows::Lists(lists.to_vec()))
+        };
+        store
+            .commit_page(page_of(first, 0, &three).ends(), at(1))
+            .await
+            .unwrap();
+        read_members(&world, first, 1, 99, &[10], true).await;
+        store.finish_run(first.run, at(2)).await.unwrap();
+        world.resync(&ResyncRequest::all(), 2, at(10)).await;
+        let second = world.reader(SyncType::Lists, at(10)).await;
+        let later = |page: Page| Page {
+            read_at: at(11),
+            ..page
+        };
+        let outcome = store
+            .commit_page(later(page_of(second, 0, &[])).ends(), at(11))
+            .await
+            .unwrap();
+        assert_eq!(
+            outcome,
+            PageOutcome::Shrunk {
+                known: 3,
+                brought: 0,
+                said: None
+            }
+        );
+        let outcome = store
+            .commit_page(later(page_of(second, 0, &three[..2])).ends(), at(11))
+            .await
+            .unwrap();
+        assert_eq!(outcome, committed(1));
+        let known = store.lists(world.workspace, world.portal).await.unwrap();
+        assert_eq!(known, three[..2]);
+        assert_eq!(members(&world, 99).await, [10]);
     })
     .await;
 }

@@ -175,7 +175,9 @@ async fn of_two_writers_with_one_version_exactly_one_commits() {
                         won.push((id, writer));
                     }
                     (id, _, PageOutcome::LostCursor) => lost.push(id),
-                    (_, _, PageOutcome::Fenced) => panic!("nobody raised the fence"),
+                    (_, _, PageOutcome::Fenced | PageOutcome::Shrunk { .. }) => {
+                        panic!("nobody raised the fence, and records shrink no listing")
+                    }
                 }
             }
             assert_eq!((won.len(), lost.len()), (1, 1));

@@ -4,7 +4,7 @@ use domain::{
     HubSpotObjectId, IdRange, ObjectType, RangeNo, RangeReader, ReadOutcome, SyncType,
     ranges::SplitAt,
 };
-use store::{PageOutcome, RangeRow, RangeStep};
+use store::{FoundBy, PageOutcome, RangeRow, RangeStep};
 
 use crate::support::{Commit as _, Page, Reader, World, at, bounded, committed, record, row};
 
@@ -227,16 +227,24 @@ async fn unread_is_what_is_missing_older_or_of_an_earlier_run() {
     bounded(async {
         let (world, _) = World::connected().await;
         let reader = world.reader(SyncType::Contacts, at(0)).await;
-        // Read at second 1, as version 0 of the cursor is; modified at the second given.
+        // Read at second 1, as version 0 of the cursor is; modified at the second given. What search
+        // brings of a range is marked as read, though it is stored as it is.
         let old = Page {
             rows: vec![row(1, 10, "{}"), row(2, 10, "{}"), row(3, 10, "{}")],
             ..world.page(reader, 0)
         };
         world.store.commit_page(old, at(1)).await.unwrap();
+        world.store.begin_ranges(&world.key(reader)).await.unwrap();
         let again = Page {
             rows: vec![row(1, 10, "{}"), row(2, 10, "{}")],
             read_at: at(60),
-            ..world.page(reader, 1)
+            found_by: FoundBy::Search,
+            range: Some(RangeStep {
+                no: RangeNo::new(0),
+                seen: 2,
+                next_reader: None,
+            }),
+            ..world.page(reader, 0)
         };
         world.store.commit_page(again, at(60)).await.unwrap();
         let listed: Vec<(HubSpotObjectId, _)> = [(1, 10), (2, 11), (3, 10), (4, 10)]

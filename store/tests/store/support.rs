@@ -10,9 +10,10 @@ use domain::{
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use store::{
-    AssociationRow, AuthKind, Batch, Connected, CursorKey, MirrorRow, NewConnection, NewCursor,
-    NewTokens, PageOutcome, PortalStatus, QuarantineRow, RangeStep, RecordRows, RefusedConnect,
-    RequestedResync, Rows, Step, Store, StoreError, testing::TestDatabase,
+    AssociationRow, AuthKind, Batch, Connected, CursorKey, FoundBy, Listing, MirrorRow,
+    NewConnection, NewCursor, NewTokens, PageOutcome, PortalStatus, QuarantineRow, RangeStep,
+    RecordRows, RefusedConnect, RequestedResync, Rows, Step, Store, StoreError,
+    testing::TestDatabase,
 };
 use uuid::Uuid;
 
@@ -97,6 +98,8 @@ pub(crate) struct Page {
     pub(crate) associated_types: Vec<ObjectType>,
     pub(crate) associations: Vec<AssociationRow>,
     pub(crate) quarantine: Vec<QuarantineRow>,
+    pub(crate) found_by: FoundBy,
+    pub(crate) listing: Listing,
     /// What the page brings, if not records.
     pub(crate) other: Option<Rows>,
 }
@@ -105,6 +108,14 @@ impl Page {
     pub(crate) fn of(self, rows: Rows) -> Self {
         Self {
             other: Some(rows),
+            ..self
+        }
+    }
+
+    /// The last of a whole listing.
+    pub(crate) fn ends(self) -> Self {
+        Self {
+            listing: Listing::Ends { said: None },
             ..self
         }
     }
@@ -124,6 +135,7 @@ impl Page {
             (None, SyncType::Lists) => Rows::Lists(Vec::new()),
             (None, records) => Rows::Records(RecordRows {
                 object_type: records.object_type().expect("a type of records"),
+                found_by: self.found_by,
                 rows: self.rows,
                 answered,
                 associations: self.associations,
@@ -145,6 +157,7 @@ impl Page {
             read_at: self.read_at,
             rows,
             quarantine: self.quarantine,
+            listing: self.listing,
         };
         (step, batch)
     }
@@ -261,6 +274,8 @@ impl World {
             associated_types: Vec::new(),
             associations: Vec::new(),
             quarantine: Vec::new(),
+            found_by: FoundBy::Direct,
+            listing: Listing::Open,
             other: None,
         }
     }

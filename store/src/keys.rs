@@ -1,0 +1,202 @@
+//! What a record is found by: the e-mail addresses of a contact, the domains of a company, in the one
+//! form in which they are compared.
+
+use std::collections::BTreeMap;
+
+use domain::{HubSpotObjectId, ObjectType, PortalId, WorkspaceId, app::Email};
+use serde::Deserialize;
+use sqlx::PgConnection;
+
+use crate::{
+    Store, StoreError,
+    batches::RecordRows,
+    mirror::{Written, type_number},
+    steps::Step,
+};
+
+/// The longest e-mail address, and longer than any domain.
+const LONGEST: usize = 254;
+
+/// An e-mail address as it is compared. An address that no app would take is in lower case at least:
+/// HubSpot may hold it all the same.
+pub(crate) fn email_key(text: &str) -> Option<String> {
+    match Email::parse(text) {
+        Ok(email) => Some(email.as_str().to_owned()),
+        Err(_) => lower(text).filter(|text| text.contains('@')),
+    }
+}
+
+fn lower(text: &str) -> Option<String> {
+    let text = text.trim().to_lowercase();
+    (!text.is_empty() && text.len() <= LONGEST && !text.contains('\0')).then_some(text)
+}
+
+/// The addresses of a contact, or the domains of a company, as they are compared.
+pub(crate) fn keys_of(object_type: ObjectType, properties: &str) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Properties {
+        email: Option<String>,
+        hs_additional_emails: Option<String>,
+        domain: Option<String>,
+        hs_additional_domains: Option<String>,
+    }
+    let Ok(all) = serde_json::from_str::<Properties>(properties) else {
+        return Vec::new();
+    };
+    let (first, more, key): (_, _, fn(&str) -> Option<String>) = match object_type {
+        ObjectType::Contact => (all.email, all.hs_additional_emails, email_key),
+        ObjectType::Company => (
+            all.domain,
+            all.hs_additional_domains,
+            domain::company_domain::normalised,
+        ),
+        _ => return Vec::new(),
+    };
+    let mut keys: Vec<String> = first
+        .iter()
+        .map(String::as_str)
+        .chain(more.iter().flat_map(|more| more.split(';')))
+        .filter_map(key)
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Renews the keys of records that were written.
+pub(crate) async fn write(
+    tx: &mut PgConnection,
+    step: &Step,
+    records: &RecordRows,
+    written: &[Written],
+) -> Result<(), sqlx::Error> {
+    if written.is_empty()
+        || !matches!(
+            records.object_type,
+            ObjectType::Contact | ObjectType::Company
+        )
+    {
+        return Ok(());
+    }
+    let properties: BTreeMap<i64, &str> = records
+        .rows
+        .iter()
+        .map(|row| (row.id.get(), row.properties.as_str()))
+        .collect();
+    let mut keys = Vec::new();
+    let mut ids = Vec::new();
+    for id in written.iter().map(|w| w.id) {
+        for key in keys_of(records.object_type, properties.get(&id).unwrap_or(&"")) {
+            keys.push(key);
+            ids.push(id);
+        }
+    }
+    let before: Vec<i64> = written.iter().filter(|w| !w.new).map(|w| w.id).collect();
+    if !before.is_empty() {
+        sqlx::query!(
+            "delete from hubspot_object_key k
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)
+               and not exists (select 1 from unnest($5::text[], $6::bigint[]) as n (key, id)
+                 where n.id = k.object_id and n.key = k.key)",
+            step.workspace.as_uuid(),
+            step.portal.get(),
+            type_number(records.object_type),
+            &before,
+            &keys,
+            &ids
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into hubspot_object_key (workspace_id, portal_id, object_type, key, object_id)
+         select $1, $2, $3, key, id from unnest($4::text[], $5::bigint[]) as n (key, id)
+         on conflict do nothing",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        type_number(records.object_type),
+        &keys,
+        &ids
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+impl Store {
+    /// The records of a type that have one of these as an e-mail address (contacts) or a domain
+    /// (companies), additional ones too; archived ones are left out. Whatever way it is written, an
+    /// address is found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn found_by_key(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        object_type: ObjectType,
+        texts: &[&str],
+    ) -> Result<Vec<HubSpotObjectId>, StoreError> {
+        let keys: Vec<String> = texts
+            .iter()
+            .filter_map(|text| match object_type {
+                ObjectType::Company => domain::company_domain::normalised(text),
+                _ => email_key(text),
+            })
+            .collect();
+        let rows = sqlx::query_scalar!(
+            "select distinct k.object_id from hubspot_object_key k
+             join hubspot_object o on o.workspace_id = k.workspace_id and o.portal_id = k.portal_id
+               and o.object_type = k.object_type and o.object_id = k.object_id
+             where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
+               and lower(k.key) = any($4) and k.portal_id = $2 and k.object_type = $3
+               and not o.archived
+             order by 1",
+            workspace.as_uuid(),
+            portal.get(),
+            type_number(object_type),
+            &keys
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|id| HubSpotObjectId::new(id).map_err(|_| StoreError::Corrupt("record id")))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_a_contact_are_keys_in_one_form() {
+        let properties = r#"{"email":" Zelda@Exämple.COM ","hs_additional_emails":"z@other.example;;Z@other.example; not one","domain":"x.de"}"#;
+        assert_eq!(
+            keys_of(ObjectType::Contact, properties),
+            ["z@other.example", "zelda@xn--exmple-cua.com"]
+        );
+        assert_eq!(keys_of(ObjectType::Contact, "[1, 2]"), [""; 0]);
+        assert_eq!(keys_of(ObjectType::Contact, r#"{"email":null}"#), [""; 0]);
+        assert_eq!(keys_of(ObjectType::Deal, properties), [""; 0]);
+    }
+
+    #[test]
+    fn all_domains_of_a_company_are_keys_in_one_form() {
+        let properties = r#"{"domain":"https://www.Bücher.example/shop","hs_additional_domains":"a.example;WWW.b.example"}"#;
+        assert_eq!(
+            keys_of(ObjectType::Company, properties),
+            ["a.example", "b.example", "xn--bcher-kva.example"]
+        );
+    }
+
+    #[test]
+    fn an_address_that_no_app_would_take_is_a_key_all_the_same() {
+        assert_eq!(email_key("A..B@x.de").as_deref(), Some("a..b@x.de"));
+        assert_eq!(email_key("nobody"), None);
+        assert_eq!(email_key(&"x".repeat(300)), None);
+    }
+}
