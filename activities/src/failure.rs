@@ -8,6 +8,12 @@ use workflows::ops::FAILURE_DEFECT;
 
 /// The code of what needs a scope that was not granted.
 pub(crate) const SCOPE_MISSING: &str = "HS-3004";
+/// The code of a search that counts more than it gives, also when asked again.
+pub(crate) const INDEX_BEHIND: &str = "HS-3017";
+/// The code of a type of which nothing was read although there are records.
+pub(crate) const NOTHING_READ: &str = "HS-3018";
+/// The code of a defect.
+pub(crate) const DEFECT: &str = "HS-5099";
 
 /// A failure's message: our code, and what kind of trouble it is. Never text of HubSpot's.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +60,10 @@ pub(crate) fn of_store(error: &store::StoreError) -> ActivityError {
     }
 }
 
-/// Trouble with HubSpot.
-pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
+/// Our code for trouble with HubSpot.
+pub(crate) fn code_of(error: &hubspot::Error) -> &'static str {
     use hubspot::ErrorClass;
-    let class = error.class();
-    let delay = error.retry_after();
-    let code = match class {
+    match error.class() {
         ErrorClass::Transient => "HS-3001",
         ErrorClass::RateLimited if is_of_the_day(error) => "HS-3011",
         ErrorClass::RateLimited => "HS-3002",
@@ -74,9 +78,14 @@ pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
         ErrorClass::Forbidden => "HS-3014",
         ErrorClass::PortalRule => "HS-3015",
         ErrorClass::PagingStuck => "HS-3016",
-    };
+    }
+}
+
+/// Trouble with HubSpot.
+pub(crate) fn of_hubspot(error: &hubspot::Error) -> ActivityError {
+    let (code, class) = (code_of(error), error.class());
     tracing::warn!(code, class = class.as_str(), error = %error, "HubSpot did not do it");
-    failure(code, error, class.as_str(), true, delay)
+    failure(code, error, class.as_str(), true, error.retry_after())
 }
 
 /// Whether the account's requests of the day are used up.
@@ -96,5 +105,5 @@ pub(crate) fn of_temporal(what: &'static str) -> ActivityError {
 
 /// A defect: what no attempt mends.
 pub(crate) fn defect(what: &'static str) -> ActivityError {
-    failure("HS-5099", what, FAILURE_DEFECT, false, None)
+    failure(DEFECT, what, FAILURE_DEFECT, false, None)
 }

@@ -44,6 +44,41 @@ impl Limits {
     }
 }
 
+/// What goes wrong at HubSpot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Faults {
+    /// Nothing.
+    None,
+    /// Two of a hundred requests, at random: a 502.
+    TwoPercent,
+    /// Each 25th request: a 502 with a page of HTML.
+    Each25th,
+}
+
+impl Faults {
+    pub(crate) const ALL: [Self; 3] = [Self::None, Self::TwoPercent, Self::Each25th];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "no faults",
+            Self::TwoPercent => "2 % of the requests fail",
+            Self::Each25th => "every 25th request is a 502",
+        }
+    }
+
+    fn rule(self) -> Option<Value> {
+        match self {
+            Self::None => None,
+            Self::TwoPercent => Some(json!({
+                "probability": 0.02, "seed": 1, "effect": {"answer": {"name": "bad_gateway"}},
+            })),
+            Self::Each25th => Some(json!({
+                "every": 25, "effect": {"status": {"status": 502, "html": true}},
+            })),
+        }
+    }
+}
+
 /// What a run reads, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -57,6 +92,8 @@ pub(crate) struct Plan {
     pub(crate) deals: u64,
     /// How long the simulator takes for an answer, in milliseconds.
     pub(crate) latency_ms: u64,
+    /// What goes wrong.
+    pub(crate) faults: Faults,
 }
 
 impl Plan {
@@ -69,6 +106,7 @@ impl Plan {
                 companies: 2_000,
                 deals: 2_000,
                 latency_ms: 200,
+                faults: Faults::None,
             },
             Limits::Off => Self {
                 limits,
@@ -76,6 +114,7 @@ impl Plan {
                 companies: 20_000,
                 deals: 20_000,
                 latency_ms: 0,
+                faults: Faults::None,
             },
         }
     }
@@ -89,12 +128,13 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "backfill: limits {}, latency {} ms, {} contacts, {} companies, {} deals",
+            "backfill: limits {}, latency {} ms, {} contacts, {} companies, {} deals, {}",
             self.limits.as_str(),
             self.latency_ms,
             self.contacts,
             self.companies,
-            self.deals
+            self.deals,
+            self.faults.as_str()
         )
     }
 }
@@ -113,6 +153,10 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
     let api = Api::new(stack.addresses())?;
     let portal = make_portal(&api, plan).await?;
     let record_bytes = record_bytes(&api, plan).await?;
+    if let Some(rule) = plan.faults.rule() {
+        let path = format!("portals/{}/faults", demo::PORTAL);
+        api.simulator("POST", &path, Some(rule)).await?;
+    }
 
     let worker = stack.pid("worker-0")?;
     let parts = Parts::of(&stack)?;

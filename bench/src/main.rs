@@ -22,7 +22,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::backfill::{Limits, Plan};
+use crate::backfill::{Faults, Limits, Plan};
 
 #[derive(Parser)]
 #[command(
@@ -131,10 +131,14 @@ struct BackfillArgs {
     /// How long HubSpot takes for an answer, in milliseconds
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=MOST_LATENCY))]
     latency_ms: Option<u64>,
+    /// The same portal three times: without faults, with 2 % of all requests failing at random, and
+    /// with every 25th answered by a 502; and the ratio of the speeds
+    #[arg(long)]
+    faults: bool,
 }
 
 impl BackfillArgs {
-    /// One run per kind of limits, or the one that was asked for.
+    /// One run per kind of limits, or the one that was asked for; with faults each of them three times.
     fn plans(self) -> Vec<Plan> {
         let Self {
             contacts,
@@ -142,6 +146,7 @@ impl BackfillArgs {
             deals,
             limits,
             latency_ms,
+            faults,
         } = self;
         let plan = |limits: Limits| {
             let usual = Plan::usual(limits);
@@ -151,15 +156,23 @@ impl BackfillArgs {
                 companies: companies.unwrap_or(usual.companies),
                 deals: deals.unwrap_or(usual.deals),
                 latency_ms: latency_ms.unwrap_or(usual.latency_ms),
+                faults: Faults::None,
             }
         };
         let none = [contacts, companies, deals, latency_ms]
             .iter()
             .all(Option::is_none);
-        match limits {
+        let plans = match limits {
             None if none => vec![plan(Limits::Hubspot), plan(Limits::Off)],
             asked => vec![plan(asked.unwrap_or(Limits::Hubspot))],
+        };
+        if !faults {
+            return plans;
         }
+        plans
+            .into_iter()
+            .flat_map(|plan| Faults::ALL.map(|faults| Plan { faults, ..plan }))
+            .collect()
     }
 }
 
@@ -202,12 +215,21 @@ async fn main() -> ExitCode {
 
 async fn run(args: BackfillArgs) -> anyhow::Result<()> {
     let places = Places::from_env()?;
+    let mut sound = None;
     for (n, plan) in args.plans().into_iter().enumerate() {
         // Each run has its own database, so that the first does not slow the second.
         let dir = places.dir.join(format!("backfill-{n}"));
         println!("{plan}");
         let figures = backfill::run(&plan, &places.binaries, &dir).await?;
         println!("{figures}");
+        match (plan.faults, sound) {
+            (Faults::None, _) => sound = Some(figures.took),
+            (_, Some(sound)) => println!(
+                "{:.0} % of the speed without faults\n",
+                100.0 * sound.as_secs_f64() / figures.took.as_secs_f64()
+            ),
+            (_, None) => {}
+        }
         remove(&dir)?;
     }
     Ok(())
@@ -278,6 +300,15 @@ mod tests {
         };
         assert_eq!(processes(&[]), [1, 4, 16]);
         assert_eq!(processes(&["--processes=2"]), [2]);
+    }
+
+    #[test]
+    fn with_faults_each_run_comes_without_them_first() {
+        let faults: Vec<Faults> = plans(&["--faults", "--limits=off"])
+            .iter()
+            .map(|p| p.faults)
+            .collect();
+        assert_eq!(faults, Faults::ALL);
     }
 
     #[test]

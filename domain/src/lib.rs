@@ -11,6 +11,7 @@ pub mod listing;
 mod named;
 pub mod outcome;
 pub mod owners;
+pub mod page_size;
 pub mod people_file;
 pub mod portal;
 pub mod profile;
@@ -31,6 +32,7 @@ pub use ids::{
     SyncRunId, SyncType, WorkspaceId,
 };
 pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart};
+pub use page_size::PageSize;
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;
 pub use ranges::{IdRange, RangeNo, RangeReader, Sharing};

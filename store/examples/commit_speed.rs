@@ -122,6 +122,8 @@ async fn read(
             }),
             quarantine: vec![],
             listing: Listing::Open,
+            unanswered: vec![],
+            settled: vec![],
         };
         match store.commit(&step, batch, now).await? {
             PageOutcome::Committed { .. } => {}

@@ -16,6 +16,7 @@ use crate::{
     mirror,
     mirror::{AssociationRow, MirrorRow},
     steps::{Counted, PageOutcome, Step, take_step},
+    unanswered,
 };
 
 /// A row that cannot be stored.
@@ -40,6 +41,10 @@ pub struct Batch {
     pub quarantine: Vec<QuarantineRow>,
     /// Whether a whole listing ends with it.
     pub listing: Listing,
+    /// Records of which the answers did not speak: asked for again at the end of their type.
+    pub unanswered: Vec<HubSpotObjectId>,
+    /// Records that were asked for again and answered. They were counted before.
+    pub settled: Vec<HubSpotObjectId>,
 }
 
 /// What a batch is to the listing that it belongs to: only a whole listing tells of what it did not
@@ -113,6 +118,18 @@ pub enum FoundBy {
 }
 
 impl Batch {
+    /// What was read at a moment, everything answered, more to come.
+    pub const fn new(read_at: DateTime<Utc>, rows: Rows, quarantine: Vec<QuarantineRow>) -> Self {
+        Self {
+            read_at,
+            rows,
+            quarantine,
+            listing: Listing::Open,
+            unanswered: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+
     /// Takes in a later page of the same listing.
     pub fn append(&mut self, later: Self) {
         match (&mut self.rows, later.rows) {
@@ -125,6 +142,7 @@ impl Batch {
             (Rows::Members(all), Rows::Members(more)) if all.list == more.list => {
                 all.members.extend(more.members);
             }
+            (_, Rows::Nothing) => {}
             _ => debug_assert!(false, "pages of one listing bring the same kind of rows"),
         }
         self.quarantine.extend(later.quarantine);
@@ -147,6 +165,8 @@ pub enum Rows {
     Lists(Vec<ListRow>),
     /// A page of the members of one list.
     Members(MembershipPage),
+    /// Nothing was read: the reader only moves on.
+    Nothing,
 }
 
 /// Records of one type with their associations.
@@ -213,7 +233,7 @@ impl Rows {
                 .collect(),
             Self::Pipelines(rows) => rows.iter().map(|r| r.id.clone()).collect(),
             Self::Lists(rows) => rows.iter().map(|r| r.id.to_string()).collect(),
-            Self::Members(_) => Vec::new(),
+            Self::Members(_) | Self::Nothing => Vec::new(),
         }
     }
 
@@ -225,7 +245,7 @@ impl Rows {
             Self::Properties(_, rows) => rows.len(),
             Self::Pipelines(rows) => rows.len(),
             Self::Lists(rows) => rows.len(),
-            Self::Members(_) => 0,
+            Self::Members(_) | Self::Nothing => 0,
         };
         count as u64
     }
@@ -263,7 +283,11 @@ impl Store {
         mut batch: Batch,
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, StoreError> {
-        let read = batch.rows.count();
+        let read = if batch.settled.is_empty() {
+            batch.rows.count()
+        } else {
+            0
+        };
         if let Rows::Records(records) = &mut batch.rows {
             records.keep_newest();
         }
@@ -271,7 +295,7 @@ impl Store {
             Err(error) if is_data_error(&error) => {
                 let refused = self.quarantine_refused(&mut batch).await?;
                 Ok(self
-                    .try_commit(step, &mut batch, read - refused, refused, now)
+                    .try_commit(step, &mut batch, read.saturating_sub(refused), refused, now)
                     .await?)
             }
             other => Ok(other?),
@@ -326,6 +350,7 @@ impl Store {
             }
             Rows::Lists(rows) => lists::write_lists(&mut tx, step, rows, listing, read_at).await?,
             Rows::Members(members) => lists::write_members(&mut tx, step, members, listing).await?,
+            Rows::Nothing => ListingEnd::Nothing,
         };
         if let ListingEnd::Shrunk(outcome) = end {
             tx.rollback().await?;
@@ -333,6 +358,7 @@ impl Store {
         }
         heal(&mut tx, step, &batch.rows.quarantine_keys(), read_at).await?;
         put_in_quarantine(&mut tx, step, &batch.quarantine, read_at, now).await?;
+        unanswered::write_unanswered(&mut tx, step, batch).await?;
         tx.commit().await?;
         Ok(step.committed(refused))
     }
@@ -389,7 +415,7 @@ impl Store {
                 *rows = kept;
             }
             // Their texts were looked at when they were read.
-            Rows::Owners(_) | Rows::Lists(_) | Rows::Members(_) => {}
+            Rows::Owners(_) | Rows::Lists(_) | Rows::Members(_) | Rows::Nothing => {}
         }
         Ok((batch.quarantine.len() - before) as u64)
     }

@@ -32,6 +32,7 @@ mod steps;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
+mod unanswered;
 mod workspaces;
 
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};

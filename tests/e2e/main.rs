@@ -11,6 +11,7 @@ mod e1_people;
 mod e1_people_files;
 mod e4_settings;
 mod i1_backfill;
+mod i1_faults;
 mod i1_kill;
 mod x1_reference_model;
 mod x3_assumptions;

@@ -140,7 +140,7 @@ pub struct SliceInput {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SliceEnd {
-    /// Its time was over; there is more to read.
+    /// Its time was over, or something stopped it after it had made progress; there is more to read.
     More,
     /// The reader reached the end of this type.
     Finished,
@@ -148,6 +148,18 @@ pub enum SliceEnd {
     Fenced,
     /// A scope that this type needs was not granted; the rest goes on (C2).
     ScopeMissing,
+    /// HubSpot refuses this type for a reason that is shown; the rest goes on.
+    Refused,
+    /// What a later program says; taken for `More`.
+    #[serde(other)]
+    Other,
+}
+
+impl SliceEnd {
+    /// Whether no more slices of this type follow, as far as the type itself is concerned.
+    pub const fn is_of_the_type(self) -> bool {
+        matches!(self, Self::Finished | Self::ScopeMissing | Self::Refused)
+    }
 }
 
 /// What a slice did.
@@ -179,8 +191,10 @@ impl BackfillActivities {
     /// [`domain::SLICE_MAX`].
     ///
     /// - Idempotency key: (run, type, cursor version); an attempt that loses the cursor stops.
-    /// - Timeouts: start-to-close 2 min 45 s, heartbeat 10 s.
-    /// - Retry class: transient and rate limited, for ever; scope missing and a fence are answers.
+    /// - Timeouts: start-to-close 20 min more than a slice lasts, for calls that are slow and alive;
+    ///   heartbeat 10 s.
+    /// - Retry class: transient and rate limited, for ever, but only attempts that made no progress:
+    ///   one that did ends as `More`. Missing scopes, refusals and a fence are answers.
     /// - Heartbeat: records done, for a person who looks; never the place to resume.
     #[activity(name = "read_slice")]
     pub fn read_slice(input: SliceInput) -> Result<SliceReport, Infallible> {

@@ -131,9 +131,15 @@ async fn read_all(ctx: &WorkflowContext<Backfill>) -> Result<Read, ActivityExecu
             .map(|p| p.object_type)
             .collect::<Vec<_>>()
     });
+    // A type that fails for good stops no other one; the run is not finished then.
+    let mut failed = None;
     for stage in stages(&unread) {
         for chain in join_all(stage.into_iter().map(|t| read_type(ctx, t))).await {
-            chain?;
+            match chain {
+                Ok(()) => {}
+                Err(cancelled @ ActivityExecutionError::Cancelled(_)) => return Err(cancelled),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
         if ctx.state(|s| s.fenced) {
             return Ok(Read::Fenced);
@@ -141,6 +147,9 @@ async fn read_all(ctx: &WorkflowContext<Backfill>) -> Result<Read, ActivityExecu
         if ctx.continue_as_new_suggested() {
             return Ok(Read::ContinueAsNew);
         }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     let (workspace, run) = ctx.state(|s| (s.input.workspace, s.input.run));
     ops::activity(
@@ -187,7 +196,7 @@ async fn read_type(
         show(ctx);
         match report.end {
             SliceEnd::Finished | SliceEnd::Fenced => return Ok(()),
-            SliceEnd::ScopeMissing => {
+            SliceEnd::ScopeMissing | SliceEnd::Refused => {
                 ctx.state_mut(|s| {
                     if let Some(p) = s
                         .input
@@ -200,10 +209,12 @@ async fn read_type(
                 });
                 return Ok(());
             }
-            SliceEnd::More if ctx.state(|s| s.fenced) || ctx.continue_as_new_suggested() => {
+            SliceEnd::More | SliceEnd::Other
+                if ctx.state(|s| s.fenced) || ctx.continue_as_new_suggested() =>
+            {
                 return Ok(());
             }
-            SliceEnd::More => {}
+            SliceEnd::More | SliceEnd::Other => {}
         }
     }
 }
@@ -257,7 +268,7 @@ fn details(input: &BackfillInput) -> String {
 fn slice_call(input: &SliceInput) -> Call {
     Call::short(format!("read {}", input.sync_type))
         .queue(TaskQueue::Bulk)
-        .start_to_close(domain::SLICE_MAX + Duration::from_secs(90))
+        .start_to_close(domain::SLICE_MAX + Duration::from_secs(20 * 60))
         .heartbeat(Duration::from_secs(10))
         .urgency(Urgency::Backfill, input.portal)
 }

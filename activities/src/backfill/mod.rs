@@ -4,22 +4,24 @@
     reason = "the macros make constants without the documentation of the functions"
 )]
 
+mod ends;
 mod ranges;
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use chrono::Utc;
 use domain::{
-    ReadOutcome, ReadPlan, SyncType, Urgency, backfill::slice_is_over, resync::read_from,
+    PageSize, ReadOutcome, ReadPart, ReadPlan, RunKind, SyncType, Urgency, backfill::slice_is_over,
+    resync::read_from,
 };
 use hubspot::search::SearchRequest;
-use store::{CursorRow, NewCursor};
+use store::{CursorKey, CursorRow, NewCursor};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::{
@@ -35,7 +37,7 @@ use crate::{
     read::{
         Job, Source, Stop,
         driver::{self, Alone, Read, Reader},
-        object_id, object_type,
+        is_refusal, object_id, object_type, refusal_of,
     },
 };
 
@@ -66,6 +68,7 @@ impl Backfilling {
             let others_may_wait = self.deps.pulse.in_flight() >= self.deps.slots;
             ctx.is_cancelled() || slice_is_over(began.elapsed(), self.deps.slice, others_may_wait)
         };
+        let moved = AtomicBool::new(false);
         let job = Job {
             deps: &self.deps,
             client: self
@@ -74,49 +77,107 @@ impl Backfilling {
                 .client(input.workspace, input.portal, input.epoch)
                 .with_class(request_class(Urgency::Backfill))
                 .with_max_wait(MAX_BUDGET_WAIT),
-            workspace: input.workspace,
-            portal: input.portal,
-            epoch: input.epoch,
+            key: CursorKey::of_run(input.workspace, input.portal, input.run, input.sync_type),
             run: input.run,
-            sync_type: input.sync_type,
+            epoch: input.epoch,
             over: &over,
             done,
+            moved: &moved,
+            size: Mutex::new(PageSize::new(None)),
         };
-        let end = match read(&job).await {
-            Ok(end) => end,
-            Err(Stop::Fenced) => SliceEnd::Fenced,
-            Err(Stop::Lost) => SliceEnd::More,
-            Err(Stop::HubSpot(hubspot::Error::AuthRevoked)) => {
-                self.revoked(input).await?;
-                SliceEnd::Fenced
-            }
-            Err(Stop::HubSpot(hubspot::Error::ScopeMissing { scopes })) => {
-                let code = failure::SCOPE_MISSING
-                    .parse()
-                    .map_err(|_| failure::defect("a code of ours is none"))?;
-                self.deps
-                    .store
-                    .skip_type(&job.key(), &code, &scopes)
-                    .await
-                    .map_err(|e| failure::of_store(&e))?;
-                SliceEnd::ScopeMissing
-            }
-            Err(Stop::HubSpot(error)) => return Err(failure::of_hubspot(&error)),
-            Err(Stop::Store(error)) => return Err(failure::of_store(&error)),
-            Err(Stop::Defect(what)) => return Err(failure::defect(what)),
-            Err(Stop::NotById) => return Err(failure::defect("one reader needs no order")),
-        };
+        let read = read(&job).await;
+        let end = self.end(&job, input, read).await?;
         let progress = self
             .deps
             .store
-            .cursor(&job.key())
+            .cursor(&job.key)
             .await
             .map_err(|e| failure::of_store(&e))?
             .map_or_else(
                 || domain::Progress::none(input.sync_type),
                 |cursor| cursor.progress(input.sync_type),
             );
+        let progress = domain::Progress {
+            finished: progress.finished || end.is_of_the_type(),
+            ..progress
+        };
         Ok(SliceReport { progress, end })
+    }
+
+    /// How a slice ends. One that made progress ends well, whatever stopped it: the next one starts anew
+    /// with a fresh back-off. Only attempts without any progress are failures, and are repeated ever
+    /// more slowly. What no attempt mends ends the type, with a reason that is shown.
+    async fn end(
+        &self,
+        job: &Job<'_>,
+        input: &SliceInput,
+        read: Result<SliceEnd, Stop>,
+    ) -> Result<SliceEnd, ActivityError> {
+        let error = match read {
+            Ok(end) => return Ok(end),
+            Err(Stop::Fenced) => return Ok(SliceEnd::Fenced),
+            Err(Stop::Lost) => return Ok(SliceEnd::More),
+            Err(Stop::HubSpot(hubspot::Error::AuthRevoked)) => {
+                self.revoked(input).await?;
+                return Ok(SliceEnd::Fenced);
+            }
+            Err(Stop::HubSpot(error)) => error,
+            Err(Stop::Store(error)) => return Err(failure::of_store(&error)),
+            Err(Stop::Defect(what)) => {
+                tracing::error!(object_type = %input.sync_type, what, "a type cannot be read");
+                return self.refused(job, failure::DEFECT).await;
+            }
+            Err(Stop::NotById) => return self.refused(job, failure::DEFECT).await,
+        };
+        if is_refusal(&error) {
+            let refusal = refusal_of(ReadPart::Whole, &error).map_err(ended_badly)?;
+            let store = &self.deps.store;
+            let scope = matches!(error, hubspot::Error::ScopeMissing { .. });
+            let noted = if scope {
+                store
+                    .skip_type(&job.key, &refusal.code, &refusal.scopes)
+                    .await
+            } else {
+                store.refuse_type(&job.key, &refusal).await
+            };
+            noted.map_err(|e| failure::of_store(&e))?;
+            tracing::warn!(
+                object_type = %input.sync_type, code = refusal.code.as_str(), "HubSpot refuses a type"
+            );
+            return Ok(if scope {
+                SliceEnd::ScopeMissing
+            } else {
+                SliceEnd::Refused
+            });
+        }
+        // Waiting for the budget is shown as a pause, and is no trouble.
+        if error.class() != hubspot::ErrorClass::RateLimited {
+            job.note_trouble(&error).await.map_err(ended_badly)?;
+        }
+        if job.moved.load(Ordering::Relaxed) {
+            tracing::info!(
+                object_type = %input.sync_type, error = %error, "a slice hands back what it did"
+            );
+            return Ok(SliceEnd::More);
+        }
+        Err(failure::of_hubspot(&error))
+    }
+
+    async fn refused(&self, job: &Job<'_>, code: &'static str) -> Result<SliceEnd, ActivityError> {
+        let refusal = store::Refusal {
+            part: ReadPart::Whole,
+            code: code
+                .parse()
+                .map_err(|_| failure::defect("a code of ours is none"))?,
+            scopes: Vec::new(),
+            field: None,
+        };
+        self.deps
+            .store
+            .refuse_type(&job.key, &refusal)
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        Ok(SliceEnd::Refused)
     }
 
     /// HubSpot refused the tokens for good (C5). Of all who notice, the one that turns the row tells
@@ -144,48 +205,71 @@ impl Backfilling {
     }
 }
 
+/// What stops a slice while it ends.
+fn ended_badly(stop: Stop) -> ActivityError {
+    match stop {
+        Stop::Store(error) => failure::of_store(&error),
+        Stop::HubSpot(error) => failure::of_hubspot(&error),
+        _ => failure::defect("a slice did not end"),
+    }
+}
+
 /// Reads one type, by the sources that its cursor asks for.
 async fn read(job: &Job<'_>) -> Result<SliceEnd, Stop> {
-    let cursor = begin(job).await?;
+    let store = &job.deps.store;
+    let run = store
+        .run(job.run)
+        .await?
+        .ok_or(Stop::Defect("the run is not in the store"))?;
+    if run.kind == RunKind::Members {
+        return ends::members(job).await;
+    }
+    let cursor = begin(job, run.mode).await?;
     job.done.store(cursor.done, Ordering::Relaxed);
+    job.remember(cursor.page_size);
     match cursor.outcome {
         ReadOutcome::Reading => {}
         ReadOutcome::Skipped => return Ok(SliceEnd::ScopeMissing),
-        ReadOutcome::Finished | ReadOutcome::Incomplete | ReadOutcome::Refused => {
-            return Ok(SliceEnd::Finished);
+        ReadOutcome::Refused => return Ok(SliceEnd::Refused),
+        // The members of lists are read after these.
+        ReadOutcome::Finished | ReadOutcome::Incomplete if job.sync_type() == SyncType::Lists => {
+            return ends::members(job).await;
         }
+        ReadOutcome::Finished | ReadOutcome::Incomplete => return Ok(SliceEnd::Finished),
     }
-    let finished = match (job.sync_type.object_type(), cursor.plan) {
+    let finished = match (job.sync_type().object_type(), cursor.plan) {
         (Some(object_type), ReadPlan::List) => ranges::read(job, object_type, &cursor).await?,
         (_, plan) => {
-            let source = Source::of_type(job.sync_type, plan);
+            let source = Source::of_type(job.sync_type(), plan);
             let reader = Reader::of_cursor(&cursor);
             let read = driver::drive(job, source, reader, &Alone(job)).await?;
             matches!(read, Read::ToTheEnd(_))
         }
     };
-    Ok(if finished {
-        SliceEnd::Finished
-    } else {
-        SliceEnd::More
-    })
+    if !finished {
+        return Ok(SliceEnd::More);
+    }
+    match job.sync_type().object_type() {
+        Some(object_type) => ends::records(job, object_type).await,
+        None if job.sync_type() == SyncType::Lists => ends::members(job).await,
+        None => Ok(SliceEnd::Finished),
+    }
 }
 
 /// The cursor; made, with reader and total, if this is the first slice of its type.
-async fn begin(job: &Job<'_>) -> Result<CursorRow, Stop> {
+async fn begin(job: &Job<'_>, mode: domain::ResyncMode) -> Result<CursorRow, Stop> {
     let store = &job.deps.store;
-    let Job { run, sync_type, .. } = *job;
-    if let Some(cursor) = store.cursor(&job.key()).await? {
+    let CursorKey {
+        workspace,
+        portal,
+        sync_type,
+        ..
+    } = job.key;
+    if let Some(cursor) = store.cursor(&job.key).await? {
         return Ok(cursor);
     }
-    let row = store
-        .run(run)
-        .await?
-        .ok_or(Stop::Defect("the run is not in the store"))?;
-    let last_read = store
-        .last_read_began(job.workspace, job.portal, sync_type)
-        .await?;
-    let since = read_from(row.mode, sync_type, last_read);
+    let last_read = store.last_read_began(workspace, portal, sync_type).await?;
+    let since = read_from(mode, sync_type, last_read);
     let (total, last_id, served_at) = match sync_type.object_type() {
         Some(read) => {
             let search = job.client.search();
@@ -205,7 +289,7 @@ async fn begin(job: &Job<'_>) -> Result<CursorRow, Stop> {
         None => (None, None, None),
     };
     let new = NewCursor {
-        key: job.key(),
+        key: job.key,
         plan: ReadPlan::from_bound(since),
         total,
         last_id,
@@ -220,6 +304,8 @@ const fn end_name(end: SliceEnd) -> &'static str {
         SliceEnd::Finished => "finished",
         SliceEnd::Fenced => "fenced",
         SliceEnd::ScopeMissing => "scope_missing",
+        SliceEnd::Refused => "refused",
+        SliceEnd::Other => "other",
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn read(
     let waiting: Vec<RangeRow> = job
         .deps
         .store
-        .begin_ranges(&job.key())
+        .begin_ranges(&job.key)
         .await?
         .into_iter()
         .filter(|range| !range.finished)
@@ -64,6 +64,7 @@ pub(super) async fn read(
         changed: Notify::new(),
         halted: AtomicBool::new(false),
         search_busy: Mutex::new(None),
+        trouble: Mutex::new(None),
     };
     // The first list reader begins at the bottom; search is the first to take an upper part.
     let kinds = std::iter::once(Kind::List)
@@ -72,8 +73,13 @@ pub(super) async fn read(
     for ended in join_all(kinds.map(|kind| crew.work(kind))).await {
         ended?;
     }
-    if job.deps.store.finish_ranges(&job.key()).await? {
+    let ranges = job.deps.store.ranges(&job.key).await?;
+    if ranges.iter().all(|range| range.finished) {
         return Ok(true);
+    }
+    // What failed of one range was no reason to stop the others; now it is told.
+    if let Some(error) = lock(&crew.trouble).take() {
+        return Err(error.into());
     }
     let busy = lock(&crew.search_busy).take();
     match busy {
@@ -81,6 +87,16 @@ pub(super) async fn read(
         Some(error) if !job.is_over() => Err(error.into()),
         _ => Ok(false),
     }
+}
+
+/// Whether another page may well come although this one does not.
+fn concerns_one_page(error: &hubspot::Error) -> bool {
+    matches!(
+        error,
+        hubspot::Error::Transient { .. }
+            | hubspot::Error::UnexpectedResponse { .. }
+            | hubspot::Error::Unanswered
+    )
 }
 
 /// Which endpoint a reader uses.
@@ -101,6 +117,8 @@ struct Crew<'a> {
     halted: AtomicBool,
     /// Why there is no search reader any more.
     search_busy: Mutex<Option<hubspot::Error>>,
+    /// What went wrong with a range, which was laid down for this slice.
+    trouble: Mutex<Option<hubspot::Error>>,
 }
 
 struct State {
@@ -154,7 +172,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Crew<'_> {
-    /// Range after range. Whoever fails makes all others stop at their page borders.
+    /// Range after range. One that fails is laid down, and others are read; what concerns the whole type
+    /// makes everybody stop at the next page border.
     async fn work(&self, kind: Kind) -> Result<(), Stop> {
         let worked = async {
             while let Some(range) = self.take(kind).await? {
@@ -162,6 +181,11 @@ impl Crew<'_> {
                 match self.read_range(range).await {
                     Ok(Read::ToTheEnd(Reader::Range(range))) => self.end(range),
                     Ok(_) => self.lay_down(no),
+                    Err(Stop::HubSpot(error)) if concerns_one_page(&error) => {
+                        self.lay_down(no);
+                        self.job.note_trouble(&error).await?;
+                        *lock(&self.trouble) = Some(error);
+                    }
                     Err(stop) => {
                         self.lay_down(no);
                         return Err(stop);
@@ -283,7 +307,7 @@ impl Crew<'_> {
             .job
             .deps
             .store
-            .turn_range(&self.job.key(), &range, RangeReader::Search)
+            .turn_range(&self.job.key, &range, RangeReader::Search)
             .await?
             .ok_or(Stop::Lost)?;
         if let Some(reading) = lock(&self.state).reading.get_mut(&turned.no) {
@@ -418,14 +442,14 @@ impl Crew<'_> {
             .job
             .deps
             .store
-            .split_range(&self.job.key(), &range, at, wish.reader)
+            .split_range(&self.job.key, &range, at, wish.reader)
             .await?;
         // Another attempt is at work.
         let Some((lower, upper)) = split else {
             return Err(Stop::Lost);
         };
         tracing::debug!(
-            object_type = %self.job.sync_type, range = %lower.no, gave = %upper.no, reader = upper.reader.as_str(),
+            object_type = %self.job.sync_type(), range = %lower.no, gave = %upper.no, reader = upper.reader.as_str(),
             lower = at.lower, upper = at.upper, "split"
         );
         let mut state = lock(&self.state);
@@ -463,9 +487,9 @@ impl Crew<'_> {
 
     /// The list endpoint does not go by id: what ranges would mean is unknown.
     async fn walk_alone(&self) -> Stop {
-        let sync_type = self.job.sync_type;
+        let sync_type = self.job.sync_type();
         tracing::warn!(object_type = %sync_type, "HubSpot does not list by id; one reader walks alone");
-        match self.job.deps.store.read_alone(&self.job.key()).await {
+        match self.job.deps.store.read_alone(&self.job.key).await {
             Ok(()) => Stop::Lost,
             Err(error) => error.into(),
         }

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use domain::{HubSpotOwnerId, ObjectType};
+use domain::{HubSpotOwnerId, ObjectType, ReadPart};
 use hubspot::Cursor;
 use serde::{Deserialize, Serialize};
 use store::{Listing, OwnerRow, PipelineRow, PropertyRow, QuarantineRow, Rows};
 
 use super::{
     Job, Stop,
-    page::{At, Content, Page, check_text, clean, read_place, sort_out, write_place},
+    job::is_refusal,
+    page::{
+        At, Content, Page, check_text, clean, missing, read_place, seen, sort_out, write_place,
+    },
     records,
 };
-
-const OWNERS_PER_PAGE: u32 = 100;
 
 /// Active owners first, then those who were deactivated: records may still be theirs.
 #[derive(Default, Serialize, Deserialize)]
@@ -23,12 +24,13 @@ struct OwnersPlace {
 }
 
 pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
+    let limit = at.limit;
     let at: OwnersPlace = read_place(at.position.as_deref())?;
-    let after = at.after.map(Cursor::new);
+    let after = at.after.clone().map(Cursor::new);
     let page = job
         .client
         .owners()
-        .list(at.archived, after.as_ref(), OWNERS_PER_PAGE)
+        .list(at.archived, after.as_ref(), limit)
         .await?;
     let next = match (&page.next, at.archived) {
         (Some(cursor), archived) => Some(OwnersPlace {
@@ -42,6 +44,13 @@ pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         (None, true) => None,
     };
     let sent_at = page.sent_at;
+    let (seen, missing) = (
+        // One may be in both listings.
+        seen(&page, |owner| {
+            owner.id.get().wrapping_mul(2) + u64::from(at.archived)
+        }),
+        missing(&page),
+    );
     let (owners, quarantine) = sort_out(page, |owner| {
         let key = owner.id.to_string();
         let id = i64::try_from(owner.id.get())
@@ -73,6 +82,8 @@ pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         content: Content::Rows(Rows::Owners(owners)),
         quarantine,
         ids: Vec::new(),
+        seen,
+        missing,
         asked_from: None,
         listing: match next {
             Some(_) => Listing::Open,
@@ -100,12 +111,29 @@ impl Default for PropertiesPlace {
 pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
     let at: PropertiesPlace = read_place(at.position.as_deref())?;
     let object_type = at.next;
+    let next = ObjectType::MIRRORED
+        .into_iter()
+        .skip_while(|t| *t != object_type)
+        .nth(1)
+        .map(|next| PropertiesPlace { next });
     let properties = job.client.properties();
-    let mut page = properties.list(records::object_type(object_type)).await?;
+    let of_type = records::object_type(object_type);
     // Settings may name one that was archived since: it is there, and can be restored (HS-2104).
-    let archived = properties
-        .list_archived(records::object_type(object_type))
-        .await?;
+    let read = async {
+        let active = properties.list(of_type).await?;
+        let archived = properties.list_archived(of_type).await?;
+        Ok::<_, hubspot::Error>((active, archived))
+    };
+    let (mut page, archived) = match read.await {
+        Ok(read) => read,
+        // The definitions of other types come all the same; what is stored of these stays.
+        Err(error) if is_refusal(&error) => {
+            job.note_refusal(ReadPart::DefinitionsOf(object_type), &error)
+                .await?;
+            return Ok(Page::left_out(next.as_ref().map(write_place).transpose()?));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let active: BTreeSet<&str> = page
         .results
         .iter()
@@ -118,11 +146,6 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         .filter(|property| !matches!(property, Ok(p) if active.contains(p.name.as_str())))
         .collect();
     page.results.extend(archived);
-    let next = ObjectType::MIRRORED
-        .into_iter()
-        .skip_while(|t| *t != object_type)
-        .nth(1)
-        .map(|next| PropertiesPlace { next });
     let sent_at = page.sent_at;
     let (properties, quarantine) = sort_out(page, |property| {
         let json = property.definition.get().to_owned();
@@ -141,6 +164,8 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         content: Content::Rows(Rows::Properties(object_type, properties)),
         quarantine,
         ids: Vec::new(),
+        seen: Vec::new(),
+        missing: 0,
         asked_from: None,
         listing: Listing::Ends { said: None },
         next: next.as_ref().map(write_place).transpose()?,
@@ -171,6 +196,8 @@ pub(super) async fn pipelines(job: &Job<'_>) -> Result<Page, Stop> {
         content: Content::Rows(Rows::Pipelines(pipelines)),
         quarantine,
         ids: Vec::new(),
+        seen: Vec::new(),
+        missing: 0,
         asked_from: None,
         listing: Listing::Ends { said: None },
         next: None,

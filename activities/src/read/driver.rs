@@ -1,14 +1,24 @@
 //! The driver: moves one reader, page by page, from its place to its end.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use domain::{HubSpotObjectId, IdRange, ranges::cut};
+use hubspot::{Cursor, PagingGuard};
 use store::{Batch, CursorRow, Listing, RangeRow, RangeStep, Step};
 
 use super::{
     Job, Source, Stop,
     page::{At, Page},
 };
+
+/// Pauses before a page is read again that contradicts its own total, or that goes in circles.
+const DOUBT: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+/// How often a page is halved within one attempt: where HubSpot is away, smaller pages are no help.
+const HALVINGS: u32 = 3;
 
 /// What a page moves: the cursor of its type, or a range of it.
 #[derive(Debug, Clone)]
@@ -70,15 +80,14 @@ impl Reader {
     }
 
     fn at(&self) -> At {
-        match self {
-            Self::Cursor { position, .. } => At {
-                position: position.clone(),
-                ids: IdRange::WHOLE,
-            },
-            Self::Range(range) => At {
-                position: range.position.clone(),
-                ids: range.ids,
-            },
+        let (position, ids) = match self {
+            Self::Cursor { position, .. } => (position, IdRange::WHOLE),
+            Self::Range(range) => (&range.position, range.ids),
+        };
+        At {
+            position: position.clone(),
+            ids,
+            limit: 0,
         }
     }
 
@@ -102,7 +111,7 @@ impl Reader {
         }
     }
 
-    fn step(&self, job: &Job<'_>, page: &Page, finished: bool) -> Step {
+    fn step(&self, job: &Job<'_>, source: Source, page: &Page, finished: bool) -> Step {
         let (expected_version, range) = match self {
             Self::Cursor { version, .. } => (*version, None),
             Self::Range(range) => {
@@ -115,17 +124,30 @@ impl Reader {
                 (range.version, Some(step))
             }
         };
+        let range_ends = range.is_some() && finished;
+        // Of records, the type ends apart, when what was not answered was asked again. Until then the
+        // place behind the last one is where a reader that begins again finds nothing more.
+        let type_ends = range.is_none() && finished && !source.is_of_records();
+        let last = || match self {
+            Self::Cursor { position, .. } => page
+                .ids
+                .iter()
+                .max()
+                .map(ToString::to_string)
+                .or_else(|| position.clone()),
+            Self::Range(_) => None,
+        };
+        let position = if range_ends || type_ends {
+            None
+        } else if finished {
+            last()
+        } else {
+            page.next.clone()
+        };
         Step {
-            workspace: job.workspace,
-            portal: job.portal,
-            epoch: job.epoch,
-            run: job.run,
-            sync_type: job.sync_type,
-            purpose: job.key().purpose,
             range,
-            expected_version,
-            position: page.next.clone().filter(|_| !finished),
-            finished,
+            finished: range_ends || type_ends,
+            ..job.step(expected_version, position)
         }
     }
 
@@ -166,7 +188,7 @@ const MOST_PAGES: usize = 10_000;
 /// A listing that shrank is read a second time, from its beginning, before anything is removed. Where
 /// HubSpot's own count contradicts it even then, nothing is.
 async fn read_again(job: &Job<'_>, source: Source, at: &At, step: &Step) -> Result<i64, Stop> {
-    let mut at = source.beginning(at)?;
+    let mut at = source.beginning(at);
     let mut whole: Option<Batch> = None;
     let mut places = BTreeSet::new();
     let mut whole = loop {
@@ -176,7 +198,7 @@ async fn read_again(job: &Job<'_>, source: Source, at: &At, step: &Step) -> Resu
             }
             .into());
         }
-        let page = source.fetch(job, &at).await?;
+        let page = fetch(job, source, &at).await?;
         let next = page.next.clone().filter(|_| page.listing == Listing::Open);
         let batch = source.fill(job, &at, page).await?;
         let all = match whole.take() {
@@ -196,7 +218,9 @@ async fn read_again(job: &Job<'_>, source: Source, at: &At, step: &Step) -> Resu
     if let Some(version) = job.commit(step, whole.clone()).await? {
         return Ok(version);
     }
+    // HubSpot's own count contradicts both: nothing is removed, and the type does not count as read.
     whole.listing = Listing::Open;
+    job.deps.store.note_unanswered(&job.key, 1).await?;
     job.commit(step, whole)
         .await?
         .ok_or(Stop::Defect("a listing that is open shrank"))
@@ -210,20 +234,18 @@ pub(crate) async fn drive<B: Borders>(
     mut reader: Reader,
     borders: &B,
 ) -> Result<Read, Stop> {
+    let mut guard = source.guard();
     let mut next: Option<Page> = None;
     loop {
         reader = borders.before(reader).await?;
         let at = reader.at();
-        let page = match next.take() {
-            Some(page) => page,
-            None => source.fetch(job, &at).await?,
-        };
+        let page = sound(job, source, &at, &mut guard, next.take()).await?;
         let end = reader.end_at(&page)?;
         let last = end.finished || borders.is_over();
-        let step = reader.step(job, &page, end.finished);
+        let step = reader.step(job, source, &page, end.finished);
         let ahead = At {
             position: step.position.clone(),
-            ids: at.ids,
+            ..at.clone()
         };
         // The next page is fetched while this one is filled and committed; not at the end, as nobody
         // would commit it.
@@ -231,7 +253,7 @@ pub(crate) async fn drive<B: Borders>(
             if last || !source.may_look_ahead() {
                 return Ok(None);
             }
-            source.fetch(job, &ahead).await.map(Some)
+            fetch(job, source, &ahead).await.map(Some)
         };
         let keep = async {
             let batch = source.fill(job, &at, page).await?;
@@ -250,5 +272,78 @@ pub(crate) async fn drive<B: Borders>(
             return Ok(Read::InPart);
         }
         next = fetched?;
+    }
+}
+
+/// A page that neither goes in circles nor contradicts its own total. One that does is read again
+/// after a while, a few times; what it lacks then is noted, and leaves the type incomplete.
+async fn sound(
+    job: &Job<'_>,
+    source: Source,
+    at: &At,
+    guard: &mut Option<PagingGuard>,
+    first: Option<Page>,
+) -> Result<Page, Stop> {
+    let mut page = match first {
+        Some(page) => page,
+        None => fetch(job, source, at).await?,
+    };
+    let after = at.position.clone().map(Cursor::new);
+    let mut pauses = DOUBT.iter();
+    loop {
+        if source.trusts_the_index() && page.missing > 0 {
+            if let Some(pause) = pauses.next() {
+                tokio::time::sleep(*pause).await;
+                page = fetch(job, source, at).await?;
+                continue;
+            }
+            job.note_code(crate::failure::INDEX_BEHIND).await?;
+            let store = &job.deps.store;
+            store.note_unanswered(&job.key, page.missing).await?;
+            page.missing = 0;
+        }
+        let Some(guard) = guard.as_mut() else {
+            return Ok(page);
+        };
+        let next = page.next.clone().map(Cursor::new);
+        let ids = page.seen.iter().copied();
+        let Err(stuck) = guard.step(after.as_ref(), next.as_ref(), ids) else {
+            return Ok(page);
+        };
+        let Some(pause) = pauses.next() else {
+            return Err(stuck.into());
+        };
+        tokio::time::sleep(*pause).await;
+        page = fetch(job, source, at).await?;
+    }
+}
+
+/// One page. The client has asked as often as it is worth; what fails then may be too large.
+async fn fetch(job: &Job<'_>, source: Source, at: &At) -> Result<Page, Stop> {
+    let most = source.most();
+    let mut halvings = 0;
+    loop {
+        let limit = job.page_size(most);
+        let at = At {
+            limit,
+            ..at.clone()
+        };
+        match source.fetch(job, &at).await {
+            Ok(page) => {
+                if source.has_pages() {
+                    job.went_well(limit, most).await?;
+                }
+                return Ok(page);
+            }
+            Err(Stop::HubSpot(error @ hubspot::Error::Transient { .. }))
+                if source.has_pages() && halvings < HALVINGS =>
+            {
+                halvings += 1;
+                if !job.failed(limit).await? {
+                    return Err(error.into());
+                }
+            }
+            Err(stop) => return Err(stop),
+        }
     }
 }

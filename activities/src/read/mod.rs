@@ -13,7 +13,7 @@ mod page;
 mod records;
 mod source;
 
-pub(crate) use job::{Job, Stop};
+pub(crate) use job::{Job, Stop, is_refusal, refusal_of};
 pub(crate) use page::object_id;
 pub(crate) use records::{object_type, record_id};
-pub(crate) use source::Source;
+pub(crate) use source::{Source, again};

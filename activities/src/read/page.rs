@@ -1,5 +1,7 @@
 //! Pages as sources bring them, sorted into what can be stored and what cannot.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, IdRange, QuarantineReason};
 use hubspot::{BadRecord, BadRecordProblem, objects::CrmObject};
@@ -15,6 +17,8 @@ pub(super) struct At {
     pub(super) position: Option<String>,
     /// The ids that are wanted.
     pub(super) ids: IdRange,
+    /// How many to ask for, where the endpoint takes a number.
+    pub(super) limit: u32,
 }
 
 impl At {
@@ -36,6 +40,10 @@ pub(super) struct Page {
     pub(super) quarantine: Vec<QuarantineRow>,
     /// The ids of records that the page brought, in its order.
     pub(super) ids: Vec<HubSpotObjectId>,
+    /// What tells its items from those of other pages: ids, readable or not.
+    pub(super) seen: Vec<u64>,
+    /// How many are missing although HubSpot counts them.
+    pub(super) missing: u64,
     /// The id that it was asked to begin with.
     pub(super) asked_from: Option<HubSpotObjectId>,
     /// The place after it; none after the last.
@@ -45,6 +53,23 @@ pub(super) struct Page {
     pub(super) sent_at: DateTime<Utc>,
 }
 
+impl Page {
+    /// A page that was not read: the reader only moves on.
+    pub(super) fn left_out(next: Option<String>) -> Self {
+        Self {
+            content: Content::Nothing,
+            quarantine: Vec::new(),
+            ids: Vec::new(),
+            seen: Vec::new(),
+            missing: 0,
+            asked_from: None,
+            next,
+            listing: Listing::Open,
+            sent_at: Utc::now(),
+        }
+    }
+}
+
 /// What a page brings.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -52,6 +77,31 @@ pub(super) enum Content {
     Objects(Vec<CrmObject>),
     /// What is stored as it came.
     Rows(Rows),
+    /// Nothing was read: the reader only moves on.
+    Nothing,
+}
+
+/// What tells the items of a page from those of other pages.
+pub(super) fn seen<T>(page: &hubspot::Page<T>, id: impl Fn(&T) -> u64) -> Vec<u64> {
+    let key = |bad: &BadRecord| {
+        let mut hasher = DefaultHasher::new();
+        bad.key.hash(&mut hasher);
+        bad.key.parse().unwrap_or_else(|_| hasher.finish())
+    };
+    page.results
+        .iter()
+        .map(|result| result.as_ref().map_or_else(key, &id))
+        .collect()
+}
+
+/// How many a page lacks although HubSpot counts them and says that nothing follows.
+pub(super) fn missing<T>(page: &hubspot::Page<T>) -> u64 {
+    if page.contradicts_its_total() {
+        let given = page.offset + page.results.len() as u64;
+        page.total.unwrap_or(0).saturating_sub(given)
+    } else {
+        0
+    }
 }
 
 /// Sorts a page into what can be stored and what cannot.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    HubSpotObjectId, ObjectType, QuarantineReason,
+    HubSpotObjectId, ObjectType, QuarantineReason, ReadPart,
     backfill::{associations_read_with, needed_properties},
 };
 use hubspot::{
@@ -16,7 +16,8 @@ use store::{AssociationRow, FoundBy, Listing, MirrorRow, QuarantineRow, RecordRo
 
 use super::{
     Job, Stop,
-    page::{At, Content, Page, object_id, sort_out},
+    job::is_refusal,
+    page::{At, Content, Page, missing, object_id, seen, sort_out},
 };
 
 /// A type of ours as one of HubSpot's.
@@ -72,7 +73,7 @@ pub(super) async fn list_ids(job: &Job<'_>, read: ObjectType, at: &At) -> Result
 async fn listed(job: &Job<'_>, request: ListRequest, at: &At) -> Result<Page, Stop> {
     let place = at.after_id();
     let asked_from = place.as_deref().and_then(|place| place.parse().ok());
-    let request = request.after(place.map(Cursor::new));
+    let request = request.limit(at.limit).after(place.map(Cursor::new));
     let page = job.client.objects().list(&request).await?;
     let next = page.next.as_ref().map(|c| c.as_str().to_owned());
     Ok(page_of(page, asked_from, next))
@@ -81,7 +82,9 @@ async fn listed(job: &Job<'_>, request: ListRequest, at: &At) -> Result<Page, St
 /// The next page of search, up to the end of the range.
 pub(super) async fn search(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
     let after = after(at)?;
-    let mut request = SearchRequest::new(object_type(read)).properties(properties(read));
+    let mut request = SearchRequest::new(object_type(read))
+        .properties(properties(read))
+        .limit(at.limit);
     if let Some(upto) = at.ids.upto() {
         request = request.group([Filter::id_up_to(record_id(upto))]);
     }
@@ -105,13 +108,7 @@ pub(super) async fn modified_since(
     let page = job
         .client
         .search()
-        .modified_since(
-            object_type(read),
-            since,
-            after,
-            &properties(read),
-            hubspot::search::PAGE,
-        )
+        .modified_since(object_type(read), since, after, &properties(read), at.limit)
         .await?;
     let next = after_search(&page)?;
     Ok(page_of(
@@ -123,7 +120,7 @@ pub(super) async fn modified_since(
 
 /// The place after a page of search: its last id. Results come in the order of ids.
 fn after_search(page: &hubspot::Page<CrmObject>) -> Result<Option<String>, Stop> {
-    if page.next.is_none() {
+    if page.next.is_none() || page.results.is_empty() {
         return Ok(None);
     }
     let last: Option<RecordId> = page.results.iter().flatten().map(|o| o.id).max();
@@ -143,6 +140,7 @@ fn page_of(
     next: Option<String>,
 ) -> Page {
     let sent_at = page.sent_at;
+    let (seen, missing) = (seen(&page, |object| object.id.get()), missing(&page));
     let ids = page
         .results
         .iter()
@@ -154,6 +152,8 @@ fn page_of(
         content: Content::Objects(objects),
         quarantine,
         ids,
+        seen,
+        missing,
         asked_from,
         next,
         listing: Listing::Open,
@@ -177,47 +177,49 @@ fn readable(page: hubspot::Page<CrmObject>) -> (Vec<CrmObject>, Vec<QuarantineRo
 }
 
 /// Records that were read by their ids.
-pub(super) struct Unread {
+pub(super) struct ById {
     pub(super) objects: Vec<CrmObject>,
     pub(super) quarantine: Vec<QuarantineRow>,
+    /// Nothing is known of these.
+    pub(super) unanswered: Vec<HubSpotObjectId>,
     pub(super) sent_at: DateTime<Utc>,
 }
 
-/// Of records that were listed again, reads those that the mirror lacks. None when it lacks nothing.
+/// Of records that were listed again, those that the mirror lacks.
 pub(super) async fn unread(
     job: &Job<'_>,
     read: ObjectType,
     since: DateTime<Utc>,
     at: &At,
     listed: &[CrmObject],
-) -> Result<Option<Unread>, Stop> {
+) -> Result<Vec<HubSpotObjectId>, Stop> {
     let listed: Vec<(HubSpotObjectId, DateTime<Utc>)> = listed
         .iter()
         .filter_map(|object| Some((object_id(object.id.get())?, object.updated_at)))
         .filter(|(id, _)| at.ids.contains(*id))
         .collect();
-    let missing: Vec<RecordId> = job
-        .deps
-        .store
-        .unread(job.workspace, job.portal, read, &listed, since)
-        .await?
-        .into_iter()
-        .map(record_id)
-        .collect();
-    if missing.is_empty() {
-        return Ok(None);
-    }
+    let store = &job.deps.store;
+    Ok(store
+        .unread(job.key.workspace, job.key.portal, read, &listed, since)
+        .await?)
+}
+
+/// Records by their ids. Of what the answer does not speak of, nothing is known.
+pub(super) async fn by_id(
+    job: &Job<'_>,
+    read: ObjectType,
+    ids: &[HubSpotObjectId],
+) -> Result<ById, Stop> {
+    let asked: Vec<RecordId> = ids.iter().copied().map(record_id).collect();
     let options = ReadOptions::new().properties(properties(read));
-    let mut answer = job
+    let answer = job
         .client
         .objects()
-        .batch_read(object_type(read), &missing, &options)
+        .batch_read(object_type(read), &asked, &options)
         .await?;
-    // Nothing is known of them: the page is read again.
-    if let Some((_, error)) = answer.unanswered.pop_first() {
-        return Err(error.unwrap_or(hubspot::Error::Unanswered).into());
-    }
     let sent_at = answer.times.sent_at.unwrap_or_else(Utc::now);
+    let ours = |id: &RecordId| object_id(id.get());
+    let unanswered = answer.unanswered.keys().filter_map(ours).collect();
     let (objects, quarantine) = readable(hubspot::Page {
         results: answer.found,
         next: None,
@@ -226,11 +228,12 @@ pub(super) async fn unread(
         sent_at,
         served_at: None,
     });
-    Ok(Some(Unread {
+    Ok(ById {
         objects,
         quarantine,
+        unanswered,
         sent_at,
-    }))
+    })
 }
 
 /// Records whose associations came with them; those that did not come whole are read apart.
@@ -238,7 +241,7 @@ pub(super) async fn inline(
     job: &Job<'_>,
     read: ObjectType,
     objects: Vec<CrmObject>,
-) -> Result<RecordRows, Stop> {
+) -> Result<Filled, Stop> {
     let mut known = Known::default();
     let wanted = associations_read_with(read);
     for object in &objects {
@@ -277,7 +280,7 @@ pub(super) async fn apart(
     job: &Job<'_>,
     read: ObjectType,
     objects: Vec<CrmObject>,
-) -> Result<RecordRows, Stop> {
+) -> Result<Filled, Stop> {
     let mut known = Known::default();
     let ids: Vec<RecordId> = objects.iter().map(|o| o.id).collect();
     for to_type in associations_read_with(read) {
@@ -286,9 +289,17 @@ pub(super) async fn apart(
     Ok(known.rows(read, objects))
 }
 
+/// Records with what is known of their associations.
+pub(super) struct Filled {
+    pub(super) rows: RecordRows,
+    /// Of these, associations are not known.
+    pub(super) unanswered: BTreeSet<HubSpotObjectId>,
+}
+
 /// What is known of associations.
 #[derive(Default)]
 struct Known {
+    unanswered: BTreeSet<HubSpotObjectId>,
     answered: BTreeMap<ObjectType, BTreeSet<HubSpotObjectId>>,
     labels: BTreeMap<(HubSpotObjectId, ObjectType, HubSpotObjectId), Vec<String>>,
 }
@@ -320,10 +331,27 @@ impl Known {
             return Ok(());
         }
         let (from, to) = (object_type(from_type), object_type(to_type));
-        let mut read = job.client.associations().batch_read(from, to, ids).await?;
-        // Nothing is known of them: the page is read again.
-        if let Some((_, error)) = read.unanswered.pop_first() {
-            return Err(error.unwrap_or(hubspot::Error::Unanswered).into());
+        let read = match job.client.associations().batch_read(from, to, ids).await {
+            Ok(read) => read,
+            // The records come all the same; what is stored of their associations stays.
+            Err(error) if is_refusal(&error) => {
+                let part = ReadPart::AssociationsWith(to_type);
+                return job.note_refusal(part, &error).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut refused = None;
+        for (id, error) in read.unanswered {
+            match error {
+                // It is gone; so are its associations, by whatever reads that it is gone.
+                Some(hubspot::Error::NotFound) => {}
+                Some(error) if is_refusal(&error) => refused = Some(error),
+                _ => self.unanswered.extend(object_id(id.get())),
+            }
+        }
+        if let Some(error) = refused {
+            let part = ReadPart::AssociationsWith(to_type);
+            job.note_refusal(part, &error).await?;
         }
         for (id, found) in read.answered {
             let Some(id) = object_id(id.get()) else {
@@ -340,7 +368,7 @@ impl Known {
     }
 
     /// Records as they are stored, with what is known of their associations.
-    fn rows(self, object_type: ObjectType, objects: Vec<CrmObject>) -> RecordRows {
+    fn rows(self, object_type: ObjectType, objects: Vec<CrmObject>) -> Filled {
         let rows = objects
             .into_iter()
             .filter_map(|object| {
@@ -366,12 +394,15 @@ impl Known {
                 }
             })
             .collect();
-        RecordRows {
-            object_type,
-            found_by: FoundBy::Direct,
-            rows,
-            answered: self.answered,
-            associations,
+        Filled {
+            rows: RecordRows {
+                object_type,
+                found_by: FoundBy::Direct,
+                rows,
+                answered: self.answered,
+                associations,
+            },
+            unanswered: self.unanswered,
         }
     }
 }

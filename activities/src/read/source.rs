@@ -1,7 +1,8 @@
 //! Sources: where the pages of a type come from.
 
 use chrono::{DateTime, Utc};
-use domain::{ObjectType, RangeReader, ReadPlan, SyncType};
+use domain::{HubSpotObjectId, ObjectType, RangeReader, ReadPlan, SyncType};
+use hubspot::PagingGuard;
 use store::{Batch, FoundBy, RecordRows, Rows};
 
 use super::{
@@ -38,9 +39,15 @@ pub(crate) enum Source {
     Properties,
     /// Pipelines of deals.
     Pipelines,
-    /// Lists, then the members of each.
+    /// Lists, with their sizes.
     Lists,
+    /// The members of one list.
+    Members(HubSpotObjectId),
 }
+
+/// What HubSpot's list endpoint gives at most.
+const LIST_PAGE: u32 = 100;
+const OWNERS_PAGE: u32 = 100;
 
 impl Source {
     /// What reads a type that has one cursor.
@@ -75,10 +82,68 @@ impl Source {
         }
     }
 
+    /// How many a page are asked for at most.
+    pub(super) const fn most(self) -> u32 {
+        match self {
+            Self::List(_) | Self::Relist { .. } => LIST_PAGE,
+            Self::Search(_) | Self::ModifiedSince { .. } => hubspot::search::PAGE,
+            Self::Owners => OWNERS_PAGE,
+            Self::Lists => hubspot::lists::PAGE,
+            Self::Members(_) => hubspot::lists::MEMBERS,
+            // They come whole.
+            Self::Properties | Self::Pipelines => u32::MAX,
+        }
+    }
+
+    /// Whether a smaller page can be asked for.
+    pub(super) const fn has_pages(self) -> bool {
+        !matches!(self, Self::Properties | Self::Pipelines)
+    }
+
+    /// Whether records are read: then the end of the pages is not yet the end of the type, as some
+    /// records may have to be asked for again.
+    pub(super) const fn is_of_records(self) -> bool {
+        matches!(
+            self,
+            Self::List(_) | Self::Search(_) | Self::Relist { .. } | Self::ModifiedSince { .. }
+        )
+    }
+
+    /// Whether what search lacks is found by nobody else.
+    pub(super) const fn trusts_the_index(self) -> bool {
+        matches!(self, Self::ModifiedSince { .. } | Self::Lists)
+    }
+
+    /// What sees to it that the pages come to an end; none for what has no pages. Owners and archived
+    /// owners are two listings, and an owner may be in both.
+    pub(super) fn guard(self) -> Option<PagingGuard> {
+        match self {
+            Self::Properties | Self::Pipelines => None,
+            Self::Search(_) | Self::ModifiedSince { .. } => {
+                Some(PagingGuard::ascending("search by id"))
+            }
+            Self::List(_) | Self::Relist { .. } => Some(PagingGuard::any_order("records")),
+            Self::Owners => Some(PagingGuard::any_order("owners")),
+            Self::Lists => Some(PagingGuard::any_order("lists")),
+            Self::Members(_) => Some(PagingGuard::any_order("members of a list")),
+        }
+    }
+
     /// Whether the place after a page is enough to read the next one before the page is committed.
-    /// Lists ask the store which one is next; definitions of one type come in one page.
+    /// Definitions of one type come in one page.
     pub(super) const fn may_look_ahead(self) -> bool {
-        !matches!(self, Self::Lists | Self::Properties | Self::Pipelines)
+        !matches!(self, Self::Properties | Self::Pipelines)
+    }
+
+    /// Where the listing begins of which a page was asked for at a place.
+    pub(super) fn beginning(self, at: &At) -> At {
+        At {
+            position: match self {
+                Self::Properties => at.position.clone(),
+                _ => None,
+            },
+            ..at.clone()
+        }
     }
 
     /// The page at a place.
@@ -93,24 +158,13 @@ impl Source {
             Self::Owners => definitions::owners(job, at).await,
             Self::Properties => definitions::properties(job, at).await,
             Self::Pipelines => definitions::pipelines(job).await,
-            Self::Lists => lists::fetch(job, at).await,
+            Self::Lists => lists::definitions(job, at).await,
+            Self::Members(list) => lists::members(job, list, at).await,
         }
     }
 
-    /// Where the listing begins of which a page was asked for at a place.
-    pub(super) fn beginning(self, at: &At) -> Result<At, Stop> {
-        let position = match self {
-            Self::Lists => lists::beginning(at)?,
-            Self::Properties => at.position.clone(),
-            _ => None,
-        };
-        Ok(At {
-            position,
-            ids: at.ids,
-        })
-    }
-
-    /// What of a page is wanted, with what has to be asked for apart.
+    /// What of a page is wanted, with what has to be asked for apart. Nothing for a page that was not
+    /// read.
     pub(super) async fn fill(self, job: &Job<'_>, at: &At, page: Page) -> Result<Batch, Stop> {
         let Page {
             content,
@@ -119,41 +173,83 @@ impl Source {
             listing,
             ..
         } = page;
+        let mut unanswered = Vec::new();
         let rows = match content {
             Content::Rows(rows) => rows,
+            Content::Nothing => Rows::Nothing,
             Content::Objects(objects) => {
-                let mut rows = match self {
+                let filled = match self {
                     Self::Relist { object_type, since } => {
-                        let read = records::unread(job, object_type, since, at, &objects).await?;
+                        let wanted = records::unread(job, object_type, since, at, &objects).await?;
+                        let read = if wanted.is_empty() {
+                            None
+                        } else {
+                            Some(records::by_id(job, object_type, &wanted).await?)
+                        };
                         match read {
                             Some(read) => {
                                 sent_at = read.sent_at;
                                 quarantine.extend(read.quarantine);
+                                unanswered.extend(read.unanswered);
                                 records::apart(job, object_type, read.objects).await?
                             }
-                            None => RecordRows::none(object_type),
+                            None => records::Filled {
+                                rows: RecordRows::none(object_type),
+                                unanswered: Default::default(),
+                            },
                         }
                     }
                     Self::List(object_type) => records::inline(job, object_type, objects).await?,
                     Self::Search(object_type) | Self::ModifiedSince { object_type, .. } => {
-                        let rows = records::apart(job, object_type, objects).await?;
-                        RecordRows {
-                            found_by: FoundBy::Search,
-                            ..rows
-                        }
+                        let mut filled = records::apart(job, object_type, objects).await?;
+                        filled.rows.found_by = FoundBy::Search;
+                        filled
                     }
                     _ => return Err(Stop::Defect("records from a source of definitions")),
                 };
+                let records::Filled {
+                    mut rows,
+                    unanswered: more,
+                } = filled;
+                unanswered.extend(more);
                 rows.retain(|id| at.ids.contains(id));
-                quarantine.retain(|row| row.key.parse().map_or(true, |id| at.ids.contains(id)));
+                unanswered.retain(|id| at.ids.contains(*id));
+                quarantine.retain(|row| {
+                    let id: Result<HubSpotObjectId, _> = row.key.parse();
+                    id.map_or(true, |id| at.ids.contains(id))
+                });
                 Rows::Records(rows)
             }
         };
         Ok(Batch {
-            read_at: sent_at,
-            rows,
-            quarantine,
+            unanswered,
             listing,
+            ..Batch::new(sent_at, rows, quarantine)
         })
     }
+}
+
+/// Reads again what was not answered: the records with their associations. What is still not answered
+/// stays noted.
+pub(crate) async fn again(
+    job: &Job<'_>,
+    object_type: ObjectType,
+    ids: &[HubSpotObjectId],
+) -> Result<Batch, Stop> {
+    let read = records::by_id(job, object_type, ids).await?;
+    let filled = records::apart(job, object_type, read.objects).await?;
+    let open: std::collections::BTreeSet<HubSpotObjectId> = read
+        .unanswered
+        .into_iter()
+        .chain(filled.unanswered)
+        .collect();
+    let settled = ids
+        .iter()
+        .copied()
+        .filter(|id| !open.contains(id))
+        .collect();
+    Ok(Batch {
+        settled,
+        ..Batch::new(read.sent_at, Rows::Records(filled.rows), read.quarantine)
+    })
 }

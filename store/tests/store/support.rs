@@ -158,6 +158,8 @@ impl Page {
             rows,
             quarantine: self.quarantine,
             listing: self.listing,
+            unanswered: Vec::new(),
+            settled: Vec::new(),
         };
         (step, batch)
     }
