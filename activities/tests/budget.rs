@@ -7,12 +7,17 @@ use std::{
 };
 
 use activities::{BudgetConfig, Metrics, SharedBudgets};
-use chrono::Utc;
-use domain::{AdminId, Epoch, PauseReason, PortalId, SyncRunId, WorkspaceId};
+use chrono::{DateTime, Utc};
+use domain::{
+    AdminId, AppKey, BudgetBucket, Epoch, PauseReason, PortalId, SyncRunId, Urgency, WorkspaceId,
+    rate_budget::LeaseAsk,
+};
 use hubspot::{
     Bucket, BudgetRefused, BudgetRequest, Permit, RateBudget, RequestClass, ResponseObservation,
 };
-use store::{AuthKind, NewConnection, NewTokens, Store, testing::TestDatabase};
+use store::{
+    AuthKind, BudgetKey, NewConnection, NewLease, NewTokens, Store, testing::TestDatabase,
+};
 use uuid::Uuid;
 
 const APP: &str = "an-app";
@@ -63,6 +68,33 @@ impl Fleet {
             workspace,
             epoch: connected.unwrap().epoch,
         }
+    }
+
+    /// What the database's clock says; a lease of nothing tells it.
+    async fn database_time(&self) -> DateTime<Utc> {
+        let key = BudgetKey {
+            app: AppKey::service_key(),
+            portal: PortalId::new(1).unwrap(),
+            bucket: BudgetBucket::General,
+        };
+        let ask = LeaseAsk {
+            urgency: Urgency::Interactive,
+            want: 0,
+            in_turn: false,
+            patience: 0,
+            upper: None,
+            usual: 10,
+            limit_seen: None,
+            foreign: None,
+        };
+        let lease = NewLease {
+            key: &key,
+            connections: &[],
+            ask,
+            unused: &[],
+        };
+        let now = self.store().lease_slots(&lease).await.unwrap().now;
+        DateTime::from_timestamp_micros(now.as_micros()).unwrap()
     }
 
     /// What one process knows.
@@ -125,6 +157,34 @@ async fn many_tasks_of_many_processes_stay_below_the_limit() {
         assert!(within <= LIMIT as usize, "{within} in ten seconds");
     }
     assert!(left.len() > 25, "{}", left.len());
+}
+
+/// Two processes may believe what they like of the time: what they read bears the database's.
+#[tokio::test]
+async fn a_permit_brings_the_time_of_the_database() {
+    let fleet = Fleet::new().await;
+    let member = fleet.connect().await;
+    let mut last = None;
+    for _ in 0..2 {
+        let budget = fleet.of(&fleet.process(None), member);
+        for _ in 0..3 {
+            let before = fleet.database_time().await;
+            let permit = budget
+                .acquire(&request(RequestClass::Interactive, 10))
+                .await
+                .unwrap();
+            let after = fleet.database_time().await;
+            let at = permit.at.unwrap();
+            // The lease may have been asked for an earlier request; what passed since then counts.
+            assert!(at <= after, "{at} is later than {after}");
+            assert!(
+                at >= before - chrono::TimeDelta::seconds(1),
+                "{at}, {before}"
+            );
+            assert!(last.is_none_or(|last| last <= at), "{last:?}, then {at}");
+            last = Some(at);
+        }
+    }
 }
 
 #[tokio::test]

@@ -157,6 +157,40 @@ pub(crate) trait BatchInputs {
 
     /// What the call does.
     fn doing(&self) -> Doing;
+
+    /// What a request holds only so many different ones of ([`Plan::with_most_groups`]).
+    fn group(&self, _place: usize) -> u64 {
+        0
+    }
+}
+
+/// Pieces of at most `most` places with at most `most_groups` different groups; the order is kept.
+fn pieces<I: BatchInputs>(
+    inputs: &I,
+    places: &[usize],
+    most: usize,
+    most_groups: usize,
+) -> Vec<Vec<usize>> {
+    let mut pieces: Vec<Vec<usize>> = Vec::new();
+    let mut groups: HashSet<u64> = HashSet::new();
+    for place in places {
+        let group = inputs.group(*place);
+        let full = match pieces.last() {
+            None => true,
+            Some(piece) => {
+                piece.len() >= most || (groups.len() >= most_groups && !groups.contains(&group))
+            }
+        };
+        if full {
+            pieces.push(Vec::new());
+            groups.clear();
+        }
+        groups.insert(group);
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(*place);
+        }
+    }
+    pieces
 }
 
 /// A batch call under way.
@@ -179,6 +213,11 @@ struct Candidates {
 impl<'a, I: BatchInputs> Plan<'a, I> {
     /// `most` inputs a request. Inputs with the same key go one after the other, in their order.
     pub(crate) fn new(inputs: &'a I, most: usize) -> Self {
+        Self::with_most_groups(inputs, most, usize::MAX)
+    }
+
+    /// The same, and at most so many different [`BatchInputs::group`]s a request.
+    pub(crate) fn with_most_groups(inputs: &'a I, most: usize, most_groups: usize) -> Self {
         let count = inputs.count();
         let mut rounds: Vec<Vec<usize>> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
@@ -197,7 +236,7 @@ impl<'a, I: BatchInputs> Plan<'a, I> {
             inputs,
             queue: rounds
                 .iter()
-                .flat_map(|round| round.chunks(most.max(1)).map(<[usize]>::to_vec))
+                .flat_map(|round| pieces(inputs, round, most.max(1), most_groups.max(1)))
                 .collect(),
             outcomes: (0..count).map(|_| None).collect(),
             unknown: HashSet::new(),

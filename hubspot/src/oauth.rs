@@ -56,6 +56,58 @@ pub enum OAuthError {
     },
 }
 
+/// Why HubSpot did not let a person consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConsentRefused {
+    /// The person chose so, or nobody knows.
+    ByPerson,
+    /// The person may not connect apps.
+    NoPermission,
+    /// The account does not have these required scopes, as its plan lacks what they are for; empty
+    /// when they are not named.
+    LacksScopes(Vec<String>),
+}
+
+impl ConsentRefused {
+    /// Out of the query with which HubSpot leads back: `error` and `error_description`.
+    ///
+    /// This is the one place where HubSpot's text decides: for a lack of scopes and of permission no
+    /// code is known, and each has a way out of its own. A text that is not known tells no more than
+    /// that it was refused.
+    pub fn of(error: &str, description: &str) -> Self {
+        let text = description.to_ascii_lowercase();
+        let of_scopes = matches!(error, "invalid_scope" | "insufficient_scope")
+            || text.contains("required scope");
+        if of_scopes {
+            Self::LacksScopes(named_scopes(description))
+        } else if text.contains("permission") {
+            Self::NoPermission
+        } else {
+            Self::ByPerson
+        }
+    }
+}
+
+/// What stands between brackets, as far as it can be scopes: anybody may write the query.
+fn named_scopes(description: &str) -> Vec<String> {
+    let named = description
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .map_or("", |(inside, _)| inside);
+    let is_scope = |text: &&str| {
+        (2..=100).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    named
+        .split(|c: char| c == ',' || c.is_whitespace())
+        .filter(is_scope)
+        .take(50)
+        .map(str::to_owned)
+        .collect()
+}
+
 #[derive(Deserialize)]
 struct RawGrant {
     access_token: String,
@@ -290,6 +342,39 @@ fn refused(refusal: &RawRefusal) -> OAuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_consent_that_was_refused_says_why() {
+        let lacking = |scopes: &[&str]| {
+            ConsentRefused::LacksScopes(scopes.iter().map(|s| (*s).to_owned()).collect())
+        };
+        for (error, description, want) in [
+            (
+                "access_denied",
+                "The account lacks access to the required scopes [crm.lists.read, sales-email-read]",
+                lacking(&["crm.lists.read", "sales-email-read"]),
+            ),
+            (
+                "error",
+                "account lacks access to the required scopes [<b>x</b>, crm.lists.read]. Ask.",
+                lacking(&["crm.lists.read"]),
+            ),
+            ("invalid_scope", "", lacking(&[])),
+            (
+                "access_denied",
+                "You do not have permission to connect apps",
+                ConsentRefused::NoPermission,
+            ),
+            ("access_denied", "the user denied", ConsentRefused::ByPerson),
+            ("server_error", "", ConsentRefused::ByPerson),
+        ] {
+            assert_eq!(
+                ConsentRefused::of(error, description),
+                want,
+                "{description}"
+            );
+        }
+    }
 
     #[test]
     fn only_bad_refresh_token_is_a_revocation() {

@@ -498,7 +498,8 @@ impl Search<'_> {
                 (None, _) => None,
                 (Some(_), Some(id)) if Some(id) > after => Some((request, Some(id), guard)),
                 // Without an id there is no place to go on from, and to stop would lose the rest.
-                (Some(_), _) => {
+                (Some(_), Some(_)) => return Err(Error::PagingStuck { context: "search" }),
+                (Some(_), None) => {
                     return Err(Error::UnexpectedResponse {
                         context: "search page without a readable id",
                     });

@@ -20,6 +20,8 @@ use crate::{
 pub const BATCH: usize = 1_000;
 /// Most inputs of a batch that writes.
 pub const WRITE_BATCH: usize = 2_000;
+/// Most records that a batch takes associations from (`hubspot-api.md` §15.18).
+pub const ARCHIVE_FROM: usize = 100;
 /// Most associations of a page when those of one record are listed.
 pub const PAGE: u32 = 500;
 
@@ -312,6 +314,10 @@ impl BatchInputs for Pairs<'_> {
     fn doing(&self) -> Doing {
         Doing::Update
     }
+
+    fn group(&self, place: usize) -> u64 {
+        self.pairs[place].from.get()
+    }
 }
 
 #[derive(Serialize)]
@@ -408,7 +414,7 @@ impl Associations<'_> {
         plan.finish().map(associated)
     }
 
-    /// Removes all associations of any number of pairs, labels too.
+    /// Removes all associations of any number of pairs, labels too, of 100 records a request.
     pub async fn batch_archive(
         &self,
         from: ObjectType,
@@ -470,7 +476,7 @@ impl Associations<'_> {
         bodies: impl Fn(&[usize]) -> Vec<T>,
     ) -> BatchOutcome<()> {
         let core = Pairs { pairs };
-        let mut plan = Plan::new(&core, WRITE_BATCH);
+        let mut plan = Plan::with_most_groups(&core, WRITE_BATCH, ARCHIVE_FROM);
         while let Some(batch) = plan.next() {
             let body = Inputs {
                 inputs: bodies(&batch),

@@ -312,8 +312,11 @@ impl Associations<'_> {
             });
             match more {
                 Ok(more) => todo.extend(more),
-                // A smaller batch may do.
-                Err(error) if first && !error.concerns_every_request() => {
+                // A smaller batch may do, and what is refused for one record is found by asking singly.
+                Err(error)
+                    if !error.concerns_every_request()
+                        && (first || error.class() != ErrorClass::Transient) =>
+                {
                     for (id, _) in &asked {
                         reading.errors.insert(*id, error.clone());
                     }

@@ -161,3 +161,84 @@ fn hubspots_text_is_shown_nowhere() {
         "Email address a@b.bad is invalid"
     );
 }
+
+fn refused(status: u16, body: &str) -> Error {
+    classify(status, None, body.as_bytes(), false)
+}
+
+#[test]
+fn a_403_names_its_scopes_or_is_of_another_kind() {
+    for body in [
+        r#"{"category":"MISSING_SCOPES","errors":[{"context":{"requiredGranularScopes":["a","b"]}}]}"#,
+        r#"{"category":"MISSING_SCOPES","context":{"requiredGranularScopes":["a","b"]}}"#,
+        r#"{"message":"x","errors":[{"context":{"requiredScopes":["a","b"]}}]}"#,
+        r#"{"context":{"requiredScopes":["a","b"]}}"#,
+    ] {
+        let Error::ScopeMissing { scopes } = refused(403, body) else {
+            panic!("{body}");
+        };
+        assert_eq!(scopes, ["a", "b"], "{body}");
+    }
+    assert_eq!(
+        refused(403, r#"{"category":"MISSING_SCOPES"}"#),
+        Error::ScopeMissing { scopes: Vec::new() }
+    );
+    for body in ["{}", r#"{"category":"FORBIDDEN","context":null}"#, ""] {
+        assert!(matches!(refused(403, body), Error::Forbidden { .. }));
+    }
+}
+
+#[test]
+fn a_limit_of_the_portal_is_no_trouble_that_passes() {
+    let error = refused(437, r#"{"category":"LIMIT_EXCEEDED"}"#);
+    assert!(matches!(error, Error::Invalid { status: 437, .. }));
+    assert_eq!(error.class(), ErrorClass::Invalid);
+}
+
+#[test]
+fn a_rule_of_the_portal_names_the_property() {
+    for code in [
+        "MISSING_REQUIRED_PROPERTY",
+        "MISSING_CONDITIONAL_REQUIRED_PROPERTY",
+    ] {
+        let body = format!(
+            r#"{{"category":"VALIDATION_ERROR","errors":[{{"code":"{code}","context":{{"propertyName":["p","q"]}}}}]}}"#
+        );
+        let error = refused(400, &body);
+        assert_eq!(error.class(), ErrorClass::PortalRule);
+        assert!(error.to_string().ends_with(": p, q"), "{error}");
+    }
+    let mixed = r#"{"errors":[{"code":"MISSING_REQUIRED_PROPERTY"},{"code":"INVALID_OPTION"}]}"#;
+    assert_eq!(refused(400, mixed).class(), ErrorClass::Invalid);
+}
+
+#[test]
+fn a_name_at_the_top_level_keeps_its_code() {
+    let problem = |property: &str, code: FieldCode| FieldProblem {
+        property: Some(property.to_owned()),
+        code,
+    };
+    for (body, want) in [
+        (
+            r#"{"code":"INVALID_OPTION","context":{"propertyName":["p"]}}"#,
+            problem("p", FieldCode::InvalidOption),
+        ),
+        (
+            r#"{"errors":[{"code":"READ_ONLY_VALUE"}],"context":{"propertyName":"p"}}"#,
+            problem("p", FieldCode::ReadOnlyValue),
+        ),
+        (
+            r#"{"category":"VALIDATION_ERROR","subCategory":"crm.PROPERTY_DOESNT_EXIST","errors":null,"context":{"propertyName":["p"]}}"#,
+            problem("p", FieldCode::PropertyDoesntExist),
+        ),
+        (
+            r#"{"category":"VALIDATION_ERROR","errors":[null,7],"context":{"propertyName":["p"]}}"#,
+            problem("p", FieldCode::Other("VALIDATION_ERROR".to_owned())),
+        ),
+    ] {
+        let Error::Invalid { problems, .. } = refused(400, body) else {
+            panic!("{body}");
+        };
+        assert_eq!(problems, [want], "{body}");
+    }
+}

@@ -274,8 +274,11 @@ impl Objects<'_> {
                 let answer = self.post_read(object_type, texts, None, options).await;
                 match answer.and_then(|answer| reading.take(chunk, &answer)) {
                     Ok(()) => {}
-                    // A smaller batch may do.
-                    Err(error) if first && !error.concerns_every_request() => {
+                    // A smaller batch may do, and what is refused for one id is found by asking singly.
+                    Err(error)
+                        if !error.concerns_every_request()
+                            && (first || error.class() != ErrorClass::Transient) =>
+                    {
                         for id in chunk {
                             reading.errors.insert(*id, error.clone());
                         }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test says why it did not run")]
 
 mod batches;
+mod odd;
 mod patience;
 mod recorded;
 mod resources;

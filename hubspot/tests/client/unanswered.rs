@@ -320,3 +320,58 @@ async fn a_contact_is_found_by_any_of_its_addresses() {
     ));
     assert_eq!(script.seen().len(), before + 1, "in one request");
 }
+
+/// A listing whose cursor stands still, and a search that ignores where it is to begin.
+#[tokio::test]
+async fn a_listing_that_does_not_end_is_an_error() {
+    use futures::TryStreamExt as _;
+    use hubspot::{ErrorClass, objects::ListRequest, search::SearchRequest};
+
+    let script = Script::new(|request, n| {
+        assert!(n < 20, "it goes on for ever");
+        let next = match request.path.ends_with("/search") {
+            true => "200".to_owned(),
+            false => "3".to_owned(),
+        };
+        Say::json(
+            200,
+            json!({"total": 900, "results": [record("1"), record("2")], "paging": {"next": {"after": next}}}),
+        )
+    })
+    .await;
+    let listed: Result<Vec<_>, Error> = script
+        .client
+        .objects()
+        .pages(ListRequest::new(ObjectType::Contact))
+        .try_collect()
+        .await;
+    assert_eq!(listed.unwrap_err().class(), ErrorClass::PagingStuck);
+    let found: Result<Vec<_>, Error> = script
+        .client
+        .search()
+        .pages(SearchRequest::new(ObjectType::Contact), None)
+        .try_collect()
+        .await;
+    assert_eq!(found.unwrap_err().class(), ErrorClass::PagingStuck);
+    assert_eq!(script.seen().len(), 4);
+}
+
+/// An index that counts what it does not give.
+#[tokio::test]
+async fn a_search_that_contradicts_its_total_is_told() {
+    use hubspot::search::SearchRequest;
+
+    let script = Script::new(|request, _| {
+        let results = match request.body["after"].as_str() {
+            Some("2") => vec![record("3")],
+            _ => Vec::new(),
+        };
+        Say::json(200, json!({"total": 3, "results": results}))
+    })
+    .await;
+    let search = script.client.search();
+    let request = SearchRequest::new(ObjectType::Contact);
+    assert!(search.run(&request).await.unwrap().contradicts_its_total());
+    let last = search.run(&request.after(2)).await.unwrap();
+    assert!(!last.contradicts_its_total());
+}
