@@ -31,7 +31,7 @@ pub use ids::{
     AdminId, ConsentId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId,
     SyncRunId, SyncType, WorkspaceId,
 };
-pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart};
+pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart, TypeOutcome};
 pub use page_size::PageSize;
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;

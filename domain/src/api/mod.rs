@@ -11,7 +11,8 @@ mod tokens;
 
 pub use connection::{
     ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
-    ObjectStatus, PauseStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
+    ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
+    TroubleStatus,
 };
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{
