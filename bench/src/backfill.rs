@@ -201,7 +201,8 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
     })
 }
 
-async fn make_portal(api: &Api, plan: &Plan) -> anyhow::Result<Value> {
+/// A portal of this size in the simulator: what the simulator says of it.
+pub(crate) async fn make_portal(api: &Api, plan: &Plan) -> anyhow::Result<Value> {
     let size = json!({
         "portal_id": demo::PORTAL, "limits": plan.limits.as_str(), "latency_ms": plan.latency_ms,
         "contacts": plan.contacts, "companies": plan.companies, "deals": plan.deals,
@@ -229,7 +230,7 @@ async fn record_bytes(api: &Api, plan: &Plan) -> anyhow::Result<u64> {
 }
 
 /// Waits until everything is read: the last status, and the worker's peak memory at half.
-async fn watch(
+pub(crate) async fn watch(
     api: &Api,
     workspace: &str,
     plan: &Plan,
@@ -257,7 +258,8 @@ async fn watch(
     }
 }
 
-fn done(status: &Value) -> u64 {
+/// Records that a status tells as read.
+pub(crate) fn done(status: &Value) -> u64 {
     ["contacts", "companies", "deals"]
         .iter()
         .filter_map(|name| {
@@ -267,7 +269,8 @@ fn done(status: &Value) -> u64 {
         .sum()
 }
 
-fn took(status: &Value) -> anyhow::Result<Duration> {
+/// From the request of the run to its end.
+pub(crate) fn took(status: &Value) -> anyhow::Result<Duration> {
     let at = |name: &str| -> anyhow::Result<DateTime<Utc>> {
         let text = status["run"][name]
             .as_str()

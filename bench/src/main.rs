@@ -11,6 +11,7 @@ mod erase;
 mod figures;
 mod history;
 mod intake;
+mod peers;
 mod process;
 mod requests;
 
@@ -42,6 +43,8 @@ enum Bench {
     Budget(BudgetArgs),
     /// Erases one of many people, purges them all, and watches what others notice
     Erase(EraseArgs),
+    /// Lets the connectors of others and ours read the same portal, and `COPY` the same rows
+    Peers(PeersArgs),
     /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
     Intake(IntakeArgs),
 }
@@ -107,6 +110,13 @@ struct IntakeArgs {
     /// Calls with one person each, one after the other
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     singles: u64,
+}
+
+#[derive(Args, Clone, Copy)]
+struct PeersArgs {
+    /// Contacts of the portal
+    #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(100..=MOST))]
+    contacts: u64,
 }
 
 /// The simulator gives each portal ten million ids.
@@ -203,6 +213,7 @@ async fn main() -> ExitCode {
         Bench::Budget(args) => run_budget(args).await,
         Bench::Erase(args) => run_erase(args).await,
         Bench::Intake(args) => run_intake(args).await,
+        Bench::Peers(args) => run_peers(args).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -270,6 +281,17 @@ async fn run_intake(args: IntakeArgs) -> anyhow::Result<()> {
     let dir = places.dir.join("intake");
     println!("{plan}");
     println!("{}", intake::run(&plan, &places.binaries, &dir).await?);
+    remove(&dir)
+}
+
+async fn run_peers(args: PeersArgs) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    let plan = peers::Plan {
+        contacts: args.contacts,
+    };
+    let dir = places.dir.join("peers");
+    println!("{plan}");
+    println!("{}", peers::run(plan, &places.binaries, &dir).await?);
     remove(&dir)
 }
 

@@ -90,7 +90,9 @@ def main():
     }
 
     common.step("reads everything")
+    began = common.clock()
     messages = call("read", folder, config=config, catalog=catalog)
+    common.measured(began, len(records(messages, "contacts")))
     truth = {kind: portal.live(kind) for kind in ("contacts", "companies", "deals")}
     for kind, known in truth.items():
         got = records(messages, kind)

@@ -43,7 +43,9 @@ def main():
             return cursor.fetchall()
 
     common.step("reads everything")
+    began = common.clock()
     load()
+    common.measured(began, len(rows("contacts", "id")))
     truth = {kind: portal.live(kind) for kind in ("contacts", "companies", "deals")}
     for kind, known in truth.items():
         common.exactly_once([r[0] for r in rows(kind, "id")], set(known), kind)

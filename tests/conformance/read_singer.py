@@ -74,7 +74,9 @@ def main():
     common.holds(STREAMS.keys() <= names, f"the streams {sorted(STREAMS)} are among {sorted(names)}")
 
     common.step("reads everything")
+    began = common.clock()
     messages = run(catalog=catalog)
+    common.measured(began, len(records(messages, "contacts")))
     truth = {kind: portal.live(kind) for kind in ("contacts", "companies", "deals")}
     for stream, key in STREAMS.items():
         if stream in truth:
