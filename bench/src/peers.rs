@@ -91,6 +91,7 @@ pub(crate) async fn run(plan: Plan, binaries: &Path, dir: &Path) -> anyhow::Resu
         companies: plan.contacts / 5,
         deals: plan.contacts / 6,
         latency_ms: 0,
+        faults: backfill::Faults::None,
     };
     backfill::make_portal(&api, &whole).await?;
     let ours = read(&api, &stack, &whole).await?;

@@ -511,6 +511,7 @@ async fn requests_of_an_erased_person_stay_without_the_id() {
         };
         assert_eq!(listed.len(), 2);
         for row in listed {
+            let row = row.unwrap();
             assert_eq!((row.person, row.outcome), (None, erased));
         }
     })
