@@ -15,11 +15,24 @@ pub enum ResyncMode {
     /// What was modified at this time or later.
     Since {
         /// The lower bound, by HubSpot's clock; a moment of the years 1900 to 2200.
-        #[serde(deserialize_with = "crate::times::plausible")]
+        #[serde(deserialize_with = "bound")]
         since: DateTime<Utc>,
     },
     /// Everything, from the first record on.
     FromScratch,
+}
+
+/// Postgres has no year −5000: what cannot be a bound is refused where it is read.
+fn bound<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    DateTime::<Utc>::deserialize(deserializer)
+        .ok()
+        .filter(|at| crate::times::is_plausible(*at))
+        .ok_or_else(|| {
+            serde::de::Error::custom(crate::IdError::Malformed {
+                kind: "since",
+                expected: "a time of the years 1900 to 2200 by RFC 3339, such as 2026-11-24T08:30:00Z",
+            })
+        })
 }
 
 /// A wish to read again: everything, or chosen object types. The JSON input of the `resync` signal.
