@@ -32,9 +32,10 @@ use crate::{Deps, failure};
 /// A slice ends after this long.
 const SLICE: Duration = Duration::from_secs(20);
 /// A transaction that takes longer makes the next ones smaller: rows are locked for that long.
-const AIM: Duration = Duration::from_millis(50);
-/// Rows of a transaction.
-const BATCH: u32 = 2_000;
+const AIM: Duration = Duration::from_millis(40);
+/// Rows of the first transaction, and of the largest.
+const FIRST: u32 = 500;
+const LARGEST: u32 = 2_000;
 /// However slow the database is.
 const SMALLEST: u32 = 50;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
@@ -56,7 +57,7 @@ impl Purging {
         removed: &AtomicU64,
     ) -> Result<bool, StoreError> {
         let began = Instant::now();
-        let mut batch = BATCH;
+        let mut batch = FIRST;
         while began.elapsed() < SLICE && !ctx.is_cancelled() {
             let Some(step) = self
                 .deps
@@ -74,7 +75,7 @@ impl Purging {
             batch = if step.longest > AIM {
                 (batch / 2).max(SMALLEST)
             } else {
-                (batch + batch / 4).min(BATCH)
+                (batch + batch / 4).min(LARGEST)
             };
         }
         Ok(false)
