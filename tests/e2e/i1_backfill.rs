@@ -1,10 +1,27 @@
 //! I1, I7: the backfill, its odd records, and a portal of real companies and deals.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use domain::{ObjectType, QuarantineReason, RangeReader, SyncType};
-use e2e::{Tenant, assert_mirrored, object, shared, store_of};
+use e2e::{Tenant, assert_mirrored, door::Door, object, shared, store_of};
 use serde_json::json;
+use store::{ListRow, Store};
+
+async fn members(tenant: &Tenant, store: &Store, lists: &[ListRow]) -> u64 {
+    let mut members = 0;
+    for list in lists {
+        members += store
+            .list_members(tenant.workspace, tenant.portal, list.id)
+            .await
+            .unwrap()
+            .len() as u64;
+    }
+    members
+}
 
 #[tokio::test]
 async fn everything_arrives_once_and_equal() {
@@ -34,16 +51,36 @@ async fn everything_arrives_once_and_equal() {
     tenant.control("PATCH", "", Some(whole)).await;
     let store = store_of(tenant.api.addresses()).await;
     assert_eq!(assert_mirrored(&tenant, &store).await, 2_200);
-    // Members of each list, and archived owners among the others.
-    let mut members = 0;
-    for list in store.lists(tenant.workspace, tenant.portal).await.unwrap() {
-        members += store
-            .list_members(tenant.workspace, tenant.portal, list.id)
-            .await
-            .unwrap()
-            .len();
+    // Of lists, names and sizes; members when a list is given a use (I6).
+    let lists = store.lists(tenant.workspace, tenant.portal).await.unwrap();
+    assert_eq!(lists.len(), 7);
+    assert!(lists.iter().all(|list| list.size.is_some()));
+    assert_eq!(members(&tenant, &store, &lists).await, 0);
+    let used: Vec<ListRow> = lists
+        .into_iter()
+        .filter(|list| list.object_type_id == "0-1")
+        .collect();
+    let door = Door::of(&tenant).await;
+    let mut settings = door.ok("GET", "/settings", None).await["settings"].clone();
+    settings["lists"] = used
+        .iter()
+        .map(|list| json!({"list": list.id, "use": "audience"}))
+        .collect();
+    let body = json!({"expected_revision": 0, "settings": settings});
+    let saved = door.call("PUT", "/settings", Some(body)).await;
+    assert_eq!(saved.status, 200, "{}", saved.body);
+    let wanted: u64 = used.iter().filter_map(|list| list.size).sum();
+    assert!(wanted > 0);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let read = members(&tenant, &store, &used).await;
+        if read == wanted {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{read} of {wanted} members");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(json!(members), portal["memberships"]);
+    // Archived owners are among the others.
     let owners = store.owners(tenant.workspace, tenant.portal).await.unwrap();
     assert_eq!(owners.iter().filter(|o| o.archived).count(), 1);
 }

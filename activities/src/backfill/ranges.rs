@@ -74,7 +74,7 @@ pub(super) async fn read(
         ended?;
     }
     let ranges = job.deps.store.ranges(&job.key).await?;
-    if ranges.iter().all(|range| range.finished) {
+    if !ranges.is_empty() && ranges.iter().all(|range| range.finished) {
         return Ok(true);
     }
     // What failed of one range was no reason to stop the others; now it is told.
