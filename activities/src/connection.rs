@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use domain::ResyncOutcome;
 use store::StoreError;
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::activities::{
-    AdoptResync, ClaimedRun, EraseReport, FenceReport, Turn, WorkspaceInput, declared,
+    AdoptResync, AdoptedResync, ClaimedRun, EraseReport, FenceReport, Turn, WorkspaceInput,
+    declared,
 };
 
 use crate::{Deps, failure};
@@ -29,16 +29,25 @@ impl Connecting {
 
     async fn turn(&self, input: &WorkspaceInput) -> Result<Turn, ActivityError> {
         let store = &self.deps.store;
-        let run = store
-            .claim_run(input.workspace, Utc::now())
-            .await
-            .map_err(|e| failure::of_store(&e))?;
-        // After the claim: whatever changed meanwhile makes the epoch of the claim an old one.
-        let connection = store
-            .connection(input.workspace)
-            .await
-            .map_err(|e| failure::of_store(&e))?
-            .ok_or_else(|| failure::defect("the workspace has no connection"))?;
+        let (run, connection) = loop {
+            let run = store
+                .claim_run(input.workspace, Utc::now())
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let connection = store
+                .connection(input.workspace)
+                .await
+                .map_err(|e| failure::of_store(&e))?
+                .ok_or_else(|| failure::defect("the workspace has no connection"))?;
+            // Work carries the epoch of its claim. If a fence or a connect came between the two
+            // looks, the claim is of another connection, and is made again.
+            if run
+                .as_ref()
+                .is_none_or(|plan| plan.epoch == connection.epoch)
+            {
+                break (run, connection);
+            }
+        };
         let ever_finished = store
             .any_run_finished(input.workspace, connection.portal)
             .await
@@ -76,7 +85,7 @@ impl Connecting {
         self: Arc<Self>,
         _ctx: ActivityContext,
         input: AdoptResync,
-    ) -> Result<ResyncOutcome, ActivityError> {
+    ) -> Result<AdoptedResync, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let requested = self
             .deps
@@ -84,8 +93,19 @@ impl Connecting {
             .request_resync(input.workspace, &input.request, input.run, Utc::now())
             .await;
         match requested {
-            Ok(requested) => Ok(requested.outcome),
-            Err(StoreError::NotFound(_)) => Ok(ResyncOutcome::NotConnected),
+            Ok(requested) => Ok(requested.outcome.into()),
+            Err(StoreError::NotFound(_)) => Ok(AdoptedResync::NotConnected),
+            // What the store cannot hold is refused at the HTTP API and by `ResyncRequest`; a signal
+            // of another version may bring it all the same, and must not be tried for ever in front
+            // of everything else.
+            Err(error) if error.is_bad_value() => {
+                tracing::warn!(
+                    code = error.code(),
+                    workspace = %input.workspace,
+                    "a resync that the store cannot hold was dropped"
+                );
+                Ok(AdoptedResync::Refused)
+            }
             Err(error) => Err(failure::of_store(&error)),
         }
     }

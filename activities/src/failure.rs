@@ -62,8 +62,10 @@ pub(crate) fn of_store(error: &store::StoreError) -> ActivityError {
 
 /// Our code for trouble with HubSpot.
 pub(crate) fn code_of(error: &hubspot::Error) -> &'static str {
-    use hubspot::ErrorClass;
+    use hubspot::{Error, ErrorClass};
     match error.class() {
+        ErrorClass::Transient if matches!(error, Error::TokenUnavailable { .. }) => "HS-3012",
+        ErrorClass::Transient if matches!(error, Error::TokenDoubted { .. }) => "HS-3013",
         ErrorClass::Transient => "HS-3001",
         ErrorClass::RateLimited if is_of_the_day(error) => "HS-3011",
         ErrorClass::RateLimited => "HS-3002",

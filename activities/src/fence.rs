@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use domain::{Epoch, WorkspaceId};
 use hubspot::{BudgetRefused, BudgetRequest, Permit, RateBudget, ResponseObservation};
 use store::Store;
@@ -26,7 +27,8 @@ pub(crate) struct Gate {
     store: Store,
     workspace: WorkspaceId,
     epoch: Epoch,
-    open_at: Mutex<Option<Instant>>,
+    /// When that was, by our own clock and by the database's.
+    open_at: Mutex<Option<(Instant, DateTime<Utc>)>>,
 }
 
 impl Gate {
@@ -39,11 +41,15 @@ impl Gate {
         })
     }
 
-    async fn check(&self) -> Result<(), BudgetRefused> {
+    /// The moment by the database's clock, if the connection is open.
+    async fn check(&self) -> Result<DateTime<Utc>, BudgetRefused> {
         let looked = Instant::now();
         let open_at = *self.open_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if open_at.is_some_and(|at| looked.duration_since(at) < LOOK_IS_GOOD_FOR) {
-            return Ok(());
+        if let Some((at, now)) = open_at {
+            let since = looked.duration_since(at);
+            if since < LOOK_IS_GOOD_FOR {
+                return Ok(now + since);
+            }
         }
         // A store that does not answer keeps the request back: nobody could say whether it may go.
         let state = self
@@ -51,13 +57,13 @@ impl Gate {
             .fence_state(self.workspace)
             .await
             .map_err(|_| BudgetRefused::Unavailable)?;
-        let open = state.is_some_and(|s| s.epoch == self.epoch && s.state.may_call_hubspot());
-        if !open {
+        let open = state.filter(|s| s.epoch == self.epoch && s.state.may_call_hubspot());
+        let Some(open) = open else {
             return Err(BudgetRefused::Fenced);
-        }
+        };
         // Good from before the question, not from the answer.
-        *self.open_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
-        Ok(())
+        *self.open_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((looked, open.now));
+        Ok(open.now)
     }
 }
 
@@ -72,8 +78,11 @@ impl RateBudget for Fenced {
     async fn acquire(&self, request: &BudgetRequest) -> Result<Permit, BudgetRefused> {
         let permit = self.budget.acquire(request).await?;
         // After the wait, which may have been long.
-        self.gate.check().await?;
-        Ok(permit)
+        let now = self.gate.check().await?;
+        Ok(Permit {
+            at: Some(now),
+            ..permit
+        })
     }
 
     fn observe(&self, request: &BudgetRequest, permit: Permit, observation: &ResponseObservation) {

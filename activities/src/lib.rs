@@ -12,6 +12,7 @@ mod pulse;
 mod purge;
 mod read;
 mod sweep;
+mod tokens;
 
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
@@ -131,6 +132,13 @@ impl Activities {
                 sharing: config.sharing,
             }),
         })
+    }
+
+    /// Waits for the token refreshes under way, which outlive the activities that asked for them: a
+    /// refresh token that HubSpot has replaced must not be lost. `false` when some are not over in
+    /// time.
+    pub async fn settle(&self, within: Duration) -> bool {
+        self.deps.portals.settle(within).await
     }
 
     /// The activities of `Connection`.

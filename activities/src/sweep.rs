@@ -5,15 +5,19 @@
 )]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use chrono::{TimeDelta, Utc};
-use domain::{ConnectionPhase, Urgency, settings::RetentionSettings};
+use chrono::{SecondsFormat, TimeDelta, Utc};
+use domain::{
+    ConnectionPhase, ConnectionState, Epoch, Urgency, WorkspaceId,
+    settings::RetentionSettings,
+    sweep::{ShownConnection, restart_backfill_after},
+};
 use futures::StreamExt as _;
-use store::{ConnectionRow, RunState, StoreError, SweepRow};
+use store::{RunState, StoreError, Swept, SweptConnection, SweptRun};
 use temporalio_client::{
     WorkflowIdConflictPolicy, WorkflowListOptions, WorkflowStartOptions, errors::WorkflowStartError,
 };
@@ -38,6 +42,12 @@ const RETENTION_ROUNDS: u32 = 20;
 /// Rows younger than this are left to their own signal.
 const GRACE: TimeDelta = TimeDelta::seconds(10);
 const PAGE: u32 = 500;
+/// Ended backfills of one run that are counted; beyond, the wait between two starts is the longest.
+const ENDS_LOOKED_AT: usize = 12;
+/// Runs that ended are kept for so long,
+const RUNS_KEPT: TimeDelta = TimeDelta::days(90);
+/// and the newest of each workspace for ever.
+const NEWEST_RUNS_KEPT: u32 = 20;
 
 /// The activity of `Sweep`.
 pub struct Sweeping {
@@ -83,6 +93,9 @@ impl Sweeping {
         let store = &self.deps.store;
         let now = Utc::now();
         let mut removed = store.forget_calls(now, RETENTION_BATCH).await?;
+        removed += store
+            .prune_runs(RUNS_KEPT, NEWEST_RUNS_KEPT, RETENTION_BATCH)
+            .await?;
         for workspace in store.workspaces_with_quarantine().await? {
             let kept = match store.settings(workspace).await? {
                 Some(row) => {
@@ -106,24 +119,32 @@ impl Sweeping {
         Ok(removed)
     }
 
-    /// Ids of what runs, by visibility. It lags a little: what was started a moment ago may be
-    /// missing, and starting it again is refused by its id.
-    async fn running(&self, workflow_type: &str) -> Result<BTreeSet<String>, ActivityError> {
+    /// What runs, by visibility. It lags a little: what was started a moment ago may be missing, and
+    /// starting it again is refused by its id.
+    async fn running(
+        &self,
+        workflow_type: &str,
+    ) -> Result<BTreeMap<String, ShownConnection>, ActivityError> {
         let query = format!("WorkflowType = '{workflow_type}' AND ExecutionStatus = 'Running'");
         let mut listed = self
             .deps
             .temporal
             .list_workflows(query, WorkflowListOptions::default());
-        let mut ids = BTreeSet::new();
+        let mut running = BTreeMap::new();
         while let Some(workflow) = listed.next().await {
             let workflow =
                 workflow.map_err(|_| failure::of_temporal("workflows could not be listed"))?;
-            ids.insert(workflow.id().to_owned());
+            let epoch = workflow.memo().get::<i64>(names::EPOCH_MEMO).ok().flatten();
+            let shown = ShownConnection {
+                phase: workflow.search_attributes().get(&names::PHASE),
+                epoch: epoch.map(Epoch::new),
+            };
+            running.insert(workflow.id().to_owned(), shown);
         }
-        Ok(ids)
+        Ok(running)
     }
 
-    async fn start_connection(&self, row: &ConnectionRow) -> Result<bool, ActivityError> {
+    async fn start_connection(&self, row: &SweptConnection) -> Result<bool, Unmended> {
         let options =
             WorkflowStartOptions::new(TaskQueue::Main.name(), names::connection_id(row.workspace))
                 .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
@@ -148,12 +169,18 @@ impl Sweeping {
         {
             Ok(_) => Ok(true),
             Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-            Err(_) => Err(failure::of_temporal("a connection could not be started")),
+            Err(_) => Err(Unmended::Temporal("a connection could not be started")),
         }
     }
 
-    async fn start_backfill(&self, row: &SweepRow) -> Result<bool, ActivityError> {
-        let run = &row.run;
+    /// Starts the backfill of a run that lost it, unless it ended before its end a moment ago: then
+    /// its `Connection` starts it, ever more slowly, and so does this.
+    async fn start_backfill(&self, row: &SweptRun) -> Result<bool, Unmended> {
+        if !self.may_start_backfill(row).await? {
+            return Ok(false);
+        }
+        let run = self.deps.store.run(row.run).await?;
+        let run = run.ok_or(StoreError::NotFound("run"))?;
         let options =
             WorkflowStartOptions::new(TaskQueue::Main.name(), names::backfill_id(run.workspace))
                 .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
@@ -171,7 +198,7 @@ impl Sweeping {
             epoch: row.epoch,
             run: run.run,
             kind: run.kind,
-            types: run.types.clone(),
+            types: run.types,
             progress: Vec::new(),
         };
         match self
@@ -182,40 +209,82 @@ impl Sweeping {
         {
             Ok(_) => Ok(true),
             Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-            Err(_) => Err(failure::of_temporal("a backfill could not be started")),
+            Err(_) => Err(Unmended::Temporal("a backfill could not be started")),
         }
     }
 
-    async fn wake(&self, row: &SweepRow) -> Result<(), ActivityError> {
+    async fn may_start_backfill(&self, row: &SweptRun) -> Result<bool, Unmended> {
+        let Some(begun_at) = row.begun_at else {
+            return Ok(true);
+        };
+        let query = format!(
+            "WorkflowId = '{}' AND CloseTime >= '{}' AND ExecutionStatus IN \
+             ('Completed', 'Failed', 'TimedOut', 'Terminated', 'Canceled')",
+            names::backfill_id(row.workspace),
+            begun_at.to_rfc3339_opts(SecondsFormat::Millis, true)
+        );
+        let options = WorkflowListOptions::builder().limit(ENDS_LOOKED_AT).build();
+        let mut ended = self.deps.temporal.list_workflows(query, options);
+        let mut ends = 0;
+        let mut last = None;
+        while let Some(workflow) = ended.next().await {
+            let workflow =
+                workflow.map_err(|_| Unmended::Temporal("ended backfills could not be listed"))?;
+            ends += 1;
+            last = last.max(workflow.close_time());
+        }
+        let since_the_last = last.and_then(|at| SystemTime::now().duration_since(at).ok());
+        let wait = restart_backfill_after(ends).to_std().unwrap_or_default();
+        Ok(since_the_last.is_none_or(|since| since >= wait))
+    }
+
+    async fn wake(&self, workspace: WorkspaceId) -> Result<(), Unmended> {
         self.deps
             .temporal
-            .get_workflow_handle::<Connection>(names::connection_id(row.run.workspace))
+            .get_workflow_handle::<Connection>(names::connection_id(workspace))
             .signal(Connection::settings_changed, (), Default::default())
             .await
-            .map_err(|_| failure::of_temporal("a connection could not be woken"))
+            .map_err(|_| Unmended::Temporal("a connection could not be woken"))
     }
 
     async fn sweep(&self) -> Result<SweepReport, ActivityError> {
         let mut report = SweepReport::default();
-        let store = &self.deps.store;
-        let connections = self.running("Connection").await?;
+        let mut connections = self.running("Connection").await?;
         let backfills = self.running("Backfill").await?;
+        let mut woken = BTreeSet::new();
+        let store = &self.deps.store;
         let mut after = None;
         loop {
             let rows = store
-                .connections_that_want_a_workflow(after, PAGE)
+                .connections_to_sweep(after, GRACE, PAGE)
                 .await
                 .map_err(|e| failure::of_store(&e))?;
             let Some(last) = rows.last() else {
                 break;
             };
             after = Some(last.workspace);
-            for row in &rows {
-                if !connections.contains(&names::connection_id(row.workspace))
-                    && self.start_connection(row).await?
-                {
-                    report.connections_started += 1;
+            for Swept { workspace, row } in rows {
+                let shown = connections.remove(&names::connection_id(workspace));
+                match self.mend_connection(row, shown).await {
+                    Ok(Mended::Nothing) => {}
+                    Ok(Mended::Started) => report.connections_started += 1,
+                    Ok(Mended::Woken) => {
+                        woken.insert(workspace);
+                        report.connections_woken += 1;
+                    }
+                    Err(error) => report.failed += error.told(workspace),
                 }
+            }
+        }
+        // Workflows without such a row: it is disconnected, and they have not heard of it.
+        for id in connections.into_keys() {
+            let Some(workspace) = names::workspace_of_connection(&id) else {
+                continue;
+            };
+            match self.mend_disconnected(workspace).await {
+                Ok(true) => report.connections_woken += 1,
+                Ok(false) => {}
+                Err(error) => report.failed += error.told(workspace),
             }
         }
         let mut after = None;
@@ -229,38 +298,115 @@ impl Sweeping {
             };
             after = Some(*last);
             for workspace in purges {
-                if purge::start(&self.deps, workspace).await? {
-                    report.purges_started += 1;
+                match purge::start(&self.deps, workspace).await {
+                    Ok(true) => report.purges_started += 1,
+                    Ok(false) => {}
+                    Err(_) => {
+                        let error = Unmended::Temporal("a purge could not be started");
+                        report.failed += error.told(workspace);
+                    }
                 }
             }
         }
-        let rows = store
-            .runs_for_sweep(Utc::now() - GRACE, PAGE)
-            .await
-            .map_err(|e| failure::of_store(&e))?;
-        let mut woken = BTreeSet::new();
-        for row in &rows {
-            if backfills.contains(&names::backfill_id(row.run.workspace)) {
-                continue;
-            }
-            match row.run.state {
-                RunState::Running => {
-                    if self.start_backfill(row).await? {
-                        report.backfills_started += 1;
-                    }
+        let mut after = None;
+        loop {
+            let rows = store
+                .runs_to_sweep(after, GRACE, PAGE)
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let Some(last) = rows.last() else {
+                break;
+            };
+            after = Some(last.workspace);
+            for Swept { workspace, row } in rows {
+                if backfills.contains_key(&names::backfill_id(workspace)) {
+                    continue;
                 }
-                RunState::Queued | RunState::Paused => {
-                    if woken.insert(row.run.workspace)
-                        && connections.contains(&names::connection_id(row.run.workspace))
-                    {
-                        self.wake(row).await?;
-                        report.connections_woken += 1;
-                    }
+                match self.mend_run(row, !woken.contains(&workspace)).await {
+                    Ok(Mended::Nothing) => {}
+                    Ok(Mended::Started) => report.backfills_started += 1,
+                    Ok(Mended::Woken) => report.connections_woken += 1,
+                    Err(error) => report.failed += error.told(workspace),
                 }
-                RunState::Finished | RunState::Cancelled => {}
             }
         }
         Ok(report)
+    }
+
+    async fn mend_connection(
+        &self,
+        row: Result<SweptConnection, StoreError>,
+        shown: Option<ShownConnection>,
+    ) -> Result<Mended, Unmended> {
+        let row = row?;
+        match shown {
+            None if self.start_connection(&row).await? => Ok(Mended::Started),
+            Some(shown) if row.settled && !shown.knows(row.state, row.epoch) => {
+                self.wake(row.workspace).await?;
+                Ok(Mended::Woken)
+            }
+            _ => Ok(Mended::Nothing),
+        }
+    }
+
+    async fn mend_disconnected(&self, workspace: WorkspaceId) -> Result<bool, Unmended> {
+        let row = self.deps.store.connection(workspace).await?;
+        let over = row.is_some_and(|row| row.state == ConnectionState::Disconnected);
+        if over {
+            self.wake(workspace).await?;
+        }
+        Ok(over)
+    }
+
+    /// `may_wake` is false when this sweep has woken the `Connection` already.
+    async fn mend_run(
+        &self,
+        row: Result<SweptRun, StoreError>,
+        may_wake: bool,
+    ) -> Result<Mended, Unmended> {
+        let row = row?;
+        match row.state {
+            RunState::Running if self.start_backfill(&row).await? => Ok(Mended::Started),
+            RunState::Queued | RunState::Paused if may_wake => {
+                self.wake(row.workspace).await?;
+                Ok(Mended::Woken)
+            }
+            _ => Ok(Mended::Nothing),
+        }
+    }
+}
+
+/// What a row needed.
+enum Mended {
+    Nothing,
+    Started,
+    Woken,
+}
+
+/// Why a row was not mended. The others are.
+enum Unmended {
+    Store(StoreError),
+    Temporal(&'static str),
+}
+
+impl From<StoreError> for Unmended {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Unmended {
+    /// Says it in the log; one failure, for the report.
+    fn told(&self, workspace: WorkspaceId) -> u32 {
+        match self {
+            Self::Store(error) => {
+                tracing::warn!(code = error.code(), workspace = %workspace, error = %error, "a row was not mended");
+            }
+            Self::Temporal(what) => {
+                tracing::warn!(code = "HS-5007", workspace = %workspace, what, "a row was not mended");
+            }
+        }
+        1
     }
 }
 
@@ -272,7 +418,7 @@ impl Sweeping {
         self: Arc<Self>,
         _ctx: ActivityContext,
     ) -> Result<SweepReport, ActivityError> {
-        let _in_flight = self.deps.pulse.enter();
+        // Not counted as work in flight: it would make an idle look of what is stuck.
         let report = self.sweep().await?;
         self.see_to_retention().await;
         Ok(report)

@@ -161,7 +161,7 @@ async fn connect(
 ) -> anyhow::Result<i64> {
     let store = Store::connect(StoreConfig {
         url: addresses.database_url.clone().into(),
-        max_connections: 2,
+        pools: store::Pools::of(3),
         encryption_keys: format!("dev:{DEV_KEY}").into(),
         erasure_key: DEV_KEY.to_owned().into(),
     })

@@ -1,11 +1,12 @@
 //! The same by Temporal alone: signals and a query of the workspace's `Connection` workflow.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use domain::{ResyncRequest, WorkspaceId};
+use process::temporal::TemporalConfig;
 use prost::Message as _;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, WorkflowHandle,
+    Client, ClientOptions, Connection, WorkflowHandle,
     errors::{ClientConnectError, WorkflowInteractionError, WorkflowQueryError},
     tonic::{Code, Status},
 };
@@ -64,15 +65,29 @@ impl std::fmt::Debug for Signals {
 }
 
 impl Signals {
-    /// Connects to Temporal's frontend, such as `http://localhost:7233`.
+    /// Connects to Temporal's frontend, such as `http://localhost:7233`, without TLS or, for an
+    /// `https://` address, with TLS by the system's certificates.
+    ///
+    /// # Errors
+    /// [`SignalsError::Unreachable`] when nobody answers within ten seconds;
+    /// [`SignalsError::UnexpectedAnswer`] for an address or a namespace that is none.
+    pub async fn connect(address: Url, namespace: &str) -> Result<Self, SignalsError> {
+        let config = TemporalConfig::load(
+            Some(address.into()),
+            Some(namespace.to_owned()),
+            &HashMap::new(),
+        );
+        let config = config.map_err(|_| SignalsError::UnexpectedAnswer)?;
+        Self::connect_with(&config).await
+    }
+
+    /// Connects as configured: address, namespace, TLS, API key.
     ///
     /// # Errors
     /// [`SignalsError::Unreachable`] when nobody answers within ten seconds.
-    pub async fn connect(address: Url, namespace: &str) -> Result<Self, SignalsError> {
-        let options = ConnectionOptions::new(address)
-            .identity(format!("hubspot-sync-client@{}", std::process::id()))
-            .connect_timeout(Duration::from_secs(10))
-            .build();
+    pub async fn connect_with(config: &TemporalConfig) -> Result<Self, SignalsError> {
+        let options = config.connection_options("hubspot-sync-client", None);
+        let namespace = config.namespace();
         let connection = match within(Connection::connect(options)).await {
             Some(connected) => connected.map_err(connect_error)?,
             None => {

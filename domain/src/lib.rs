@@ -22,7 +22,9 @@ pub mod rate_budget;
 pub mod resync;
 pub mod scopes;
 pub mod settings;
+pub mod sweep;
 pub mod times;
+pub mod tokens;
 pub mod urgency;
 
 pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};

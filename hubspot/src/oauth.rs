@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use crate::{
@@ -11,6 +12,12 @@ use crate::{
     error::Error,
     ids::PortalId,
 };
+
+/// Beyond every time-out of ours: that of the HTTP client looks at the clock before it looks for an
+/// answer ([`awake`]).
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The parts in which waiting is counted.
+const TICKS: u32 = 40;
 
 /// A HubSpot app.
 #[derive(Debug, Clone)]
@@ -297,21 +304,21 @@ impl OAuth {
         let mut url = self.config.api_url.clone();
         url.set_path(&format!("/oauth/{API_VERSION}/{path}"));
         let transient = || OAuthError::Transient { retry_after: None };
-        let response = self
-            .http
-            .post(url)
-            .timeout(self.config.timeouts.token)
-            .form(&all)
-            .send()
+        let request = self.http.post(url).timeout(LONGEST).form(&all);
+        let answer = async {
+            let response = request.send().await?;
+            let status = response.status();
+            let retry_after = response
+                .headers()
+                .get("retry-after")
+                .and_then(|v| v.to_str().ok()?.parse().ok())
+                .map(Duration::from_secs);
+            Ok::<_, reqwest::Error>((status, retry_after, response.bytes().await?))
+        };
+        let (status, retry_after, body) = awake(self.config.timeouts.token, answer)
             .await
+            .ok_or_else(transient)?
             .map_err(|_| transient())?;
-        let status = response.status();
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|v| v.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
-        let body = response.bytes().await.map_err(|_| transient())?;
         if status.is_success() {
             return Ok(body.to_vec());
         }
@@ -321,6 +328,25 @@ impl OAuth {
         let refusal: RawRefusal = serde_json::from_slice(&body).unwrap_or_default();
         Err(refused(&refusal))
     }
+}
+
+/// Gives up on what takes longer than this of the time in which the process was awake. A process that
+/// was frozen, and finds answer and time-out together when it goes on, has to read the answer: with
+/// it HubSpot may have replaced the refresh token.
+async fn awake<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut ticks = tokio::time::interval(limit / TICKS);
+    // What was slept through is one tick, however long it was.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut work = std::pin::pin!(work);
+    for _ in 0..TICKS {
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            _ = ticks.tick() => {}
+        }
+    }
+    None
 }
 
 /// Only `BAD_REFRESH_TOKEN` means revoked (`hubspot-api.md` §11). What nobody knows is a delay: to
@@ -341,7 +367,70 @@ fn refused(refusal: &RawRefusal) -> OAuthError {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
     use super::*;
+    use crate::client::Timeouts;
+
+    /// A server in a thread of its own, which answers after a while whatever becomes of us.
+    fn server_that_answers_after(wait: Duration) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut buffer = [0; 4_096];
+            let _request = stream.read(&mut buffer).unwrap();
+            thread::sleep(wait);
+            let body = r#"{"access_token":"a2","refresh_token":"r2","expires_in":1800}"#;
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            )
+            .unwrap();
+        });
+        Url::parse(&address).unwrap()
+    }
+
+    fn oauth(api_url: Url, timeout: Duration) -> OAuth {
+        let config = ClientConfig {
+            api_url,
+            timeouts: Timeouts::all(timeout),
+            ..ClientConfig::default()
+        };
+        let app = OAuthApp {
+            client_id: "id".to_owned(),
+            client_secret: SecretString::from("secret"),
+        };
+        OAuth::new(config, app).unwrap()
+    }
+
+    /// SIGSTOP in the middle of a refresh: the answer came, and so did the end of the time-out.
+    #[tokio::test]
+    async fn an_answer_that_came_while_the_process_was_frozen_is_read() {
+        let server = server_that_answers_after(Duration::from_millis(300));
+        let oauth = oauth(server, Duration::from_millis(1_000));
+        let refresh = tokio::spawn(async move { oauth.refresh(&SecretString::from("r1")).await });
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        // Nothing of this runtime runs meanwhile.
+        thread::sleep(Duration::from_millis(2_500));
+        let grant = refresh.await.unwrap().unwrap();
+        assert_eq!(grant.refresh_token.unwrap().expose_secret(), "r2");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_come_is_given_up() {
+        let server = server_that_answers_after(Duration::from_secs(30));
+        let oauth = oauth(server, Duration::from_millis(400));
+        let began = std::time::Instant::now();
+        let refused = oauth.refresh(&SecretString::from("r1")).await.unwrap_err();
+        assert_eq!(refused, OAuthError::Transient { retry_after: None });
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
 
     #[test]
     fn a_consent_that_was_refused_says_why() {

@@ -86,6 +86,8 @@ pub struct FenceState {
     pub epoch: Epoch,
     /// The state now.
     pub state: ConnectionState,
+    /// When that was so, by the database's clock.
+    pub now: DateTime<Utc>,
 }
 
 pub(crate) fn state_of(text: &str) -> Result<ConnectionState, StoreError> {
@@ -107,7 +109,7 @@ impl Store {
         new: &NewConnection,
         now: DateTime<Utc>,
     ) -> Result<Result<Connected, RefusedConnect>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.control.begin().await?;
         let connected = self.connect_in(&mut tx, new, now).await?;
         if connected.is_ok() {
             tx.commit().await?;
@@ -181,14 +183,18 @@ impl Store {
         .await?
         .epoch;
         sqlx::query!(
-            "insert into connection_token (workspace_id, version, access_token, refresh_token, expires_at)
-             values ($1, 1, $2, $3, $4)
+            "insert into connection_token
+               (workspace_id, version, access_token, refresh_token, issued_at, expires_at)
+             values ($1, 1, $2, $3, $4, $5)
              on conflict (workspace_id) do update set
                version = connection_token.version + 1, access_token = excluded.access_token,
-               refresh_token = excluded.refresh_token, expires_at = excluded.expires_at",
+               refresh_token = excluded.refresh_token, issued_at = excluded.issued_at,
+               expires_at = excluded.expires_at, refreshing_until = null, doubtful_since = null,
+               retry_at = null, failures = 0, refused_since = null, refusals = 0",
             workspace,
             access,
             refresh,
+            now,
             new.tokens.expires_at
         )
         .execute(&mut **tx)
@@ -254,7 +260,7 @@ impl Store {
              from connection where workspace_id = $1",
             workspace.as_uuid()
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.control)
         .await?;
         row.map(|row| {
             Ok(ConnectionRow {
@@ -279,15 +285,16 @@ impl Store {
         workspace: WorkspaceId,
     ) -> Result<Option<FenceState>, StoreError> {
         let row = sqlx::query!(
-            "select epoch, state from connection where workspace_id = $1",
+            "select epoch, state, clock_timestamp() as \"now!\" from connection where workspace_id = $1",
             workspace.as_uuid()
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.control)
         .await?;
         row.map(|row| {
             Ok(FenceState {
                 epoch: Epoch::new(row.epoch),
                 state: state_of(&row.state)?,
+                now: row.now,
             })
         })
         .transpose()
@@ -305,7 +312,7 @@ impl Store {
         workspace: WorkspaceId,
         now: DateTime<Utc>,
     ) -> Result<Option<FenceRaised>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.control.begin().await?;
         let raised = sqlx::query!(
             "update connection set state = 'disconnecting', epoch = epoch + 1, changed_at = $2
              where workspace_id = $1 and state in ('connected', 'needs_reconnect')
@@ -356,7 +363,7 @@ impl Store {
         workspace: WorkspaceId,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.control.begin().await?;
         let ended = sqlx::query!(
             "update connection set state = 'disconnected', changed_at = $2
              where workspace_id = $1 and state in ('disconnecting', 'disconnected')
@@ -389,7 +396,7 @@ impl Store {
         epoch: Epoch,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.control.begin().await?;
         let turned = sqlx::query!(
             "update connection set state = 'needs_reconnect', epoch = epoch + 1, changed_at = $3
              where workspace_id = $1 and epoch = $2 and state = 'connected'
@@ -410,39 +417,5 @@ impl Store {
         }
         tx.commit().await?;
         Ok(turned.is_some())
-    }
-
-    /// Workspaces whose `Connection` workflow has to be running, in pages by id.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn connections_that_want_a_workflow(
-        &self,
-        after: Option<WorkspaceId>,
-        limit: u32,
-    ) -> Result<Vec<ConnectionRow>, StoreError> {
-        let rows = sqlx::query!(
-            "select workspace_id, portal_id, state, epoch, auth_kind, scopes, connected_at
-             from connection
-             where state in ('connected', 'disconnecting') and ($1::uuid is null or workspace_id > $1)
-             order by workspace_id limit $2",
-            after.map(|w| w.as_uuid()),
-            i64::from(limit)
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(ConnectionRow {
-                    workspace: WorkspaceId::new(row.workspace_id),
-                    portal: portal_of(row.portal_id)?,
-                    state: state_of(&row.state)?,
-                    epoch: Epoch::new(row.epoch),
-                    auth_kind: AuthKind::parse(&row.auth_kind)?,
-                    scopes: row.scopes,
-                    connected_at: row.connected_at,
-                })
-            })
-            .collect()
     }
 }

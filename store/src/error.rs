@@ -40,6 +40,12 @@ impl StoreError {
         matches!(self, Self::Unavailable(_) | Self::Contended)
     }
 
+    /// Whether the database cannot hold a value that was given: SQLSTATE class 22, such as a time
+    /// before 4713 BC. No attempt mends that.
+    pub fn is_bad_value(&self) -> bool {
+        matches!(self, Self::Refused(Some(code)) if code.starts_with("22"))
+    }
+
     /// Our code, see `docs/errors.md`.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -59,7 +65,12 @@ impl From<sqlx::Error> for StoreError {
         match &error {
             sqlx::Error::Database(database) => {
                 let code = database.code().map(|c| c.into_owned());
-                // 08: connection, 40: serialization and deadlock, 53: resources, 57: shutdown.
+                // 55P03: waited too long for a lock; 25P03: idle for too long in a transaction.
+                if matches!(code.as_deref(), Some("55P03" | "25P03")) {
+                    return Self::Unavailable(error);
+                }
+                // 08: connection, 40: serialization and deadlock, 53: resources, 57: shutdown, or a
+                // statement that took too long.
                 match code.as_deref().and_then(|c| c.get(..2)) {
                     Some("08" | "40" | "53" | "57") => Self::Unavailable(error),
                     _ => Self::Refused(code),

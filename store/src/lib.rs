@@ -29,6 +29,7 @@ mod runs;
 mod service_tokens;
 mod settings;
 mod steps;
+mod sweeps;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
@@ -57,18 +58,22 @@ pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};
 pub use ranges::{RangeRow, RangeStep};
 pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};
 pub use records::{Listed, RefusedUpsert, UnreadableRow, Upserted};
-pub use runs::{RequestedResync, RunPlan, RunRow, RunState, SweepRow};
+pub use runs::{RequestedResync, RunPlan, RunRow, RunState};
 pub use service_tokens::{NewServiceToken, ServiceTokenRow};
 pub use settings::{SettingsRow, SettingsSaved};
 pub use steps::{PageOutcome, Step};
-pub use tokens::{AuthKind, NewTokens, RefreshOutcome, Tokens};
+pub use sweeps::{Swept, SweptConnection, SweptRun};
+pub use tokens::{
+    AuthKind, LeaseOutcome, NewTokens, RefreshLease, Refreshed, RefusedKey, StoredRefresh,
+    TokenLife, Tokens,
+};
 
 use std::{str::FromStr as _, time::Duration};
 
 use erasure::IdentityKey;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    PgPool,
+    Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -77,17 +82,124 @@ use sqlx::{
 pub struct StoreConfig {
     /// `postgres://…`
     pub url: SecretString,
-    /// Most connections of this process.
-    pub max_connections: u32,
+    /// How many connections, and how long to wait for one.
+    pub pools: Pools,
     /// `<key id>:<base64 of 32 bytes>`, the first encrypts, older ones behind a comma only decrypt.
     pub encryption_keys: SecretString,
     /// Base64 of 32 bytes: the key of the hashes that stay of erased people. The same for ever.
     pub erasure_key: SecretString,
 }
 
+/// The pools of a process. They are apart, so that pages and long lists of people never keep the
+/// fence, a lease or a health check waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pools {
+    /// Connections for short statements of control: tokens, fence, budget, health.
+    pub control: u32,
+    /// Connections for everything else.
+    pub general: u32,
+    /// Connections for pages.
+    pub pages: u32,
+    /// How long somebody waits for a connection, also while Postgres is away.
+    pub acquire: Duration,
+}
+
+impl Pools {
+    /// So many connections in all, three at least: a quarter for control, the rest by halves.
+    pub const fn of(total: u32) -> Self {
+        let control = match total / 4 {
+            0 => 1,
+            quarter => quarter,
+        };
+        let rest = total.saturating_sub(control);
+        let general = match rest / 2 {
+            0 => 1,
+            half => half,
+        };
+        let pages = match rest.saturating_sub(general) {
+            0 => 1,
+            other => other,
+        };
+        Self {
+            control,
+            general,
+            pages,
+            acquire: Duration::from_secs(10),
+        }
+    }
+
+    /// The same number in all, with so many of them for control.
+    #[must_use]
+    pub const fn with_control(mut self, control: u32) -> Self {
+        let rest = (self.control + self.general + self.pages).saturating_sub(control);
+        self.control = control;
+        self.general = if rest / 2 == 0 { 1 } else { rest / 2 };
+        self.pages = if rest - rest / 2 == 0 {
+            1
+        } else {
+            rest - rest / 2
+        };
+        self
+    }
+
+    /// The same with another wait for a connection.
+    #[must_use]
+    pub const fn with_acquire(mut self, acquire: Duration) -> Self {
+        self.acquire = acquire;
+        self
+    }
+}
+
+/// What ends a statement that would hold up others: nothing waits for ever, whatever the network or
+/// another transaction does.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    statement: &'static str,
+    lock: &'static str,
+    idle_in_transaction: &'static str,
+}
+
+const CONTROL: Limits = Limits {
+    statement: "5s",
+    lock: "2s",
+    idle_in_transaction: "10s",
+};
+const GENERAL: Limits = Limits {
+    statement: "30s",
+    lock: "10s",
+    idle_in_transaction: "30s",
+};
+const PAGES: Limits = Limits {
+    statement: "60s",
+    lock: "30s",
+    idle_in_transaction: "60s",
+};
+/// A migration takes as long as it takes, and waits for the process that migrates already.
+const MIGRATION: Limits = Limits {
+    statement: "0",
+    lock: "0",
+    idle_in_transaction: "0",
+};
+
+impl Limits {
+    fn on(self, options: PgConnectOptions) -> PgConnectOptions {
+        options.options([
+            ("statement_timeout", self.statement),
+            ("lock_timeout", self.lock),
+            (
+                "idle_in_transaction_session_timeout",
+                self.idle_in_transaction,
+            ),
+        ])
+    }
+}
+
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
+    /// For short statements of control.
+    control: PgPool,
+    /// For everything else.
     pool: PgPool,
     /// Its commits do not wait for the disk: for pages, which carry their cursor. A page that a
     /// crash of Postgres loses is lost together with its cursor, and is read again.
@@ -108,11 +220,16 @@ impl Store {
         let options = PgConnectOptions::from_str(config.url.expose_secret())
             .map_err(|_| StoreError::Address)?
             .application_name("hubspot-sync");
-        let half = (config.max_connections / 2).max(1);
-        let pool = pool_options(half).connect_with(options.clone()).await?;
-        let pages =
-            pool_options(half).connect_lazy_with(options.options([("synchronous_commit", "off")]));
+        let pools = config.pools;
+        let control = pool_options(pools.control, pools.acquire)
+            .connect_with(CONTROL.on(options.clone()))
+            .await?;
+        let pool = pool_options(pools.general, pools.acquire)
+            .connect_lazy_with(GENERAL.on(options.clone()));
+        let pages = pool_options(pools.pages, pools.acquire)
+            .connect_lazy_with(PAGES.on(options.options([("synchronous_commit", "off")])));
         Ok(Self {
+            control,
             pool,
             pages,
             keys,
@@ -125,8 +242,10 @@ impl Store {
     /// # Errors
     /// When a migration fails or the database is newer than this program.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        let options = self.pool.connect_options().as_ref().clone();
+        let mut connection = PgConnection::connect_with(&MIGRATION.on(options)).await?;
         sqlx::migrate!()
-            .run(&self.pool)
+            .run(&mut connection)
             .await
             .map_err(StoreError::Migration)?;
         Ok(self.adopt_cluster().await?)
@@ -138,16 +257,16 @@ impl Store {
     /// [`StoreError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query!("select 1 as one")
-            .fetch_one(&self.pool)
+            .fetch_one(&self.control)
             .await?;
         Ok(())
     }
 }
 
-fn pool_options(max: u32) -> PgPoolOptions {
+fn pool_options(max: u32, acquire: Duration) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max)
-        .acquire_timeout(Duration::from_secs(10))
+        .acquire_timeout(acquire)
 }
 
 /// Host and port of a database address: fit for a log, as the user and the password are not.

@@ -122,7 +122,7 @@ impl Store {
             new.key.portal.get(),
             new.key.bucket.as_str()
         )
-        .execute(&self.pool)
+        .execute(&self.control)
         .await?;
         self.try_lease(new)
             .await?
@@ -257,7 +257,7 @@ impl Store {
             reach.in_turn - SOONEST,
             EARLY
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.control)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let mut slots = Vec::new();
@@ -331,7 +331,7 @@ impl Store {
             reason.as_str(),
             i64::try_from(pause.as_micros()).unwrap_or(i64::MAX / 4) as f64
         )
-        .execute(&self.pool)
+        .execute(&self.control)
         .await?;
         Ok(())
     }
@@ -355,7 +355,7 @@ impl Store {
             portal.get(),
             i32::try_from(seconds).unwrap_or(0)
         )
-        .execute(&self.pool)
+        .execute(&self.control)
         .await?;
         Ok(())
     }
@@ -371,7 +371,7 @@ impl Store {
                order by bucket, app"#,
             portal.get()
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.control)
         .await?;
         rows.into_iter()
             .map(|row| {

@@ -51,7 +51,7 @@ impl RunState {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, StoreError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
         Self::ALL
             .into_iter()
             .find(|s| s.as_str() == text)
@@ -106,15 +106,6 @@ pub struct RequestedResync {
     pub run: Option<SyncRunId>,
     /// What that run reads.
     pub types: Vec<SyncType>,
-}
-
-/// A workspace with runs that have not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SweepRow {
-    /// The run.
-    pub run: RunRow,
-    /// The epoch of its connection.
-    pub epoch: Epoch,
 }
 
 #[derive(Debug)]
@@ -564,51 +555,5 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
-    }
-
-    /// Runs of connected workspaces that have not ended and were asked for before `older_than`.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn runs_for_sweep(
-        &self,
-        older_than: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<SweepRow>, StoreError> {
-        let rows = sqlx::query!(
-            "select r.id, r.workspace_id, r.portal_id, r.kind, r.mode, r.since, r.types, r.lists, r.state, r.refusals,
-                    r.requested_at, r.begun_at, r.finished_at, c.epoch
-             from sync_run r join connection c
-               on c.workspace_id = r.workspace_id and c.portal_id = r.portal_id and c.state = 'connected'
-             where r.state in ('queued', 'running', 'paused') and r.requested_at < $1
-             order by r.requested_at limit $2",
-            older_than,
-            i64::from(limit)
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(SweepRow {
-                    epoch: Epoch::new(row.epoch),
-                    run: RawRun {
-                        id: row.id,
-                        workspace_id: row.workspace_id,
-                        portal_id: row.portal_id,
-                        kind: row.kind,
-                        mode: row.mode,
-                        since: row.since,
-                        types: row.types,
-                        lists: row.lists,
-                        state: row.state,
-                        refusals: row.refusals,
-                        requested_at: row.requested_at,
-                        begun_at: row.begun_at,
-                        finished_at: row.finished_at,
-                    }
-                    .try_into()?,
-                })
-            })
-            .collect()
     }
 }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-use crate::{Store, StoreConfig};
+use crate::{Pools, Store, StoreConfig};
 
 /// Keys for tests.
 pub const TEST_KEYS: &str = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -30,7 +30,7 @@ pub struct TestDatabase {
 pub async fn store_of(url: &str) -> Store {
     Store::connect(StoreConfig {
         url: SecretString::from(url),
-        max_connections: 12,
+        pools: Pools::of(12),
         encryption_keys: SecretString::from(TEST_KEYS),
         erasure_key: SecretString::from(TEST_ERASURE_KEY),
     })

@@ -35,6 +35,8 @@ mod rate_budget;
 mod runs;
 #[path = "store/support.rs"]
 mod support;
+#[path = "store/sweeps.rs"]
+mod sweeps;
 #[path = "store/tokens.rs"]
 mod tokens;
 #[path = "store/types.rs"]

@@ -3,7 +3,9 @@
 
 mod c1_confirm;
 mod c1_connect;
+mod c3_tokens;
 mod c4_disconnect;
+mod c4_lost_signals;
 mod c5_revoked;
 mod c7_erase;
 mod conformance;
@@ -17,6 +19,7 @@ mod x1_reference_model;
 mod x3_assumptions;
 mod x3_budget;
 mod x5_privacy;
+mod x6_processes;
 mod x6_temporal_ui;
 mod x7_resync;
 mod x8_any_language;

@@ -2,6 +2,7 @@
 
 pub mod command_line;
 pub mod door;
+pub mod proxy;
 pub mod script;
 pub mod wrong_settings;
 
@@ -16,7 +17,7 @@ use dev::{
 };
 use domain::{PortalId, WorkspaceId};
 use serde_json::{Value, json};
-use store::{Store, StoreConfig};
+use store::{Pools, Store, StoreConfig};
 use uuid::Uuid;
 
 /// The stack that `cargo dev test` started.
@@ -177,7 +178,7 @@ impl Tenant {
 pub async fn store_of(addresses: &Addresses) -> Store {
     Store::connect(StoreConfig {
         url: addresses.database_url.clone().into(),
-        max_connections: 4,
+        pools: Pools::of(4),
         encryption_keys: format!("dev:{DEV_KEY}").into(),
         erasure_key: DEV_KEY.to_owned().into(),
     })

@@ -1,33 +1,23 @@
 //! Configuration from environment and flags. Wrong or missing: one message, exit code 2.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Parser, Subcommand};
-use secrecy::SecretString;
+use process::{
+    config::{ConfigError, HubSpotArgs, HubSpotConfig, http_url, required},
+    database::{DatabaseArgs, DatabaseConfig, DatabaseDefaults},
+    logging::{LogArgs, LogFormat},
+    temporal::{TemporalArgs, TemporalConfig},
+};
+use secrecy::{SecretBox, SecretString};
 use url::Url;
 
-/// Why the configuration cannot be used. The value is not repeated: it may be a secret.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ConfigError {
-    variable: &'static str,
-    problem: &'static str,
-    example: &'static str,
-}
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            variable,
-            problem,
-            example,
-        } = self;
-        write!(
-            f,
-            "configuration: {variable} {problem}; for example {variable}={example}"
-        )
-    }
-}
+/// Ten connections; a caller hears within two seconds that Postgres is away.
+const DATABASE: DatabaseDefaults = DatabaseDefaults {
+    max_connections: 10,
+    acquire: Duration::from_secs(2),
+};
 
 /// The front door of the HubSpot sync.
 #[derive(Parser)]
@@ -35,41 +25,14 @@ impl std::fmt::Display for ConfigError {
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Postgres, e.g. postgres://user:password@host:5432/database
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
-    /// Temporal's frontend as host:port
-    #[arg(long, env = "TEMPORAL_ADDRESS")]
-    temporal_address: Option<String>,
-    /// Temporal namespace
-    #[arg(long, env = "TEMPORAL_NAMESPACE", default_value = "default")]
-    temporal_namespace: String,
-    /// Where HubSpot's API is
-    #[arg(
-        long,
-        env = "HUBSPOT_API_URL",
-        default_value = "https://api.hubapi.com"
-    )]
-    hubspot_api_url: String,
-    /// Where HubSpot's app is (consent page)
-    #[arg(
-        long,
-        env = "HUBSPOT_APP_URL",
-        default_value = "https://app.hubspot.com"
-    )]
-    hubspot_app_url: String,
-    /// Client id of the HubSpot app; without it only service keys connect
-    #[arg(long, env = "HUBSPOT_CLIENT_ID")]
-    hubspot_client_id: Option<String>,
-    /// Client secret of the HubSpot app
-    #[arg(long, env = "HUBSPOT_CLIENT_SECRET", hide_env_values = true)]
-    hubspot_client_secret: Option<String>,
-    /// Keys that encrypt tokens at rest: `<key id>:<base64 of 32 bytes>`, older ones behind a comma
-    #[arg(long, env = "TOKEN_ENCRYPTION_KEYS", hide_env_values = true)]
-    token_encryption_keys: Option<String>,
-    /// Key of the hashes that stay of erased people: base64 of 32 bytes, the same for ever
-    #[arg(long, env = "ERASURE_KEY", hide_env_values = true)]
-    erasure_key: Option<String>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    temporal: TemporalArgs,
+    #[command(flatten)]
+    hubspot: HubSpotArgs,
+    #[command(flatten)]
+    log: LogArgs,
     /// Where to listen
     #[arg(long, env = "WEB_LISTEN_ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
@@ -95,9 +58,6 @@ pub(crate) struct Args {
     /// nobody when empty. The page that asks to confirm a connection is never shown so
     #[arg(long, env = "WEB_FRAME_ANCESTORS", default_value = "")]
     frame_ancestors: String,
-    /// Log lines as `text` or `json`; which ones, says RUST_LOG (default `info`)
-    #[arg(long, env = "LOG_FORMAT", default_value = "text")]
-    log_format: String,
 }
 
 #[derive(Subcommand)]
@@ -110,23 +70,25 @@ enum Command {
 
 /// The configuration, checked. It holds keys, and so cannot be shown.
 pub(crate) struct Config {
-    pub(crate) database_url: SecretString,
-    pub(crate) temporal_address: Url,
-    pub(crate) temporal_namespace: String,
-    pub(crate) hubspot_api_url: Url,
-    pub(crate) hubspot_app_url: Url,
-    pub(crate) app: Option<(String, SecretString)>,
-    pub(crate) token_encryption_keys: SecretString,
-    pub(crate) erasure_key: SecretString,
+    pub(crate) temporal: TemporalConfig,
+    pub(crate) database: DatabaseConfig,
+    pub(crate) hubspot: HubSpotConfig,
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Url,
-    pub(crate) signing_key: [u8; 32],
+    pub(crate) signing_key: SecretBox<[u8; 32]>,
     pub(crate) api_token: SecretString,
-    pub(crate) log_json: bool,
+    pub(crate) log: LogFormat,
     pub(crate) connections: crate::serve::Limits,
     pub(crate) requests: crate::admit::Limits,
     /// As the header wants it.
     pub(crate) frame_ancestors: String,
+}
+
+/// What `migrate` needs: the database and nothing else.
+#[derive(Debug)]
+pub(crate) struct MigrationConfig {
+    pub(crate) database: DatabaseConfig,
+    pub(crate) log: LogFormat,
 }
 
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -140,97 +102,39 @@ impl Args {
         matches!(self.command, Some(Command::Openapi))
     }
 
+    pub(crate) fn check_for_migration(self) -> Result<MigrationConfig, ConfigError> {
+        Ok(MigrationConfig {
+            log: self.log.check()?,
+            database: self.database.check_for_migration(DATABASE)?,
+        })
+    }
+
     pub(crate) fn check(self) -> Result<Config, ConfigError> {
-        let migrate = self.wants_migration();
-        let database_url = required(
-            self.database_url,
-            "DATABASE_URL",
-            "postgres://sync:secret@localhost:5432/hubspot_sync",
-        )?;
-        // A migration needs the database and nothing else.
-        let or = |value: Option<String>, fallback: &str| {
-            value.or_else(|| migrate.then(|| fallback.to_owned()))
-        };
-        let app = match (self.hubspot_client_id, self.hubspot_client_secret) {
-            (Some(id), Some(secret)) => Some((id, secret.into())),
-            (None, None) => None,
-            (Some(_), None) => {
-                return Err(wrong(
-                    "HUBSPOT_CLIENT_SECRET",
-                    "is not set",
-                    "the app's client secret",
-                ));
-            }
-            (None, Some(_)) => {
-                return Err(wrong(
-                    "HUBSPOT_CLIENT_ID",
-                    "is not set",
-                    "the app's client id",
-                ));
-            }
-        };
-        let temporal = required(
-            or(self.temporal_address, "localhost:7233"),
-            "TEMPORAL_ADDRESS",
-            "localhost:7233",
-        )?;
-        let signing_key = required(or(self.signing_key, KEY), "WEB_SIGNING_KEY", KEY)?;
-        let api_token = required(
-            or(self.api_token, KEY),
-            "API_TOKEN",
-            "a-long-random-text-of-your-own",
-        )?;
+        const TOKEN: &str = "a-long-random-text-of-your-own";
+        const URL: &str = "https://sync.example.com";
+        let signing_key = required(self.signing_key, "WEB_SIGNING_KEY", KEY)?;
+        let api_token = required(self.api_token, "API_TOKEN", TOKEN)?;
         if api_token.len() < 16 {
-            return Err(wrong(
-                "API_TOKEN",
-                "is shorter than 16 characters",
-                "a-long-random-text-of-your-own",
-            ));
+            let problem = "is shorter than 16 characters";
+            return Err(ConfigError::new("API_TOKEN", problem, TOKEN));
         }
-        let public_url = required(
-            or(self.public_url, "http://localhost:8080"),
-            "PUBLIC_URL",
-            "https://sync.example.com",
-        )?;
+        let public_url = required(self.public_url, "PUBLIC_URL", URL)?;
         Ok(Config {
-            database_url: database_url.into(),
-            temporal_address: Url::parse(&with_scheme(&temporal))
-                .ok()
-                .filter(Url::has_host)
-                .ok_or(wrong(
-                    "TEMPORAL_ADDRESS",
-                    "is not host:port",
-                    "localhost:7233",
-                ))?,
-            temporal_namespace: self.temporal_namespace,
-            hubspot_api_url: http_url(
-                &self.hubspot_api_url,
-                "HUBSPOT_API_URL",
-                "https://api.hubapi.com",
-            )?,
-            hubspot_app_url: http_url(
-                &self.hubspot_app_url,
-                "HUBSPOT_APP_URL",
-                "https://app.hubspot.com",
-            )?,
-            app,
-            token_encryption_keys: required(
-                or(self.token_encryption_keys, &format!("k1:{KEY}")),
-                "TOKEN_ENCRYPTION_KEYS",
-                "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-            )?
-            .into(),
-            erasure_key: required(or(self.erasure_key, KEY), "ERASURE_KEY", KEY)?.into(),
-            listen: self
-                .listen
-                .parse()
-                .map_err(|_| wrong("WEB_LISTEN_ADDR", "is no address:port", "127.0.0.1:8080"))?,
-            public_url: http_url(&public_url, "PUBLIC_URL", "https://sync.example.com")?,
+            database: self.database.check(DATABASE)?,
+            temporal: self.temporal.check()?,
+            hubspot: self.hubspot.check()?,
+            listen: self.listen.parse().map_err(|_| {
+                ConfigError::new("WEB_LISTEN_ADDR", "is no address:port", "127.0.0.1:8080")
+            })?,
+            public_url: http_url(&public_url, "PUBLIC_URL", URL)?,
             signing_key: STANDARD
                 .decode(signing_key)
                 .ok()
                 .and_then(|k| k.try_into().ok())
-                .ok_or(wrong("WEB_SIGNING_KEY", "is not base64 of 32 bytes", KEY))?,
+                .map(|key: [u8; 32]| SecretBox::new(Box::new(key)))
+                .ok_or_else(|| {
+                    ConfigError::new("WEB_SIGNING_KEY", "is not base64 of 32 bytes", KEY)
+                })?,
             api_token: api_token.into(),
             connections: crate::serve::Limits::new(at_least(
                 self.max_connections,
@@ -245,11 +149,7 @@ impl Args {
                     .saturating_mul(1024 * 1024),
             ),
             frame_ancestors: frame_ancestors(&self.frame_ancestors)?,
-            log_json: match self.log_format.as_str() {
-                "text" => false,
-                "json" => true,
-                _ => return Err(wrong("LOG_FORMAT", "is neither text nor json", "json")),
-            },
+            log: self.log.check()?,
         })
     }
 }
@@ -263,7 +163,7 @@ fn at_least(
     if value >= least {
         Ok(value)
     } else {
-        Err(wrong(variable, "is too small", example))
+        Err(ConfigError::new(variable, "is too small", example))
     }
 }
 
@@ -273,7 +173,7 @@ fn frame_ancestors(text: &str) -> Result<String, ConfigError> {
     for word in text.split_whitespace() {
         let url = http_url(word, "WEB_FRAME_ANCESTORS", "https://app.example.com")?;
         if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
-            return Err(wrong(
+            return Err(ConfigError::new(
                 "WEB_FRAME_ANCESTORS",
                 "has more than scheme, host and port",
                 "https://app.example.com",
@@ -286,44 +186,6 @@ fn frame_ancestors(text: &str) -> Result<String, ConfigError> {
     } else {
         all.join(" ")
     })
-}
-
-/// Temporal's own tools take host:port; a whole address will do too.
-fn with_scheme(address: &str) -> String {
-    if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
-    }
-}
-
-const fn wrong(
-    variable: &'static str,
-    problem: &'static str,
-    example: &'static str,
-) -> ConfigError {
-    ConfigError {
-        variable,
-        problem,
-        example,
-    }
-}
-
-fn required(
-    value: Option<String>,
-    variable: &'static str,
-    example: &'static str,
-) -> Result<String, ConfigError> {
-    value
-        .filter(|v| !v.is_empty())
-        .ok_or(wrong(variable, "is not set", example))
-}
-
-fn http_url(text: &str, variable: &'static str, example: &'static str) -> Result<Url, ConfigError> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or(wrong(variable, "is not an http(s) address", example))
 }
 
 #[cfg(test)]
@@ -368,12 +230,14 @@ mod tests {
                 "WEB_FRAME_ANCESTORS",
             ),
         ] {
-            let message = parse(flag).err().unwrap().to_string();
+            let error = parse(flag).err();
+            let message = error.unwrap_or_else(|| panic!("{flag} passes")).to_string();
             assert!(message.contains(variable), "{message}");
             assert!(message.contains("for example"), "{message}");
             assert!(!message.contains("sekret"), "{message}");
         }
-        assert!(parse("--log-format=json").ok().unwrap().log_json);
+        let json = parse("--log-format=json").ok().unwrap();
+        assert_eq!(json.log, LogFormat::Json);
         let framed = "--frame-ancestors=https://a.example.com https://b.example.com:8443";
         assert_eq!(
             parse(framed).ok().unwrap().frame_ancestors,
@@ -390,6 +254,6 @@ mod tests {
             "--database-url=postgres://localhost/x",
             "migrate",
         ];
-        assert!(Args::parse_from(args).check().is_ok());
+        assert!(Args::parse_from(args).check_for_migration().is_ok());
     }
 }

@@ -23,15 +23,30 @@ fn main() -> ExitCode {
     if args.wants_document() {
         return print_document();
     }
-    let migrate = args.wants_migration();
-    let config = match args.check() {
-        Ok(config) => config,
-        Err(error) => {
-            report(&error);
-            return ExitCode::from(2);
+    if args.wants_migration() {
+        return match args.check_for_migration() {
+            Ok(config) => {
+                process::logging::install(config.log);
+                run(server::migrate(config))
+            }
+            Err(error) => refused(&error),
+        };
+    }
+    match args.check() {
+        Ok(config) => {
+            process::logging::install(config.log);
+            run(server::run(config))
         }
-    };
-    server::install_logging(config.log_json);
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &process::config::ConfigError) -> ExitCode {
+    report(error);
+    ExitCode::from(2)
+}
+
+fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -42,18 +57,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ran = if migrate {
-        runtime.block_on(server::migrate(&config))
-    } else {
-        runtime.block_on(server::run(config))
-    };
-    match ran {
+    match runtime.block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %error, "the front door cannot run");
-            let misconfigured = error.downcast_ref::<store::StoreError>().is_some_and(|e| {
-                matches!(e, store::StoreError::Keys(_) | store::StoreError::Address)
-            });
+            let misconfigured = error
+                .downcast_ref::<store::StoreError>()
+                .is_some_and(process::database::is_misconfigured);
             ExitCode::from(if misconfigured { 2 } else { 1 })
         }
     }

@@ -15,104 +15,26 @@ use hubspot::{
     ClientConfig,
     oauth::{OAuth, OAuthApp},
 };
-use store::{Store, StoreConfig, StoreError};
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
+use process::{database, shutdown};
+use secrecy::ExposeSecret as _;
+use store::Store;
 use tokio::net::TcpListener;
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{
-    admit, api, config::Config, consents, pages, problem::Refusal, seal::Sealer, serve, state::App,
+    admit, api,
+    config::{Config, MigrationConfig},
+    consents, pages,
+    problem::Refusal,
+    seal::Sealer,
+    serve,
+    state::App,
 };
 
-/// What is logged when RUST_LOG says nothing.
-const DEFAULT_FILTER: &str = "info,temporalio_client=warn,hyper=warn";
-
-pub(crate) fn install_logging(json: bool) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let registry = tracing_subscriber::registry().with(filter);
-    let installed = if json {
-        registry
-            .with(tracing_subscriber::fmt::layer().json())
-            .try_init()
-    } else {
-        registry
-            .with(tracing_subscriber::fmt::layer().with_ansi(false))
-            .try_init()
-    };
-    if installed.is_err() {
-        tracing::debug!("a subscriber is installed already");
-    }
-}
-
-/// Waits longer and longer, from half a second to fifteen.
-struct Backoff(Duration);
-
-impl Backoff {
-    const fn new() -> Self {
-        Self(Duration::from_millis(500))
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Duration::from_secs(15));
-    }
-}
-
-async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let mut backoff = Backoff::new();
-    loop {
-        let opened = async {
-            let store = Store::connect(StoreConfig {
-                url: config.database_url.clone(),
-                max_connections: 10,
-                encryption_keys: config.token_encryption_keys.clone(),
-                erasure_key: config.erasure_key.clone(),
-            })
-            .await?;
-            store.migrate().await?;
-            Ok::<_, StoreError>(store)
-        };
-        match opened.await {
-            Ok(store) => return Ok(store),
-            Err(error @ (StoreError::Keys(_) | StoreError::Address)) => return Err(error.into()),
-            Err(error) => tracing::warn!(
-                address = %store::address_of(&config.database_url),
-                error = %error,
-                "Postgres (DATABASE_URL) is not to be had yet; trying again"
-            ),
-        }
-        backoff.wait().await;
-    }
-}
-
-async fn connect_temporal(config: &Config) -> Client {
-    let mut backoff = Backoff::new();
-    loop {
-        let options = ConnectionOptions::new(config.temporal_address.clone())
-            .identity(format!("hubspot-sync-web@{}", std::process::id()))
-            .connect_timeout(Duration::from_secs(10))
-            .build();
-        let connected = async {
-            let connection = Connection::connect(options).await?;
-            let options = ClientOptions::new(config.temporal_namespace.clone()).build();
-            Ok::<_, anyhow::Error>(Client::new(connection, options)?)
-        };
-        match connected.await {
-            Ok(client) => return client,
-            Err(error) => tracing::warn!(
-                address = %config.temporal_address,
-                error = %error,
-                "Temporal (TEMPORAL_ADDRESS) is not to be had yet; trying again"
-            ),
-        }
-        backoff.wait().await;
-    }
-}
+const PROGRAM: &str = "hubspot-sync-web";
 
 /// Brings the database up to date.
-pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
-    open_store(config).await?;
+pub(crate) async fn migrate(config: MigrationConfig) -> anyhow::Result<()> {
+    database::open(&config.database).await?;
     tracing::info!("the database is up to date");
     Ok(())
 }
@@ -120,25 +42,26 @@ pub(crate) async fn migrate(config: &Config) -> anyhow::Result<()> {
 /// Serves until asked to stop.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let hubspot = ClientConfig {
-        api_url: config.hubspot_api_url.clone(),
-        app_url: config.hubspot_app_url.clone(),
+        api_url: config.hubspot.api_url.clone(),
+        app_url: config.hubspot.app_url.clone(),
         ..ClientConfig::default()
     };
     let oauth = config
+        .hubspot
         .app
         .clone()
-        .map(|(client_id, client_secret)| {
+        .map(|app| {
             OAuth::new(
                 hubspot.clone(),
                 OAuthApp {
-                    client_id,
-                    client_secret,
+                    client_id: app.client_id,
+                    client_secret: app.client_secret,
                 },
             )
         })
         .transpose()?;
     let app = App::new(
-        Sealer::new(config.signing_key),
+        Sealer::new(*config.signing_key.expose_secret()),
         config.api_token.clone(),
         config.public_url.clone(),
         hubspot,
@@ -154,8 +77,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let serving = serve::serve(listener, router(app.clone()), limits, asked_to_stop());
     let mut serving = std::pin::pin!(serving);
     let connecting = async {
-        let store = open_store(&config).await?;
-        let temporal = connect_temporal(&config).await;
+        let store = database::open(&config.database).await?;
+        let temporal = config.temporal.connect_until_there(PROGRAM, None).await;
         app.ready(store, temporal);
         tracing::info!("ready");
         tokio::spawn(consents::end_in_time(app.clone()));
@@ -177,21 +100,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        }
-        Err(_) => {
-            // Without Ctrl-C either there is nothing to wait for.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
+    shutdown::asked_to_stop().await;
     tracing::info!("shutting down");
 }
 

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    telemetry::install_logging(config.log_format);
+    process::logging::install(config.log);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -46,9 +46,9 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             tracing::error!(error = %error, "the worker cannot run");
-            let misconfigured = error.downcast_ref::<store::StoreError>().is_some_and(|e| {
-                matches!(e, store::StoreError::Keys(_) | store::StoreError::Address)
-            });
+            let misconfigured = error
+                .downcast_ref::<store::StoreError>()
+                .is_some_and(process::database::is_misconfigured);
             ExitCode::from(if misconfigured { 2 } else { 1 })
         }
     }

@@ -4,10 +4,10 @@ use std::{sync::Arc, thread, time::Duration};
 
 use activities::{Activities, ActivitiesConfig, Metrics, Pulse};
 use anyhow::Context as _;
-use store::{Store, StoreConfig};
+use process::{database, shutdown, supervise, temporal::TemporalConfig};
+use store::Store;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, WorkflowIdConflictPolicy,
-    WorkflowStartOptions, errors::WorkflowStartError,
+    Client, WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
 };
 use temporalio_sdk::{
     Worker, WorkerOptions,
@@ -26,8 +26,7 @@ use workflows::{
 use crate::{
     config::Config,
     health::{self, Health},
-    memory,
-    telemetry::{self, Telemetry},
+    memory, telemetry,
 };
 
 /// Why the process ends.
@@ -39,6 +38,11 @@ pub(crate) enum Ended {
     Recycle,
 }
 
+const PROGRAM: &str = "hubspot-sync-worker";
+/// Beyond the deadline of a shutdown: what a refresh under way may still take.
+const REFRESHES_END_WITHIN: Duration = Duration::from_secs(25);
+/// A part that does not answer so soon counts as away.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const POSTGRES: &str = "postgres";
 const TEMPORAL: &str = "temporal";
 /// More than the live workflows of a busy installation: an eviction costs memory (design §3).
@@ -65,28 +69,39 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
     tokio::spawn(health::serve(listener, health.clone()));
 
     let (stop, stopped) = watch::channel(None::<Ended>);
-    tokio::spawn(watch_signals(stop.clone()));
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        shutdown::asked_to_stop().await;
+        asked.send_replace(Some(Ended::Shutdown));
+    });
 
     let telemetry = telemetry::start()?;
     health.set_temporal_metrics(telemetry.metrics_addr);
-    let Some(store) = until_stopped(&stopped, open_store(&config)).await else {
+    let Some(store) = until_stopped(&stopped, database::open(&config.database)).await else {
         return Ok(ended(&stopped));
     };
     let store = store?;
     health.set(POSTGRES, true);
-    let Some(client) = until_stopped(&stopped, connect(&config, &telemetry)).await else {
+    let connecting = config
+        .temporal
+        .connect_until_there(PROGRAM, telemetry.meter.clone());
+    let Some(client) = until_stopped(&stopped, connecting).await else {
         return Ok(ended(&stopped));
     };
     health.set(TEMPORAL, true);
 
     let activities = Activities::new(
         ActivitiesConfig {
-            hubspot_api_url: config.hubspot_api_url.clone(),
-            hubspot_app_url: config.hubspot_app_url.clone(),
-            app: config.app.as_ref().map(|app| activities::AppCredentials {
-                client_id: app.client_id.clone(),
-                client_secret: app.client_secret.clone(),
-            }),
+            hubspot_api_url: config.hubspot.api_url.clone(),
+            hubspot_app_url: config.hubspot.app_url.clone(),
+            app: config
+                .hubspot
+                .app
+                .as_ref()
+                .map(|app| activities::AppCredentials {
+                    client_id: app.client_id.clone(),
+                    client_secret: app.client_secret.clone(),
+                }),
             rate_limits: config.rate_limits,
             slice: config.slice,
             slots: config.bulk_slots,
@@ -98,9 +113,20 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
         pulse,
     )?;
 
-    tokio::spawn(keep_sweep_running(client.clone(), config.sweep_every));
-    tokio::spawn(probe(store, client, health.clone()));
-    tokio::spawn(watch_memory(config.recycle_bytes, stop.clone()));
+    let every = config.sweep_every;
+    let sweeps = client.clone();
+    supervised("keep-sweep-running", &stopped, move || {
+        keep_sweep_running(sweeps.clone(), every)
+    });
+    let probed = health.clone();
+    supervised("probe", &stopped, move || {
+        probe(store.clone(), client.clone(), probed.clone())
+    });
+    let limit = config.recycle_bytes;
+    let recycle = stop.clone();
+    supervised("watch-memory", &stopped, move || {
+        watch_memory(limit, recycle.clone())
+    });
 
     let runtime = Arc::new(telemetry.runtime);
     let (done, mut all_done) = mpsc::channel::<()>(1);
@@ -109,8 +135,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             queue,
             runtime: runtime.clone(),
             meter: telemetry.meter.clone(),
-            address: config.temporal_address.clone(),
-            namespace: config.temporal_namespace.clone(),
+            temporal: config.temporal.clone(),
             activities: activities.clone(),
             bulk_slots: config.bulk_slots,
             grace: config.shutdown / 2,
@@ -136,13 +161,33 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
         .context("nobody is left to stop the worker")?;
     let ended = ended(&stopped);
     tracing::info!(reason = ?ended, "shutting down");
-    if tokio::time::timeout(config.shutdown, all_done.recv())
+    if shutdown::within(config.shutdown, all_done.recv())
         .await
-        .is_err()
+        .is_none()
     {
         tracing::warn!("activities did not end in time; their uncommitted pages are read again");
     }
+    // Beyond the deadline, for this only: a refresh token that HubSpot has replaced by now would be
+    // lost, and the workspace would have to connect again.
+    if !activities.settle(REFRESHES_END_WITHIN).await {
+        tracing::error!(code = "HS-5008", "a token refresh did not end in time");
+    }
     Ok(ended)
+}
+
+/// A task that runs as long as the process does.
+fn supervised<F>(
+    name: &'static str,
+    stopped: &watch::Receiver<Option<Ended>>,
+    task: impl FnMut() -> F + Send + 'static,
+) where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let stopped = stopped.clone();
+    tokio::spawn(async move {
+        let over = || stopped.borrow().is_some();
+        supervise::keep_running(name, task, || {}, over).await;
+    });
 }
 
 fn ended(stopped: &watch::Receiver<Option<Ended>>) -> Ended {
@@ -160,26 +205,7 @@ async fn until_stopped<T>(
     }
 }
 
-async fn watch_signals(stop: watch::Sender<Option<Ended>>) {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        }
-        Err(error) => {
-            tracing::warn!(error = %error, "SIGTERM cannot be watched; Ctrl-C still works");
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-        }
-    }
-    stop.send_replace(Some(Ended::Shutdown));
-}
-
-async fn watch_memory(limit: u64, stop: watch::Sender<Option<Ended>>) {
+async fn watch_memory(limit: u64, stop: watch::Sender<Option<Ended>>) -> anyhow::Result<()> {
     let mut every = tokio::time::interval(Duration::from_secs(10));
     loop {
         every.tick().await;
@@ -193,98 +219,14 @@ async fn watch_memory(limit: u64, stop: watch::Sender<Option<Ended>>) {
                 ended.get_or_insert(Ended::Recycle);
                 first
             });
-            return;
+            // Nothing is left to watch; the process ends.
+            std::future::pending::<()>().await;
         }
     }
-}
-
-/// Waits longer and longer, from half a second to fifteen.
-struct Backoff(Duration);
-
-impl Backoff {
-    const fn new() -> Self {
-        Self(Duration::from_millis(500))
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Duration::from_secs(15));
-    }
-}
-
-async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let mut backoff = Backoff::new();
-    loop {
-        let opened = async {
-            let store = Store::connect(StoreConfig {
-                url: config.database_url.clone(),
-                max_connections: config.database_max_connections,
-                encryption_keys: config.token_encryption_keys.clone(),
-                erasure_key: config.erasure_key.clone(),
-            })
-            .await?;
-            store.migrate().await?;
-            Ok::<_, store::StoreError>(store)
-        };
-        match opened.await {
-            Ok(store) => return Ok(store),
-            // No amount of waiting mends the configuration.
-            Err(error @ (store::StoreError::Keys(_) | store::StoreError::Address)) => {
-                return Err(error.into());
-            }
-            Err(error) => {
-                tracing::warn!(
-                    address = %store::address_of(&config.database_url),
-                    error = %error,
-                    "Postgres (DATABASE_URL) is not to be had yet; trying again"
-                );
-            }
-        }
-        backoff.wait().await;
-    }
-}
-
-async fn connect(config: &Config, telemetry: &Telemetry) -> Client {
-    let mut backoff = Backoff::new();
-    loop {
-        let connected = connect_once(
-            &config.temporal_address,
-            &config.temporal_namespace,
-            telemetry.meter.clone(),
-        );
-        match connected.await {
-            Ok(client) => return client,
-            Err(error) => {
-                tracing::warn!(
-                    address = %config.temporal_address,
-                    error = %error,
-                    "Temporal (TEMPORAL_ADDRESS) is not to be had yet; trying again"
-                );
-            }
-        }
-        backoff.wait().await;
-    }
-}
-
-async fn connect_once(
-    address: &url::Url,
-    namespace: &str,
-    meter: Option<temporalio_common::telemetry::metrics::TemporalMeter>,
-) -> anyhow::Result<Client> {
-    let mut options = ConnectionOptions::new(address.clone())
-        .identity(format!("hubspot-sync-worker@{}", std::process::id()))
-        .connect_timeout(Duration::from_secs(10))
-        .build();
-    options.metrics_meter = meter;
-    let connection = Connection::connect(options).await?;
-    Ok(Client::new(
-        connection,
-        ClientOptions::new(namespace.to_owned()).build(),
-    )?)
 }
 
 /// `Sweep` is one for the installation; every worker makes sure that it is there.
-async fn keep_sweep_running(client: Client, every: Duration) {
+async fn keep_sweep_running(client: Client, every: Duration) -> anyhow::Result<()> {
     let mut check = tokio::time::interval(Duration::from_secs(60));
     loop {
         check.tick().await;
@@ -303,18 +245,19 @@ async fn keep_sweep_running(client: Client, every: Duration) {
 }
 
 /// Asks Postgres and Temporal now and then whether they are still there.
-async fn probe(store: Store, client: Client, health: Health) {
+async fn probe(store: Store, client: Client, health: Health) -> anyhow::Result<()> {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {
         every.tick().await;
-        let is_there = store.ping().await.is_ok();
+        let answered = tokio::time::timeout(ANSWERS_WITHIN, store.ping()).await;
+        let is_there = matches!(answered, Ok(Ok(())));
         health.set(POSTGRES, is_there);
         if is_there {
             health.watch(&store).await;
         }
         let sweep = client.get_workflow_handle::<Sweep>(SWEEP_ID);
         let described = sweep.describe(Default::default());
-        let answered = tokio::time::timeout(Duration::from_secs(5), described).await;
+        let answered = tokio::time::timeout(ANSWERS_WITHIN, described).await;
         health.set(TEMPORAL, matches!(answered, Ok(Ok(_))));
     }
 }
@@ -324,8 +267,7 @@ struct Supervised {
     queue: TaskQueue,
     runtime: Arc<temporalio_sdk::Runtime>,
     meter: Option<temporalio_common::telemetry::metrics::TemporalMeter>,
-    address: url::Url,
-    namespace: String,
+    temporal: TemporalConfig,
     activities: Activities,
     bulk_slots: usize,
     grace: Duration,
@@ -334,25 +276,18 @@ struct Supervised {
 }
 
 impl Supervised {
+    /// Until the process is to end. A panic of the worker is caught: its queue is down, the health
+    /// says so, and it is started again.
     async fn run(self) {
-        let mut backoff = Backoff::new();
-        while self.stopped.borrow().is_none() {
-            match self.run_once().await {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::error!(queue = self.queue.name(), error = %error, "the worker stopped; starting it again");
-                }
-            }
-            self.health.set(self.queue.name(), false);
-            if self.stopped.borrow().is_none() {
-                backoff.wait().await;
-            }
-        }
+        let name = self.queue.name();
+        let down = || self.health.set(name, false);
+        let stopped = || self.stopped.borrow().is_some();
+        supervise::keep_running(name, || self.run_once(), down, stopped).await;
     }
 
     async fn run_once(&self) -> anyhow::Result<()> {
         // One connection per worker: the SDK refuses to poll a queue twice on one connection.
-        let client = connect_once(&self.address, &self.namespace, self.meter.clone()).await?;
+        let client = self.temporal.connect(PROGRAM, self.meter.clone()).await?;
         let mut worker = Worker::new(&self.runtime, client, self.options()?)?;
         let shutdown = worker.shutdown_handle();
         let mut stopped = self.stopped.clone();

@@ -1,4 +1,4 @@
-//! Logs and metrics.
+//! Temporal's metrics.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -8,30 +8,6 @@ use temporalio_common::telemetry::{
     start_prometheus_metric_exporter, telemetry_init,
 };
 use temporalio_sdk::{Runtime, runtime::RuntimeOptions};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
-
-use crate::config::LogFormat;
-
-/// What is logged when RUST_LOG says nothing.
-const DEFAULT_FILTER: &str = "info,temporalio_sdk_core=warn,temporalio_client=warn,hyper=warn";
-
-/// Installs the process's one subscriber; the SDK's own console logger knows only one thread.
-pub(crate) fn install_logging(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let registry = tracing_subscriber::registry().with(filter);
-    let installed = match format {
-        LogFormat::Text => registry
-            .with(tracing_subscriber::fmt::layer().with_ansi(false))
-            .try_init(),
-        LogFormat::Json => registry
-            .with(tracing_subscriber::fmt::layer().json())
-            .try_init(),
-    };
-    if installed.is_err() {
-        tracing::debug!("a subscriber is installed already");
-    }
-}
 
 /// Temporal's runtime, where its metrics are served, and the meter for its connection.
 pub(crate) struct Telemetry {

@@ -63,6 +63,33 @@ pub struct AdoptResync {
     pub request: ResyncRequest,
 }
 
+/// What came of a `resync` signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdoptedResync {
+    /// See [`ResyncOutcome::Started`].
+    Started,
+    /// See [`ResyncOutcome::AlreadyRunning`].
+    AlreadyRunning,
+    /// See [`ResyncOutcome::Queued`].
+    Queued,
+    /// See [`ResyncOutcome::NotConnected`].
+    NotConnected,
+    /// The store cannot hold the request, whatever its input looked like. No attempt mends that.
+    Refused,
+}
+
+impl From<ResyncOutcome> for AdoptedResync {
+    fn from(outcome: ResyncOutcome) -> Self {
+        match outcome {
+            ResyncOutcome::Started => Self::Started,
+            ResyncOutcome::AlreadyRunning => Self::AlreadyRunning,
+            ResyncOutcome::Queued => Self::Queued,
+            ResyncOutcome::NotConnected => Self::NotConnected,
+        }
+    }
+}
+
 /// What the fence did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceReport {
@@ -97,7 +124,7 @@ impl ConnectionActivities {
     /// - Idempotency key: the run's id. Timeouts: start-to-close 10 s.
     /// - Retry class: transient, for ever. Heartbeat: none.
     #[activity(name = "adopt_resync")]
-    pub fn adopt_resync(input: AdoptResync) -> Result<ResyncOutcome, Infallible> {
+    pub fn adopt_resync(input: AdoptResync) -> Result<AdoptedResync, Infallible> {
         unimplemented!()
     }
 
@@ -241,6 +268,10 @@ pub struct SweepReport {
     /// `Purge` workflows that were missing and were started.
     #[serde(default)]
     pub purges_started: u32,
+    /// Rows that could not be read, and workflows that could not be started or woken; the log names
+    /// them. They are seen to at the next sweep.
+    #[serde(default)]
+    pub failed: u32,
 }
 
 /// Activities of `Sweep`.
@@ -250,6 +281,9 @@ pub struct SweepActivities;
 #[activity_definitions]
 impl SweepActivities {
     /// Finds rows whose workflow or signal is missing, and starts or signals it.
+    ///
+    /// Compares each connection's state and epoch with what its workflow shows, and each run with its
+    /// `Backfill`; each row by itself.
     ///
     /// - Idempotency key: workflow ids (starting what runs already is refused by Temporal).
     /// - Timeouts: start-to-close 60 s. Retry class: transient, for ever. Heartbeat: none.

@@ -12,13 +12,15 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_workflow::{
-    ChildWorkflowCancellationType, ChildWorkflowOptions, ContinueAsNewOptions, ParentClosePolicy,
-    SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
+    ChildWorkflowCancellationType, ChildWorkflowOptions, ContinueAsNewOptions, MemoValue,
+    ParentClosePolicy, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 use utoipa::ToSchema;
 
 use crate::{
-    activities::{AdoptResync, ClaimedRun, ConnectionActivities, Turn, WorkspaceInput},
+    activities::{
+        AdoptResync, AdoptedResync, ClaimedRun, ConnectionActivities, Turn, WorkspaceInput,
+    },
     backfill::{Backfill, BackfillEnd, BackfillInput},
     names,
     ops::{self, Call, Scope, Waited},
@@ -293,7 +295,7 @@ async fn adopt_signals(
         let Ok(run) = ctx.uuid4().parse() else {
             continue;
         };
-        ops::activity(
+        let adopted = ops::activity(
             ctx,
             ConnectionActivities::adopt_resync,
             AdoptResync {
@@ -304,16 +306,24 @@ async fn adopt_signals(
             Call::short("write down the resync"),
         )
         .await?;
+        if adopted == AdoptedResync::Refused {
+            ctx.state_mut(|s| s.not_understood += 1);
+        }
     }
     Ok(())
 }
 
 /// Does what the store says.
 async fn follow(ctx: &WorkflowContext<Connection>, turn: &Turn) -> WorkflowResult<Settled> {
-    ctx.state_mut(|s| {
+    let known = ctx.state_mut(|s| {
         s.status.portal = turn.portal;
-        s.status.epoch = Some(turn.epoch);
+        s.status.epoch.replace(turn.epoch)
     });
+    // What `Sweep` compares with the store.
+    if ctx.patched(PATCH_EPOCH_MEMO) && known != Some(turn.epoch) {
+        let epoch = MemoValue::new(turn.epoch.get());
+        ctx.upsert_memo([(names::EPOCH_MEMO, Some(epoch))])?;
+    }
     match turn.state {
         ConnectionState::Connected => match &turn.run {
             Some(run) => {
@@ -421,6 +431,11 @@ async fn take_down(ctx: &WorkflowContext<Connection>) -> WorkflowResult<()> {
         }
         ctx.state_mut(|s| s.carried.backfill = None);
     }
+    // Whoever wakes from here on may have connected again: that is looked at before the end.
+    let keeps_wakes = ctx.patched(PATCH_KEEP_WAKES);
+    if keeps_wakes {
+        ctx.state_mut(|s| s.woken = false);
+    }
     ops::activity(
         ctx,
         ConnectionActivities::erase_connection,
@@ -428,7 +443,9 @@ async fn take_down(ctx: &WorkflowContext<Connection>) -> WorkflowResult<()> {
         Call::short("revoke and erase the tokens").start_to_close(Duration::from_secs(15)),
     )
     .await?;
-    ctx.state_mut(|s| s.woken = false);
+    if !keeps_wakes {
+        ctx.state_mut(|s| s.woken = false);
+    }
     show(ctx, ConnectionPhase::Disconnected, None);
     Ok(())
 }
@@ -476,6 +493,10 @@ fn look_again_after(unfinished: u32) -> Duration {
 const BACKFILL_ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// History events before the first command can have been given.
 const FIRST_TASK: u32 = 5;
+/// Histories from before do not tell their epoch.
+const PATCH_EPOCH_MEMO: &str = "epoch-memo";
+/// Histories from before forget wakes that come while tokens are erased.
+const PATCH_KEEP_WAKES: &str = "keep-wakes";
 
 // ---- tests -----------------------------------------------------------------------------------
 

@@ -63,9 +63,18 @@ pub const PORTAL: SearchAttributeKey<String> = SearchAttributeKey::keyword("HubS
 /// What it is doing: the values of [`ConnectionPhase`].
 pub const PHASE: SearchAttributeKey<String> = SearchAttributeKey::keyword("SyncPhase");
 
+/// The memo of `Connection` that tells the epoch of its last turn.
+pub const EPOCH_MEMO: &str = "epoch";
+
 /// The id of a workspace's `Connection`.
 pub fn connection_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/connection")
+}
+
+/// The workspace of a `Connection`, by its id.
+pub fn workspace_of_connection(id: &str) -> Option<WorkspaceId> {
+    let workspace = id.strip_prefix("hubspot/")?.strip_suffix("/connection")?;
+    workspace.parse().ok()
 }
 
 /// The id of a workspace's `Backfill`.

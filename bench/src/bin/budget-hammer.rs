@@ -110,7 +110,7 @@ async fn one(client: &Client) -> Result<(), Error> {
 async fn run(args: Args) -> anyhow::Result<()> {
     let store = Store::connect(StoreConfig {
         url: args.database_url.into(),
-        max_connections: 4,
+        pools: store::Pools::of(4),
         encryption_keys: args.keys.into(),
         erasure_key: args.erasure_key.into(),
     })

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use client::{BuildError, HubSpotSync};
 use domain::{AdminId, ResyncMode, ResyncRequest, SyncType, WorkspaceId, api::ShownName};
+use process::temporal::TemporalConfig;
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -18,7 +19,6 @@ use data::{MembersCommand, OwnersCommand, PeopleCommand, SettingsCommand, TokenC
 const URL: &str = "HUBSPOT_SYNC_URL";
 const TOKEN: &str = "HUBSPOT_SYNC_TOKEN";
 const WORKSPACE: &str = "HUBSPOT_SYNC_WORKSPACE";
-const TEMPORAL: &str = "TEMPORAL_ADDRESS";
 
 /// Who connects when nobody is named: a person at a terminal.
 const TERMINAL_ADMIN: AdminId = AdminId::new(Uuid::nil());
@@ -49,24 +49,15 @@ pub(crate) struct Args {
         value_name = "UUID"
     )]
     workspace: Option<String>,
-    /// Temporal's frontend as host:port, for --via-temporal
-    #[arg(
-        long,
-        global = true,
-        env = "TEMPORAL_ADDRESS",
-        hide_env_values = true,
-        value_name = "HOST:PORT"
-    )]
+    /// Temporal's frontend as host:port, for --via-temporal; without it TEMPORAL_ADDRESS, or what the
+    /// profile says (TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE). TEMPORAL_API_KEY and TEMPORAL_TLS… are
+    /// heeded, too
+    #[arg(long, global = true, value_name = "HOST:PORT")]
     temporal_address: Option<String>,
-    /// Temporal namespace, for --via-temporal
-    #[arg(
-        long,
-        global = true,
-        env = "TEMPORAL_NAMESPACE",
-        default_value = "default",
-        value_name = "NAME"
-    )]
-    temporal_namespace: String,
+    /// Temporal namespace, for --via-temporal; without it TEMPORAL_NAMESPACE, or what the profile
+    /// says, or `default`
+    #[arg(long, global = true, value_name = "NAME")]
+    temporal_namespace: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -170,7 +161,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Work {
     Http(Service, HttpWork),
-    Temporal(Temporal, TemporalWork),
+    Temporal(TemporalConfig, TemporalWork),
 }
 
 /// The service, with its address for messages.
@@ -178,13 +169,6 @@ pub(crate) enum Work {
 pub(crate) struct Service {
     pub(crate) client: HubSpotSync,
     pub(crate) origin: String,
-}
-
-/// Temporal's frontend.
-#[derive(Debug)]
-pub(crate) struct Temporal {
-    pub(crate) address: Url,
-    pub(crate) namespace: String,
 }
 
 #[derive(Debug)]
@@ -221,7 +205,7 @@ pub(crate) enum TemporalWork {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) struct ConfigError {
     what: String,
-    problem: &'static str,
+    problem: String,
     example: String,
 }
 
@@ -229,7 +213,7 @@ impl ConfigError {
     pub(crate) fn of(what: &str, problem: &'static str, example: &str) -> Self {
         Self {
             what: what.to_owned(),
-            problem,
+            problem: problem.to_owned(),
             example: example.to_owned(),
         }
     }
@@ -345,32 +329,17 @@ fn service(url: Option<String>, env: Env<'_>) -> Result<Service, ConfigError> {
     Ok(Service { client, origin })
 }
 
-fn temporal(address: Option<String>, namespace: String) -> Result<Temporal, ConfigError> {
-    const EXAMPLE: &str = "localhost:7233";
-    let text = required(address, TEMPORAL, EXAMPLE)?;
-    let with_scheme = if text.contains("://") {
-        text
-    } else {
-        format!("http://{text}")
-    };
-    let address = Url::parse(&with_scheme)
-        .ok()
-        .filter(|url| url.has_host() && url.port_or_known_default().is_some())
-        .ok_or_else(|| {
-            variable(
-                TEMPORAL,
-                "(or --temporal-address) is not host:port",
-                EXAMPLE,
-            )
-        })?;
-    if namespace.is_empty() {
-        return Err(variable(
-            "TEMPORAL_NAMESPACE",
-            "(or --temporal-namespace) is empty",
-            "default",
-        ));
-    }
-    Ok(Temporal { address, namespace })
+fn temporal(
+    address: Option<String>,
+    namespace: Option<String>,
+) -> Result<TemporalConfig, ConfigError> {
+    TemporalConfig::load(address, namespace, &process::temporal::environment()).map_err(|error| {
+        ConfigError {
+            what: error.variable().to_owned(),
+            problem: error.problem().to_owned(),
+            example: format!("{}={}", error.variable(), error.example()),
+        }
+    })
 }
 
 fn service_key(name: &str, env: Env<'_>) -> Result<SecretString, ConfigError> {
@@ -430,7 +399,7 @@ fn required(value: Option<String>, name: &str, example: &str) -> Result<String, 
 fn variable(name: &str, problem: &'static str, example: &str) -> ConfigError {
     ConfigError {
         what: name.to_owned(),
-        problem,
+        problem: problem.to_owned(),
         example: format!("{name}={example}"),
     }
 }

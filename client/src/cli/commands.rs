@@ -7,10 +7,11 @@ use domain::{
     ResyncOutcome, ResyncRequest, WorkspaceId,
     api::{ConnectAnswer, ConnectRequest, ResyncAnswer},
 };
+use process::temporal::TemporalConfig;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    args::{DataWork, HttpWork, Job, Service, Temporal, TemporalWork, Work},
+    args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
     failure::Failure,
     import,
     output::{clean, is_connected, resync_text},
@@ -31,7 +32,7 @@ pub(crate) async fn run(job: Job) -> Result<(), Failure> {
             .await
             .map_err(|failure| match failure {
                 ByTemporal::Signals(error) => Failure::Temporal {
-                    origin: temporal.address.origin().ascii_serialization(),
+                    origin: temporal.address(),
                     error,
                 },
                 ByTemporal::Other(failure) => failure,
@@ -180,11 +181,11 @@ impl From<Failure> for ByTemporal {
 }
 
 async fn by_temporal(
-    temporal: &Temporal,
+    temporal: &TemporalConfig,
     workspace: WorkspaceId,
     work: TemporalWork,
 ) -> Result<(), ByTemporal> {
-    let signals = Signals::connect(temporal.address.clone(), &temporal.namespace).await?;
+    let signals = Signals::connect_with(temporal).await?;
     match work {
         TemporalWork::Status { json } => {
             show(&signals.query_status(workspace).await?, json)?;

@@ -1,13 +1,14 @@
 //! The fence: whatever carries an older epoch is refused.
 
+use chrono::TimeDelta;
 use domain::{ConnectionState, ObjectType, SyncType};
+use secrecy::SecretString;
 use store::{
-    ListRow, MembershipPage, OwnerRow, PageOutcome, PipelineRow, PropertyRow, RefreshOutcome, Rows,
-    RunState,
+    LeaseOutcome, ListRow, MembershipPage, OwnerRow, PageOutcome, PipelineRow, PropertyRow,
+    Refreshed, Rows, RunState, StoredRefresh,
 };
-use tokio::sync::oneshot;
 
-use crate::support::{Commit as _, Page, World, at, bounded, record, row, run_id, text, tokens};
+use crate::support::{Commit as _, Page, World, at, bounded, record, row, run_id, text};
 
 #[tokio::test]
 async fn nothing_of_an_older_epoch_is_written() {
@@ -172,49 +173,31 @@ async fn a_workspace_without_connection_has_no_fence() {
 }
 
 #[tokio::test]
-async fn a_refresh_in_flight_does_not_hold_up_the_fence_and_what_it_brings_is_erased() {
+async fn a_refresh_in_flight_holds_up_neither_fence_nor_erasing_and_brings_nothing_back() {
     bounded(async {
         let (world, connected) = World::connected().await;
-        let (started, has_started) = oneshot::channel();
-        let (release, released) = oneshot::channel::<()>();
-        let refresh = tokio::spawn({
-            let (store, workspace) = (world.store.clone(), world.workspace);
-            async move {
-                store
-                    .refresh_tokens(workspace, connected.epoch, 1, |_| async move {
-                        started.send(()).unwrap();
-                        released.await.unwrap();
-                        Ok::<_, &str>(tokens("access-2", "refresh-2"))
-                    })
-                    .await
-                    .unwrap()
-            }
-        });
-        has_started.await.unwrap();
-        let raised = tokio::time::timeout(
-            std::time::Duration::from_secs(5),
-            world.store.raise_fence(world.workspace, at(1)),
-        )
-        .await
-        .expect("the fence does not wait for the refresh")
-        .unwrap()
-        .unwrap();
+        let (store, workspace) = (&world.store, world.workspace);
+        let leased = store.lease_refresh(workspace, connected.epoch, 1).await;
+        let LeaseOutcome::Leased(lease) = leased.unwrap() else {
+            panic!("not leased");
+        };
+        let raised = store.raise_fence(workspace, at(1)).await.unwrap().unwrap();
         assert!(raised.raised_now);
-
-        // Erasing has to wait, else the refresh would bring a token back.
-        let erase = tokio::spawn({
-            let (store, workspace) = (world.store.clone(), world.workspace);
-            async move { store.erase_tokens(workspace, at(2)).await.unwrap() }
-        });
-        world.until_blocked(1).await;
-        release.send(()).unwrap();
-        assert!(matches!(
-            refresh.await.unwrap(),
-            RefreshOutcome::Fresh(_) | RefreshOutcome::Fenced
-        ));
-        erase.await.unwrap();
+        // Behind the fence the newest refresh token is kept, as it is the one to revoke.
+        let new = Refreshed {
+            access: SecretString::from("access-2"),
+            refresh: Some(SecretString::from("refresh-2")),
+            lifetime: TimeDelta::seconds(1_800),
+            age: TimeDelta::zero(),
+        };
+        store.store_refreshed(&lease, &new).await.unwrap();
+        let to_revoke = store.token_to_revoke(workspace).await.unwrap();
+        assert_eq!(to_revoke.as_ref().map(text).as_deref(), Some("refresh-2"));
+        store.erase_tokens(workspace, at(2)).await.unwrap();
+        let late = store.store_refreshed(&lease, &new).await.unwrap();
+        assert!(matches!(late, StoredRefresh::Erased));
         for epoch in [connected.epoch, raised.epoch] {
-            let tokens = world.store.tokens(world.workspace, epoch).await.unwrap();
+            let tokens = store.tokens(workspace, epoch).await.unwrap();
             assert!(tokens.is_none());
         }
         assert_eq!(
@@ -251,13 +234,8 @@ async fn tokens_behind_the_fence_are_for_revoking_only() {
                     .unwrap()
                     .is_none()
             );
-            let outcome = store
-                .refresh_tokens(world.workspace, epoch, 1, |_| async {
-                    Err::<store::NewTokens, _>("must not be asked")
-                })
-                .await
-                .unwrap();
-            assert!(matches!(outcome, RefreshOutcome::Fenced));
+            let outcome = store.lease_refresh(world.workspace, epoch, 1).await;
+            assert!(matches!(outcome.unwrap(), LeaseOutcome::Fenced));
         }
         assert_eq!(to_revoke().await.as_deref(), Some("refresh-1"));
         store.erase_tokens(world.workspace, at(2)).await.unwrap();

@@ -375,26 +375,3 @@ async fn a_read_that_leaves_a_gap_behind_the_last_one_does_not_count_as_the_last
     })
     .await;
 }
-
-#[tokio::test]
-async fn the_sweep_sees_runs_that_wait_too_long_in_connected_workspaces() {
-    bounded(async {
-        let (world, connected) = World::connected().await;
-        let due = |older_than| {
-            let store = world.store.clone();
-            async move { store.runs_for_sweep(at(older_than), 10).await.unwrap() }
-        };
-        assert_eq!(due(0).await, []);
-        let rows = due(1).await;
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].run.run, connected.run);
-        assert_eq!(rows[0].epoch, connected.epoch);
-        world
-            .store
-            .raise_fence(world.workspace, at(2))
-            .await
-            .unwrap();
-        assert_eq!(due(10).await, []);
-    })
-    .await;
-}

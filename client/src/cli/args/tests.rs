@@ -81,8 +81,8 @@ fn each_command_becomes_its_job() {
     let Work::Temporal(temporal, TemporalWork::Disconnect) = disconnect else {
         panic!("{disconnect:?}");
     };
-    assert_eq!(temporal.address.as_str(), "http://localhost:7233/");
-    assert_eq!(temporal.namespace, "default");
+    assert_eq!(temporal.address(), "http://localhost:7233");
+    assert_eq!(temporal.namespace(), "default");
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_wrong_value_names_its_variable_and_an_example_but_not_the_value() {
         (&["--workspace=sekret", "status"], WORKSPACE),
         (
             &["--temporal-address=:sekret:", "status", "--via-temporal"],
-            TEMPORAL,
+            "TEMPORAL_ADDRESS",
         ),
         (
             &["--temporal-namespace=", "status", "--via-temporal"],
