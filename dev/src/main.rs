@@ -383,6 +383,9 @@ async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
         .status()?;
     ensure!(built.success(), "the tests do not build");
     say(&format!("built in {:.0} s", began.elapsed().as_secs_f64()));
+    if !root()?.join("../shared/data").is_dir() {
+        say("shared/data is not beside the checkout: tests on data from outside add no cases");
+    }
     let dir = root()?
         .join(".dev")
         .join(format!("test-{}", std::process::id()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use e2e::{
     Tenant,
     command_line::CommandLine,
+    data::{self, DataSet},
     door::Door,
     shared,
     wrong_settings::{Named, each_kind, row},
@@ -192,13 +193,21 @@ async fn owners_are_mapped_by_email_and_by_hand() {
     );
 }
 
-/// Each kind of problem that a document can have, against the portal of real companies and deals.
+#[tokio::test]
+async fn each_kind_of_problem_is_found_on_the_sample_portal() {
+    each_kind_of_problem_is_found(&data::sample()).await;
+}
+
 #[tokio::test]
 async fn each_kind_of_problem_is_found_on_the_real_portal() {
-    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let size = json!({
-        "dir": data.canonicalize().unwrap(), "limits": "off", "property_delay_ms": 0,
-    });
+    if let Some(outside) = data::outside() {
+        each_kind_of_problem_is_found(&outside).await;
+    }
+}
+
+/// Each kind of problem that a document can have, against a portal of companies and deals.
+async fn each_kind_of_problem_is_found(set: &DataSet) {
+    let size = json!({"dir": set.dir, "limits": "off", "property_delay_ms": 0});
     let tenant = Tenant::new(&shared(), size).await;
     // What the files do not have: an owner who left, a property that was archived, a list of deals.
     let left = json!({"email": "left@acme.com", "archived": true});

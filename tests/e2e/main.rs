@@ -5,6 +5,7 @@ mod c1_confirm;
 mod c1_connect;
 mod c3_tokens;
 mod c4_disconnect;
+mod c4_losses;
 mod c4_lost_signals;
 mod c5_revoked;
 mod c7_erase;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod command_line;
+pub mod data;
 pub mod door;
 pub mod proxy;
 pub mod script;

@@ -21,7 +21,7 @@ pub struct Named {
 }
 
 /// The code of a problem, the place in the document, and what has to stand there for it, on the
-/// portal of real companies and deals. The workspace has the members `here` and, inactive, `gone`.
+/// portal of companies and deals out of files. The workspace has the members `here` and, inactive, `gone`.
 pub fn each_kind(named: &Named) -> Vec<(&'static str, &'static str, Value)> {
     let owner = &named.owner;
     let long = "x".repeat(2_000);
