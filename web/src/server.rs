@@ -17,7 +17,6 @@ use hubspot::{
 };
 use process::{database, shutdown};
 use secrecy::ExposeSecret as _;
-use store::Store;
 use tokio::net::TcpListener;
 
 use crate::{
