@@ -89,15 +89,15 @@ async fn associations_that_are_not_answered_stay_and_leave_the_type_incomplete()
         json!({"error_per_input": {"category": "RATE_LIMITS"}}),
         json!({"error_per_input": {"category": "INTERNAL_ERROR"}}),
     ] {
-        // Single reads too: nobody answers.
         fault(
             &tenant,
-            json!({"path": "/associations/", "effect": effect.clone()}),
+            json!({"path": "/associations/2026-09/deals/", "effect": effect.clone()}),
         )
         .await;
+        // Nor does anybody answer for one deal alone.
         fault(
             &tenant,
-            json!({"path": "/objects/2026-09/deals/", "method": "GET", "effect": {"answer": {"name": "internal"}}}),
+            json!({"method": "GET", "path": "/associations/", "effect": {"answer": {"name": "internal"}}}),
         )
         .await;
         resync(&tenant, again.clone(), 2 * MINUTE).await;
@@ -201,7 +201,7 @@ async fn a_refusal_leaves_out_its_own_read_and_is_named() {
     let missing = |scope: &str| json!({"answer": {"name": "missing_scopes", "scopes": [scope]}});
     fault(
         &tenant,
-        json!({"path": "/associations/deals/", "effect": missing("crm.objects.deals.read")}),
+        json!({"path": "/associations/2026-09/deals/", "effect": missing("crm.objects.deals.read")}),
     )
     .await;
     fault(
