@@ -206,6 +206,7 @@ impl<'a> Job<'a> {
         let code = code
             .parse()
             .map_err(|_| Stop::Defect("a code of ours is none"))?;
+        self.deps.metrics.trouble(sync_type, &code);
         let store = &self.deps.store;
         store
             .note_trouble(workspace, portal, sync_type, &code)
