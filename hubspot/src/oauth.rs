@@ -451,6 +451,11 @@ mod tests {
             ("invalid_scope", "", lacking(&[])),
             (
                 "access_denied",
+                "lacks access to required scopes",
+                lacking(&[]),
+            ),
+            (
+                "access_denied",
                 "You do not have permission to connect apps",
                 ConsentRefused::NoPermission,
             ),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{HubSpotObjectId, ObjectType, PortalId, WorkspaceId, app::Email};
+use domain::{HubSpotObjectId, ObjectType, PortalId, WorkspaceId, app::AddressForms};
 use serde::Deserialize;
 use sqlx::PgConnection;
 
@@ -17,18 +17,12 @@ use crate::{
 /// The longest e-mail address, and longer than any domain.
 const LONGEST: usize = 254;
 
-/// An e-mail address as it is compared. An address that no app would take is in lower case at least:
-/// HubSpot may hold it all the same.
+/// An e-mail address as it is compared: also one that no app would take, as HubSpot may hold it all
+/// the same.
 pub(crate) fn email_key(text: &str) -> Option<String> {
-    match Email::parse(text) {
-        Ok(email) => Some(email.as_str().to_owned()),
-        Err(_) => lower(text).filter(|text| text.contains('@')),
-    }
-}
-
-fn lower(text: &str) -> Option<String> {
-    let text = text.trim().to_lowercase();
-    (!text.is_empty() && text.len() <= LONGEST && !text.contains('\0')).then_some(text)
+    let forms = AddressForms::of(text);
+    let key = forms.canonical();
+    (key.contains('@') && key.len() <= LONGEST && !key.contains('\0')).then(|| key.to_owned())
 }
 
 /// The addresses of a contact, or the domains of a company, as they are compared.

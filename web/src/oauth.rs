@@ -16,7 +16,7 @@ use chrono::Utc;
 use domain::{ConnectionState, ConsentId, PortalId, scopes};
 use hubspot::{
     Client, StaticToken, Unlimited,
-    oauth::{OAuth, OAuthError, TokenGrant},
+    oauth::{ConsentRefused, OAuth, OAuthError, TokenGrant},
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -164,46 +164,6 @@ struct CallbackQuery {
     error_description: String,
 }
 
-/// Why HubSpot did not let a person consent. HubSpot tells the cases apart only in its text.
-#[derive(Debug, PartialEq, Eq)]
-enum ConsentRefused {
-    /// The person chose so.
-    ByPerson,
-    /// The person may not install apps.
-    NoPermission,
-    /// The account does not have these scopes; empty when they are not named.
-    LacksScopes(Vec<String>),
-}
-
-impl ConsentRefused {
-    fn of(description: &str) -> Self {
-        let lower = description.to_ascii_lowercase();
-        if lower.contains("scope") {
-            let named = description
-                .split_once('[')
-                .and_then(|(_, rest)| rest.split_once(']'))
-                .map_or("", |(inside, _)| inside);
-            let is_scope = |text: &&str| {
-                (2..=100).contains(&text.len())
-                    && text
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-            };
-            let scopes = named
-                .split(|c: char| c == ',' || c.is_whitespace())
-                .filter(is_scope)
-                .take(50)
-                .map(str::to_owned)
-                .collect();
-            Self::LacksScopes(scopes)
-        } else if lower.contains("permission") {
-            Self::NoPermission
-        } else {
-            Self::ByPerson
-        }
-    }
-}
-
 async fn callback(
     State(app): State<App>,
     Query(query): Query<CallbackQuery>,
@@ -231,7 +191,7 @@ async fn came_back(
     let parts = app.parts().map_err(|_| Outcome::TryAgain("HS-5007"))?;
     let refused = query
         .error
-        .map(|_| ConsentRefused::of(&query.error_description));
+        .map(|error| ConsentRefused::of(&error, &query.error_description));
     let came_back = match refused {
         Some(_) => CameBack::Refused,
         None => CameBack::Approved,
@@ -414,38 +374,4 @@ async fn ui_domain(app: &App, token: &SecretString) -> Option<String> {
     .ok()?;
     let asked = tokio::time::timeout(NAME_WITHIN, client.account().details()).await;
     asked.ok()?.ok()?.ui_domain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_hubspot_says_of_a_refusal_is_told_apart() {
-        let scopes = |all: &[&str]| {
-            ConsentRefused::LacksScopes(all.iter().map(|s| (*s).to_owned()).collect())
-        };
-        for (description, want) in [
-            (
-                "Authorization failed because the account lacks access to the required scopes [crm.lists.read, sales-email-read]",
-                scopes(&["crm.lists.read", "sales-email-read"]),
-            ),
-            (
-                "account lacks access to the required scopes [<script>x</script> crm.lists.read]",
-                scopes(&["crm.lists.read"]),
-            ),
-            ("lacks access to required scopes", scopes(&[])),
-            (
-                "You don't have permission to install apps in this account. Ask a super admin.",
-                ConsentRefused::NoPermission,
-            ),
-            (
-                "The resource owner denied the request.",
-                ConsentRefused::ByPerson,
-            ),
-            ("", ConsentRefused::ByPerson),
-        ] {
-            assert_eq!(ConsentRefused::of(description), want, "{description}");
-        }
-    }
 }
