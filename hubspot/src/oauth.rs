@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use crate::{
-    client::{API_VERSION, ClientConfig, http_client},
+    client::{API_VERSION, ClientConfig, Timeouts, http_client},
     error::Error,
     ids::PortalId,
 };
@@ -172,8 +172,13 @@ impl OAuth {
     /// # Errors
     /// When TLS is not to be had on this machine.
     pub fn new(config: ClientConfig, app: OAuthApp) -> Result<Self, Error> {
+        // No time-out by the clock: `awake` gives up, by the time in which this process ran.
+        let timeouts = Timeouts {
+            idle: LONGEST,
+            ..config.timeouts
+        };
         Ok(Self {
-            http: http_client(&config.timeouts)?,
+            http: http_client(&timeouts)?,
             config,
             app,
         })
@@ -374,7 +379,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::client::Timeouts;
 
     /// A server in a thread of its own, which answers after a while whatever becomes of us.
     fn server_that_answers_after(wait: Duration) -> Url {

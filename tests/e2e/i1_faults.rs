@@ -30,7 +30,10 @@ async fn resync(tenant: &Tenant, body: Value, within: Duration) {
     let deadline = Instant::now() + within;
     loop {
         let status = tenant.status().await;
-        if status["run"]["run"] == answer["run"] && status["run"]["state"] == "finished" {
+        let ended = ["finished", "finished_with_refusals"]
+            .iter()
+            .any(|state| status["run"]["state"] == *state);
+        if status["run"]["run"] == answer["run"] && ended {
             return;
         }
         assert!(Instant::now() < deadline, "{status:#}");

@@ -100,7 +100,7 @@ async fn the_front_door_says_soon_that_postgres_is_away() {
     proxy.cut(true);
     for path in [
         "/healthz/ready".to_owned(),
-        format!("/api/v1/workspaces/{}/status", tenant.id()),
+        format!("/api/v1/workspaces/{}/hubspot/status", tenant.id()),
     ] {
         let began = Instant::now();
         let (status, text) = get(&format!("{url}{path}")).await.unwrap();
@@ -175,7 +175,7 @@ async fn worker_and_command_line_reach_temporal_by_tls_with_a_client_certificate
     let good = status(&tls).await;
     let text = String::from_utf8_lossy(&good.stdout).into_owned();
     assert!(
-        good.status.success() && text.contains("syncing"),
+        good.status.success() && text.contains(&tenant.id()),
         "{good:?}"
     );
 
