@@ -1,7 +1,9 @@
 //! Metrics of ours. Labels are types and codes, never ids of people, never text of records.
 
-use domain::{BudgetBucket, PauseReason, QuarantineReason, SyncType, Urgency};
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use domain::{BudgetBucket, ErrorCode, PauseReason, QuarantineReason, SyncType, Urgency};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
 
 /// What is counted.
 #[derive(Debug, Clone)]
@@ -10,6 +12,9 @@ pub struct Metrics {
     records: IntCounterVec,
     quarantined: IntCounterVec,
     slices: IntCounterVec,
+    troubles: IntCounterVec,
+    in_trouble: IntGaugeVec,
+    without_progress: IntGaugeVec,
     commit_seconds: HistogramVec,
     budget_wait_seconds: HistogramVec,
     budget_statements: IntCounter,
@@ -37,6 +42,30 @@ impl Metrics {
             Opts::new("slices_total", "Slices by how they ended"),
             &["object_type", "end"],
         )?;
+        let troubles = IntCounterVec::new(
+            Opts::new(
+                "troubles_total",
+                "Times that something went wrong with a type and was to be tried again",
+            ),
+            &["object_type", "code"],
+        )?;
+        let in_trouble = IntGaugeVec::new(
+            Opts::new(
+                "types_in_trouble",
+                "Types of workspaces, over all workers, with which something goes wrong now",
+            ),
+            &["object_type", "code"],
+        )?;
+        let without_progress = IntGaugeVec::new(
+            Opts::new(
+                "types_without_progress",
+                "Types of workspaces, over all workers, that are read and have not moved for ten minutes",
+            ),
+            &["object_type"],
+        )?;
+        registry.register(Box::new(troubles.clone()))?;
+        registry.register(Box::new(in_trouble.clone()))?;
+        registry.register(Box::new(without_progress.clone()))?;
         let commit_seconds = HistogramVec::new(
             HistogramOpts::new(
                 "page_commit_seconds",
@@ -86,6 +115,9 @@ impl Metrics {
             records,
             quarantined,
             slices,
+            troubles,
+            in_trouble,
+            without_progress,
             commit_seconds,
             budget_wait_seconds,
             budget_statements,
@@ -122,6 +154,41 @@ impl Metrics {
         self.slices
             .with_label_values(&[sync_type.as_str(), end])
             .inc();
+    }
+
+    /// Something went wrong with a type, and is tried again.
+    pub fn trouble(&self, sync_type: SyncType, code: &ErrorCode) {
+        self.troubles
+            .with_label_values(&[sync_type.as_str(), code.as_str()])
+            .inc();
+    }
+
+    /// Asks the store how all workspaces do. Every worker says the same: alert on the greatest.
+    ///
+    /// # Errors
+    /// When the database fails; the gauges stay as they were.
+    pub async fn watch(&self, store: &store::Store) -> Result<(), store::StoreError> {
+        let watched = store.watched().await?;
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.without_progress.reset();
+        for sync_type in SyncType::ALL {
+            // Zero is said too, so that an alert sees that it is over.
+            self.without_progress
+                .with_label_values(&[sync_type.as_str()])
+                .set(0);
+        }
+        for (sync_type, n) in watched.without_progress {
+            self.without_progress
+                .with_label_values(&[sync_type.as_str()])
+                .set(number(n));
+        }
+        self.in_trouble.reset();
+        for (sync_type, code, n) in watched.in_trouble {
+            self.in_trouble
+                .with_label_values(&[sync_type.as_str(), code.as_str()])
+                .set(number(n));
+        }
+        Ok(())
     }
 
     /// A request was let go after this wait.

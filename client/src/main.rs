@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use cli::{args::Args, commands, commands::Failure, output::clean};
+use cli::{args::Args, commands, failure::Failure, output::clean};
 
 fn main() -> ExitCode {
     match start() {

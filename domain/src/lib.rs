@@ -28,7 +28,7 @@ pub use ids::{
     AdminId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId, SyncRunId,
     SyncType, WorkspaceId,
 };
-pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart};
+pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart, TypeOutcome};
 pub use progress::{Progress, Rate};
 pub use quarantine::QuarantineReason;
 pub use ranges::{IdRange, RangeNo, RangeReader, Sharing};

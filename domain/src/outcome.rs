@@ -80,6 +80,61 @@ impl ReadOutcome {
 
 named!(ReadOutcome, "outcome of a type");
 
+/// How a type stands, as it is shown.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum TypeOutcome {
+    /// Not begun.
+    #[default]
+    Waiting,
+    /// Not at its end.
+    Reading,
+    /// Read to the end.
+    Finished,
+    /// Read to the end but for what HubSpot refused; `refusals` names it.
+    FinishedWithRefusals,
+    /// Read to the end but for what HubSpot did not answer, which is asked again.
+    Incomplete,
+    /// Left out: a scope is missing. Read at the next connect that grants it.
+    Skipped,
+    /// HubSpot refused it. Tried again by the next run.
+    Refused,
+}
+
+named!(TypeOutcome, "outcome of a type");
+
+impl TypeOutcome {
+    /// From how its reading stands, and whether a part of it was refused.
+    pub const fn of(outcome: ReadOutcome, some_refused: bool) -> Self {
+        match outcome {
+            ReadOutcome::Reading => Self::Reading,
+            ReadOutcome::Finished if some_refused => Self::FinishedWithRefusals,
+            ReadOutcome::Finished => Self::Finished,
+            ReadOutcome::Incomplete => Self::Incomplete,
+            ReadOutcome::Skipped => Self::Skipped,
+            ReadOutcome::Refused => Self::Refused,
+        }
+    }
+}
+
 /// Which of the reads that a type consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReadPart {
@@ -240,6 +295,20 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(text.parse::<ErrorCode>().is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_finished_type_of_which_a_part_was_refused_is_not_just_finished() {
+        for outcome in ReadOutcome::ALL {
+            for some_refused in [false, true] {
+                let shown = TypeOutcome::of(outcome, some_refused);
+                if outcome == ReadOutcome::Finished && some_refused {
+                    assert_eq!(shown, TypeOutcome::FinishedWithRefusals);
+                } else {
+                    assert_eq!(shown.as_str(), outcome.as_str());
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Progress of reading one object type, its rate and the time left (I1).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -31,6 +31,25 @@ impl Progress {
             quarantined: 0,
             finished: false,
         }
+    }
+}
+
+/// What is under way and has not moved for this long makes no progress. Longer than one answer of
+/// HubSpot's may take, with its repetitions.
+pub const NO_PROGRESS_AFTER: TimeDelta = TimeDelta::minutes(10);
+
+/// For how many minutes what is under way has not moved; none while that is no reason to look. Both
+/// moments by one clock.
+pub fn no_progress_minutes(moved_at: DateTime<Utc>, now: DateTime<Utc>) -> Option<u64> {
+    let still = now - moved_at;
+    (still >= NO_PROGRESS_AFTER).then(|| u64::try_from(still.num_minutes()).unwrap_or(0))
+}
+
+/// Records to expect, as shown: more may come than were counted at the start, as people go on working.
+pub const fn total_as_shown(done: u64, total: Option<u64>) -> Option<u64> {
+    match total {
+        Some(total) if total < done => Some(done),
+        other => other,
     }
 }
 
@@ -71,7 +90,7 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{TimeDelta, TimeZone as _};
+    use chrono::TimeZone as _;
     use proptest::prelude::*;
 
     use super::*;
@@ -94,7 +113,28 @@ mod tests {
         assert_eq!(rate.eta_seconds, None);
     }
 
+    #[test]
+    fn what_does_not_move_is_told_after_a_while() {
+        for (seconds, minutes) in [
+            (-5, None),
+            (0, None),
+            (599, None),
+            (600, Some(10)),
+            (3_659, Some(60)),
+        ] {
+            let now = began() + TimeDelta::seconds(seconds);
+            assert_eq!(no_progress_minutes(began(), now), minutes, "{seconds} s");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn done_is_never_beyond_the_total_that_is_shown(done: u64, total: Option<u64>) {
+            let shown = total_as_shown(done, total);
+            prop_assert_eq!(shown.is_some(), total.is_some());
+            prop_assert!(shown.is_none_or(|shown| shown >= done && Some(shown) >= total));
+        }
+
         #[test]
         fn never_a_nan_nor_a_negative_rate(done in 0u64..u64::MAX / 2, total in proptest::option::of(any::<u64>()), ms in -10_000i64..10_000_000) {
             let progress = Progress { done, total, ..Progress::none(SyncType::Deals) };

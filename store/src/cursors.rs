@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, str::FromStr as _};
 use chrono::{DateTime, Utc};
 use domain::{
     ErrorCode, HubSpotObjectId, PortalId, Progress, Purpose, ReadOutcome, ReadPart, ReadPlan,
-    RunKind, SyncRunId, SyncType, WorkspaceId, portal::ListId,
+    RunKind, SyncRunId, SyncType, WorkspaceId,
+    portal::ListId,
+    progress::{NO_PROGRESS_AFTER, total_as_shown},
 };
 use sqlx::PgConnection;
 
@@ -113,7 +115,7 @@ impl CursorRow {
         Progress {
             object_type,
             done: self.done,
-            total: self.total,
+            total: total_as_shown(self.done, self.total),
             quarantined: self.quarantined,
             finished: self.outcome.has_ended(),
         }
@@ -174,6 +176,15 @@ pub struct PortalStatus {
     pub types: Vec<TypeStatus>,
     /// What goes wrong now.
     pub troubles: Vec<(SyncType, Trouble)>,
+}
+
+/// Counts over all workspaces, for metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// Readings under way that have not moved for [`NO_PROGRESS_AFTER`], by type.
+    pub without_progress: Vec<(SyncType, u64)>,
+    /// Types with which something goes wrong now, by code.
+    pub in_trouble: Vec<(SyncType, ErrorCode, u64)>,
 }
 
 pub(crate) fn count(value: i64) -> u64 {
@@ -714,7 +725,10 @@ impl Store {
                     } else {
                         count(row.done)
                     },
-                    total: row.total.map(count).filter(|_| row.purpose != "members"),
+                    total: total_as_shown(
+                        count(row.done),
+                        row.total.map(count).filter(|_| row.purpose != "members"),
+                    ),
                     quarantined: count(row.quarantined),
                     finished: outcome.has_ended(),
                 },
@@ -761,6 +775,40 @@ impl Store {
             now,
             types,
             troubles,
+        })
+    }
+
+    /// What is to be watched over all workspaces, by counts only.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn watched(&self) -> Result<Watched, StoreError> {
+        let still = sqlx::query!(
+            "select c.sync_type, count(*) as \"n!\"
+             from sync_cursor c join sync_run r on r.id = c.run_id and r.state = 'running'
+             where c.outcome = 'reading'
+               and greatest(c.began_at, c.last_commit_at,
+                 (select max(last_commit_at) from sync_range g where g.cursor_id = c.id))
+                 < clock_timestamp() - make_interval(secs => $1)
+             group by c.sync_type",
+            NO_PROGRESS_AFTER.as_seconds_f64()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let troubled = sqlx::query!(
+            "select sync_type, code, count(*) as \"n!\" from sync_trouble group by sync_type, code"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(Watched {
+            without_progress: still
+                .into_iter()
+                .map(|row| Ok((type_of(&row.sync_type)?, count(row.n))))
+                .collect::<Result<_, StoreError>>()?,
+            in_trouble: troubled
+                .into_iter()
+                .map(|row| Ok((type_of(&row.sync_type)?, code_of(&row.code)?, count(row.n))))
+                .collect::<Result<_, StoreError>>()?,
         })
     }
 

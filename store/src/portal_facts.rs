@@ -1,7 +1,7 @@
 //! What settings are checked against, as the mirror has it.
 
 use domain::{
-    ObjectType, PortalId, SyncType, WorkspaceId,
+    ObjectType, PortalId, ReadPart, SyncType, WorkspaceId,
     app::Email,
     portal::{
         ListId, PortalFacts, PortalList, PortalOwner, PortalPipeline, Properties,
@@ -38,14 +38,31 @@ impl Store {
         .filter_map(|row| row.sync_type.parse().ok())
         .collect();
         if read.contains(&SyncType::Properties) {
-            facts.contact_properties = Some(
-                self.property_definitions(workspace, portal, ObjectType::Contact)
-                    .await?,
-            );
-            facts.company_properties = Some(
-                self.property_definitions(workspace, portal, ObjectType::Company)
-                    .await?,
-            );
+            // Definitions that HubSpot refuses are not known, which is something else than none.
+            let refused = sqlx::query!(
+                "select f.part from sync_refusal f join sync_cursor c on c.id = f.cursor_id
+                 where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = 'properties'",
+                workspace.as_uuid(),
+                portal.get()
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let known = |object_type| {
+                let part = ReadPart::DefinitionsOf(object_type).to_string();
+                !refused.iter().any(|row| row.part == part)
+            };
+            if known(ObjectType::Contact) {
+                facts.contact_properties = Some(
+                    self.property_definitions(workspace, portal, ObjectType::Contact)
+                        .await?,
+                );
+            }
+            if known(ObjectType::Company) {
+                facts.company_properties = Some(
+                    self.property_definitions(workspace, portal, ObjectType::Company)
+                        .await?,
+                );
+            }
         }
         if read.contains(&SyncType::Owners) {
             facts.owners = Some(

@@ -192,6 +192,70 @@ async fn a_missing_scope_switches_off_only_what_needs_it() {
     assert_eq!(status["missing_scopes"], json!(["crm.lists.read"]));
     assert_eq!(object(&status, "lists")["stored"], 0);
     assert_eq!(object(&status, "contacts")["stored"], SMALL);
+    // It does not look finished.
+    assert_eq!(status["run"]["state"], "finished_with_refusals");
+    let lists = object(&status, "lists");
+    assert_eq!(lists["outcome"], "skipped", "{lists}");
+    assert_eq!(
+        lists["refusals"],
+        json!([{"part": "whole", "code": "HS-3004", "scopes": ["crm.lists.read"], "field": null}])
+    );
+    assert_eq!(object(&status, "contacts")["outcome"], "finished");
+
+    // Granted at the next connect, it is read.
+    let reply = tenant
+        .api
+        .call(&tenant.id(), "disconnect", Some(json!({})))
+        .await;
+    assert_eq!(reply.unwrap().status, 200);
+    tenant
+        .wait_for_phase("disconnected", Duration::from_secs(60))
+        .await;
+    tenant
+        .control("PATCH", "", Some(json!({"denied_scopes": []})))
+        .await;
+    tenant.connect().await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        let status = tenant.status().await;
+        if object(&status, "lists")["outcome"] == "finished" && status["phase"] == "syncing" {
+            break status;
+        }
+        assert!(std::time::Instant::now() < deadline, "{status:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(status["missing_scopes"], json!([]));
+    assert_eq!(status["run"]["state"], "finished");
+}
+
+/// HubSpot does not tell the scopes of a service key: a refusal does.
+#[tokio::test]
+async fn the_missing_scope_of_a_service_key_is_shown() {
+    let tenant = small().await;
+    tenant
+        .control(
+            "POST",
+            "faults",
+            Some(json!({"path": "/lists/", "effect": {"answer": {"name": "missing_scopes", "scopes": ["crm.lists.read"]}}})),
+        )
+        .await;
+    let key = tenant.control("POST", "service-keys", None).await["token"].clone();
+    let reply = tenant
+        .api
+        .call(
+            &tenant.id(),
+            "connect",
+            Some(json!({"admin": dev::demo::ADMIN, "access_token": key})),
+        )
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let status = tenant
+        .wait_for_phase("syncing", Duration::from_secs(60))
+        .await;
+    assert_eq!(object(&status, "lists")["outcome"], "skipped", "{status:#}");
+    assert_eq!(status["missing_scopes"], json!(["crm.lists.read"]));
+    assert_eq!(status["run"]["state"], "finished_with_refusals");
 }
 
 /// C3: tokens that live for seconds, a token endpoint that fails now and then, rotation.

@@ -17,31 +17,71 @@ async fn resync(tenant: &Tenant, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_resync_during_a_backfill_starts_no_second_one() {
+async fn a_resync_during_a_backfill_is_queued_for_what_was_begun_and_starts_no_second_one() {
     let size = json!({"contacts": 2_000, "companies": 200, "limits": "off", "latency_ms": 150});
     let tenant = Tenant::new(&shared(), size).await;
     tenant.connect().await;
-    tenant.wait_for_contacts(100, Duration::from_secs(60)).await;
+    tenant.wait_for_contacts(200, Duration::from_secs(60)).await;
     let running = tenant.status().await["run"]["run"].clone();
 
-    let answer = resync(&tenant, json!({})).await;
-    assert_eq!(answer["outcome"], "already_running", "{answer}");
-    assert_eq!(answer["run"], Value::Null);
-    assert!(answer["message"].as_str().unwrap().contains("nothing new"));
+    // Contacts that the run has passed are changed; whoever asks for a resync then wants to see it.
+    let store = store_of(tenant.api.addresses()).await;
+    let (workspace, portal) = (tenant.workspace, tenant.portal);
+    let passed = store
+        .objects_after(workspace, portal, ObjectType::Contact, None, 1)
+        .await
+        .unwrap();
+    let key = tenant.control("POST", "service-keys", None).await["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let contacts = format!(
+        "{}/crm/objects/2026-09/contacts",
+        tenant.api.addresses().simulator
+    );
+    let changed = dev::http()
+        .unwrap()
+        .patch(format!("{contacts}/{}", passed[0].id))
+        .bearer_auth(&key)
+        .json(&json!({"properties": {"city": "Reykjavík"}}))
+        .send()
+        .await
+        .unwrap();
+    assert!(changed.status().is_success());
+
+    let answer = resync(&tenant, json!({"types": ["contacts"]})).await;
+    assert_eq!(answer["outcome"], "queued", "{answer}");
+    assert_eq!(answer["types"], json!(["contacts"]), "{answer}");
+    assert!(answer["run"].is_string(), "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("contacts"));
+    // Once more: the queued one has yet to begin.
+    let again = resync(&tenant, json!({"types": ["contacts"]})).await;
+    assert_eq!(again["outcome"], "already_running", "{again}");
+    assert_eq!(
+        (&again["run"], &again["types"]),
+        (&Value::Null, &json!([])),
+        "{again}"
+    );
+    assert!(again["message"].as_str().unwrap().contains("nothing new"));
     assert_eq!(tenant.status().await["run"]["run"], running);
 
-    let answer = resync(
-        &tenant,
-        json!({"types": ["deals"], "mode": {"mode": "from_scratch"}}),
-    )
-    .await;
-    assert_eq!(answer["outcome"], "queued", "{answer}");
     tenant
         .control("PATCH", "", Some(json!({"latency_ms": 0})))
         .await;
-    tenant
-        .wait_for_phase("syncing", Duration::from_secs(90))
-        .await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(90);
+    loop {
+        let status = tenant.status().await;
+        if status["run"]["run"] == answer["run"] && status["run"]["state"] == "finished" {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{status:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let now = store
+        .objects_after(workspace, portal, ObjectType::Contact, None, 1)
+        .await
+        .unwrap();
+    assert_eq!(now[0].properties["city"], "Reykjavík");
     let reads = tenant
         .requests()
         .await

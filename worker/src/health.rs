@@ -42,6 +42,13 @@ impl Health {
             .insert(part, up);
     }
 
+    /// Brings the metrics that are counts over all workspaces up to date.
+    pub(crate) async fn watch(&self, store: &store::Store) {
+        if let Err(error) = self.metrics.watch(store).await {
+            tracing::warn!(code = error.code(), error = %error, "the gauges stay as they were");
+        }
+    }
+
     /// Where Temporal's own metrics are.
     pub(crate) fn set_temporal_metrics(&self, addr: SocketAddr) {
         *self

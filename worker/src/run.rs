@@ -307,7 +307,11 @@ async fn probe(store: Store, client: Client, health: Health) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {
         every.tick().await;
-        health.set(POSTGRES, store.ping().await.is_ok());
+        let is_there = store.ping().await.is_ok();
+        health.set(POSTGRES, is_there);
+        if is_there {
+            health.watch(&store).await;
+        }
         let sweep = client.get_workflow_handle::<Sweep>(SWEEP_ID);
         let described = sweep.describe(Default::default());
         let answered = tokio::time::timeout(Duration::from_secs(5), described).await;

@@ -108,12 +108,18 @@ enum Command {
         /// Everything, from the first record on
         #[arg(long)]
         from_scratch: bool,
+        /// JSON instead of text
+        #[arg(long, conflicts_with = "via_temporal")]
+        json: bool,
         /// Signal the workflow by Temporal instead of asking the service by HTTP
         #[arg(long)]
         via_temporal: bool,
     },
     /// Disconnect the workspace; imported data stays
     Disconnect {
+        /// JSON instead of text
+        #[arg(long, conflicts_with = "via_temporal")]
+        json: bool,
         /// Signal the workflow by Temporal instead of asking the service by HTTP
         #[arg(long)]
         via_temporal: bool,
@@ -182,8 +188,13 @@ pub(crate) enum HttpWork {
         watch: bool,
         json: bool,
     },
-    Resync(ResyncRequest),
-    Disconnect,
+    Resync {
+        request: ResyncRequest,
+        json: bool,
+    },
+    Disconnect {
+        json: bool,
+    },
     Data(DataWork),
 }
 
@@ -258,19 +269,22 @@ impl Args {
                 types,
                 since,
                 from_scratch,
+                json,
                 via_temporal,
             } => {
                 let request = resync(types, since, from_scratch, now)?;
                 if via_temporal {
                     Work::Temporal(temporal()?, TemporalWork::Resync(request))
                 } else {
-                    Work::Http(service()?, HttpWork::Resync(request))
+                    Work::Http(service()?, HttpWork::Resync { request, json })
                 }
             }
-            Command::Disconnect { via_temporal: true } => {
-                Work::Temporal(temporal()?, TemporalWork::Disconnect)
+            Command::Disconnect {
+                via_temporal: true, ..
+            } => Work::Temporal(temporal()?, TemporalWork::Disconnect),
+            Command::Disconnect { json, .. } => {
+                Work::Http(service()?, HttpWork::Disconnect { json })
             }
-            Command::Disconnect { .. } => Work::Http(service()?, HttpWork::Disconnect),
             Command::People(command) => data(service, command.check()?)?,
             Command::Members(command) => data(service, command.check()?)?,
             Command::Owners(command) => data(service, command.into())?,

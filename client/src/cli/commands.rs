@@ -1,81 +1,27 @@
 //! What each command does.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::time::Duration;
 
-use client::{Error, Signals, SignalsError};
+use client::{Signals, SignalsError};
 use domain::{
-    AdminId, ResyncOutcome, WorkspaceId,
-    api::{ConnectAnswer, ConnectRequest},
-    people_file::RowProblem,
+    AdminId, ResyncOutcome, ResyncRequest, WorkspaceId,
+    api::{ConnectAnswer, ConnectRequest, ResyncAnswer},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
 
 use super::{
-    args::{ConfigError, DataWork, HttpWork, Job, Service, Temporal, TemporalWork, Work},
+    args::{DataWork, HttpWork, Job, Service, Temporal, TemporalWork, Work},
+    failure::Failure,
     import,
-    output::{clean, is_connected, resync_text, status_text, workflow_text},
-    settings, team, tokens,
+    output::{clean, is_connected, resync_text},
+    settings,
+    show::{print, show, tell},
+    team, tokens,
     watch::{self, Polling},
 };
 
 /// How long the address that `connect` prints is good for.
 const CONSENT_WITHIN: Duration = Duration::from_secs(600);
-
-/// Why a command did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("no answer from HUBSPOT_SYNC_URL {origin}: {error}")]
-    Silent { origin: String, error: Error },
-    #[error("refused: {0}")]
-    Refused(Error),
-    #[error("unexpected answer from HUBSPOT_SYNC_URL {origin}: {error}")]
-    Unexpected { origin: String, error: Error },
-    #[error("TEMPORAL_ADDRESS {origin}: {error}")]
-    Temporal { origin: String, error: SignalsError },
-    #[error("{0}")]
-    NotDone(String),
-    #[error("refused: {0}; nothing was sent")]
-    Header(RowProblem),
-    #[error("{failure}; stopped: {are_in} rows are in, and running it again is harmless")]
-    Stopped {
-        failure: Box<Failure>,
-        are_in: String,
-    },
-    #[error("FILE cannot be read: {0}")]
-    Input(io::Error),
-    #[error("--rejects FILE cannot be written: {0}")]
-    Rejects(io::Error),
-    #[error("the output cannot be written: {0}")]
-    Output(#[from] io::Error),
-    #[error("the answer cannot be written as JSON")]
-    Json(#[from] serde_json::Error),
-}
-
-impl Failure {
-    pub(crate) const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) => 2,
-            _ => 1,
-        }
-    }
-
-    pub(crate) fn of(service: &Service, error: Error) -> Self {
-        let origin = service.origin.clone();
-        match error {
-            Error::Problem { .. } | Error::SettingsRefused(_) | Error::SettingsConflict(_) => {
-                Self::Refused(error)
-            }
-            Error::Unreachable { .. } => Self::Silent { origin, error },
-            _ => Self::Unexpected { origin, error },
-        }
-    }
-}
 
 /// Does what was asked for.
 pub(crate) async fn run(job: Job) -> Result<(), Failure> {
@@ -103,46 +49,38 @@ async fn by_http(service: &Service, workspace: WorkspaceId, work: HttpWork) -> R
             wait,
         } => connect(service, workspace, admin, service_key, wait).await,
         HttpWork::Status { watch: false, json } => {
-            let status = service
-                .client
-                .status(workspace)
-                .await
-                .map_err(|error| Failure::of(service, error))?;
-            if json {
-                print_json(&status)
-            } else {
-                print(&status_text(&status))
-            }
+            let status = service.client.status(workspace).await;
+            show(&status.map_err(|error| Failure::of(service, error))?, json)
         }
         HttpWork::Status { watch: true, json } => {
             let mut view = watch::view(json);
             watch::until_over(service, workspace, view.as_mut(), Polling::default()).await
         }
-        HttpWork::Resync(request) => {
-            let answer = service
-                .client
-                .resync(workspace, &request)
-                .await
-                .map_err(|error| Failure::of(service, error))?;
-            if answer.outcome == ResyncOutcome::NotConnected {
-                return Err(Failure::NotDone(answer.message));
-            }
-            print(&clean(&answer.message))?;
-            match answer.run {
-                Some(run) => print(&format!("run {run}")),
-                None => Ok(()),
-            }
+        HttpWork::Resync { request, json } => {
+            show(&resync(service, workspace, &request).await?, json)
         }
-        HttpWork::Disconnect => {
-            let answer = service
-                .client
-                .disconnect(workspace)
-                .await
-                .map_err(|error| Failure::of(service, error))?;
-            print(&clean(&answer.message))
+        HttpWork::Disconnect { json } => {
+            let answer = service.client.disconnect(workspace).await;
+            show(&answer.map_err(|error| Failure::of(service, error))?, json)
         }
         HttpWork::Data(work) => data(service, workspace, work).await,
     }
+}
+
+async fn resync(
+    service: &Service,
+    workspace: WorkspaceId,
+    request: &ResyncRequest,
+) -> Result<ResyncAnswer, Failure> {
+    let answer = service
+        .client
+        .resync(workspace, request)
+        .await
+        .map_err(|error| Failure::of(service, error))?;
+    if answer.outcome == ResyncOutcome::NotConnected {
+        return Err(Failure::NotDone(answer.message));
+    }
+    Ok(answer)
 }
 
 async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Result<(), Failure> {
@@ -244,12 +182,7 @@ async fn by_temporal(
     let signals = Signals::connect(temporal.address.clone(), &temporal.namespace).await?;
     match work {
         TemporalWork::Status { json } => {
-            let status = signals.query_status(workspace).await?;
-            if json {
-                print_json(&status)?;
-            } else {
-                print(&workflow_text(&status))?;
-            }
+            show(&signals.query_status(workspace).await?, json)?;
         }
         TemporalWork::Resync(request) => {
             let words = resync_text(&request);
@@ -272,69 +205,4 @@ fn signalled_resync(words: &str) -> String {
         "the Connection workflow has the request ({words}). `hubspot-sync status` shows whether a \
          run starts or one under way covers it"
     )
-}
-
-// ---- output ----------------------------------------------------------------------------------
-
-/// What was asked for.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stdout().lock(), "{text}")?)
-}
-
-/// What helps a person but is not what was asked for.
-pub(crate) fn tell(text: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stderr().lock(), "{text}")?)
-}
-
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    print(&serde_json::to_string_pretty(value)?)
-}
-
-/// An object a line, for a listing.
-pub(crate) fn print_json_line(value: &impl Serialize) -> Result<(), Failure> {
-    print(&serde_json::to_string(value)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use client::HubSpotSync;
-
-    use super::*;
-
-    fn service() -> Service {
-        Service {
-            client: HubSpotSync::builder("http://localhost:1/secret-path".parse().unwrap())
-                .build()
-                .unwrap(),
-            origin: "http://localhost:1".to_owned(),
-        }
-    }
-
-    #[test]
-    fn failures_say_who_failed_and_have_their_exit_code() {
-        let refused = Failure::of(
-            &service(),
-            Error::Problem {
-                code: "HS-1003".to_owned(),
-                title: "Unknown workspace".to_owned(),
-                detail: "connect it first".to_owned(),
-                status: 404,
-            },
-        );
-        assert_eq!(
-            refused.to_string(),
-            "refused: HS-1003 Unknown workspace: connect it first"
-        );
-        assert_eq!(refused.exit_code(), 1);
-        let unexpected = Failure::of(
-            &service(),
-            Error::UnexpectedAnswer {
-                status: 200,
-                reason: client::Unexpected::Body,
-            },
-        );
-        let text = unexpected.to_string();
-        assert!(text.contains("HUBSPOT_SYNC_URL http://localhost:1: HTTP status 200"));
-        assert!(!text.contains("secret-path"));
-    }
 }

@@ -2,9 +2,11 @@
 
 pub(crate) mod args;
 pub(crate) mod commands;
+pub(crate) mod failure;
 pub(crate) mod import;
 pub(crate) mod output;
 pub(crate) mod settings;
+pub(crate) mod show;
 pub(crate) mod team;
 pub(crate) mod tokens;
 pub(crate) mod watch;

@@ -2,8 +2,10 @@
 
 use client::ConnectionStatus;
 use domain::{
-    ConnectionPhase, ConnectionState, PauseReason, ResyncMode, ResyncRequest,
-    api::{ObjectStatus, PauseStatus, RunStatus, StatusAnswer},
+    ConnectionPhase, ConnectionState, PauseReason, ReadPart, ResyncMode, ResyncRequest,
+    TypeOutcome,
+    api::{ObjectStatus, PauseStatus, RefusalStatus, RunStatus, StatusAnswer},
+    progress::total_as_shown,
 };
 
 /// Without control characters, so that what a server says cannot steer a terminal.
@@ -57,7 +59,7 @@ pub(crate) fn progress(object: &ObjectStatus) -> String {
     }
     let mut parts = vec![done_of_total(object)];
     if object.finished {
-        parts.push("done".to_owned());
+        parts.push(end(object).to_owned());
     } else {
         if object.rate_per_second > 0.0 {
             parts.push(rate(object.rate_per_second));
@@ -69,7 +71,60 @@ pub(crate) fn progress(object: &ObjectStatus) -> String {
     if object.quarantined > 0 {
         parts.push(format!("{} in quarantine", count(object.quarantined)));
     }
+    parts.extend(remarks(object));
     parts.join(", ")
+}
+
+/// How a type ended, in a word or two.
+const fn end(object: &ObjectStatus) -> &'static str {
+    match object.outcome {
+        TypeOutcome::FinishedWithRefusals => "done with refusals",
+        TypeOutcome::Incomplete => "incomplete",
+        TypeOutcome::Skipped => "skipped",
+        TypeOutcome::Refused => "refused",
+        // A service that is older tells no outcome.
+        TypeOutcome::Waiting | TypeOutcome::Reading | TypeOutcome::Finished => "done",
+    }
+}
+
+/// What is not well with a type: refused, not answered, failing, standing still.
+fn remarks(object: &ObjectStatus) -> Vec<String> {
+    let mut remarks: Vec<String> = object.refusals.iter().map(refusal).collect();
+    if object.unanswered > 0 {
+        remarks.push(format!(
+            "{} not answered by HubSpot, asked again by the next run",
+            count(object.unanswered)
+        ));
+    }
+    if let Some(trouble) = &object.trouble {
+        let times = if trouble.times == 1 {
+            "once".to_owned()
+        } else {
+            format!("{} times", count(trouble.times))
+        };
+        remarks.push(format!(
+            "{} {times} since {}",
+            trouble.code,
+            trouble.since.format("%Y-%m-%d %H:%M:%S UTC")
+        ));
+    }
+    if let Some(minutes) = object.no_progress_minutes {
+        remarks.push(format!("no progress for {}", duration(minutes * 60)));
+    }
+    remarks
+}
+
+fn refusal(refusal: &RefusalStatus) -> String {
+    let what = match refusal.part {
+        ReadPart::Whole => String::new(),
+        part => format!("{} ", part.to_string().replace('_', " ")),
+    };
+    let why = match (&refusal.field, refusal.scopes.is_empty()) {
+        (_, false) => format!("the scope {} was not granted", refusal.scopes.join(" or ")),
+        (Some(field), true) => format!("HubSpot refuses {field}"),
+        (None, true) => "HubSpot refuses it".to_owned(),
+    };
+    clean(&format!("{what}left out: {why} ({})", refusal.code))
 }
 
 /// A run of chosen types never begins the others.
@@ -79,11 +134,10 @@ const fn has_begun(object: &ObjectStatus) -> bool {
 
 fn done_of_total(object: &ObjectStatus) -> String {
     let done = count(object.done);
-    match object.total {
-        // More can be read than was counted at the start: people go on working.
+    match total_as_shown(object.done, object.total) {
         Some(total) if total > 0 && !object.finished => {
             let percent = u128::from(object.done) * 100 / u128::from(total);
-            format!("{done} of {} ({}%)", count(total), percent.min(100))
+            format!("{done} of {} ({percent}%)", count(total))
         }
         _ => done,
     }
@@ -105,6 +159,9 @@ pub(crate) fn status_text(status: &StatusAnswer) -> String {
     if let Some(run) = &status.run {
         lines.push(format!("run        {}", run_text(run)));
     }
+    if let Some(minutes) = status.no_progress_minutes {
+        lines.push(format!("progress   none for {}", duration(minutes * 60)));
+    }
     lines.extend(status.pauses.iter().map(pause));
     if !status.missing_scopes.is_empty() {
         lines.push(format!(
@@ -115,6 +172,19 @@ pub(crate) fn status_text(status: &StatusAnswer) -> String {
     if !status.objects.is_empty() {
         lines.push(String::new());
         lines.extend(table(&status.objects));
+    }
+    let remarks: Vec<String> = status
+        .objects
+        .iter()
+        .flat_map(|object| {
+            remarks(object)
+                .into_iter()
+                .map(|remark| format!("{}: {remark}", object.object_type))
+        })
+        .collect();
+    if !remarks.is_empty() {
+        lines.push(String::new());
+        lines.extend(remarks);
     }
     lines.join("\n")
 }
@@ -188,7 +258,7 @@ fn table(objects: &[ObjectStatus]) -> Vec<String> {
     ];
     rows.extend(objects.iter().map(|object| {
         let (rate, left) = if object.finished {
-            (String::new(), "done".to_owned())
+            (String::new(), end(object).to_owned())
         } else if has_begun(object) {
             (
                 rate(object.rate_per_second),
@@ -259,14 +329,12 @@ pub(crate) fn verdict(status: &StatusAnswer) -> Verdict {
         ConnectionPhase::Backfilling => Verdict::GoesOn,
         // A first run that ended badly leaves this phase for ever.
         ConnectionPhase::Connected => match run_state {
-            Some("failed") => Verdict::Ended("the run failed; `hubspot-sync resync` reads again"),
             Some("cancelled") => {
                 Verdict::Ended("the run was cancelled; `hubspot-sync resync` reads again")
             }
             _ => Verdict::GoesOn,
         },
         ConnectionPhase::Syncing => match run_state {
-            Some("failed") => Verdict::Ended("the run failed; `hubspot-sync resync` reads again"),
             // A paused run goes on later, though nothing runs now.
             Some("queued" | "running" | "paused") => Verdict::GoesOn,
             _ => Verdict::Done,
@@ -303,6 +371,15 @@ pub(crate) mod tests {
             rate_per_second: 1_234.4,
             eta_seconds: (!finished).then_some(7),
             finished,
+            outcome: if finished {
+                TypeOutcome::Finished
+            } else {
+                TypeOutcome::Reading
+            },
+            refusals: Vec::new(),
+            unanswered: 0,
+            trouble: None,
+            no_progress_minutes: None,
             quarantined: 0,
             stored: done,
         }
@@ -316,6 +393,7 @@ pub(crate) mod tests {
             phase,
             missing_scopes: Vec::new(),
             pauses: Vec::new(),
+            no_progress_minutes: None,
             run: Some(RunStatus {
                 run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
                 kind: RunKind::Initial,
@@ -369,7 +447,7 @@ pub(crate) mod tests {
         contacts.quarantined = 3;
         assert_eq!(
             plain_line(&contacts),
-            "contacts: 20,001 of 20,000 (100%), 1,234/s, 7s left, 3 in quarantine"
+            "contacts: 20,001 of 20,001 (100%), 1,234/s, 7s left, 3 in quarantine"
         );
         contacts.finished = true;
         assert_eq!(
@@ -417,6 +495,42 @@ contacts     12,000  12,000 of 20,000 (60%)  1,234/s    7s            0";
     }
 
     #[test]
+    fn what_is_not_well_with_a_type_is_told() {
+        let mut skipped = object(SyncType::Deals, 0, true);
+        skipped.outcome = TypeOutcome::Skipped;
+        skipped.refusals = vec![RefusalStatus {
+            part: ReadPart::Whole,
+            code: "HS-3004".parse().unwrap(),
+            scopes: vec!["crm.objects.deals.read".to_owned()],
+            field: None,
+        }];
+        assert_eq!(
+            plain_line(&skipped),
+            "deals: 0, skipped, left out: the scope crm.objects.deals.read was not granted (HS-3004)"
+        );
+        let mut stuck = object(SyncType::Contacts, 100, false);
+        stuck.trouble = Some(domain::api::TroubleStatus {
+            code: "HS-3001".parse().unwrap(),
+            since: "2026-09-01T00:00:00Z".parse().unwrap(),
+            last_at: "2026-09-01T00:12:00Z".parse().unwrap(),
+            times: 14,
+        });
+        stuck.no_progress_minutes = Some(12);
+        stuck.unanswered = 3;
+        let text = status_text(&status(ConnectionPhase::Backfilling, vec![skipped, stuck]));
+        for line in [
+            "deals: left out: the scope crm.objects.deals.read was not granted (HS-3004)",
+            "contacts: 3 not answered by HubSpot, asked again by the next run",
+            "contacts: HS-3001 14 times since 2026-09-01 00:00:00 UTC",
+            "contacts: no progress for 12m 00s",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
+        let table_row = text.lines().find(|l| l.starts_with("deals "));
+        assert!(table_row.unwrap().contains("skipped"));
+    }
+
+    #[test]
     fn a_workspace_that_never_connected_is_told_how_to() {
         let mut answer = status(ConnectionPhase::Disconnected, Vec::new());
         answer.portal = None;
@@ -447,14 +561,17 @@ contacts     12,000  12,000 of 20,000 (60%)  1,234/s    7s            0";
         type Check = Box<dyn Fn(Verdict) -> bool>;
         let table: Vec<(P, &str, Check)> = vec![
             (P::Connected, "queued", Box::new(is(Verdict::GoesOn))),
-            (P::Connected, "failed", Box::new(ended("failed"))),
             (P::Connected, "cancelled", Box::new(ended("cancelled"))),
             (P::Backfilling, "running", Box::new(is(Verdict::GoesOn))),
             (P::Backfilling, "paused", Box::new(is(Verdict::GoesOn))),
             (P::Syncing, "finished", Box::new(is(Verdict::Done))),
             (P::Syncing, "paused", Box::new(is(Verdict::GoesOn))),
-            (P::Syncing, "failed", Box::new(ended("failed"))),
-            (P::NeedsReconnect, "failed", Box::new(ended("refused"))),
+            (
+                P::Syncing,
+                "finished_with_refusals",
+                Box::new(is(Verdict::Done)),
+            ),
+            (P::NeedsReconnect, "paused", Box::new(ended("refused"))),
             (P::Disconnecting, "cancelled", Box::new(ended("being"))),
             (
                 P::Disconnected,

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::{
     args::{ConfigError, Service},
-    commands::{Failure, print, print_json, tell},
+    failure::Failure,
     output::clean,
+    show::{print, print_json, tell},
 };
 
 /// Far above every settings document; the service takes 1 MiB.

@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use super::{
     args::Service,
-    commands::{Failure, print, print_json_line},
+    failure::Failure,
     output::clean,
+    show::{print, print_json_line},
 };
 
 pub(crate) async fn list_members(

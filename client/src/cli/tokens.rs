@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::{
     args::Service,
-    commands::{Failure, print, print_json_line, tell},
+    failure::Failure,
     output::clean,
+    show::{print, print_json_line, tell},
 };
 
 pub(crate) async fn create(

@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::{
-    ConnectionPhase, SyncType, WorkspaceId,
+    ConnectionPhase, ErrorCode, SyncType, TypeOutcome, WorkspaceId,
     api::{ObjectStatus, StatusAnswer},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{
     args::Service,
-    commands::Failure,
+    failure::Failure,
     output::{Verdict, clean, plain_line, progress, status_text, verdict},
 };
 
@@ -139,7 +139,16 @@ impl<W: Write> View for JsonLines<W> {
 }
 
 /// What a line is about; rate and time left change all the time and make no line of their own.
-type Shown = (u64, Option<u64>, bool, u64);
+type Shown = (
+    u64,
+    Option<u64>,
+    bool,
+    u64,
+    TypeOutcome,
+    usize,
+    Option<ErrorCode>,
+    bool,
+);
 
 fn shown(object: &ObjectStatus) -> Shown {
     (
@@ -147,6 +156,10 @@ fn shown(object: &ObjectStatus) -> Shown {
         object.total,
         object.finished,
         object.quarantined,
+        object.outcome,
+        object.refusals.len(),
+        object.trouble.as_ref().map(|t| t.code.clone()),
+        object.no_progress_minutes.is_some(),
     )
 }
 
@@ -174,7 +187,12 @@ impl<W: Write> View for Lines<W> {
         }
         for object in &status.objects {
             let now = shown(object);
-            if self.objects.insert(object.object_type, now) != Some(now) {
+            if self
+                .objects
+                .insert(object.object_type, now.clone())
+                .as_ref()
+                != Some(&now)
+            {
                 writeln!(self.out, "{}", clean(&plain_line(object)))?;
             }
         }

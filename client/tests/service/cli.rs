@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use domain::{
-    ConnectionPhase, ConnectionState, ResyncOutcome,
+    ConnectionPhase, ConnectionState, ResyncOutcome, SyncType,
     api::{ConnectAnswer, DisconnectAnswer, ResyncAnswer, StatusAnswer},
 };
 use serde_json::json;
@@ -162,6 +162,7 @@ async fn resync_says_what_happens() {
         Answer::json(&ResyncAnswer {
             outcome,
             run: None,
+            types: Vec::new(),
             message: message.to_owned(),
         })
     };
@@ -177,6 +178,33 @@ async fn resync_says_what_happens() {
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("not connected"));
     assert_eq!(ended.out, "");
+}
+
+#[tokio::test]
+async fn resync_and_disconnect_are_told_as_json_too() {
+    let told = ResyncAnswer {
+        outcome: ResyncOutcome::Queued,
+        run: Some("01890a5d-ac96-774b-bcce-b302099a8059".parse().unwrap()),
+        types: vec![SyncType::Deals],
+        message: "it follows".to_owned(),
+    };
+    let server = Server::start([Answer::json(&told)]).await;
+    let ended = run(&server, &["resync", "--types", "deals", "--json"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(
+        serde_json::from_str::<ResyncAnswer>(&ended.out).unwrap(),
+        told
+    );
+    let told = DisconnectAnswer {
+        state: ConnectionState::Disconnecting,
+        message: "no request leaves from now on".to_owned(),
+    };
+    let server = Server::start([Answer::json(&told)]).await;
+    let ended = run(&server, &["disconnect", "--json"]).await;
+    assert_eq!(
+        serde_json::from_str::<DisconnectAnswer>(&ended.out).unwrap(),
+        told
+    );
 }
 
 #[tokio::test]

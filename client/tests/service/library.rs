@@ -31,6 +31,7 @@ async fn each_call_goes_to_its_address_with_its_body_and_the_token() {
     let resync = ResyncAnswer {
         outcome: ResyncOutcome::Queued,
         run: Some("01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap()),
+        types: Vec::new(),
         message: "it follows".to_owned(),
     };
     let disconnect = DisconnectAnswer {

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use domain::{
-    ConnectionPhase, ConnectionState, RunKind, SyncType, WorkspaceId,
+    ConnectionPhase, ConnectionState, RunKind, SyncType, TypeOutcome, WorkspaceId,
     api::{ObjectStatus, RunStatus, StatusAnswer},
 };
 use serde::Serialize;
@@ -163,6 +163,7 @@ pub(crate) fn status(phase: ConnectionPhase, contacts: u64, finished: bool) -> S
         phase,
         missing_scopes: Vec::new(),
         pauses: Vec::new(),
+        no_progress_minutes: None,
         run: Some(RunStatus {
             run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
             kind: RunKind::Initial,
@@ -177,6 +178,15 @@ pub(crate) fn status(phase: ConnectionPhase, contacts: u64, finished: bool) -> S
             rate_per_second: 500.0,
             eta_seconds: (!finished).then_some(2),
             finished,
+            outcome: if finished {
+                TypeOutcome::Finished
+            } else {
+                TypeOutcome::Reading
+            },
+            refusals: Vec::new(),
+            unanswered: 0,
+            trouble: None,
+            no_progress_minutes: None,
             quarantined: 0,
             stored: contacts,
         }],

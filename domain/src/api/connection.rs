@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    AdminId, BudgetBucket, ConnectionPhase, ConnectionState, PauseReason, PortalId, ResyncOutcome,
-    RunKind, SyncRunId, SyncType, WorkspaceId,
+    AdminId, BudgetBucket, ConnectionPhase, ConnectionState, ErrorCode, PauseReason, PortalId,
+    ReadPart, ResyncOutcome, RunKind, SyncRunId, SyncType, TypeOutcome, WorkspaceId,
 };
 
 /// `POST /api/v1/workspaces/{workspace}/hubspot/connect`
@@ -51,20 +51,62 @@ pub enum ConnectAnswer {
 pub struct ObjectStatus {
     /// What is read.
     pub object_type: SyncType,
-    /// Records committed by the newest run.
+    /// Records committed by the run that read it last.
     pub done: u64,
-    /// Records to expect, when known.
+    /// Records to expect, when known; grows with `done`.
     pub total: Option<u64>,
     /// Records per second since this type began.
     pub rate_per_second: f64,
     /// Seconds until the end at this rate.
     pub eta_seconds: Option<u64>,
-    /// Whether the reader reached the end.
+    /// Whether this run has nothing left to do for it; `outcome` says how that ended.
     pub finished: bool,
+    /// How it stands.
+    #[serde(default)]
+    pub outcome: TypeOutcome,
+    /// What HubSpot refused: with `skipped` and `refused` the type itself, else parts of it. Usually
+    /// nothing.
+    #[serde(default)]
+    pub refusals: Vec<RefusalStatus>,
+    /// Records of which HubSpot's answers did not speak, though asked again. They keep what is stored.
+    #[serde(default)]
+    pub unanswered: u64,
+    /// What goes wrong now, and is tried again; usually nothing.
+    #[serde(default)]
+    pub trouble: Option<TroubleStatus>,
+    /// For how many minutes it has not moved though it is under way; none below ten.
+    #[serde(default)]
+    pub no_progress_minutes: Option<u64>,
     /// Records of this type that wait in quarantine.
     pub quarantined: u64,
     /// Records in the mirror; of large mirrors as counted within the last minute.
     pub stored: u64,
+}
+
+/// A read that HubSpot refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusalStatus {
+    /// Which of the reads that the type consists of.
+    pub part: ReadPart,
+    /// Why, see the errors page.
+    pub code: ErrorCode,
+    /// The scopes that are missing, any one of which would do; empty where it was no scope.
+    pub scopes: Vec<String>,
+    /// The property or parameter that HubSpot named.
+    pub field: Option<String>,
+}
+
+/// What goes wrong now, and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TroubleStatus {
+    /// Why, see the errors page.
+    pub code: ErrorCode,
+    /// Since when it is this.
+    pub since: DateTime<Utc>,
+    /// When it was met last.
+    pub last_at: DateTime<Utc>,
+    /// How often, since then.
+    pub times: u64,
 }
 
 /// The newest run.
@@ -74,7 +116,8 @@ pub struct RunStatus {
     pub run: SyncRunId,
     /// Why it exists.
     pub kind: RunKind,
-    /// `queued`, `running`, `paused`, `finished`, `cancelled` or `failed`.
+    /// `queued`, `running`, `paused`, `finished`, `finished_with_refusals` (some of it was refused,
+    /// skipped or not answered: see the types) or `cancelled`.
     pub state: String,
     /// When it was asked for.
     pub requested_at: DateTime<Utc>,
@@ -109,6 +152,9 @@ pub struct StatusAnswer {
     /// What stands still because HubSpot's limits were reached; usually nothing.
     #[serde(default)]
     pub pauses: Vec<PauseStatus>,
+    /// For how many minutes nothing of the run has moved though it is under way; none below ten.
+    #[serde(default)]
+    pub no_progress_minutes: Option<u64>,
     /// The newest run.
     pub run: Option<RunStatus>,
     /// How far each object type is.
@@ -122,6 +168,9 @@ pub struct ResyncAnswer {
     pub outcome: ResyncOutcome,
     /// The run that was made, if one was.
     pub run: Option<SyncRunId>,
+    /// What that run reads; the rest is read by a run that has yet to begin it.
+    #[serde(default)]
+    pub types: Vec<SyncType>,
     /// The same in a sentence.
     pub message: String,
 }

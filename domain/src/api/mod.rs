@@ -10,8 +10,8 @@ mod settings;
 mod tokens;
 
 pub use connection::{
-    ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, ResyncAnswer,
-    RunStatus, StatusAnswer,
+    ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, RefusalStatus,
+    ResyncAnswer, RunStatus, StatusAnswer, TroubleStatus,
 };
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{

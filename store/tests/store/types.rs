@@ -441,6 +441,82 @@ async fn trouble_is_told_with_its_code_since_when_and_how_often() {
 }
 
 #[tokio::test]
+async fn a_reading_that_does_not_move_is_counted_after_a_while() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let contacts = world.reader(SyncType::Contacts, at(10)).await;
+        let deals = sibling(contacts, SyncType::Deals);
+        world.begin(deals, ReadPlan::List, at(11)).await;
+        let ranges = world.store.begin_ranges(&world.key(deals)).await.unwrap();
+        assert_eq!(ranges.len(), 1);
+        let (workspace, portal) = (world.workspace, world.portal);
+        world
+            .store
+            .note_trouble(workspace, portal, SyncType::Contacts, &code("HS-3001"))
+            .await
+            .unwrap();
+        let watched = world.store.watched().await.unwrap();
+        assert_eq!(watched.without_progress, []);
+        assert_eq!(watched.in_trouble, [(SyncType::Contacts, code("HS-3001"), 1)]);
+        for (minutes, still) in [(9, 0), (11, 2)] {
+            sqlx::query(
+                "update sync_cursor set began_at = clock_timestamp() - make_interval(mins => $1::int)",
+            )
+            .bind(minutes)
+            .execute(&world.raw)
+            .await
+            .unwrap();
+            let watched = world.store.watched().await.unwrap();
+            assert_eq!(watched.without_progress.len(), still, "{minutes} minutes");
+        }
+        // A range that moved is progress of its type; what ended or is paused cannot stand still.
+        sqlx::query("update sync_range set last_commit_at = clock_timestamp()")
+            .execute(&world.raw)
+            .await
+            .unwrap();
+        let watched = world.store.watched().await.unwrap();
+        assert_eq!(watched.without_progress, [(SyncType::Contacts, 1)]);
+        world.store.raise_fence(workspace, at(20)).await.unwrap();
+        let watched = world.store.watched().await.unwrap();
+        assert_eq!(watched.without_progress, []);
+    })
+    .await;
+}
+
+/// More may come than HubSpot counted when the type began.
+#[tokio::test]
+async fn done_is_never_beyond_the_total_that_is_shown() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let plan = world.store.claim_run(world.workspace, at(1)).await;
+        let plan = plan.unwrap().unwrap();
+        let reader = Reader {
+            run: plan.run.run,
+            epoch: plan.epoch,
+            sync_type: SyncType::Contacts,
+        };
+        let new = NewCursor {
+            key: world.key(reader),
+            plan: ReadPlan::List,
+            total: Some(1),
+            last_id: None,
+            read_began_at: at(1),
+        };
+        world.store.begin_cursor(&new).await.unwrap();
+        sqlx::query("update sync_cursor set done = 3")
+            .execute(&world.raw)
+            .await
+            .unwrap();
+        let status = world.of(SyncType::Contacts).await.unwrap();
+        assert_eq!((status.progress.done, status.progress.total), (3, Some(3)));
+        let cursor = world.store.cursor(&world.key(reader)).await;
+        let progress = cursor.unwrap().unwrap().progress(SyncType::Contacts);
+        assert_eq!(progress, status.progress);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn members_are_read_of_lists_with_a_use_only() {
     bounded(async {
         let (world, _) = World::connected().await;

@@ -1,20 +1,23 @@
 //! Connect, status, resync, disconnect.
 
 use axum::{Json, body::Bytes, extract::State};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use domain::{
-    AdminId, AppKey, ConnectionPhase, ConnectionState, Progress, Rate, ResyncOutcome,
-    ResyncRequest, SyncRunId, SyncType, WorkspaceId,
+    AdminId, AppKey, ConnectionPhase, ConnectionState, Progress, Rate, ReadOutcome, ResyncOutcome,
+    ResyncRequest, SyncRunId, SyncType, TypeOutcome, WorkspaceId,
     api::{
-        ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, ResyncAnswer,
-        RunStatus, StatusAnswer,
+        ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, RefusalStatus,
+        ResyncAnswer, RunStatus, StatusAnswer, TroubleStatus,
     },
+    progress::no_progress_minutes,
     scopes,
 };
 use hubspot::{Client, StaticToken, Unlimited};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use store::{AuthKind, NewConnection, NewTokens, RefusedConnect, RunState};
+use store::{
+    AuthKind, ConnectionRow, NewConnection, NewTokens, RefusedConnect, RunState, TypeStatus,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -167,6 +170,7 @@ pub(crate) async fn status(
             phase: ConnectionPhase::Disconnected,
             missing_scopes: Vec::new(),
             pauses: Vec::new(),
+            no_progress_minutes: None,
             run: None,
             objects: Vec::new(),
         }));
@@ -182,13 +186,14 @@ pub(crate) async fn status(
     let active = run
         .as_ref()
         .is_some_and(|r| matches!(r.state, RunState::Queued | RunState::Running));
+    let is_running = run.as_ref().is_some_and(|r| r.state == RunState::Running);
     let ever_finished = store.any_run_finished(workspace, portal).await?;
     let now = shown.now;
     let objects = SyncType::ALL
         .into_iter()
         .map(|object_type| {
             // Of a run under way that has yet to begin a type, what was read before is not shown.
-            let waits = |t: &&store::TypeStatus| {
+            let waits = |t: &&TypeStatus| {
                 active
                     && run
                         .as_ref()
@@ -205,6 +210,13 @@ pub(crate) async fn status(
                 Some(t) if t.progress.finished => t.last_commit_at.unwrap_or(now),
                 _ => now,
             };
+            // Only what a run under way reads can stand still.
+            let no_progress_minutes = begun
+                .filter(|t| is_running && t.outcome == ReadOutcome::Reading)
+                .and_then(|t| {
+                    let moved_at = t.last_commit_at.map_or(t.began_at, |at| at.max(t.began_at));
+                    no_progress_minutes(moved_at, now)
+                });
             let rate = Rate::of(&progress, begun.map(|t| t.began_at), until);
             let stat = stats.iter().find(|s| s.sync_type == object_type);
             ObjectStatus {
@@ -214,18 +226,23 @@ pub(crate) async fn status(
                 rate_per_second: rate.per_second,
                 eta_seconds: rate.eta_seconds,
                 finished: progress.finished,
+                outcome: begun.map_or(TypeOutcome::Waiting, |t| {
+                    TypeOutcome::of(t.outcome, !t.refusals.is_empty())
+                }),
+                refusals: begun.map_or_else(Vec::new, |t| t.refusals.iter().map(refusal).collect()),
+                unanswered: begun.map_or(0, |t| t.unanswered),
+                trouble: shown
+                    .troubles
+                    .iter()
+                    .find(|(of, _)| *of == object_type)
+                    .map(|(_, t)| trouble(t)),
+                no_progress_minutes,
                 quarantined: stat.map_or(0, |s| s.quarantined),
                 stored: stat.map_or(0, |s| s.stored),
             }
         })
         .collect();
-    let missing_scopes = match connection.auth_kind {
-        AuthKind::OAuth => scopes::missing(connection.scopes.iter().map(String::as_str))
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-        AuthKind::Static => Vec::new(),
-    };
+    let missing_scopes = missing_scopes(&connection, &shown.types);
     let of_service_key = connection.auth_kind == AuthKind::Static;
     let pauses = store
         .paused_budgets(portal)
@@ -245,15 +262,67 @@ pub(crate) async fn status(
         phase: ConnectionPhase::of(connection.state, active, ever_finished),
         missing_scopes,
         pauses,
+        no_progress_minutes: run
+            .as_ref()
+            .filter(|r| r.state == RunState::Running)
+            .and_then(|r| {
+                let begun = r.begun_at.unwrap_or(r.requested_at);
+                let of_run = shown.types.iter().filter(|t| t.run == Some(r.run));
+                let moved = of_run.flat_map(|t| [Some(t.began_at), t.last_commit_at]);
+                no_progress_minutes(moved.flatten().fold(begun, DateTime::max), now)
+            }),
         run: run.map(|run| RunStatus {
             run: run.run,
             kind: run.kind,
-            state: run.state.as_str().to_owned(),
+            state: match run.state {
+                RunState::Finished if run.refusals => "finished_with_refusals".to_owned(),
+                state => state.as_str().to_owned(),
+            },
             requested_at: run.requested_at,
             finished_at: run.finished_at,
         }),
         objects,
     }))
+}
+
+/// The scopes that are missing: of an app those that it asks for and were not granted; besides, and of
+/// a service key, whose scopes HubSpot does not tell, those that a refusal named.
+fn missing_scopes(connection: &ConnectionRow, types: &[TypeStatus]) -> Vec<String> {
+    let mut missing: Vec<String> = match connection.auth_kind {
+        AuthKind::OAuth => scopes::missing(connection.scopes.iter().map(String::as_str))
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        AuthKind::Static => Vec::new(),
+    };
+    for scope in types
+        .iter()
+        .flat_map(|t| &t.refusals)
+        .flat_map(|r| &r.scopes)
+    {
+        if !missing.contains(scope) && !connection.scopes.contains(scope) {
+            missing.push(scope.clone());
+        }
+    }
+    missing
+}
+
+fn refusal(refusal: &store::Refusal) -> RefusalStatus {
+    RefusalStatus {
+        part: refusal.part,
+        code: refusal.code.clone(),
+        scopes: refusal.scopes.clone(),
+        field: refusal.field.clone(),
+    }
+}
+
+fn trouble(trouble: &store::Trouble) -> TroubleStatus {
+    TroubleStatus {
+        code: trouble.code.clone(),
+        since: trouble.since,
+        last_at: trouble.last_at,
+        times: trouble.times,
+    }
 }
 
 /// Reads again: everything or chosen types
@@ -279,14 +348,18 @@ pub(crate) async fn resync(
         Err(store::StoreError::NotFound(_)) => return Err(Refusal::ResyncNotConnected),
         other => other?,
     };
+    let names: Vec<&str> = requested.types.iter().map(SyncType::as_str).collect();
     let message = match requested.outcome {
-        ResyncOutcome::Started => "The resync starts now.",
+        ResyncOutcome::Started => "The resync starts now.".to_owned(),
         ResyncOutcome::AlreadyRunning => {
-            "A run is under way that reads all of this; nothing new was started."
+            "A run is under way that has yet to read all of this; nothing new was started."
+                .to_owned()
         }
-        ResyncOutcome::Queued => {
-            "A run is under way that does not cover this; the resync follows it."
-        }
+        ResyncOutcome::Queued => format!(
+            "A run is under way that has begun some of this already, or does not read it: a new one \
+             follows it and reads {}.",
+            names.join(", ")
+        ),
         ResyncOutcome::NotConnected => return Err(Refusal::ResyncNotConnected),
     };
     if requested.run.is_some()
@@ -299,7 +372,8 @@ pub(crate) async fn resync(
     Ok(Json(ResyncAnswer {
         outcome: requested.outcome,
         run: requested.run,
-        message: message.to_owned(),
+        types: requested.types,
+        message,
     }))
 }
 

@@ -116,7 +116,7 @@ fn resync_says_what_and_how_much() {
         all.extend(flags);
         let http = job(&all).work;
         assert!(
-            matches!(&http, Work::Http(_, HttpWork::Resync(r)) if *r == expected),
+            matches!(&http, Work::Http(_, HttpWork::Resync { request: r, json: false }) if *r == expected),
             "{http:?}"
         );
         all.push("--via-temporal");

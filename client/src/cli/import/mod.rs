@@ -18,7 +18,7 @@ use domain::WorkspaceId;
 
 use super::{
     args::{FileFormat, Import, Service},
-    commands::Failure,
+    failure::Failure,
     output::count,
 };
 use batch::{PeopleCsv, Rows, member_json_lines, people_json_lines};

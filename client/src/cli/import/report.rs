@@ -15,8 +15,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::{
-    commands::{Failure, print, print_json},
+    failure::Failure,
     output::{clean, count},
+    show::{print, print_json},
 };
 
 /// How many rows had which outcome.

@@ -16,7 +16,7 @@ use super::{
     batch::{Batches, Importable, Rows},
     report::Report,
 };
-use crate::cli::{args::Service, commands::Failure};
+use crate::cli::{args::Service, failure::Failure};
 
 /// Batches that are under way at once. Their order does not matter: no two have the same id.
 const IN_FLIGHT: usize = 3;
