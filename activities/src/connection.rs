@@ -1,8 +1,4 @@
 //! The activities of `Connection`. What each promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::sync::Arc;
 
@@ -68,7 +64,6 @@ impl Connecting {
 
 #[activities]
 impl Connecting {
-    /// See the declaration.
     #[activity(definition = declared::TakeTurn)]
     pub async fn take_turn(
         self: Arc<Self>,
@@ -79,7 +74,6 @@ impl Connecting {
         self.turn(&input).await
     }
 
-    /// See the declaration.
     #[activity(definition = declared::AdoptResync)]
     pub async fn adopt_resync(
         self: Arc<Self>,
@@ -110,7 +104,6 @@ impl Connecting {
         }
     }
 
-    /// See the declaration.
     #[activity(definition = declared::RaiseFence)]
     pub async fn raise_fence(
         self: Arc<Self>,
@@ -130,7 +123,6 @@ impl Connecting {
         })
     }
 
-    /// See the declaration.
     #[activity(definition = declared::EraseConnection)]
     pub async fn erase_connection(
         self: Arc<Self>,

@@ -1,8 +1,4 @@
 //! The activity of `Purge`. What it promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::{
     sync::{
@@ -94,7 +90,6 @@ async fn heartbeat(ctx: &ActivityContext, removed: &AtomicU64) {
 
 #[activities]
 impl Purging {
-    /// See the declaration.
     #[activity(definition = declared::PurgeSlice)]
     pub async fn purge_slice(
         self: Arc<Self>,

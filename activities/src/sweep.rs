@@ -1,8 +1,4 @@
 //! The activity of `Sweep`. What it promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +48,7 @@ const NEWEST_RUNS_KEPT: u32 = 20;
 /// The activity of `Sweep`.
 pub struct Sweeping {
     deps: Arc<Deps>,
-    /// When this process last saw to retention.
+    /// When this process last applied it.
     retention: Mutex<Option<Instant>>,
 }
 
@@ -66,7 +62,7 @@ impl Sweeping {
 
     /// Removes what is older than its workspace keeps it. Of no consequence for the sweep: what
     /// fails is tried again with the next one.
-    async fn see_to_retention(&self) {
+    async fn apply_retention_if_due(&self) {
         let due = self
             .retention
             .lock()
@@ -412,7 +408,6 @@ impl Unmended {
 
 #[activities]
 impl Sweeping {
-    /// See the declaration.
     #[activity(definition = declared::SweepOnce)]
     pub async fn sweep_once(
         self: Arc<Self>,
@@ -420,7 +415,7 @@ impl Sweeping {
     ) -> Result<SweepReport, ActivityError> {
         // Not counted as work in flight: it would make an idle look of what is stuck.
         let report = self.sweep().await?;
-        self.see_to_retention().await;
+        self.apply_retention_if_due().await;
         Ok(report)
     }
 }

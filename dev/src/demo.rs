@@ -47,9 +47,7 @@ impl Consent {
 /// A page or an answer: status and text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// HTTP status.
     pub status: u16,
-    /// The body.
     pub text: String,
     /// What the browser is to keep, as it sends it back.
     pub cookie: Option<String>,
@@ -94,9 +92,6 @@ impl Reply {
     }
 
     /// The body as JSON.
-    ///
-    /// # Errors
-    /// When it is none.
     pub fn json(&self) -> anyhow::Result<Value> {
         serde_json::from_str(&self.text).with_context(|| format!("no JSON: {}", self.status))
     }
@@ -120,9 +115,6 @@ impl Api {
     }
 
     /// A call to `/api/v1/workspaces/{workspace}/hubspot/{what}`.
-    ///
-    /// # Errors
-    /// When the front door does not answer.
     pub async fn call(
         &self,
         workspace: &str,
@@ -145,9 +137,6 @@ impl Api {
     }
 
     /// The status of a workspace.
-    ///
-    /// # Errors
-    /// When there is none.
     pub async fn status(&self, workspace: &str) -> anyhow::Result<Value> {
         let reply = self.call(workspace, "status", None).await?;
         ensure!(
@@ -160,9 +149,6 @@ impl Api {
     }
 
     /// A control call to the simulator.
-    ///
-    /// # Errors
-    /// When it is refused.
     pub async fn simulator(
         &self,
         method: &str,
@@ -188,9 +174,6 @@ impl Api {
     }
 
     /// Begins to connect: the link that may be sent on.
-    ///
-    /// # Errors
-    /// When the front door refuses.
     pub async fn link(&self, workspace: &str, request: Value) -> anyhow::Result<String> {
         let reply = self.call(workspace, "connect", Some(request)).await?;
         ensure!(
@@ -206,18 +189,12 @@ impl Api {
     }
 
     /// Opens an address like a browser with these cookies would, and follows nothing.
-    ///
-    /// # Errors
-    /// When the front door does not answer.
     pub async fn open(&self, url: &str, cookie: &str) -> anyhow::Result<Reply> {
         let answer = self.client.get(url).header("cookie", cookie).send().await?;
         Reply::of(answer).await
     }
 
     /// Begins to connect: the address of the consent page, and the cookie of the browser.
-    ///
-    /// # Errors
-    /// When the front door refuses.
     pub async fn begin(&self, workspace: &str) -> anyhow::Result<(String, String)> {
         let request = json!({
             "admin": ADMIN, "workspace_name": WORKSPACE_NAME, "admin_name": ADMIN_NAME,
@@ -265,9 +242,6 @@ impl Api {
     }
 
     /// Comes back from HubSpot with the cookie of the browser.
-    ///
-    /// # Errors
-    /// When the front door does not answer.
     pub async fn come_back(&self, to: &str, cookie: &str) -> anyhow::Result<Reply> {
         self.open(to, cookie).await
     }
@@ -295,9 +269,6 @@ impl Api {
     }
 
     /// Answers our page, and sees the page that comes of it.
-    ///
-    /// # Errors
-    /// When the front door does not answer.
     pub async fn confirm(&self, question: &Question, answer: Confirm) -> anyhow::Result<Reply> {
         let form = [
             ("csrf", question.csrf.as_deref().unwrap_or_default()),
@@ -342,13 +313,11 @@ impl Api {
 /// Our page that asks once more.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// Its address.
     pub at: String,
     /// The session of the browser.
     pub cookie: String,
     /// What its form brings along; none when the page asks nothing.
     pub csrf: Option<String>,
-    /// The page.
     pub page: Reply,
 }
 

@@ -31,9 +31,7 @@ pub struct Guarded {
 pub struct Program {
     /// For logs and messages.
     pub name: String,
-    /// The program.
     pub program: PathBuf,
-    /// Its arguments.
     pub args: Vec<String>,
     /// Its environment, besides ours.
     pub env: Vec<(String, String)>,
@@ -64,9 +62,6 @@ fn guard_program() -> anyhow::Result<PathBuf> {
 
 impl Guarded {
     /// Starts a program; its output goes to `<logs>/<name>.log`.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start(program: &Program, logs: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(logs)?;
         let log = File::options()
@@ -116,9 +111,6 @@ impl Guarded {
     }
 
     /// `kill -9` to the program, without warning.
-    ///
-    /// # Errors
-    /// When it is not there.
     pub fn kill_hard(&mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(self.pid()?), Signal::SIGKILL)?;
         self.guard.wait()?;
@@ -126,17 +118,11 @@ impl Guarded {
     }
 
     /// Asks the program to end, and waits for it at most this long before it is killed.
-    ///
-    /// # Errors
-    /// When it cannot be waited for.
     pub fn stop(&mut self, within: Duration) -> anyhow::Result<()> {
         self.stop_by(Signal::SIGTERM, within)
     }
 
     /// The same for Postgres, which waits for its clients to leave when it is asked by `SIGTERM`.
-    ///
-    /// # Errors
-    /// When it cannot be waited for.
     pub fn interrupt(&mut self, within: Duration) -> anyhow::Result<()> {
         self.stop_by(Signal::SIGINT, within)
     }
@@ -160,9 +146,6 @@ impl Guarded {
     }
 
     /// Whether it still runs.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
     pub fn is_running(&mut self) -> anyhow::Result<bool> {
         Ok(self.guard.try_wait()?.is_none())
     }
@@ -178,9 +161,6 @@ impl Drop for Guarded {
 
 /// The guard itself: runs the program in a process group of its own until it ends or standard input
 /// closes.
-///
-/// # Errors
-/// When the program cannot be started.
 pub fn run(pid_file: &Path, uid: Option<u32>, command: &[String]) -> anyhow::Result<ExitCode> {
     let (program, args) = command.split_first().context("nothing to run")?;
     let mut command = Command::new(program);

@@ -70,13 +70,11 @@ pub struct Hammer {
     pub addresses: Addresses,
     /// The workspace that is connected.
     pub workspace: String,
-    /// Its portal.
     pub portal: i64,
     /// The epoch of its connection.
     pub epoch: i64,
     /// The OAuth app; none for a service key.
     pub client_id: Option<String>,
-    /// The access token.
     pub token: String,
     /// Backfill requests at the same time, in each process.
     pub readers: usize,
@@ -104,9 +102,6 @@ pub fn now_ms() -> i64 {
 
 impl Hammer {
     /// Starts that many processes; they begin together.
-    ///
-    /// # Errors
-    /// When they cannot be started.
     pub fn start(&self, processes: usize, lasting: Duration) -> anyhow::Result<Hammering> {
         // Until all are up and connected.
         let from_ms = now_ms() + 1_500 + 150 * i64::try_from(processes)?;
@@ -150,9 +145,6 @@ impl Hammer {
 
 impl Hammering {
     /// Waits for their end.
-    ///
-    /// # Errors
-    /// When one of them failed.
     pub async fn reports(self) -> anyhow::Result<Vec<HammerReport>> {
         let mut reports = Vec::new();
         for child in self.children {

@@ -8,9 +8,6 @@ pub mod provision;
 pub mod stack;
 
 /// An HTTP client; TLS by ring, as the rest of the workspace has it.
-///
-/// # Errors
-/// When it cannot be built.
 pub fn http() -> anyhow::Result<reqwest::Client> {
     // Fails when one is installed already, which is as good.
     let _installed = rustls::crypto::ring::default_provider().install_default();

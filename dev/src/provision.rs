@@ -75,9 +75,6 @@ pub fn temporal() -> anyhow::Result<PathBuf> {
 }
 
 /// The folder with `postgres`, `initdb` and their like, downloaded once.
-///
-/// # Errors
-/// When they cannot be had.
 pub async fn postgres() -> anyhow::Result<PathBuf> {
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let home = cache().join("postgres-18.6.0");

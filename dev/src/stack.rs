@@ -27,15 +27,12 @@ const POSTGRES_UID: u32 = 65_534;
 /// Ports of a stack, kept with its data so that a restart finds the same.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Ports {
-    /// Postgres.
     pub postgres: u16,
     /// Temporal's frontend.
     pub temporal: u16,
     /// Temporal's UI.
     pub temporal_ui: u16,
-    /// The simulator.
     pub simulator: u16,
-    /// The front door.
     pub web: u16,
     /// Health and metrics of the first worker; the next workers take free ones.
     pub worker: u16,
@@ -104,9 +101,7 @@ pub struct Addresses {
     pub temporal: String,
     /// The UI.
     pub temporal_ui: String,
-    /// The simulator.
     pub simulator: String,
-    /// The front door.
     pub web: String,
     /// Health and metrics of the workers.
     pub workers: Vec<String>,
@@ -154,9 +149,6 @@ fn own(path: &Path) -> anyhow::Result<()> {
 
 impl Stack {
     /// Starts Postgres only.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn postgres_only(options: StackOptions) -> anyhow::Result<Self> {
         let mut stack = Self::prepare(options)?;
         stack.start_postgres().await?;
@@ -247,9 +239,6 @@ impl Stack {
     }
 
     /// Starts Postgres, or takes the one of `DATABASE_URL`.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start_postgres(&mut self) -> anyhow::Result<()> {
         if let Some(url) = self.given("DATABASE_URL") {
             self.database_url = url;
@@ -350,9 +339,6 @@ impl Stack {
     }
 
     /// Starts Temporal's dev server, or takes the one of `TEMPORAL_ADDRESS`.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start_temporal(&mut self) -> anyhow::Result<()> {
         if let Some(address) = self.given("TEMPORAL_ADDRESS") {
             self.temporal = address;
@@ -408,9 +394,6 @@ impl Stack {
     }
 
     /// Starts the simulator.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start_simulator(&mut self) -> anyhow::Result<()> {
         let listen = SocketAddr::from(([127, 0, 0, 1], self.ports.simulator));
         self.launch(&Program {
@@ -450,9 +433,6 @@ impl Stack {
     }
 
     /// Starts the front door.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start_web(&mut self) -> anyhow::Result<()> {
         let listen = format!("127.0.0.1:{}", self.ports.web);
         let mut env = self.usual_env();
@@ -472,9 +452,6 @@ impl Stack {
     }
 
     /// Starts the n-th worker.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start_worker(&mut self, n: usize) -> anyhow::Result<()> {
         let port = *self.worker_ports.get(n).context("no such worker")?;
         let mut env = self.usual_env();
@@ -502,9 +479,6 @@ impl Stack {
     }
 
     /// Waits until the n-th worker is ready.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn wait_worker(&mut self, n: usize) -> anyhow::Result<()> {
         let url = format!("http://127.0.0.1:{}/healthz/ready", self.worker_ports[n]);
         self.wait_http(&format!("worker-{n}"), &url).await
@@ -550,9 +524,6 @@ impl Stack {
     }
 
     /// `kill -9` to a process of the stack.
-    ///
-    /// # Errors
-    /// When it is not there.
     pub fn kill_hard(&mut self, name: &str) -> anyhow::Result<()> {
         self.running
             .remove(name)
@@ -561,9 +532,6 @@ impl Stack {
     }
 
     /// Asks a process of the stack to end.
-    ///
-    /// # Errors
-    /// When it is not there.
     pub fn stop(&mut self, name: &str, within: Duration) -> anyhow::Result<()> {
         let mut running = self
             .running
@@ -577,9 +545,6 @@ impl Stack {
     }
 
     /// The process id of a process of the stack.
-    ///
-    /// # Errors
-    /// When it is not there.
     pub fn pid(&self, name: &str) -> anyhow::Result<i32> {
         self.running
             .get(name)

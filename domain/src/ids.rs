@@ -173,7 +173,6 @@ impl Epoch {
         Self(epoch)
     }
 
-    /// The number within.
     pub const fn get(&self) -> i64 {
         self.0
     }

@@ -24,7 +24,6 @@ impl ListId {
         Self(id)
     }
 
-    /// The number within.
     pub const fn get(&self) -> i64 {
         self.0
     }
@@ -392,7 +391,6 @@ impl PortalPipeline {
 /// A list of the portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortalList {
-    /// Its id.
     pub id: ListId,
     /// What it is a list of; none for types that are not mirrored.
     pub object_type: Option<ObjectType>,

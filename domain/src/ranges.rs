@@ -26,12 +26,10 @@ impl RangeNo {
     /// The range that a type begins with.
     pub const FIRST: Self = Self(0);
 
-    /// Wraps a number.
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// The number within.
     pub const fn get(self) -> u32 {
         self.0
     }

@@ -58,7 +58,6 @@ const FOREIGN_ROOM: u32 = 12;
 pub struct SlotTime(i64);
 
 impl SlotTime {
-    /// Wraps microseconds.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }

@@ -23,7 +23,6 @@ impl ConfigError {
         }
     }
 
-    /// The variable.
     pub const fn variable(&self) -> &'static str {
         self.variable
     }

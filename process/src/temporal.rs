@@ -150,7 +150,6 @@ impl TemporalConfig {
         format!("{}://{host}:{port}", target.scheme())
     }
 
-    /// The namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }

@@ -24,7 +24,6 @@ use crate::{
 pub struct QuarantineRow {
     /// Its id as text, or whatever tells it from others.
     pub key: String,
-    /// Why.
     pub reason: QuarantineReason,
     /// What came over the wire.
     pub raw: Vec<u8>,
@@ -172,16 +171,13 @@ pub enum Rows {
 /// Records of one type with their associations.
 #[derive(Debug, Clone)]
 pub struct RecordRows {
-    /// Of which type.
     pub object_type: ObjectType,
     /// Who brought them.
     pub found_by: FoundBy,
-    /// The records.
     pub rows: Vec<MirrorRow>,
     /// Whose associations to records of a type are known whole. What is not among `associations` of
     /// these is gone, and stays as a tombstone; of all others nothing was answered, and what is stored about them stays.
     pub answered: BTreeMap<ObjectType, BTreeSet<HubSpotObjectId>>,
-    /// The associations.
     pub associations: Vec<AssociationRow>,
 }
 
@@ -440,9 +436,6 @@ impl Store {
     }
 
     /// What waits in quarantine.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn quarantined(
         &self,
         workspace: domain::WorkspaceId,

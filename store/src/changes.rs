@@ -19,9 +19,7 @@ pub struct ChangePosition {
 /// A record that changed: properties, archived or not, or associations from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangedRecord {
-    /// Of which type.
     pub object_type: ObjectType,
-    /// Which record.
     pub id: HubSpotObjectId,
     /// Where it lies in the feed: the place to go on from after it.
     pub position: ChangePosition,
@@ -31,9 +29,6 @@ impl Store {
     /// Records that changed after a position, in the order of the feed; a record that changed again
     /// has moved to its later place. What other transactions are still writing comes once all before
     /// it is settled.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn changes_after(
         &self,
         workspace: WorkspaceId,

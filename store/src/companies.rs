@@ -99,9 +99,6 @@ impl Store {
     }
 
     /// One company.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn company(
         &self,
         workspace: WorkspaceId,
@@ -120,9 +117,6 @@ impl Store {
     }
 
     /// Companies in the order of their ids.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn companies_after(
         &self,
         workspace: WorkspaceId,

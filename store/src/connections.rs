@@ -13,13 +13,11 @@ use crate::{
 /// A connection that was just approved.
 #[derive(Debug)]
 pub struct NewConnection {
-    /// Which workspace.
     pub workspace: WorkspaceId,
     /// The portal that the tokens belong to.
     pub portal: PortalId,
     /// OAuth, or a service key.
     pub auth_kind: AuthKind,
-    /// The tokens.
     pub tokens: NewTokens,
     /// What was really granted; empty when HubSpot does not tell (service keys).
     pub scopes: Vec<String>,
@@ -52,7 +50,6 @@ pub enum RefusedConnect {
 pub struct FenceRaised {
     /// The epoch from now on.
     pub epoch: Epoch,
-    /// The portal.
     pub portal: PortalId,
     /// The state from now on.
     pub state: ConnectionState,
@@ -63,13 +60,9 @@ pub struct FenceRaised {
 /// A connection as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionRow {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which portal.
     pub portal: PortalId,
-    /// The state.
     pub state: ConnectionState,
-    /// The epoch.
     pub epoch: Epoch,
     /// OAuth, or a service key.
     pub auth_kind: AuthKind,
@@ -82,9 +75,7 @@ pub struct ConnectionRow {
 /// What a process has to know before a request may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FenceState {
-    /// The epoch now.
     pub epoch: Epoch,
-    /// The state now.
     pub state: ConnectionState,
     /// When that was so, by the database's clock.
     pub now: DateTime<Utc>,
@@ -248,9 +239,6 @@ impl Store {
     }
 
     /// The connection of a workspace, if it ever had one.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn connection(
         &self,
         workspace: WorkspaceId,
@@ -277,9 +265,6 @@ impl Store {
     }
 
     /// Epoch and state, by one cheap statement: what the fence of every process asks.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn fence_state(
         &self,
         workspace: WorkspaceId,
@@ -304,9 +289,6 @@ impl Store {
     /// nobody, so a page whose commit had begun may still land; newer wins and the cursor keep that
     /// harmless. Runs that have not ended wait for a reconnect. `None` for a workspace without
     /// connection.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn raise_fence(
         &self,
         workspace: WorkspaceId,
@@ -355,9 +337,6 @@ impl Store {
     }
 
     /// Erases the tokens of a connection whose fence is up. Idempotent.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn erase_tokens(
         &self,
         workspace: WorkspaceId,
@@ -387,9 +366,6 @@ impl Store {
 
     /// HubSpot refused the tokens of this epoch for good (C5). `true` for the one caller whose
     /// statement turned the row; only that one tells the workflow.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn mark_needs_reconnect(
         &self,
         workspace: WorkspaceId,

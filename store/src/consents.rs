@@ -21,7 +21,6 @@ const PENDING_REFRESH: &str = "pending refresh";
 /// A consent that came back.
 #[derive(Debug)]
 pub struct NewConsent {
-    /// Its id.
     pub id: ConsentId,
     /// What is to be connected.
     pub workspace: WorkspaceId,
@@ -37,7 +36,6 @@ pub struct NewConsent {
     pub names: ConnectNames,
     /// What was granted.
     pub scopes: Vec<String>,
-    /// The tokens.
     pub tokens: NewTokens,
     /// From then on it cannot be confirmed.
     pub expires_at: DateTime<Utc>,
@@ -59,7 +57,6 @@ pub enum ConsentState {
 /// A consent as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsentRow {
-    /// Its id.
     pub id: ConsentId,
     /// What is to be connected.
     pub workspace: WorkspaceId,
@@ -101,7 +98,6 @@ pub enum Confirmed {
 /// A consent that ended without becoming a connection, and whose tokens are still there.
 #[derive(Debug)]
 pub struct EndedConsent {
-    /// Which.
     pub id: ConsentId,
     /// Of this workspace.
     pub workspace: WorkspaceId,
@@ -164,9 +160,6 @@ impl Raw {
 
 impl Store {
     /// Keeps a consent until it is decided, and sweeps away those that ended a day ago.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn hold_consent(
         &self,
         new: &NewConsent,
@@ -214,9 +207,6 @@ impl Store {
     }
 
     /// One consent of a workspace.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn consent(
         &self,
         workspace: WorkspaceId,
@@ -237,9 +227,6 @@ impl Store {
     }
 
     /// The consents of a workspace that wait to be confirmed, oldest first.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn waiting_consents(
         &self,
         workspace: WorkspaceId,
@@ -376,9 +363,6 @@ impl Store {
 
     /// Consents that were refused or not confirmed in time, and whose refresh tokens are to be
     /// revoked and then erased with [`Self::erase_consent`], `limit` at most, oldest first.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn ended_consents(
         &self,
         now: DateTime<Utc>,
@@ -456,9 +440,6 @@ impl Store {
     }
 
     /// Erases the tokens of a consent that ended.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn erase_consent(&self, id: ConsentId) -> Result<(), StoreError> {
         sqlx::query!(
             "update pending_consent set access_token = null, refresh_token = null

@@ -17,9 +17,7 @@ use crate::{Store, StoreError};
 /// Which cursor, and whose reading. A page of another run than the one that reads now finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CursorKey {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which portal.
     pub portal: PortalId,
     /// What is read.
     pub sync_type: SyncType,
@@ -68,7 +66,6 @@ impl CursorKey {
 /// A reader that begins.
 #[derive(Debug, Clone, Copy)]
 pub struct NewCursor {
-    /// Which cursor.
     pub key: CursorKey,
     /// With which reader.
     pub plan: ReadPlan,
@@ -313,9 +310,6 @@ impl Store {
     }
 
     /// A reader, if it has begun.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn cursor(&self, key: &CursorKey) -> Result<Option<CursorRow>, StoreError> {
         let row = sqlx::query!(
             "select c.since, c.position, c.version, c.total, c.outcome, c.unanswered, c.page_size,
@@ -362,9 +356,6 @@ impl Store {
     /// Ends a type that its readers have read: what was not answered leaves it incomplete. Its
     /// catch-up point moves at once. Idempotent. Pages that say that they are the last do this in
     /// their own transaction; so does the last range.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn finish_type(&self, key: &CursorKey) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         reached_the_end(&mut tx, key).await?;
@@ -373,9 +364,6 @@ impl Store {
     }
 
     /// Leaves a type out of a run, because a scope is missing (C2). Any one of the scopes would do.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn skip_type(
         &self,
         key: &CursorKey,
@@ -392,9 +380,6 @@ impl Store {
     }
 
     /// Ends a type that HubSpot refuses, whatever was read of it before. Tried again by the next run.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn refuse_type(&self, key: &CursorKey, refusal: &Refusal) -> Result<(), StoreError> {
         self.end_refused(key, ReadOutcome::Refused, refusal).await
     }
@@ -442,9 +427,6 @@ impl Store {
 
     /// Notes that one of the reads of a type was refused, while the rest goes on. Again: the newer
     /// reason stays.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn note_refusal(&self, key: &CursorKey, refusal: &Refusal) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         put_refusal(&mut tx, key, refusal).await?;
@@ -453,9 +435,6 @@ impl Store {
     }
 
     /// What was refused of a reading so far.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn refusals(&self, key: &CursorKey) -> Result<Vec<Refusal>, StoreError> {
         let rows = sqlx::query!(
             "select f.part, f.code, f.scopes, f.field from sync_refusal f
@@ -479,9 +458,6 @@ impl Store {
 
     /// Notes that HubSpot's answers did not speak of so many inputs, though asked again. The type
     /// ends incomplete.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn note_unanswered(&self, key: &CursorKey, inputs: u64) -> Result<(), StoreError> {
         sqlx::query!(
             "update sync_cursor set unanswered = unanswered + $7
@@ -553,9 +529,6 @@ impl Store {
     }
 
     /// The lists whose members a run has yet to read to their end, by id.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn members_to_read(&self, key: &CursorKey) -> Result<Vec<ListId>, StoreError> {
         let rows = sqlx::query!(
             "select part from sync_cursor
@@ -587,9 +560,6 @@ impl Store {
 
     /// Remembers how many records a page are asked for; none asks for as many as usual. It outlives
     /// the reading.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn set_page_size(
         &self,
         key: &CursorKey,
@@ -613,9 +583,6 @@ impl Store {
     }
 
     /// Notes that something goes wrong with a type and is tried again.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn note_trouble(
         &self,
         workspace: WorkspaceId,
@@ -641,9 +608,6 @@ impl Store {
     }
 
     /// Notes that a type moves again. Of a type without trouble nothing is written.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn clear_trouble(
         &self,
         workspace: WorkspaceId,
@@ -663,9 +627,6 @@ impl Store {
 
     /// How all types of a portal stand, each by its newest reading. Lists that are being read for
     /// their members are not at their end, and tell what is not well with the members.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn portal_status(
         &self,
         workspace: WorkspaceId,
@@ -779,9 +740,6 @@ impl Store {
     }
 
     /// What is to be watched over all workspaces, by counts only.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn watched(&self) -> Result<Watched, StoreError> {
         let still = sqlx::query!(
             "select c.sync_type, count(*) as \"n!\"
@@ -813,9 +771,6 @@ impl Store {
     }
 
     /// When the last finished read of a type had begun, by HubSpot's clock.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn last_read_began(
         &self,
         workspace: WorkspaceId,

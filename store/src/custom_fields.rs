@@ -11,9 +11,6 @@ use crate::{Store, StoreError, UnreadableRow, erasure};
 
 impl Store {
     /// The fields of a workspace's own, by kind of record and key.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn custom_fields(
         &self,
         workspace: WorkspaceId,

@@ -33,9 +33,7 @@ pub struct OwnerRow {
 /// A property definition that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropertyRow {
-    /// Of which type.
     pub object_type: ObjectType,
-    /// Its name.
     pub name: String,
     /// The definition, as the JSON object that HubSpot sent.
     pub definition: String,
@@ -44,7 +42,6 @@ pub struct PropertyRow {
 /// A pipeline that was read, with its stages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineRow {
-    /// Its id.
     pub id: String,
     /// The definition, as the JSON object that HubSpot sent.
     pub definition: String,
@@ -228,9 +225,6 @@ pub(crate) async fn write_pipelines(
 
 impl Store {
     /// The owners of a portal, by id.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn owners(
         &self,
         workspace: WorkspaceId,

@@ -12,7 +12,6 @@ use crate::{Listed, Store, StoreError, UnreadableRow, connections::state_of, era
 /// Requests that were just made.
 #[derive(Debug)]
 pub struct NewExports<'a> {
-    /// Which workspace.
     pub workspace: WorkspaceId,
     /// Why they exist.
     pub kind: RequestKind,
@@ -25,7 +24,6 @@ pub struct NewExports<'a> {
 /// A request as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportRow {
-    /// Which request.
     pub request: RequestId,
     /// Why it exists.
     pub kind: RequestKind,
@@ -229,9 +227,6 @@ impl Store {
     }
 
     /// One request.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn export_request(
         &self,
         workspace: WorkspaceId,
@@ -250,9 +245,6 @@ impl Store {
     }
 
     /// Requests in the order in which they were made.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn export_requests_after(
         &self,
         workspace: WorkspaceId,

@@ -24,11 +24,9 @@ pub struct KeyedCall<'a> {
 /// An answer as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// HTTP status.
     pub status: u16,
     /// The media type of the body.
     pub content_type: String,
-    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -51,9 +49,6 @@ pub enum CallBegun {
 
 impl Store {
     /// Begins a call with a key. Of many equal calls at once exactly one is new.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn begin_call(
         &self,
         call: KeyedCall<'_>,
@@ -112,9 +107,6 @@ impl Store {
 
     /// Keeps the answer of a call that began as new, and forgets two that are over: at any rate of
     /// calls more keys go than come.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn finish_call(
         &self,
         call: KeyedCall<'_>,
@@ -142,9 +134,6 @@ impl Store {
     }
 
     /// Forgets a call that began as new and did nothing, so that it may be sent again.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn give_up_call(&self, call: KeyedCall<'_>) -> Result<(), StoreError> {
         sqlx::query!(
             "delete from idempotency_key

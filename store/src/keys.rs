@@ -124,9 +124,6 @@ impl Store {
     /// The records of a type that have one of these as an e-mail address (contacts) or a domain
     /// (companies), additional ones too; archived ones are left out. Whatever way it is written, an
     /// address is found.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn found_by_key(
         &self,
         workspace: WorkspaceId,

@@ -14,9 +14,7 @@ use crate::{
 /// A list that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListRow {
-    /// Its id.
     pub id: HubSpotObjectId,
-    /// Its name.
     pub name: String,
     /// `0-1` for contacts, `0-2` for companies.
     pub object_type_id: String,
@@ -31,9 +29,7 @@ pub struct ListRow {
 /// A page of the members of one list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MembershipPage {
-    /// Which list.
     pub list: HubSpotObjectId,
-    /// The members.
     pub members: Vec<HubSpotObjectId>,
 }
 
@@ -177,9 +173,6 @@ pub(crate) async fn write_members(
 impl Store {
     /// The list with the smallest id beyond `after`: the next one whose members are to be read. Only
     /// lists that this run has seen, and only those whose membership HubSpot has finished to compute.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn next_list(
         &self,
         workspace: WorkspaceId,
@@ -204,9 +197,6 @@ impl Store {
     }
 
     /// All lists that HubSpot still has, by id.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn lists(
         &self,
         workspace: WorkspaceId,
@@ -236,9 +226,6 @@ impl Store {
     }
 
     /// The members of one list, by id.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn list_members(
         &self,
         workspace: WorkspaceId,

@@ -103,9 +103,6 @@ impl Store {
     }
 
     /// One member.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn member(
         &self,
         workspace: WorkspaceId,
@@ -124,9 +121,6 @@ impl Store {
     }
 
     /// Members in the order of their ids.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn members_after(
         &self,
         workspace: WorkspaceId,
@@ -149,9 +143,6 @@ impl Store {
     }
 
     /// The whole team. Of a member that cannot be read (HS-2217) only that they are there is known.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn all_members(&self, workspace: WorkspaceId) -> Result<Vec<Member>, StoreError> {
         let rows = sqlx::query!(
             "select member_id, version, document::text as \"document!\", slots::text as \"slots!\" from app_member

@@ -19,7 +19,6 @@ use crate::{
 /// A record that was read.
 #[derive(Debug, Clone)]
 pub struct MirrorRow {
-    /// Which record.
     pub id: HubSpotObjectId,
     /// Its properties, as the JSON object that HubSpot sent.
     pub properties: String,
@@ -47,9 +46,7 @@ pub struct AssociationRow {
 /// A record of the mirror, for comparing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredObject {
-    /// Which record.
     pub id: HubSpotObjectId,
-    /// Its properties.
     pub properties: serde_json::Value,
     /// HubSpot's last-modified.
     pub modified_at: DateTime<Utc>,
@@ -60,7 +57,6 @@ pub struct StoredObject {
 /// How many records are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MirrorStats {
-    /// Of which type.
     pub sync_type: SyncType,
     /// In the mirror.
     pub stored: u64,
@@ -82,9 +78,6 @@ pub(crate) fn object_id(id: i64) -> Result<HubSpotObjectId, StoreError> {
 
 impl Store {
     /// Counts per type what is stored and what waits in quarantine.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn mirror_stats(
         &self,
         workspace: WorkspaceId,
@@ -124,9 +117,6 @@ impl Store {
     }
 
     /// Records in the order of their ids.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn objects_after(
         &self,
         workspace: WorkspaceId,
@@ -160,9 +150,6 @@ impl Store {
     }
 
     /// All associations from records of one type, in order.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn associations_from(
         &self,
         workspace: WorkspaceId,

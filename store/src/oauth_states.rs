@@ -16,7 +16,6 @@ const REMEMBERED: TimeDelta = TimeDelta::days(1);
 /// Whom a consent is for, by the names that the main app gave: what the page shows that asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConnectNames {
-    /// The workspace.
     pub workspace: Option<String>,
     /// The person who asked.
     pub admin: Option<String>,
@@ -91,9 +90,6 @@ pub enum StateRefused {
 
 impl Store {
     /// Writes down a link, and sweeps away those that ended a day ago.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn create_connect_link(
         &self,
         link: &ConnectLink,
@@ -154,9 +150,6 @@ impl Store {
     }
 
     /// A consent led to nothing, through no fault of the person's: the link is good again.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn release_connect_link(&self, id: Uuid) -> Result<(), StoreError> {
         sqlx::query!("update connect_link set used_at = null where id = $1", id)
             .execute(&self.pool)
@@ -165,9 +158,6 @@ impl Store {
     }
 
     /// Writes down a consent that begins, and sweeps away those that ended a day ago.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn create_oauth_state(
         &self,
         state: &NewOAuthState,

@@ -127,9 +127,6 @@ impl Store {
     }
 
     /// One person.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn person(
         &self,
         workspace: WorkspaceId,
@@ -148,9 +145,6 @@ impl Store {
     }
 
     /// People in the order of their ids.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn people_after(
         &self,
         workspace: WorkspaceId,

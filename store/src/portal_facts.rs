@@ -14,9 +14,6 @@ use crate::{Store, StoreError, mirror::type_number};
 impl Store {
     /// The facts of the portal that a workspace is or was connected to, with the workspace's team
     /// and fields. What was never read to its end is not there.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn portal_facts(&self, workspace: WorkspaceId) -> Result<PortalFacts, StoreError> {
         let mut facts = PortalFacts {
             members: self.all_members(workspace).await?,
@@ -87,9 +84,6 @@ impl Store {
     }
 
     /// The definitions of one type's properties. One that is of no known shape is left out.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn property_definitions(
         &self,
         workspace: WorkspaceId,

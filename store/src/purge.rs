@@ -83,9 +83,6 @@ impl Store {
     }
 
     /// How far a purge is; `None` when there is none, or when it is over.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn purge_status(
         &self,
         workspace: WorkspaceId,
@@ -103,9 +100,6 @@ impl Store {
     }
 
     /// Workspaces that are being purged, by id.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn purges_after(
         &self,
         after: Option<WorkspaceId>,

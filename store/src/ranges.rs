@@ -21,7 +21,6 @@ use crate::{
 pub struct RangeRow {
     /// Which range of its type.
     pub no: RangeNo,
-    /// Its ids.
     pub ids: IdRange,
     /// What reads it.
     pub reader: RangeReader,
@@ -47,7 +46,6 @@ impl RangeRow {
 /// What a page does to its range, besides moving the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RangeStep {
-    /// Which range.
     pub no: RangeNo,
     /// Records of the range that the page brought, stored or not.
     pub seen: u64,
@@ -197,9 +195,6 @@ impl Store {
     }
 
     /// The ranges of a type, in the order of their numbers.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn ranges(&self, key: &CursorKey) -> Result<Vec<RangeRow>, StoreError> {
         sqlx::query_as!(
             RawRange,
@@ -277,9 +272,6 @@ impl Store {
 
     /// Gives a range of which nothing was read to another kind of reader: the range as it stands
     /// then. `None` when it is no longer as `range` says.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn turn_range(
         &self,
         key: &CursorKey,
@@ -356,9 +348,6 @@ impl Store {
 
     /// Of records that were listed with their last-modified, those that are not in the mirror as new
     /// as that and read since `since`.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn unread(
         &self,
         workspace: WorkspaceId,

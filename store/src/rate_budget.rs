@@ -14,12 +14,10 @@ use domain::{
 
 use crate::{Store, StoreError};
 
-/// Which line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BudgetKey {
     /// Which app HubSpot counts.
     pub app: AppKey,
-    /// In which portal.
     pub portal: PortalId,
     /// Which of its limits.
     pub bucket: BudgetBucket,
@@ -28,7 +26,6 @@ pub struct BudgetKey {
 /// A connection, as a request knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpochOf {
-    /// Whose.
     pub workspace: WorkspaceId,
     /// The epoch in which the work was begun.
     pub epoch: Epoch,
@@ -69,7 +66,6 @@ pub struct Leased {
 /// That a line stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
-    /// Why.
     pub reason: PauseReason,
     /// Until when.
     pub until: SlotTime,
@@ -82,7 +78,6 @@ pub struct PausedBudget {
     pub of_service_key: bool,
     /// Which limit.
     pub bucket: BudgetBucket,
-    /// Why.
     pub reason: PauseReason,
     /// Until when.
     pub until: DateTime<Utc>,
@@ -107,9 +102,6 @@ fn micros(slots: &[SlotTime]) -> Vec<i64> {
 impl Store {
     /// Takes slots off a line, makes what is news known to all processes, and looks at the fences, in
     /// one statement that holds the row for no longer than itself.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn lease_slots(&self, new: &NewLease<'_>) -> Result<Leased, StoreError> {
         if let Some(leased) = self.try_lease(new).await? {
             return Ok(leased);
@@ -299,9 +291,6 @@ impl Store {
     }
 
     /// Stops lines for a time, for all processes. A longer pause that is on stays.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn pause_budget(
         &self,
         app: &AppKey,
@@ -337,9 +326,6 @@ impl Store {
     }
 
     /// Notes how far an account's clock is from UTC: its daily limit ends at its midnight.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn note_utc_offset(
         &self,
         app: &AppKey,
@@ -361,9 +347,6 @@ impl Store {
     }
 
     /// What of a portal's budget stands still now, and why.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn paused_budgets(&self, portal: PortalId) -> Result<Vec<PausedBudget>, StoreError> {
         let rows = sqlx::query!(
             r#"select app, bucket, pause_reason as "reason!", paused_until as "until!"

@@ -7,9 +7,6 @@ use crate::{Store, StoreError};
 
 impl Store {
     /// Workspaces that have something in quarantine.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn workspaces_with_quarantine(&self) -> Result<Vec<WorkspaceId>, StoreError> {
         let rows = sqlx::query!("select distinct workspace_id from quarantine")
             .fetch_all(&self.pool)
@@ -22,9 +19,6 @@ impl Store {
 
     /// Removes what was last seen in quarantine before this moment, `limit` rows at most. Says how
     /// many.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn empty_quarantine(
         &self,
         workspace: WorkspaceId,
@@ -44,9 +38,6 @@ impl Store {
     }
 
     /// Removes idempotency keys that are over, `limit` rows at most. Says how many.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn forget_calls(&self, now: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from idempotency_key where ctid = any(array(

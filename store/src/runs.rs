@@ -62,11 +62,8 @@ impl RunState {
 /// A run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRow {
-    /// Which run.
     pub run: SyncRunId,
-    /// Of which workspace.
     pub workspace: WorkspaceId,
-    /// And portal.
     pub portal: PortalId,
     /// Why it exists.
     pub kind: RunKind,
@@ -91,7 +88,6 @@ pub struct RunRow {
 /// A run that was claimed: it may be read now, in this epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPlan {
-    /// The run.
     pub run: RunRow,
     /// The epoch of the connection.
     pub epoch: Epoch,
@@ -430,9 +426,6 @@ impl Store {
 
     /// The run to read now: the one that runs, else the oldest that waits, which is thereby marked
     /// as running. `None` when nothing waits or the connection is not connected.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn claim_run(
         &self,
         workspace: WorkspaceId,
@@ -475,9 +468,6 @@ impl Store {
     }
 
     /// One run.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn run(&self, run: SyncRunId) -> Result<Option<RunRow>, StoreError> {
         sqlx::query_as!(
             RawRun,
@@ -493,9 +483,6 @@ impl Store {
 
     /// The run to show: the one under way, else the newest. One that reads the members of some lists
     /// is shown only while it is under way.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn run_to_show(
         &self,
         workspace: WorkspaceId,
@@ -517,9 +504,6 @@ impl Store {
     }
 
     /// Whether any run of this workspace and portal ever finished.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn any_run_finished(
         &self,
         workspace: WorkspaceId,
@@ -539,9 +523,6 @@ impl Store {
     /// Marks a run as finished, and whether something of it was refused, skipped or not answered. What
     /// it read of each type counted when that type ended. Idempotent. A run that is paused or cancelled
     /// stays so.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn finish_run(&self, run: SyncRunId, now: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!(
             "update sync_run r set state = 'finished', finished_at = $2,

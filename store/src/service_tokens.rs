@@ -11,7 +11,6 @@ const USE_NOTED_EVERY: TimeDelta = TimeDelta::minutes(10);
 /// A token that was just made. The token itself is never stored.
 #[derive(Debug)]
 pub struct NewServiceToken<'a> {
-    /// Which token.
     pub id: TokenId,
     /// The only workspace that it opens.
     pub workspace: WorkspaceId,
@@ -24,7 +23,6 @@ pub struct NewServiceToken<'a> {
 /// A token as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceTokenRow {
-    /// Which token.
     pub id: TokenId,
     /// What people call it.
     pub name: String,
@@ -38,9 +36,6 @@ pub struct ServiceTokenRow {
 
 impl Store {
     /// Stores a token, and makes its workspace known.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn create_service_token(
         &self,
         new: &NewServiceToken<'_>,
@@ -70,9 +65,6 @@ impl Store {
     }
 
     /// The workspace that a token opens; none for a token that is unknown or revoked.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn workspace_of_token(
         &self,
         hash: [u8; 32],
@@ -101,9 +93,6 @@ impl Store {
     }
 
     /// The tokens of a workspace, revoked ones too, oldest first.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn service_tokens(
         &self,
         workspace: WorkspaceId,
@@ -129,9 +118,6 @@ impl Store {
 
     /// Revokes a token from the next call on. `false` when the workspace has no such token; a
     /// revoked one stays revoked since then.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn revoke_service_token(
         &self,
         workspace: WorkspaceId,

@@ -16,11 +16,9 @@ use crate::{
 /// A version of a workspace's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsRow {
-    /// Which one.
     pub revision: SettingsRevision,
     /// The document as it was saved: its schema may be an older one.
     pub document: serde_json::Value,
-    /// When.
     pub saved_at: DateTime<Utc>,
 }
 
@@ -38,9 +36,6 @@ pub enum SettingsSaved {
 
 impl Store {
     /// The settings in force; none before any were saved.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn settings(
         &self,
         workspace: WorkspaceId,
@@ -60,9 +55,6 @@ impl Store {
     }
 
     /// An earlier version of the settings.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn settings_at(
         &self,
         workspace: WorkspaceId,

@@ -14,13 +14,10 @@ use crate::{
 /// if the connection is still in its epoch and nobody else moved the reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which portal.
     pub portal: PortalId,
     /// The epoch in which the run was claimed.
     pub epoch: Epoch,
-    /// Which run.
     pub run: SyncRunId,
     /// What is read.
     pub sync_type: SyncType,

@@ -12,13 +12,9 @@ use crate::{
 /// A connection whose `Connection` workflow ought to run, and what it ought to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweptConnection {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which portal.
     pub portal: PortalId,
-    /// The state.
     pub state: ConnectionState,
-    /// The epoch.
     pub epoch: Epoch,
     /// Whether the row is as old as was asked for: a younger one is left to its own signal.
     pub settled: bool,
@@ -27,9 +23,7 @@ pub struct SweptConnection {
 /// The run of a connected workspace that is to be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweptRun {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which run.
     pub run: SyncRunId,
     /// Where it stands.
     pub state: RunState,
@@ -42,18 +36,13 @@ pub struct SweptRun {
 /// A row of a page: the workspace is known even where the rest cannot be read.
 #[derive(Debug)]
 pub struct Swept<T> {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// The row.
     pub row: Result<T, StoreError>,
 }
 
 impl Store {
     /// Connections that are not disconnected, in pages by workspace. `settled_for` is how old a
     /// change has to be to count as settled.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn connections_to_sweep(
         &self,
         after: Option<WorkspaceId>,
@@ -95,9 +84,6 @@ impl Store {
 
     /// For each connected workspace the run that is to be read now, unless it was asked for or begun
     /// within `settled_for`; in pages by workspace.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn runs_to_sweep(
         &self,
         after: Option<WorkspaceId>,
@@ -144,9 +130,6 @@ impl Store {
 
     /// Removes runs that ended more than `older_than` ago, but never the newest `keep` of a
     /// workspace, and none that a place of reading still refers to. Says how many.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn prune_runs(
         &self,
         older_than: TimeDelta,

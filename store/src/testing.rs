@@ -19,7 +19,6 @@ pub const TEST_ERASURE_KEY: &str = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=
 pub struct TestDatabase {
     /// The store on it.
     pub store: Store,
-    /// Its address.
     pub url: String,
 }
 

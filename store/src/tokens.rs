@@ -39,7 +39,6 @@ impl AuthKind {
 /// Tokens as HubSpot gave them.
 #[derive(Debug)]
 pub struct NewTokens {
-    /// The access token.
     pub access: SecretString,
     /// The refresh token; none for service keys.
     pub refresh: Option<SecretString>,
@@ -52,7 +51,6 @@ pub struct NewTokens {
 pub struct Tokens {
     /// Goes up with each refresh.
     pub version: i64,
-    /// The access token.
     pub access: SecretString,
     /// The refresh token; none for service keys.
     pub refresh: Option<SecretString>,
@@ -109,7 +107,6 @@ pub enum LeaseOutcome {
 /// What HubSpot gave for a refresh token.
 #[derive(Debug)]
 pub struct Refreshed {
-    /// The access token.
     pub access: SecretString,
     /// The refresh token, where HubSpot gave another.
     pub refresh: Option<SecretString>,
@@ -369,9 +366,6 @@ impl Store {
     /// Gives a lease back without new tokens; nobody asks HubSpot again before `wait` has passed.
     /// `false` when the lease was not this caller's any more: what HubSpot said then says nothing of
     /// what is stored now.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn postpone_refresh(
         &self,
         lease: &RefreshLease,
@@ -394,9 +388,6 @@ impl Store {
 
     /// Notes that HubSpot refused a service key. Many requests that are refused at the same time
     /// count as one. `None` when the connection is not in this epoch, or has another key by now.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn note_key_refused(
         &self,
         workspace: WorkspaceId,
@@ -428,9 +419,6 @@ impl Store {
     }
 
     /// Notes that HubSpot took a service key that it had refused: the counting starts over.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn note_key_accepted(
         &self,
         workspace: WorkspaceId,

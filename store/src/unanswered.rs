@@ -52,9 +52,6 @@ pub(crate) async fn write_unanswered(
 
 impl Store {
     /// Records of a reading that have to be asked for again, in the order of their ids.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn unanswered(
         &self,
         key: &CursorKey,
@@ -85,9 +82,6 @@ impl Store {
     }
 
     /// Counts what was asked again in vain, so that the type ends incomplete. Counted once.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn give_up_unanswered(&self, key: &CursorKey) -> Result<(), StoreError> {
         sqlx::query!(
             "with open as (

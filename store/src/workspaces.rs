@@ -7,9 +7,6 @@ use crate::{Store, StoreError};
 
 impl Store {
     /// Makes sure that the workspace is known.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn ensure_workspace(
         &self,
         workspace: WorkspaceId,
@@ -26,9 +23,6 @@ impl Store {
     }
 
     /// Whether the workspace is known.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn workspace_exists(&self, workspace: WorkspaceId) -> Result<bool, StoreError> {
         let row = sqlx::query!(
             "select 1 as one from workspace where id = $1",

@@ -2,8 +2,7 @@
 //! and counts only (X5). `activities/` implements them.
 #![allow(
     clippy::unimplemented,
-    missing_docs,
-    reason = "`#[activity_definitions]` demands this body, which is never called, and makes constants without the documentation of the functions"
+    reason = "`#[activity_definitions]` demands this body, which is never called"
 )]
 
 use std::convert::Infallible;
@@ -21,7 +20,6 @@ use crate::purge::PurgeProgress;
 /// A run that is to be read now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimedRun {
-    /// Which run.
     pub run: SyncRunId,
     /// Why it exists.
     pub kind: RunKind,
@@ -34,7 +32,6 @@ pub struct ClaimedRun {
 pub struct Turn {
     /// The connection's state.
     pub state: ConnectionState,
-    /// The portal.
     pub portal: PortalId,
     /// The epoch that work started now has to carry.
     pub epoch: Epoch,
@@ -47,14 +44,12 @@ pub struct Turn {
 /// Input of `take_turn`, `raise_fence`, `erase_connection` and `purge_slice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceInput {
-    /// Which workspace.
     pub workspace: WorkspaceId,
 }
 
 /// Input of `adopt_resync`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdoptResync {
-    /// Which workspace.
     pub workspace: WorkspaceId,
     /// The id that the run gets if one is made; given by the workflow, so that a second attempt
     /// makes no second run.
@@ -151,13 +146,10 @@ impl ConnectionActivities {
 /// Input of `read_slice`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SliceInput {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which portal.
     pub portal: PortalId,
     /// The epoch in which the run was claimed; an older one than the connection's is refused.
     pub epoch: Epoch,
-    /// Which run.
     pub run: SyncRunId,
     /// What to read.
     pub sync_type: SyncType,
@@ -201,9 +193,7 @@ pub struct SliceReport {
 /// Input of `finish_run`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishRun {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which run.
     pub run: SyncRunId,
 }
 

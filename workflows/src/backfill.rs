@@ -1,8 +1,4 @@
 //! `Backfill`: reads the object types of one run, in parallel, each a chain of slices.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 
@@ -30,13 +26,10 @@ use crate::{
 /// Input of `Backfill`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackfillInput {
-    /// Which workspace.
     pub workspace: WorkspaceId,
-    /// Which portal.
     pub portal: PortalId,
     /// The epoch in which the run was claimed.
     pub epoch: Epoch,
-    /// Which run.
     pub run: SyncRunId,
     /// Why it exists.
     pub kind: RunKind,

@@ -1,8 +1,4 @@
 //! `Connection`: one per workspace, a small state machine that follows the store.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 

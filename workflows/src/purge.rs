@@ -1,9 +1,5 @@
 //! `Purge`: removes everything of a disconnected workspace, in small steps (C7). The row in the store
 //! is the truth; `Sweep` starts a purge that lost its start.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 
@@ -26,7 +22,6 @@ use crate::{
 /// Input of `Purge`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeInput {
-    /// Which workspace.
     pub workspace: WorkspaceId,
     /// Carried over continue-as-new.
     #[serde(default)]

@@ -19,7 +19,6 @@ use crate::{
 pub struct Document {
     /// The name of its file: workflow, and what of it.
     pub file: &'static str,
-    /// The schema.
     pub schema: Value,
 }
 

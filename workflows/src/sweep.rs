@@ -1,8 +1,4 @@
 //! `Sweep`: one for the installation. Finds what lost its workflow or its signal.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 

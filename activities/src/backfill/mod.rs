@@ -1,8 +1,4 @@
 //! The activities of `Backfill`. What each promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 mod ends;
 mod ranges;
@@ -322,7 +318,6 @@ async fn heartbeat(ctx: &ActivityContext, done: &AtomicU64) {
 
 #[activities]
 impl Backfilling {
-    /// See the declaration.
     #[activity(definition = declared::ReadSlice)]
     pub async fn read_slice(
         self: Arc<Self>,
@@ -348,7 +343,6 @@ impl Backfilling {
         Ok(report)
     }
 
-    /// See the declaration.
     #[activity(definition = declared::FinishRun)]
     pub async fn finish_run(
         self: Arc<Self>,

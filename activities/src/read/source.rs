@@ -21,14 +21,12 @@ pub(crate) enum Source {
     /// Ids by the list endpoint; of those that the mirror does not have as new as that and read since
     /// `since`, the records are read.
     Relist {
-        /// Of which type.
         object_type: ObjectType,
         /// By our clock.
         since: DateTime<Utc>,
     },
     /// Records that were modified since a time, by search; associations are read apart.
     ModifiedSince {
-        /// Of which type.
         object_type: ObjectType,
         /// By HubSpot's clock.
         since: DateTime<Utc>,

@@ -23,9 +23,6 @@ pub struct Simulator {
 
 impl Simulator {
     /// Starts one out of this folder of programs.
-    ///
-    /// # Errors
-    /// When it does not start.
     pub async fn start(binaries: &Path) -> anyhow::Result<Self> {
         let mut program = Command::new(binaries.join("hubspot-simulator"))
             .args(["--listen", "127.0.0.1:0", "--exit-with-parent"])
@@ -51,9 +48,6 @@ impl Simulator {
 }
 
 /// A portal of a simulator, made with these settings, and a key for it.
-///
-/// # Errors
-/// When the simulator refuses.
 pub async fn target(url: &Url, portal: u64, settings: Value) -> anyhow::Result<Target> {
     let http = crate::http()?;
     let mut body = json!({

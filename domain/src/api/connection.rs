@@ -46,7 +46,6 @@ impl std::fmt::Debug for ConnectRequest {
 pub struct ShownName(String);
 
 impl ShownName {
-    /// The text within.
     pub fn as_str(&self) -> &str {
         &self.0
     }

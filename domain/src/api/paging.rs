@@ -12,7 +12,6 @@ use crate::{app::ItemCode, ids::IdError};
 pub struct PageCursor(String);
 
 impl PageCursor {
-    /// The text within.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,7 +54,6 @@ impl PageLimit {
     /// As many as a page can have.
     pub const LARGEST: Self = Self(Self::MAX);
 
-    /// The number within.
     pub const fn get(&self) -> u32 {
         self.0
     }
@@ -117,7 +115,6 @@ pub struct Page<T: ToSchema> {
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// The text within.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -15,12 +15,10 @@ use crate::ids::IdError;
 pub struct TokenId(Uuid);
 
 impl TokenId {
-    /// Wraps a UUID.
     pub const fn new(id: Uuid) -> Self {
         Self(id)
     }
 
-    /// The UUID within.
     pub const fn as_uuid(&self) -> Uuid {
         self.0
     }

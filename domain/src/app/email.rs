@@ -54,7 +54,6 @@ impl Email {
         }
     }
 
-    /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
     }

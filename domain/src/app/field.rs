@@ -44,7 +44,6 @@ impl FieldKey {
         Self(key.to_owned())
     }
 
-    /// The key.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -33,7 +33,6 @@ impl Slot {
         Self(Cow::Owned(format!("fields.{key}")))
     }
 
-    /// Its name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -23,7 +23,6 @@ impl RequestId {
         Self(id)
     }
 
-    /// The UUID within.
     pub const fn as_uuid(&self) -> Uuid {
         self.0
     }

@@ -12,7 +12,6 @@ use crate::{
 /// A field of a kind of activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActivityField {
-    /// The kind.
     pub kind: ActivityKind,
     /// Its key, which never changes.
     pub key: &'static str,

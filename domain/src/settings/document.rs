@@ -134,7 +134,6 @@ impl SettingsRevision {
         Self(revision)
     }
 
-    /// The number within.
     pub const fn get(&self) -> u64 {
         self.0
     }

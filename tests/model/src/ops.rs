@@ -37,7 +37,6 @@ pub(crate) type Values = BTreeMap<String, String>;
 
 /// An operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum Op {
     Create {
         kind: Kind,

@@ -9,7 +9,6 @@ use crate::{
 
 /// A rule that a model may have wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
 pub enum Broken {
     EmailsMayRepeat,
     UniqueValuesMayRepeat,

@@ -120,7 +120,6 @@ pub(crate) async fn export_in_bulk(
     .await
 }
 
-/// Which requests.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

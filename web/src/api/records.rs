@@ -25,7 +25,6 @@ use crate::{
     state::App,
 };
 
-/// Which page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
