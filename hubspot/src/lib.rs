@@ -32,7 +32,7 @@ pub use error::{Detail, Error, ErrorClass, FieldCode, FieldProblem, RatePolicy, 
 pub use ids::{ListId, ObjectType, OwnerId, PortalId, RecordId};
 pub use page::{BadRecord, BadRecordProblem, Cursor, Page, PagingGuard, Times};
 pub use time::time_of;
-pub use token::{AccessToken, AccessTokenSource, KeyDoubt, StaticToken, TokenError};
+pub use token::{AccessToken, AccessTokenSource, StaticToken, TokenError};
 
 /// How many cases a property test runs: few, or with `SOAK=full` many.
 #[cfg(test)]

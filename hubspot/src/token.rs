@@ -1,9 +1,6 @@
 //! Where access tokens come from.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -52,78 +49,26 @@ pub trait AccessTokenSource: Send + Sync {
 
     /// HubSpot refused this one with a 401. `Ok` when the next call to
     /// [`access_token`](Self::access_token) brings another; a token that cannot be renewed is
-    /// [`TokenError::Doubted`] before it is [`TokenError::Revoked`] (see [`KeyDoubt`]).
+    /// [`TokenError::Doubted`] before it is [`TokenError::Revoked`].
     async fn expired(&self, token: &AccessToken) -> Result<(), TokenError>;
 
     /// HubSpot took this one: what was doubted of it is over.
     fn accepted(&self, _token: &AccessToken) {}
 }
 
-/// A key counts as gone when it was refused again and again for so long.
-const GONE_AFTER: Duration = Duration::from_secs(60);
-/// And so often.
-const GONE_AFTER_TIMES: u32 = 3;
-/// What was refused before a silence of so long is of another day.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(5 * 60);
-/// So long after the first refusal it is asked again at short intervals.
-const HOPEFUL: Duration = Duration::from_secs(5);
+/// How soon a key that was refused is asked with again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
-/// Decides when a key that cannot be renewed is gone: one 401 may be a hiccup of HubSpot's, so it is
-/// asked with again for at least a minute.
-#[derive(Debug, Default)]
-pub struct KeyDoubt(Mutex<Option<Refusals>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Refusals {
-    first: Instant,
-    last: Instant,
-    times: u32,
-}
-
-impl KeyDoubt {
-    /// The key was refused: [`TokenError::Doubted`] or [`TokenError::Revoked`].
-    pub fn refused(&self, now: Instant) -> TokenError {
-        let mut doubt = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Refusals {
-            first: now,
-            last: now,
-            times: 0,
-        };
-        let mut refusals = doubt
-            .filter(|d| now.saturating_duration_since(d.last) <= FORGOTTEN_AFTER)
-            .unwrap_or(fresh);
-        refusals.last = now;
-        refusals.times = refusals.times.saturating_add(1);
-        *doubt = Some(refusals);
-        let since = now.saturating_duration_since(refusals.first);
-        if since >= GONE_AFTER && refusals.times >= GONE_AFTER_TIMES {
-            return TokenError::Revoked;
-        }
-        TokenError::Doubted {
-            retry_after: Duration::from_secs(if since < HOPEFUL { 2 } else { 20 }),
-        }
-    }
-
-    /// The key was taken.
-    pub fn accepted(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-/// A service key: does not expire by itself.
+/// A service key: does not expire by itself. One that is refused is never more than doubted here: a
+/// 401 may be a hiccup of HubSpot's, and whether the key is gone only somebody can say who counts
+/// refusals, over all processes that use it.
 #[derive(Debug)]
-pub struct StaticToken {
-    key: SecretString,
-    doubt: KeyDoubt,
-}
+pub struct StaticToken(SecretString);
 
 impl StaticToken {
     /// Wraps a key.
-    pub fn new(key: SecretString) -> Self {
-        Self {
-            key,
-            doubt: KeyDoubt::default(),
-        }
+    pub const fn new(key: SecretString) -> Self {
+        Self(key)
     }
 }
 
@@ -131,44 +76,15 @@ impl StaticToken {
 impl AccessTokenSource for StaticToken {
     async fn access_token(&self) -> Result<AccessToken, TokenError> {
         Ok(AccessToken {
-            secret: self.key.clone(),
+            secret: self.0.clone(),
             version: 0,
         })
     }
 
     async fn expired(&self, _token: &AccessToken) -> Result<(), TokenError> {
         // There is no way to renew it.
-        Err(self.doubt.refused(Instant::now()))
-    }
-
-    fn accepted(&self, _token: &AccessToken) {
-        self.doubt.accepted();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_refusal_is_no_revocation() {
-        let begin = Instant::now();
-        let at = |s| begin + Duration::from_secs(s);
-        let doubt = KeyDoubt::default();
-        for second in [0, 0, 0, 2, 4, 24, 44, 59] {
-            assert!(
-                matches!(doubt.refused(at(second)), TokenError::Doubted { .. }),
-                "after {second} s"
-            );
-        }
-        assert_eq!(doubt.refused(at(60)), TokenError::Revoked);
-        // It was taken in between.
-        doubt.accepted();
-        assert!(matches!(doubt.refused(at(61)), TokenError::Doubted { .. }));
-        // Two refusals, a day apart, are two hiccups.
-        assert!(matches!(
-            doubt.refused(at(86_400)),
-            TokenError::Doubted { .. }
-        ));
+        Err(TokenError::Doubted {
+            retry_after: ASK_AGAIN_AFTER,
+        })
     }
 }

@@ -263,7 +263,7 @@ pub enum Error {
     /// The access token is refused, and a fresh one too.
     #[error("HubSpot refuses the access token")]
     Unauthorized(Detail),
-    /// A service key is refused, and it is too early to say that it is gone ([`crate::KeyDoubt`]).
+    /// A service key is refused, and it is too early to say that it is gone.
     #[error("HubSpot refuses the service key for now")]
     TokenDoubted {
         /// When to ask again.

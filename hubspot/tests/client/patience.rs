@@ -1,14 +1,19 @@
 //! How long the client waits, and how often it asks again.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use hubspot::{
-    AccessToken, AccessTokenSource, Cursor, Error, ErrorClass, KeyDoubt, ObjectType, RecordId,
-    RequestClass, StaticToken, Timeouts, TokenError, objects::ListRequest,
+    AccessToken, AccessTokenSource, Cursor, Error, ErrorClass, ListId, ObjectType, RecordId,
+    RequestClass, StaticToken, Timeouts, TokenError,
+    objects::{ListRequest, ReadOptions},
+    search::SearchRequest,
 };
 use serde_json::json;
 
@@ -65,6 +70,89 @@ async fn a_slow_answer_about_associations_is_awaited() {
     }
 }
 
+/// Each kind of call has its own time: what takes longer than a read may is awaited where pages and
+/// batches are read, and asked for once.
+#[tokio::test]
+async fn each_kind_of_call_is_awaited_as_long_as_it_may_take() {
+    let script = Script::new(|request, _| {
+        let asked = request.body["inputs"].as_array().cloned();
+        let results = asked.unwrap_or_default();
+        let of_many = request.path.contains("/associations") || request.path.ends_with("/read");
+        let results: Vec<_> = results
+            .into_iter()
+            .map(|input| {
+                json!({"id": input["id"], "from": input, "to": [], "properties": {},
+                    "updatedAt": "2026-01-01T00:00:00Z"})
+            })
+            .collect();
+        Say::json(200, json!({"results": results, "lists": []})).after(Duration::from_millis(
+            match of_many && !request.path.ends_with("/labels") {
+                // Longer than a page may take.
+                true => 900,
+                // Longer than a read of one record may take.
+                false => 450,
+            },
+        ))
+    })
+    .await;
+    let client = script.with_timeouts(timeouts(), key());
+    let (contact, company, id) = (ObjectType::Contact, ObjectType::Company, RecordId::new(1));
+    let list = ListRequest::new(contact);
+    let search = SearchRequest::new(contact);
+    let options = ReadOptions::new();
+    let (objects, associations, lists) = (client.objects(), client.associations(), client.lists());
+    let owners = client.owners();
+    let ended: [(&str, Result<(), Error>); 9] = [
+        ("records", objects.list(&list).await.map(drop)),
+        ("search", client.search().run(&search).await.map(drop)),
+        ("lists", lists.search(None, 50).await.map(drop)),
+        (
+            "members",
+            lists.members(ListId::new(1), None, 50).await.map(drop),
+        ),
+        ("owners", owners.list(false, None, 50).await.map(drop)),
+        (
+            "properties",
+            client.properties().list(contact).await.map(drop),
+        ),
+        (
+            "records by id",
+            objects
+                .batch_read(contact, &[id], &options)
+                .await
+                .map(|read| assert_eq!(read.found.len(), 1)),
+        ),
+        (
+            "associations",
+            associations
+                .batch_read(contact, company, &[id])
+                .await
+                .map(|read| assert_eq!(read.answered.len(), 1)),
+        ),
+        (
+            "associations of one record",
+            associations
+                .list(contact, id, company, None, 100)
+                .await
+                .map(drop),
+        ),
+    ];
+    for (what, result) in &ended {
+        assert_eq!(*result, Ok(()), "{what}");
+    }
+    let seen = script.seen();
+    assert_eq!(
+        seen.len(),
+        ended.len(),
+        "asked for more than once: {seen:?}"
+    );
+    // The usual times leave room for what HubSpot was seen to take: 40 s.
+    let usual = Timeouts::default();
+    let seen_of_hubspot = Duration::from_secs(40);
+    assert!(usual.page > seen_of_hubspot && usual.batch > seen_of_hubspot);
+    assert!(usual.idle > seen_of_hubspot, "before the first byte");
+}
+
 /// The second attempt has twice the time.
 #[tokio::test]
 async fn a_page_that_took_too_long_gets_more_time() {
@@ -101,30 +189,21 @@ async fn retry_after_is_honoured_when_it_is_short() {
     assert_eq!(script.seen().len(), 3);
 }
 
-/// A key whose first refusals are hiccups.
-#[derive(Default)]
-struct Doubted {
-    doubt: KeyDoubt,
-    refusals: Mutex<Vec<TokenError>>,
+/// A service key, and how often it was refused.
+struct Counted {
+    key: StaticToken,
+    refused: AtomicUsize,
 }
 
 #[async_trait]
-impl AccessTokenSource for Doubted {
+impl AccessTokenSource for Counted {
     async fn access_token(&self) -> Result<AccessToken, TokenError> {
-        Ok(AccessToken {
-            secret: "a-key".to_owned().into(),
-            version: 0,
-        })
+        self.key.access_token().await
     }
 
-    async fn expired(&self, _token: &AccessToken) -> Result<(), TokenError> {
-        let refused = self.doubt.refused(Instant::now());
-        self.refusals.lock().unwrap().push(refused);
-        Err(refused)
-    }
-
-    fn accepted(&self, _token: &AccessToken) {
-        self.doubt.accepted();
+    async fn expired(&self, token: &AccessToken) -> Result<(), TokenError> {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.key.expired(token).await
     }
 }
 
@@ -137,26 +216,22 @@ async fn one_401_of_a_service_key_is_a_hiccup() {
         _ => Say::json(401, refused.clone()),
     })
     .await;
-    let key = Arc::new(Doubted::default());
+    let key = Arc::new(Counted {
+        key: StaticToken::new("a-key".to_owned().into()),
+        refused: AtomicUsize::new(0),
+    });
     let client = script
         .with_timeouts(Timeouts::default(), key.clone())
         .with_class(RequestClass::Backfill);
     let request = ListRequest::new(ObjectType::Contact);
     client.objects().list(&request).await.unwrap();
-    assert_eq!(key.refusals.lock().unwrap().len(), 1);
+    assert_eq!(key.refused.load(Ordering::Relaxed), 1);
     // Refused again and again: handed up as trouble that passes, to be asked again later.
     let error = client.objects().list(&request).await.unwrap_err();
     assert!(matches!(error, Error::TokenDoubted { .. }), "{error:?}");
     assert_eq!(error.class(), ErrorClass::Transient);
     assert!(error.retry_after().is_some());
-    assert!(
-        key.refusals
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|r| matches!(r, TokenError::Doubted { .. })),
-        "a minute has not passed"
-    );
+    assert_eq!(key.refused.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test]
