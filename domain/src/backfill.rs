@@ -28,8 +28,23 @@ pub fn slice_is_over(elapsed: Duration, slice: Duration, others_may_wait: bool) 
 }
 
 /// Why a run exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RunKind {
     /// Made by connecting.
     Initial,
@@ -39,16 +54,9 @@ pub enum RunKind {
     Members,
 }
 
-impl RunKind {
-    /// The name in the store and in the API.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Initial => "initial",
-            Self::Resync => "resync",
-            Self::Members => "members",
-        }
-    }
+crate::named::named!(RunKind, "kind of a run");
 
+impl RunKind {
     /// As a person calls it.
     pub const fn noun(&self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray as _;
 use utoipa::ToSchema;
 
 use crate::{
@@ -36,8 +37,21 @@ impl fmt::Display for ListId {
 }
 
 /// A property's type, as HubSpot's `type` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PropertyType {
     /// A text.
     String,
@@ -60,16 +74,7 @@ pub enum PropertyType {
 impl PropertyType {
     /// HubSpot's name for it.
     pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::Number => "number",
-            Self::Bool => "bool",
-            Self::Enumeration => "enumeration",
-            Self::Date => "date",
-            Self::Datetime => "datetime",
-            Self::PhoneNumber => "phone_number",
-            Self::Other => "other",
-        }
+        self.into_str()
     }
 }
 
@@ -77,16 +82,8 @@ impl FromStr for PropertyType {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "string" => Self::String,
-            "number" => Self::Number,
-            "bool" => Self::Bool,
-            "enumeration" => Self::Enumeration,
-            "date" => Self::Date,
-            "datetime" => Self::Datetime,
-            "phone_number" => Self::PhoneNumber,
-            _ => Self::Other,
-        })
+        let known = Self::VARIANTS.iter().find(|known| known.as_str() == text);
+        Ok(known.copied().unwrap_or(Self::Other))
     }
 }
 

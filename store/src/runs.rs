@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RunState {
     /// Waits for its turn.
     Queued,
@@ -32,30 +33,14 @@ pub enum RunState {
 }
 
 impl RunState {
-    const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::Running,
-        Self::Paused,
-        Self::Finished,
-        Self::Cancelled,
-    ];
-
     /// The name in the store and in the API.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Finished => "finished",
-            Self::Cancelled => "cancelled",
-        }
+        self.into_str()
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
-        Self::ALL
-            .into_iter()
-            .find(|s| s.as_str() == text)
-            .ok_or(StoreError::Corrupt("state of a run"))
+        text.parse()
+            .map_err(|_| StoreError::Corrupt("state of a run"))
     }
 }
 
@@ -125,12 +110,6 @@ impl TryFrom<RawRun> for RunRow {
     type Error = StoreError;
 
     fn try_from(raw: RawRun) -> Result<Self, StoreError> {
-        let kind = match raw.kind.as_str() {
-            "initial" => RunKind::Initial,
-            "resync" => RunKind::Resync,
-            "members" => RunKind::Members,
-            _ => return Err(StoreError::Corrupt("kind of a run")),
-        };
         let mode = match (raw.mode.as_str(), raw.since) {
             ("catch_up", _) => ResyncMode::CatchUp,
             ("since", Some(since)) => ResyncMode::Since { since },
@@ -147,7 +126,10 @@ impl TryFrom<RawRun> for RunRow {
             run: SyncRunId::new(raw.id),
             workspace: WorkspaceId::new(raw.workspace_id),
             portal: portal_of(raw.portal_id)?,
-            kind,
+            kind: raw
+                .kind
+                .parse()
+                .map_err(|_| StoreError::Corrupt("kind of a run"))?,
             mode,
             types,
             lists: raw

@@ -10,7 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{Store, StoreError};
 
 /// How a connection authenticates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum AuthKind {
     /// OAuth 2.0; access tokens expire and are refreshed.
     OAuth,
@@ -21,18 +22,12 @@ pub enum AuthKind {
 impl AuthKind {
     /// The name in the store.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OAuth => "oauth",
-            Self::Static => "static",
-        }
+        self.into_str()
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
-        match text {
-            "oauth" => Ok(Self::OAuth),
-            "static" => Ok(Self::Static),
-            _ => Err(StoreError::Corrupt("kind of authentication")),
-        }
+        text.parse()
+            .map_err(|_| StoreError::Corrupt("kind of authentication"))
     }
 }
 

@@ -187,7 +187,8 @@ pub enum RequestProblem {
 }
 
 /// What a caller can do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ErrorClass {
     /// Try again.
     Transient,
@@ -219,22 +220,8 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// A stable name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Transient => "transient",
-            Self::RateLimited => "rate_limited",
-            Self::AuthRevoked => "auth_revoked",
-            Self::ScopeMissing => "scope_missing",
-            Self::Forbidden => "forbidden",
-            Self::Invalid => "invalid",
-            Self::PortalRule => "portal_rule",
-            Self::NotFound => "not_found",
-            Self::Conflict => "conflict",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::Refused => "refused",
-            Self::PagingStuck => "paging_stuck",
-            Self::Misconfigured => "misconfigured",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
