@@ -57,7 +57,7 @@ impl Fleet {
             tokens: NewTokens {
                 access: String::new().into(),
                 refresh: None,
-                expires_at: None,
+                lifetime: None,
             },
             scopes: Vec::new(),
             admin: AdminId::new(Uuid::new_v4()),

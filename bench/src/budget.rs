@@ -176,7 +176,7 @@ async fn connect(
         tokens: NewTokens {
             access: String::new().into(),
             refresh: None,
-            expires_at: None,
+            lifetime: None,
         },
         scopes: Vec::new(),
         admin: AdminId::new(Uuid::new_v4()),

@@ -7,7 +7,7 @@ use domain::{AdminId, ConnectionState, Epoch, PortalId, SyncRunId, SyncType, Wor
 
 use crate::{
     Store, StoreError, runs,
-    tokens::{AuthKind, NewTokens},
+    tokens::{AuthKind, NewTokens, seconds},
 };
 
 /// A connection that was just approved.
@@ -176,7 +176,7 @@ impl Store {
         sqlx::query!(
             "insert into connection_token
                (workspace_id, version, access_token, refresh_token, issued_at, expires_at)
-             values ($1, 1, $2, $3, $4, $5)
+             values ($1, 1, $2, $3, now(), now() + make_interval(secs => $4))
              on conflict (workspace_id) do update set
                version = connection_token.version + 1, access_token = excluded.access_token,
                refresh_token = excluded.refresh_token, issued_at = excluded.issued_at,
@@ -185,8 +185,7 @@ impl Store {
             workspace,
             access,
             refresh,
-            now,
-            new.tokens.expires_at
+            new.tokens.lifetime.map(seconds)
         )
         .execute(&mut **tx)
         .await?;

@@ -9,7 +9,7 @@ use crate::{
     Store, StoreError,
     connections::{NewConnection, RefusedConnect, portal_of},
     oauth_states::ConnectNames,
-    tokens::{AuthKind, NewTokens},
+    tokens::{AuthKind, NewTokens, seconds},
 };
 
 /// How long what was decided can still be told to who asks again.
@@ -185,7 +185,8 @@ impl Store {
             "insert into pending_consent
                (id, workspace_id, portal_id, hub_domain, ui_domain, admin_id, workspace_name, admin_name, scopes,
                 access_token, refresh_token, token_expires_at, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+                now() + make_interval(secs => $12), $13, $14)",
             new.id.as_uuid(),
             new.workspace.as_uuid(),
             new.portal.get(),
@@ -197,7 +198,7 @@ impl Store {
             &new.scopes,
             access,
             refresh,
-            new.tokens.expires_at,
+            new.tokens.lifetime.map(seconds),
             now,
             new.expires_at
         )
@@ -270,8 +271,8 @@ impl Store {
         .await?
         .ok_or(StoreError::NotFound("workspace"))?;
         let row = sqlx::query!(
-            "select portal_id, admin_id, scopes, access_token, refresh_token, token_expires_at,
-               expires_at, outcome
+            "select portal_id, admin_id, scopes, access_token, refresh_token, expires_at, outcome,
+               (extract(epoch from token_expires_at - now()) * 1000)::bigint as left_ms
              from pending_consent where workspace_id = $1 and id = $2 for update",
             workspace.as_uuid(),
             id.as_uuid()
@@ -297,7 +298,7 @@ impl Store {
                     .refresh_token
                     .map(|sealed| self.keys.decrypt(workspace, PENDING_REFRESH, &sealed))
                     .transpose()?,
-                expires_at: row.token_expires_at,
+                lifetime: row.left_ms.map(TimeDelta::milliseconds),
             },
             scopes: row.scopes,
             admin: AdminId::new(row.admin_id),

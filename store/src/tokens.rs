@@ -37,8 +37,8 @@ pub struct NewTokens {
     pub access: SecretString,
     /// The refresh token; none for service keys.
     pub refresh: Option<SecretString>,
-    /// When the access token expires; never for service keys.
-    pub expires_at: Option<DateTime<Utc>>,
+    /// How long the access token is good from now on; service keys do not expire.
+    pub lifetime: Option<TimeDelta>,
 }
 
 /// Tokens as they are stored.
@@ -142,7 +142,7 @@ struct RawTokens {
     refusals: i32,
 }
 
-fn seconds(span: TimeDelta) -> f64 {
+pub(crate) fn seconds(span: TimeDelta) -> f64 {
     span.as_seconds_f64()
 }
 

@@ -60,7 +60,7 @@ impl Arena {
             tokens: NewTokens {
                 access: SecretString::from(""),
                 refresh: None,
-                expires_at: None,
+                lifetime: None,
             },
             scopes: Vec::new(),
             admin: AdminId::new(Uuid::new_v4()),

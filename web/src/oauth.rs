@@ -3,7 +3,10 @@
 //! A link may be opened many times and handed on; the consent that comes back uses it up. The
 //! tokens that it brings wait, encrypted, until [`crate::pages::consent`] was answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -12,7 +15,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
     routing::get,
 };
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use domain::{ConnectionState, ConsentId, PortalId, scopes};
 use hubspot::{
     Client, StaticToken, Unlimited,
@@ -38,7 +41,7 @@ use crate::{
 /// Binds a consent to the browser that began it.
 const COOKIE: &str = "hubspot_sync_connect";
 /// How long the browser that came back may look at what became of its consent.
-const SHOWN_FOR: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+const SHOWN_FOR: TimeDelta = TimeDelta::hours(1);
 /// The portal's own name is worth so much waiting, and no consent is lost for it.
 const NAME_WITHIN: Duration = Duration::from_secs(5);
 
@@ -290,7 +293,7 @@ async fn hold(
         _ => {}
     }
     let oauth = app.oauth.as_ref().ok_or(Outcome::Misconfigured)?;
-    let now = Utc::now();
+    let asked_at = Instant::now();
     let grant = oauth
         .exchange_code(code, &app.redirect_uri())
         .await
@@ -304,6 +307,7 @@ async fn hold(
             }
         })?;
     let granted = granted(app, oauth, &grant).await?;
+    let left = grant.expires_in.saturating_sub(asked_at.elapsed());
     let id = ConsentId::new(Uuid::new_v4());
     let new = NewConsent {
         id,
@@ -317,7 +321,7 @@ async fn hold(
         tokens: NewTokens {
             access: grant.access_token,
             refresh: grant.refresh_token,
-            expires_at: Some(now + grant.expires_in),
+            lifetime: TimeDelta::from_std(left).ok(),
         },
         expires_at: Utc::now() + GOOD_FOR,
     };

@@ -1,5 +1,6 @@
 //! Consents wait to be confirmed, and their tokens go when they are not.
 
+use chrono::TimeDelta;
 use domain::{AdminId, ConnectionState, ConsentId, PortalId, SyncRunId};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{Confirmed, ConnectNames, ConsentState, NewConsent, NewTokens, RefusedConnect};
@@ -28,7 +29,7 @@ async fn held(world: &World, n: u128, refresh: &str, now: i64) {
         tokens: NewTokens {
             access: "acc".into(),
             refresh: Some(refresh.into()),
-            expires_at: Some(at(now + 1_800)),
+            lifetime: Some(TimeDelta::seconds(1_800)),
         },
         expires_at: at(now + 600),
     };
@@ -71,9 +72,13 @@ async fn of_many_who_confirm_one_connects_and_the_rest_are_told() {
         let connection = connection.unwrap();
         assert_eq!(connection.state, ConnectionState::Connected);
         let tokens = world.store.tokens(world.workspace, connection.epoch).await;
-        assert_eq!(
-            exposed(tokens.unwrap().unwrap().refresh.as_ref()),
-            Some("ref")
+        let tokens = tokens.unwrap().unwrap();
+        assert_eq!(exposed(tokens.refresh.as_ref()), Some("ref"));
+        // Good from now on by the database's clock, whatever the callers' clocks say: theirs is off.
+        let left = tokens.life.unwrap().left;
+        assert!(
+            left > TimeDelta::seconds(1_700) && left <= TimeDelta::seconds(1_800),
+            "{left}"
         );
         // Too late to say no.
         let row = world

@@ -57,7 +57,7 @@ pub(crate) fn tokens(access: &str, refresh: &str) -> NewTokens {
     NewTokens {
         access: SecretString::from(access),
         refresh: Some(SecretString::from(refresh)),
-        expires_at: Some(at(1800)),
+        lifetime: Some(TimeDelta::seconds(1_800)),
     }
 }
 

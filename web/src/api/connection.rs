@@ -150,7 +150,7 @@ async fn connect_by_key(
         tokens: NewTokens {
             access: key,
             refresh: None,
-            expires_at: None,
+            lifetime: None,
         },
         scopes: Vec::new(),
         admin,
