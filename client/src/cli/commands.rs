@@ -14,10 +14,10 @@ use super::{
     args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
     failure::Failure,
     import,
-    output::{clean, is_connected, resync_text},
+    output::{clean, count, is_connected, resync_text},
     settings,
-    show::{print, show, tell},
-    team, tokens,
+    show::{print, print_json, show, show_rows, tell},
+    tokens,
     watch::{self, Polling},
 };
 
@@ -95,25 +95,73 @@ async fn resync(
 }
 
 async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Result<(), Failure> {
+    let failed = |error| Failure::of(service, error);
+    let sync = &service.client;
     match work {
-        DataWork::ImportPeople(import) => import::people(service, workspace, &import).await,
-        DataWork::ImportMembers(import) => import::members(service, workspace, &import).await,
-        DataWork::ListMembers { json } => team::list_members(service, workspace, json).await,
-        DataWork::ListOwners { json } => team::list_owners(service, workspace, json).await,
-        DataWork::GetSettings => settings::get(service, workspace).await,
+        DataWork::ImportPeople(import) => {
+            let totals = import::people(service, workspace, &import).await?;
+            imported(&totals, import.json)
+        }
+        DataWork::ImportMembers(import) => {
+            let totals = import::members(service, workspace, &import).await?;
+            imported(&totals, import.json)
+        }
+        DataWork::ListMembers { json } => {
+            show_rows(service, sync.all_members(workspace), json).await
+        }
+        DataWork::ListOwners { json } => show_rows(service, sync.all_owners(workspace), json).await,
+        DataWork::GetSettings => print_json(&sync.get_settings(workspace).await.map_err(failed)?),
         DataWork::SetSettings {
             file,
             expected,
             json,
-        } => settings::set(service, workspace, &file, expected, json).await,
+        } => match settings::set(service, workspace, &file, expected).await? {
+            Ok(saved) => show(&saved, json),
+            Err(error) => {
+                match settings::NotSaved::of(&error) {
+                    Some(details) if json => print_json(&details)?,
+                    Some(details) => details.lines().iter().try_for_each(|line| tell(line))?,
+                    None => {}
+                }
+                Err(failed(error))
+            }
+        },
         DataWork::CheckSettings { file, json } => {
-            settings::check(service, workspace, file.as_deref(), json).await
+            let checked = settings::check(service, workspace, file.as_deref()).await?;
+            show(&checked, json)?;
+            if checked.acceptable {
+                return Ok(());
+            }
+            Err(Failure::NotDone(
+                "these settings cannot be saved".to_owned(),
+            ))
         }
         DataWork::CreateToken { name, json } => {
-            tokens::create(service, workspace, name, json).await
+            let made = tokens::create(service, workspace, name).await;
+            show(&made.map_err(failed)?, json)
         }
-        DataWork::ListTokens { json } => tokens::list(service, workspace, json).await,
-        DataWork::RevokeToken(id) => tokens::revoke(service, workspace, id).await,
+        DataWork::ListTokens { json } => {
+            let tokens = sync.list_tokens(workspace).await.map_err(failed)?;
+            let rows = futures::stream::iter(tokens.into_iter().map(Ok));
+            show_rows(service, rows, json).await
+        }
+        DataWork::RevokeToken(id) => {
+            sync.revoke_token(workspace, id).await.map_err(failed)?;
+            print(&format!("token {id} is revoked"))
+        }
+    }
+}
+
+/// How many rows had which outcome. Those that were refused were told as they came.
+fn imported(totals: &import::Totals, json: bool) -> Result<(), Failure> {
+    show(totals, json)?;
+    match totals.counts.refused {
+        0 => Ok(()),
+        refused => Err(Failure::NotDone(format!(
+            "{} of {} rows were refused and left out",
+            count(refused.into()),
+            count(totals.rows)
+        ))),
     }
 }
 

@@ -7,6 +7,6 @@ pub(crate) mod import;
 pub(crate) mod output;
 pub(crate) mod settings;
 pub(crate) mod show;
-pub(crate) mod team;
+mod team;
 pub(crate) mod tokens;
 pub(crate) mod watch;

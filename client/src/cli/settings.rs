@@ -5,38 +5,83 @@ use std::{fs::File, io::Read as _, path::Path};
 use client::Error;
 use domain::{
     WorkspaceId,
-    api::{SettingsCheck, SettingsCheckAnswer, SettingsPut},
+    api::{
+        SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsConflict, SettingsPut,
+        SettingsRefused,
+    },
     settings::{ChangeKind, SettingsChange, SettingsProblem, SettingsRevision, Severity},
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::{
     args::{ConfigError, Service},
     failure::Failure,
     output::clean,
-    show::{print, print_json, tell},
+    show::Answer,
 };
 
 /// Far above every settings document; the service takes 1 MiB.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
-pub(crate) async fn get(service: &Service, workspace: WorkspaceId) -> Result<(), Failure> {
-    let settings = service
-        .client
-        .get_settings(workspace)
-        .await
-        .map_err(|error| Failure::of(service, error))?;
-    print_json(&settings)
+/// Settings that were just saved.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct Saved(SettingsAnswer);
+
+impl Answer for Saved {
+    fn text(&self) -> String {
+        let saved = format!("saved as revision {}", self.0.revision);
+        lines(std::iter::once(saved).chain(self.0.problems.iter().map(problem_line)))
+    }
 }
 
+impl Answer for SettingsCheckAnswer {
+    fn text(&self) -> String {
+        if self.problems.is_empty() {
+            return "nothing is wrong".to_owned();
+        }
+        lines(self.problems.iter().map(problem_line))
+    }
+}
+
+/// Why settings were not saved, row by row.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum NotSaved<'a> {
+    Refused(&'a SettingsRefused),
+    Conflict(&'a SettingsConflict),
+}
+
+impl<'a> NotSaved<'a> {
+    pub(crate) fn of(error: &'a Error) -> Option<Self> {
+        match error {
+            Error::SettingsRefused(refused) => Some(Self::Refused(refused)),
+            Error::SettingsConflict(conflict) => Some(Self::Conflict(conflict)),
+            _ => None,
+        }
+    }
+
+    /// What is wrong, or was changed meanwhile.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Refused(refused) => refused.problems.iter().map(problem_line).collect(),
+            Self::Conflict(conflict) => conflict.changes.iter().map(change_line).collect(),
+        }
+    }
+}
+
+fn lines(all: impl Iterator<Item = String>) -> String {
+    all.collect::<Vec<_>>().join("\n")
+}
+
+/// Saves what the file holds. The inner error is the service's.
 pub(crate) async fn set(
     service: &Service,
     workspace: WorkspaceId,
     file: &Path,
     expected: Option<SettingsRevision>,
-    json: bool,
-) -> Result<(), Failure> {
+) -> Result<Result<Saved, Error>, Failure> {
     let document = Document::read(file)?;
     let expected_revision = expected.or(document.revision).ok_or_else(|| {
         ConfigError::of(
@@ -49,40 +94,17 @@ pub(crate) async fn set(
         expected_revision,
         settings: document.settings,
     };
-    let error = match service.client.put_settings(workspace, &put).await {
-        Ok(saved) if json => return print_json(&saved),
-        Ok(saved) => {
-            print(&format!("saved as revision {}", saved.revision))?;
-            return saved
-                .problems
-                .iter()
-                .try_for_each(|p| print(&problem_line(p)));
-        }
-        Err(error) => error,
-    };
-    match &error {
-        Error::SettingsRefused(refused) if json => print_json(refused)?,
-        Error::SettingsRefused(refused) => refused
-            .problems
-            .iter()
-            .try_for_each(|p| tell(&problem_line(p)))?,
-        Error::SettingsConflict(conflict) if json => print_json(conflict)?,
-        Error::SettingsConflict(conflict) => conflict
-            .changes
-            .iter()
-            .try_for_each(|c| tell(&change_line(c)))?,
-        _ => {}
-    }
-    Err(Failure::of(service, error))
+    let saved = service.client.put_settings(workspace, &put).await;
+    Ok(saved.map(Saved))
 }
 
+/// Checks what the file holds; without one, what is in force.
 pub(crate) async fn check(
     service: &Service,
     workspace: WorkspaceId,
     file: Option<&Path>,
-    json: bool,
-) -> Result<(), Failure> {
-    let checked = match file {
+) -> Result<SettingsCheckAnswer, Failure> {
+    match file {
         Some(file) => {
             let settings = Document::read(file)?.settings;
             service
@@ -96,24 +118,7 @@ pub(crate) async fn check(
             .await
             .map(|in_force| SettingsCheckAnswer::new(in_force.problems)),
     }
-    .map_err(|error| Failure::of(service, error))?;
-    if json {
-        print_json(&checked)?;
-    } else if checked.problems.is_empty() {
-        print("nothing is wrong")?;
-    } else {
-        checked
-            .problems
-            .iter()
-            .try_for_each(|p| print(&problem_line(p)))?;
-    }
-    if checked.acceptable {
-        Ok(())
-    } else {
-        Err(Failure::NotDone(
-            "these settings cannot be saved".to_owned(),
-        ))
-    }
+    .map_err(|error| Failure::of(service, error))
 }
 
 fn problem_line(problem: &SettingsProblem) -> String {

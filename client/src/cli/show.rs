@@ -1,12 +1,17 @@
 //! The one printer: what a command found out, as text or as JSON.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    pin::pin,
+};
 
-use client::ConnectionStatus;
+use client::{ConnectionStatus, Error};
 use domain::api::{DisconnectAnswer, ResyncAnswer, StatusAnswer};
+use futures::{Stream, TryStreamExt as _};
 use serde::Serialize;
 
 use super::{
+    args::Service,
     failure::Failure,
     output::{clean, status_text, workflow_text},
 };
@@ -15,6 +20,20 @@ use super::{
 pub(crate) trait Answer: Serialize {
     /// For a person.
     fn text(&self) -> String;
+
+    /// What a person is told besides, and who reads the output is not.
+    fn note(&self) -> Option<String> {
+        None
+    }
+}
+
+/// An item of a listing.
+pub(crate) trait Row: Serialize {
+    /// The names of the columns, with tabs between them.
+    const HEAD: &'static str;
+
+    /// The columns, for a person.
+    fn cells(&self) -> Vec<String>;
 }
 
 impl Answer for StatusAnswer {
@@ -48,10 +67,39 @@ impl Answer for DisconnectAnswer {
 /// Prints an answer: one document of JSON if asked for, else text.
 pub(crate) fn show(answer: &impl Answer, json: bool) -> Result<(), Failure> {
     if json {
-        print_json(answer)
-    } else {
-        print(&answer.text())
+        return print_json(answer);
     }
+    if let Some(note) = answer.note() {
+        tell(&note)?;
+    }
+    print(&answer.text())
+}
+
+/// Prints a listing: a line for each item as it comes, so that a long one begins at once. In JSON each
+/// line is an object.
+pub(crate) async fn show_rows<T: Row>(
+    service: &Service,
+    rows: impl Stream<Item = Result<T, Error>>,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut rows = pin!(rows);
+    let mut is_first = true;
+    while let Some(row) = rows
+        .try_next()
+        .await
+        .map_err(|error| Failure::of(service, error))?
+    {
+        if json {
+            print(&serde_json::to_string(&row)?)?;
+            continue;
+        }
+        if std::mem::take(&mut is_first) {
+            print(T::HEAD)?;
+        }
+        let cells: Vec<String> = row.cells().iter().map(|cell| clean(cell)).collect();
+        print(&cells.join("\t"))?;
+    }
+    Ok(())
 }
 
 /// What was asked for.
@@ -66,9 +114,4 @@ pub(crate) fn tell(text: &str) -> Result<(), Failure> {
 
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string_pretty(value)?)
-}
-
-/// An object a line, for a listing.
-pub(crate) fn print_json_line(value: &impl Serialize) -> Result<(), Failure> {
-    print(&serde_json::to_string(value)?)
 }

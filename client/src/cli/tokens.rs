@@ -1,80 +1,72 @@
 //! Service tokens of a workspace (X8).
 
 use chrono::{DateTime, Utc};
+use client::Error;
 use domain::{
     WorkspaceId,
-    api::{TokenCreate, TokenId},
+    api::{TokenAnswer, TokenCreate, TokenId},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::json;
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::{
     args::Service,
-    failure::Failure,
     output::clean,
-    show::{print, print_json_line, tell},
+    show::{Answer, Row},
 };
+
+/// A token that was just made: shown this once.
+pub(crate) struct NewToken {
+    id: TokenId,
+    token: SecretString,
+}
+
+impl Serialize for NewToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("NewToken", 2)?;
+        fields.serialize_field("id", &self.id)?;
+        fields.serialize_field("token", self.token.expose_secret())?;
+        fields.end()
+    }
+}
+
+impl Answer for NewToken {
+    fn text(&self) -> String {
+        clean(self.token.expose_secret())
+    }
+
+    fn note(&self) -> Option<String> {
+        Some(format!("token {} is made; it is shown this once:", self.id))
+    }
+}
 
 pub(crate) async fn create(
     service: &Service,
     workspace: WorkspaceId,
     name: String,
-    json: bool,
-) -> Result<(), Failure> {
+) -> Result<NewToken, Error> {
     let made = service
         .client
         .create_token(workspace, &TokenCreate { name })
-        .await
-        .map_err(|error| Failure::of(service, error))?;
-    let (id, token) = (made.id, SecretString::from(made.token));
-    if json {
-        return print_json_line(&json!({"id": id, "token": token.expose_secret()}));
-    }
-    tell(&format!("token {id} is made; it is shown this once:"))?;
-    print(&clean(token.expose_secret()))
+        .await?;
+    Ok(NewToken {
+        id: made.id,
+        token: made.token.into(),
+    })
 }
 
-pub(crate) async fn list(
-    service: &Service,
-    workspace: WorkspaceId,
-    json: bool,
-) -> Result<(), Failure> {
-    let tokens = service
-        .client
-        .list_tokens(workspace)
-        .await
-        .map_err(|error| Failure::of(service, error))?;
-    if !json && !tokens.is_empty() {
-        print("id\tmade\tlast used\trevoked\tname")?;
-    }
-    for token in &tokens {
-        if json {
-            print_json_line(token)?;
-        } else {
-            print(&format!(
-                "{}\t{}\t{}\t{}\t{}",
-                token.id,
-                time(Some(token.created_at)),
-                time(token.last_used_at),
-                time(token.revoked_at),
-                clean(&token.name)
-            ))?;
-        }
-    }
-    Ok(())
-}
+impl Row for TokenAnswer {
+    const HEAD: &'static str = "id\tmade\tlast used\trevoked\tname";
 
-pub(crate) async fn revoke(
-    service: &Service,
-    workspace: WorkspaceId,
-    id: TokenId,
-) -> Result<(), Failure> {
-    service
-        .client
-        .revoke_token(workspace, id)
-        .await
-        .map_err(|error| Failure::of(service, error))?;
-    print(&format!("token {id} is revoked"))
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            time(Some(self.created_at)),
+            time(self.last_used_at),
+            time(self.revoked_at),
+            self.name.clone(),
+        ]
+    }
 }
 
 fn time(at: Option<DateTime<Utc>>) -> String {

@@ -21,6 +21,8 @@ use super::{
     failure::Failure,
     output::count,
 };
+pub(crate) use report::Totals;
+
 use batch::{PeopleCsv, Rows, member_json_lines, people_json_lines};
 use report::Report;
 use send::{PATIENCE, Sendable};
@@ -32,7 +34,7 @@ pub(crate) async fn people(
     service: &Service,
     workspace: WorkspaceId,
     import: &Import,
-) -> Result<(), Failure> {
+) -> Result<Totals, Failure> {
     let (input, version) = open(import)?;
     let fields = service
         .client
@@ -58,7 +60,7 @@ pub(crate) async fn members(
     service: &Service,
     workspace: WorkspaceId,
     import: &Import,
-) -> Result<(), Failure> {
+) -> Result<Totals, Failure> {
     let (input, version) = open(import)?;
     send(
         service,
@@ -96,7 +98,7 @@ async fn send<R>(
     workspace: WorkspaceId,
     import: &Import,
     rows: R,
-) -> Result<(), Failure>
+) -> Result<Totals, Failure>
 where
     R: Rows,
     R::Item: Sendable,
@@ -105,19 +107,11 @@ where
     let sent = send::all(service, workspace, rows, &mut report, PATIENCE).await;
     report.flush()?;
     let totals = report.totals();
-    if let Err(failure) = sent {
-        return Err(Failure::Stopped {
+    match sent {
+        Ok(()) => Ok(totals),
+        Err(failure) => Err(Failure::Stopped {
             failure: Box::new(failure),
             are_in: count(totals.are_in()),
-        });
-    }
-    report.summary()?;
-    match totals.counts.refused {
-        0 => Ok(()),
-        refused => Err(Failure::NotDone(format!(
-            "{} of {} rows were refused and left out",
-            count(refused.into()),
-            count(totals.rows)
-        ))),
+        }),
     }
 }

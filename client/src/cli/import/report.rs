@@ -17,15 +17,15 @@ use serde::Serialize;
 use crate::cli::{
     failure::Failure,
     output::{clean, count},
-    show::{print, print_json},
+    show::Answer,
 };
 
 /// How many rows had which outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub(super) struct Totals {
-    pub(super) rows: u64,
+pub(crate) struct Totals {
+    pub(crate) rows: u64,
     #[serde(flatten)]
-    pub(super) counts: UpsertCounts,
+    pub(crate) counts: UpsertCounts,
 }
 
 impl Totals {
@@ -42,7 +42,9 @@ impl Totals {
         .iter()
         .sum()
     }
+}
 
+impl Answer for Totals {
     fn text(&self) -> String {
         let counts = self.counts;
         let parts = [
@@ -157,15 +159,6 @@ impl Report {
         match &mut self.rejects {
             Some(file) => file.flush().map_err(Failure::Rejects),
             None => Ok(()),
-        }
-    }
-
-    /// The last word.
-    pub(super) fn summary(&self) -> Result<(), Failure> {
-        if self.json {
-            print_json(&self.totals)
-        } else {
-            print(&self.totals.text())
         }
     }
 }
