@@ -1,6 +1,7 @@
 //! End-to-end tests by feature id. See the README.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod c1_browser;
 mod c1_confirm;
 mod c1_connect;
 mod c3_tokens;
@@ -16,6 +17,8 @@ mod e4_settings;
 mod i1_backfill;
 mod i1_faults;
 mod i1_kill;
+mod i1_restarts;
+mod i1_unanswered;
 mod x1_reference_model;
 mod x3_assumptions;
 mod x3_budget;

@@ -1,0 +1,246 @@
+//! A real browser: Chromium without a window, driven by its DevTools protocol.
+
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+
+/// A loaded machine starts it in seconds.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+const SHOWS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A browser with one tab and a profile of its own.
+#[derive(Debug)]
+pub struct Browser {
+    /// Killed when it is dropped.
+    _process: Child,
+    _profile: TempDir,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    tab: Option<String>,
+    calls: u64,
+    violations: Vec<String>,
+}
+
+impl Browser {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start() -> Self {
+        let chromium = std::env::var_os("HUBSPOT_SYNC_CHROMIUM")
+            .expect("HUBSPOT_SYNC_CHROMIUM is not set: run the tests with `cargo dev test`");
+        let profile = tempfile::tempdir().expect("a folder");
+        // It takes orders by descriptor 3 and answers by 4; a child of ours has pipes at 0 and 1.
+        let mut process = Command::new("sh")
+            .args(["-c", r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>&2"#])
+            .arg(chromium)
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--remote-debugging-pipe",
+            ])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("Chromium starts");
+        let mut browser = Self {
+            input: process.stdin.take().expect("a pipe"),
+            output: BufReader::new(process.stdout.take().expect("a pipe")),
+            _process: process,
+            _profile: profile,
+            tab: None,
+            calls: 0,
+            violations: Vec::new(),
+        };
+        let target = browser
+            .call("Target.createTarget", json!({"url": "about:blank"}))
+            .await;
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = browser.call("Target.attachToTarget", attach).await;
+        browser.tab = attached["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page", "Runtime", "Log"] {
+            browser.call(&format!("{domain}.enable"), json!({})).await;
+        }
+        browser
+    }
+
+    /// One order, and its result.
+    async fn call(&mut self, method: &str, params: Value) -> Value {
+        self.calls += 1;
+        let mut order = json!({"id": self.calls, "method": method, "params": params});
+        if let Some(tab) = &self.tab {
+            order["sessionId"] = json!(tab);
+        }
+        let mut bytes = order.to_string().into_bytes();
+        bytes.push(0);
+        self.input.write_all(&bytes).await.expect("it listens");
+        loop {
+            let mut answer = Vec::new();
+            let read = self.output.read_until(0, &mut answer);
+            tokio::time::timeout(ANSWERS_WITHIN, read)
+                .await
+                .unwrap_or_else(|_| panic!("{method}: no answer"))
+                .expect("it speaks");
+            assert_eq!(answer.pop(), Some(0), "{method}: the browser ended");
+            let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");
+            if answer["id"] == self.calls {
+                assert!(answer["error"].is_null(), "{method}: {answer}");
+                return answer["result"].take();
+            }
+            let entry = &answer["params"]["entry"];
+            if entry["source"] == "security" {
+                self.violations.push(entry["text"].to_string());
+            }
+        }
+    }
+
+    /// What a script gives; null where the page is just changing.
+    async fn evaluate(&mut self, script: &str) -> Value {
+        let params = json!({"expression": script, "returnByValue": true});
+        let mut result = self.call("Runtime.evaluate", params).await;
+        result["result"]["value"].take()
+    }
+
+    /// Types an address.
+    pub async fn open(&mut self, url: &str) {
+        self.call("Page.navigate", json!({"url": url})).await;
+    }
+
+    /// Loads the page again.
+    pub async fn reload(&mut self) {
+        // A mark that the next page does not have.
+        self.evaluate("window.wasThereBefore = true").await;
+        self.call("Page.reload", json!({})).await;
+        let deadline = Instant::now() + SHOWS_WITHIN;
+        let loaded = "!window.wasThereBefore && document.readyState === 'complete'";
+        while self.evaluate(loaded).await != true {
+            assert!(Instant::now() < deadline, "it does not load again");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Presses the back button; `false` where there is nothing before.
+    pub async fn back(&mut self) -> bool {
+        let history = self.call("Page.getNavigationHistory", json!({})).await;
+        let current = history["currentIndex"].as_u64().expect("an index");
+        let Some(before) = current.checked_sub(1) else {
+            return false;
+        };
+        let entry = &history["entries"][usize::try_from(before).expect("an index")];
+        let to = json!({"entryId": entry["id"]});
+        self.call("Page.navigateToHistoryEntry", to).await;
+        let deadline = Instant::now() + SHOWS_WITHIN;
+        loop {
+            let history = self.call("Page.getNavigationHistory", json!({})).await;
+            if history["currentIndex"] == before {
+                return true;
+            }
+            assert!(Instant::now() < deadline, "it does not go back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What can be read on the page.
+    pub async fn text(&mut self) -> String {
+        let text = self.evaluate("document.body?.innerText").await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What can be read in the element with this selector.
+    pub async fn text_of(&mut self, selector: &str) -> String {
+        let text = self
+            .evaluate(&format!("{}?.innerText", element(selector)))
+            .await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A style of the element with this selector, as it is shown.
+    pub async fn style_of(&mut self, selector: &str, style: &str) -> String {
+        let script = format!("getComputedStyle({})[{style:?}]", element(selector));
+        self.evaluate(&script).await.to_string()
+    }
+
+    /// Waits until this can be read on the page, and gives all of it.
+    ///
+    /// # Panics
+    /// When it does not come in time.
+    pub async fn until_shown(&mut self, part: &str) -> String {
+        let deadline = Instant::now() + SHOWS_WITHIN;
+        loop {
+            let text = self.text().await;
+            if text.contains(part) {
+                return text;
+            }
+            assert!(Instant::now() < deadline, "no {part:?} but {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Chooses an option.
+    pub async fn choose(&mut self, selector: &str, value: &str) {
+        let script = format!("{}.value = {value:?}", element(selector));
+        assert_eq!(self.evaluate(&script).await, value, "{selector}");
+    }
+
+    /// Presses the mouse so many times in a row where the element is.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub async fn click(&mut self, selector: &str, times: u32) {
+        let script = format!(
+            "(() => {{ const e = {}; e.scrollIntoView({{block: 'center'}}); \
+             const r = e.getBoundingClientRect(); \
+             return [r.x + r.width / 2, r.y + r.height / 2]; }})()",
+            element(selector)
+        );
+        let at = self.evaluate(&script).await;
+        assert!(at[0].is_number(), "there is no {selector}");
+        for count in 1..=times {
+            for kind in ["mousePressed", "mouseReleased"] {
+                let event = json!({
+                    "type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": count,
+                });
+                self.call("Input.dispatchMouseEvent", event).await;
+            }
+        }
+    }
+
+    /// Where it is.
+    pub async fn address(&mut self) -> String {
+        let address = self.evaluate("location.href").await;
+        address.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Runs a script in the page.
+    pub async fn run(&mut self, script: &str) {
+        self.evaluate(script).await;
+    }
+
+    /// What the page was kept from by its own policy, so far.
+    pub async fn violations(&mut self) -> Vec<String> {
+        // What happened before this was answered has been told.
+        self.evaluate("0").await;
+        self.violations.clone()
+    }
+}
+
+fn element(selector: &str) -> String {
+    format!("document.querySelector({selector:?})")
+}
