@@ -133,7 +133,7 @@ pub(crate) async fn merge(
     primary: HubSpotObjectId,
     other: HubSpotObjectId,
 ) -> HubSpotObjectId {
-    let body = json!({"type": of, "primary": primary.to_string(), "other": other.to_string()});
+    let body = json!({"type": of, "primary": primary.get(), "other": other.get()});
     let merged = tenant.control("POST", "merges", Some(body)).await;
     let text = match &merged["id"] {
         Value::String(text) => text.clone(),
