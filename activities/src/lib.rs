@@ -11,6 +11,8 @@ mod portal;
 mod pulse;
 mod purge;
 mod read;
+mod reconcile;
+mod revoked;
 mod sweep;
 mod tokens;
 
@@ -20,6 +22,7 @@ pub use connection::Connecting;
 pub use metrics::Metrics;
 pub use pulse::Pulse;
 pub use purge::Purging;
+pub use reconcile::Reconciling;
 pub use sweep::Sweeping;
 
 use std::{sync::Arc, time::Duration};
@@ -154,6 +157,11 @@ impl Activities {
     /// The activity of `Purge`.
     pub fn purge(&self) -> Purging {
         Purging::new(self.deps.clone())
+    }
+
+    /// The activities of `Reconcile`.
+    pub fn reconcile(&self) -> Reconciling {
+        Reconciling::new(self.deps.clone())
     }
 
     /// The activities of `Sweep`.

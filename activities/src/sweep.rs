@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use domain::{
-    ConnectionPhase, ConnectionState, Epoch, Urgency, WorkspaceId,
+    ConnectionPhase, ConnectionState, Epoch, PortalId, Urgency, WorkspaceId,
     settings::RetentionSettings,
     sweep::{ShownConnection, restart_backfill_after},
 };
@@ -27,7 +27,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure, purge};
+use crate::{Deps, failure, purge, reconcile};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -326,7 +326,35 @@ impl Sweeping {
                 }
             }
         }
+        let mut after = None;
+        loop {
+            let due = store
+                .reconciles_due(after, PAGE)
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let Some(last) = due.last() else {
+                break;
+            };
+            after = Some(last.workspace);
+            for Swept { workspace, row } in due {
+                match self.mend_reconcile(workspace, row).await {
+                    Ok(true) => report.reconciles_started += 1,
+                    Ok(false) => {}
+                    Err(error) => report.failed += error.told(workspace),
+                }
+            }
+        }
         Ok(report)
+    }
+
+    async fn mend_reconcile(
+        &self,
+        workspace: WorkspaceId,
+        portal: Result<PortalId, StoreError>,
+    ) -> Result<bool, Unmended> {
+        reconcile::start(&self.deps, workspace, portal?)
+            .await
+            .map_err(Unmended::Temporal)
     }
 
     async fn mend_connection(

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod aliases;
 pub mod api;
 pub mod app;
 pub mod backfill;
@@ -19,6 +20,7 @@ pub mod progress;
 pub mod quarantine;
 pub mod ranges;
 pub mod rate_budget;
+pub mod reconcile;
 pub mod resync;
 pub mod scopes;
 pub mod settings;

@@ -18,6 +18,12 @@ pub enum Purpose {
     Run,
     /// The members of one list that has a use.
     Members(ListId),
+    /// Records of which another one's change tells (I3).
+    Reread,
+    /// What lies in the recycle bin (I3).
+    Archived,
+    /// All records that are known, one after the other (I3).
+    Walk,
 }
 
 impl Purpose {
@@ -26,14 +32,17 @@ impl Purpose {
         match self {
             Self::Run => "run",
             Self::Members(_) => "members",
+            Self::Reread => "reread",
+            Self::Archived => "archived",
+            Self::Walk => "walk",
         }
     }
 
     /// Of members: which list.
     pub const fn list(&self) -> Option<ListId> {
         match self {
-            Self::Run => None,
             Self::Members(list) => Some(*list),
+            Self::Run | Self::Reread | Self::Archived | Self::Walk => None,
         }
     }
 }

@@ -92,7 +92,7 @@ async fn read(
             workspace: plan.run.workspace,
             portal: plan.run.portal,
             epoch: plan.epoch,
-            run: plan.run.run,
+            run: Some(plan.run.run),
             sync_type,
             purpose: domain::Purpose::Run,
             range: None,
@@ -119,11 +119,15 @@ async fn read(
                     vec![]
                 },
                 rows: records,
+                merged: Default::default(),
+                missing: Default::default(),
             }),
             quarantine: vec![],
             listing: Listing::Open,
             unanswered: vec![],
             settled: vec![],
+            span: None,
+            reread: vec![],
         };
         match store.commit(&step, batch, now).await? {
             PageOutcome::Committed { .. } => {}

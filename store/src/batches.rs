@@ -15,8 +15,10 @@ use crate::{
     lists::{ListRow, MembershipPage},
     mirror,
     mirror::{AssociationRow, MirrorRow},
+    reconcile::Reread,
     steps::{Counted, PageOutcome, Step, take_step},
     unanswered,
+    unanswered::Span,
 };
 
 /// A row that cannot be stored.
@@ -44,6 +46,10 @@ pub struct Batch {
     pub unanswered: Vec<HubSpotObjectId>,
     /// Records that were asked for again and answered. They were counted before.
     pub settled: Vec<HubSpotObjectId>,
+    /// The ids between which a page of a whole listing has brought all that there are.
+    pub span: Option<Span>,
+    /// Records that waited to be read again, and were answered.
+    pub reread: Vec<Reread>,
 }
 
 /// What a batch is to the listing that it belongs to: only a whole listing tells of what it did not
@@ -126,6 +132,8 @@ impl Batch {
             listing: Listing::Open,
             unanswered: Vec::new(),
             settled: Vec::new(),
+            span: None,
+            reread: Vec::new(),
         }
     }
 
@@ -179,6 +187,10 @@ pub struct RecordRows {
     /// these is gone, and stays as a tombstone; of all others nothing was answered, and what is stored about them stays.
     pub answered: BTreeMap<ObjectType, BTreeSet<HubSpotObjectId>>,
     pub associations: Vec<AssociationRow>,
+    /// Ids that were asked for and brought another record: they were merged into it.
+    pub merged: BTreeMap<HubSpotObjectId, HubSpotObjectId>,
+    /// Ids that HubSpot named as unknown, alive and in the recycle bin, whenever it was asked.
+    pub missing: BTreeSet<HubSpotObjectId>,
 }
 
 impl RecordRows {
@@ -190,6 +202,8 @@ impl RecordRows {
             rows: Vec::new(),
             answered: BTreeMap::new(),
             associations: Vec::new(),
+            merged: BTreeMap::new(),
+            missing: BTreeSet::new(),
         }
     }
 
@@ -320,9 +334,9 @@ impl Store {
         }
         erasure::take_out_erased(&mut tx, &self.identities, step, batch).await?;
         let (read_at, listing) = (batch.read_at, batch.listing);
-        let end = match &batch.rows {
+        let end = match &mut batch.rows {
             Rows::Records(records) => {
-                mirror::write_records(&mut tx, step, records, read_at).await?;
+                mirror::write_records(&mut tx, &self.identities, step, records, read_at).await?;
                 ListingEnd::Nothing
             }
             Rows::Owners(owners) => {
@@ -353,6 +367,8 @@ impl Store {
             return Ok(outcome);
         }
         heal(&mut tx, step, &batch.rows.quarantine_keys(), read_at).await?;
+        unanswered::write_unseen(&mut tx, step, batch).await?;
+        unanswered::settle_rereads(&mut tx, step, batch).await?;
         put_in_quarantine(&mut tx, step, &batch.quarantine, read_at, now).await?;
         unanswered::write_unanswered(&mut tx, step, batch).await?;
         tx.commit().await?;

@@ -250,7 +250,7 @@ pub(crate) async fn reached_the_end(
              and exists (select 1 from ended))
          insert into last_read (workspace_id, portal_id, sync_type, read_began_at)
          select $1, $2::bigint, $3, read_began_at from ended e
-         where purpose <> 'members' and outcome = 'finished'
+         where purpose in ('run', 'periodic') and outcome = 'finished'
            and (since is null or exists (select 1 from last_read l
              where l.workspace_id = $1 and l.portal_id = $2 and l.sync_type = $3
                and l.read_began_at >= e.since))
@@ -646,6 +646,7 @@ impl Store {
                  max(last_commit_at) as last_commit_at
                from sync_range r where r.cursor_id = c.id) r on true
              where c.workspace_id = $1 and c.portal_id = $2
+               and c.purpose not in ('reread', 'archived', 'walk')
              order by c.purpose desc, c.id",
             workspace.as_uuid(),
             portal.get()
@@ -656,6 +657,7 @@ impl Store {
             "select c.sync_type, f.part, f.code, f.scopes, f.field
              from sync_refusal f join sync_cursor c on c.id = f.cursor_id
              where c.workspace_id = $1 and c.portal_id = $2
+               and c.purpose not in ('reread', 'archived', 'walk')
              order by c.purpose desc, f.part, f.cursor_id",
             workspace.as_uuid(),
             portal.get()

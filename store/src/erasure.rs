@@ -13,6 +13,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 use sqlx::{PgConnection, Postgres, Transaction};
 
+mod forgotten;
+
+pub(crate) use forgotten::forget_contacts;
+use forgotten::{remove_bad, remove_ties};
+
 use crate::{
     Store, StoreError,
     batches::{Batch, QuarantineRow, Rows},
@@ -392,6 +397,21 @@ impl Found {
             .fetch_all(&mut *tx)
             .await?;
             self.emails.extend(emails);
+            // What was merged into the contact was the same person's.
+            let aliases = sqlx::query!(
+                "select object_id, living_id from hubspot_alias
+                 where workspace_id = $1 and portal_id = any($2) and object_type = $3
+                   and (object_id = any($4) or living_id = any($4))",
+                workspace.as_uuid(),
+                portals,
+                type_number(ObjectType::Contact),
+                &ids
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            for alias in aliases {
+                self.contacts.extend([alias.object_id, alias.living_id]);
+            }
             if *self == before {
                 return Ok(());
             }
@@ -405,7 +425,7 @@ impl Found {
         tx: &mut PgConnection,
         workspace: WorkspaceId,
         since: i64,
-    ) -> Result<BTreeSet<BadKey>, StoreError> {
+    ) -> Result<BTreeSet<BadKey>, sqlx::Error> {
         let mut found = BTreeSet::new();
         let (mut portal, mut sync_type, mut key) = (-1, String::new(), String::new());
         loop {
@@ -597,70 +617,9 @@ impl Store {
             .execute(&mut *tx)
             .await?
             .rows_affected();
-            sqlx::query!(
-                "delete from hubspot_object_key
-                 where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
-                workspace.as_uuid(),
-                portals,
-                contact,
-                &contacts
-            )
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query!(
-                "delete from hubspot_association
-                 where workspace_id = $1 and portal_id = any($2) and from_type = $3 and from_id = any($4)",
-                workspace.as_uuid(),
-                portals,
-                contact,
-                &contacts
-            )
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query!(
-                "delete from hubspot_association
-                 where workspace_id = $1 and uuid_hash(workspace_id) = uuid_hash($1)
-                   and portal_id + 0 = any($2) and to_type + 0 = $3::int and to_id + 0 = any($4)",
-                workspace.as_uuid(),
-                portals,
-                i32::from(contact),
-                &contacts
-            )
-            .execute(&mut *tx)
-            .await?;
-            sqlx::query!(
-                "delete from hubspot_list_member m
-                 where m.workspace_id = $1 and uuid_hash(m.workspace_id) = uuid_hash($1)
-                   and m.portal_id + 0 = any($2) and m.object_id + 0 = any($3)
-                   and not exists (select 1 from hubspot_list l
-                     where l.workspace_id = $1 and l.portal_id = m.portal_id and l.list_id = m.list_id
-                       and l.object_type_id <> '0-1')",
-                workspace.as_uuid(),
-                portals,
-                &contacts
-            )
-            .execute(&mut *tx)
-            .await?;
+            remove_ties(tx, workspace, portals, &contacts).await?;
         }
-        let (mut of_portals, mut types, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for row in bad {
-            of_portals.push(row.portal);
-            types.push(row.sync_type);
-            keys.push(row.key);
-        }
-        erased.quarantined = sqlx::query!(
-            "delete from quarantine q
-             using unnest($2::bigint[], $3::text[], $4::text[]) as t (portal, sync_type, key)
-             where q.workspace_id = $1 and q.portal_id = t.portal and q.sync_type = t.sync_type
-               and q.record_key = t.key",
-            workspace.as_uuid(),
-            &of_portals,
-            &types,
-            &keys
-        )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+        erased.quarantined = remove_bad(tx, workspace, bad).await?;
         Ok(erased)
     }
 }

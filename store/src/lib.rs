@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod aliases;
 mod batches;
 mod changes;
 mod companies;
@@ -23,6 +24,7 @@ mod portal_facts;
 mod purge;
 mod ranges;
 mod rate_budget;
+mod reconcile;
 mod records;
 mod retention;
 mod runs;
@@ -33,6 +35,7 @@ mod sweeps;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
+mod tombstones;
 mod unanswered;
 mod workspaces;
 
@@ -50,13 +53,14 @@ pub use error::StoreError;
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use lists::{ListRow, MembershipPage};
-pub use mirror::{AssociationRow, MirrorRow, MirrorStats, StoredObject};
+pub use mirror::{AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
 pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};
 pub use ranges::{RangeRow, RangeStep};
 pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};
+pub use reconcile::{ReconcileState, Reread};
 pub use records::{Listed, RefusedUpsert, UnreadableRow, Upserted};
 pub use runs::{RequestedResync, RunPlan, RunRow, RunState};
 pub use service_tokens::{NewServiceToken, ServiceTokenRow};
@@ -67,6 +71,7 @@ pub use tokens::{
     AuthKind, LeaseOutcome, NewTokens, RefreshLease, Refreshed, RefusedKey, StoredRefresh,
     TokenLife, Tokens,
 };
+pub use unanswered::Span;
 
 use std::{str::FromStr as _, time::Duration};
 

@@ -127,7 +127,7 @@ pub(crate) async fn write_members(
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get(),
-        step.run.as_uuid(),
+        step.run.map_or(uuid::Uuid::nil(), |run| run.as_uuid()),
         &members
     )
     .execute(&mut *tx)

@@ -6,14 +6,16 @@ use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, ObjectType, PortalId, SyncType, WorkspaceId};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, aliases,
     batches::{FoundBy, RecordRows},
     cursors::count,
+    erasure::IdentityKey,
     keys,
     steps::Step,
+    tombstones,
 };
 
 /// A record that was read.
@@ -54,11 +56,26 @@ pub struct StoredObject {
     pub archived: bool,
 }
 
+/// What became of a record that HubSpot no longer shows under its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It lives.
+    Alive,
+    /// It lies in the recycle bin.
+    Archived,
+    /// It was merged into this one.
+    Merged(HubSpotObjectId),
+    /// HubSpot named it once as one that it does not know; its values are still there.
+    Missing,
+    /// HubSpot named it so again, in a later reading.
+    Gone,
+}
+
 /// How many records are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MirrorStats {
     pub sync_type: SyncType,
-    /// In the mirror.
+    /// In the mirror, alive.
     pub stored: u64,
     /// In quarantine.
     pub quarantined: u64,
@@ -86,7 +103,7 @@ impl Store {
         let rows = sqlx::query!(
             "with stored (sync_type, n) as (
                select case object_type when 1 then 'contacts' when 2 then 'companies' else 'deals' end, count(*)
-               from hubspot_object where workspace_id = $1 and portal_id = $2 group by object_type
+               from hubspot_object where workspace_id = $1 and portal_id = $2 and not archived group by object_type
                union all select 'owners', count(*) from hubspot_owner where workspace_id = $1 and portal_id = $2
                union all select 'properties', count(*) from hubspot_property where workspace_id = $1 and portal_id = $2
                union all select 'pipelines', count(*) from hubspot_pipeline where workspace_id = $1 and portal_id = $2
@@ -149,7 +166,43 @@ impl Store {
             .collect()
     }
 
-    /// All associations from records of one type, in order.
+    /// What became of a record; `None` for one that the mirror does not know.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fate(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        object_type: ObjectType,
+        id: HubSpotObjectId,
+    ) -> Result<Option<Fate>, StoreError> {
+        let row = sqlx::query!(
+            "select archived, merged_into, missing_at, gone_at from hubspot_object
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = $4",
+            workspace.as_uuid(),
+            portal.get(),
+            type_number(object_type),
+            id.get()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(match (row.merged_into, row.gone_at, row.missing_at) {
+                _ if !row.archived => Fate::Alive,
+                (Some(into), ..) => Fate::Merged(object_id(into)?),
+                (None, Some(_), _) => Fate::Gone,
+                (None, None, Some(_)) => Fate::Missing,
+                (None, None, None) => Fate::Archived,
+            })
+        })
+        .transpose()
+    }
+
+    /// All associations from records of one type that are alive, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
     pub async fn associations_from(
         &self,
         workspace: WorkspaceId,
@@ -157,8 +210,11 @@ impl Store {
         from_type: ObjectType,
     ) -> Result<Vec<AssociationRow>, StoreError> {
         let rows = sqlx::query!(
-            "select from_id, to_type, to_id, labels from hubspot_association
+            "select from_id, to_type, to_id, labels from hubspot_association a
              where workspace_id = $1 and portal_id = $2 and from_type = $3 and not removed
+               and not exists (select 1 from hubspot_object o
+                 where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3
+                   and o.object_id = a.from_id and o.archived)
              order by from_id, to_type, to_id",
             workspace.as_uuid(),
             portal.get(),
@@ -182,15 +238,27 @@ impl Store {
 /// Writes records and their associations. Only what changes is written: a row that is stored as it
 /// was read costs nothing.
 pub(crate) async fn write_records(
-    tx: &mut PgConnection,
+    tx: &mut Transaction<'static, Postgres>,
+    key: &IdentityKey,
     step: &Step,
-    records: &RecordRows,
+    records: &mut RecordRows,
     read_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
+    aliases::take_out_merged(tx, step, records, read_at).await?;
     let written = upsert_objects(tx, step, records, read_at).await?;
     keys::write(tx, step, records, &written).await?;
+    let merged = aliases::write(tx, step, records, &written, read_at).await?;
+    let missing = tombstones::write_missing(tx, key, step, records, read_at).await?;
     let associated = replace_associations(tx, step, records, read_at).await?;
-    touch(tx, step, records.object_type, &associated, &written).await
+    touch(tx, step, records.object_type, &associated, &written).await?;
+    let turned: Vec<i64> = written
+        .iter()
+        .filter(|w| w.turned)
+        .map(|w| w.id)
+        .chain(merged)
+        .chain(missing)
+        .collect();
+    tombstones::note_neighbours(tx, step, records.object_type, &turned).await
 }
 
 /// A record that was written.
@@ -198,6 +266,8 @@ pub(crate) struct Written {
     pub(crate) id: i64,
     /// Whether it was not there before.
     pub(crate) new: bool,
+    /// Whether it was alive and is not, or the other way round.
+    pub(crate) turned: bool,
 }
 
 async fn upsert_objects(
@@ -243,13 +313,14 @@ async fn upsert_objects(
          on conflict (workspace_id, portal_id, object_type, object_id) do update set
            properties = excluded.properties, created_at = excluded.created_at,
            modified_at = excluded.modified_at, read_at = excluded.read_at, archived = excluded.archived,
-           content_hash = excluded.content_hash,
+           content_hash = excluded.content_hash, merged_into = null, missing_at = null, gone_at = null,
            changed = case when (o.modified_at, o.archived, o.content_hash)
              is distinct from (excluded.modified_at, excluded.archived, excluded.content_hash)
              then excluded.changed else o.changed end
          where (excluded.modified_at, excluded.read_at) > (o.modified_at, o.read_at)
            and (not o.archived or excluded.archived or ($11 and excluded.read_at > o.read_at))
          returning new.object_id as \"id!\", old.object_id is null as \"new!\",
+           coalesce(old.archived <> new.archived, false) as \"turned!\",
            old.changed is distinct from new.changed as \"changed!\"",
         step.workspace.as_uuid(),
         step.portal.get(),
@@ -272,6 +343,7 @@ async fn upsert_objects(
         .map(|row| Written {
             id: row.id,
             new: row.new,
+            turned: row.turned,
         })
         .collect())
 }

@@ -169,6 +169,10 @@ impl Store {
                 "delete from hubspot_association where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from hubspot_list_member where workspace_id = $1 limit $2" =>
                 "delete from hubspot_list_member where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_alias where workspace_id = $1 limit $2" =>
+                "delete from hubspot_alias where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_reread where workspace_id = $1 limit $2" =>
+                "delete from hubspot_reread where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from app_person where workspace_id = $1 limit $2" =>
                 "delete from app_person where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from app_company where workspace_id = $1 limit $2" =>
@@ -226,6 +230,9 @@ impl Store {
             "delete from hubspot_object where workspace_id = $1",
             "delete from hubspot_object_key where workspace_id = $1",
             "delete from hubspot_association where workspace_id = $1",
+            "delete from hubspot_alias where workspace_id = $1",
+            "delete from hubspot_reread where workspace_id = $1",
+            "delete from reconcile_plan where workspace_id = $1",
             "delete from hubspot_owner where workspace_id = $1",
             "delete from hubspot_property where workspace_id = $1",
             "delete from hubspot_pipeline where workspace_id = $1",

@@ -507,11 +507,16 @@ impl Store {
     /// stays so.
     pub async fn finish_run(&self, run: SyncRunId, now: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!(
-            "update sync_run r set state = 'finished', finished_at = $2,
-               refusals = exists (select 1 from sync_cursor c where c.run_id = r.id
-                 and (c.outcome <> 'finished'
-                   or exists (select 1 from sync_refusal f where f.cursor_id = c.id)))
-             where id = $1 and state = 'running'",
+            "with ended as (
+               update sync_run r set state = 'finished', finished_at = $2,
+                 refusals = exists (select 1 from sync_cursor c where c.run_id = r.id
+                   and (c.outcome <> 'finished'
+                     or exists (select 1 from sync_refusal f where f.cursor_id = c.id)))
+               where id = $1 and state = 'running'
+               returning workspace_id, portal_id)
+             insert into reconcile_plan (workspace_id, portal_id, due_at)
+             select workspace_id, portal_id, now() + interval '1 hour' from ended
+             on conflict do nothing",
             run.as_uuid(),
             now
         )

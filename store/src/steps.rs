@@ -18,7 +18,8 @@ pub struct Step {
     pub portal: PortalId,
     /// The epoch in which the run was claimed.
     pub epoch: Epoch,
-    pub run: SyncRunId,
+    /// Which run; none for what is read without one.
+    pub run: Option<SyncRunId>,
     /// What is read.
     pub sync_type: SyncType,
     /// What for.
@@ -41,7 +42,7 @@ impl Step {
             portal: self.portal,
             sync_type: self.sync_type,
             purpose: self.purpose,
-            run: Some(self.run),
+            run: self.run,
         }
     }
 

@@ -246,7 +246,8 @@ pub async fn assert_mirrored(tenant: &Tenant, store: &Store) -> u64 {
                 .expect("a page of the mirror");
             let Some(end) = page.last() else { break };
             last = Some(end.id);
-            for row in page {
+            // What HubSpot no longer shows stays as a tombstone.
+            for row in page.into_iter().filter(|row| !row.archived) {
                 assert!(ours.insert(row.id.get(), row.properties).is_none(), "twice");
             }
         }

@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Purge, Sweep,
+    Backfill, Connection as ConnectionWorkflow, Purge, Reconcile, Sweep,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -322,15 +322,18 @@ impl Supervised {
             options
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.purge())
+                .register_activities(self.activities.reconcile())
                 .build()
         } else {
             options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<Backfill>()?
                 .register_workflow::<Purge>()?
+                .register_workflow::<Reconcile>()?
                 .register_workflow::<Sweep>()?
                 .register_activities(self.activities.connection())
                 .register_activities(self.activities.backfill())
+                .register_activities(self.activities.reconcile())
                 .register_activities(self.activities.sweep())
                 .build()
         })

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use domain::{
     ConnectionState, Epoch, PortalId, Progress, ResyncOutcome, ResyncRequest, RunKind, SyncRunId,
-    SyncType, WorkspaceId,
+    SyncType, WorkspaceId, reconcile::Cost,
 };
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
@@ -41,7 +41,7 @@ pub struct Turn {
     pub ever_finished: bool,
 }
 
-/// Input of `take_turn`, `raise_fence`, `erase_connection` and `purge_slice`.
+/// Input of the activities that need to know the workspace alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceInput {
     pub workspace: WorkspaceId,
@@ -246,6 +246,69 @@ impl PurgeActivities {
     }
 }
 
+/// Why a slice of a reconciliation ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReconcileEnd {
+    /// Its time was over, or something stopped it after it had made progress.
+    #[default]
+    More,
+    /// Nothing is due for now.
+    Done,
+    /// The workspace is not connected, or not any more.
+    Fenced,
+    /// What a later program says; taken for `More`.
+    #[serde(other)]
+    Other,
+}
+
+/// What a slice of a reconciliation did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileSlice {
+    /// Why it ended.
+    pub end: ReconcileEnd,
+    /// Records that HubSpot spoke of.
+    pub read: u64,
+    /// Of one that is done: seconds until something is due again.
+    #[serde(default)]
+    pub due_in_seconds: u64,
+    /// Of one that is done: requests that it costs to compare all records once.
+    #[serde(default)]
+    pub cost: Cost,
+    /// Of one that is done: the hours over which they are spread.
+    #[serde(default)]
+    pub every_hours: u32,
+}
+
+/// Activities of `Reconcile`.
+#[derive(Debug)]
+pub struct ReconcileActivities;
+
+#[activity_definitions]
+impl ReconcileActivities {
+    /// Notes in the store that everything of a workspace's portal is to be compared now.
+    ///
+    /// - Idempotency key: the workspace; what was asked for and is not done is not asked for again.
+    /// - Timeouts: start-to-close 10 s. Retry class: transient, for ever. Heartbeat: none.
+    #[activity(name = "ask_reconcile")]
+    pub fn ask_reconcile(input: WorkspaceInput) -> Result<(), Infallible> {
+        unimplemented!()
+    }
+
+    /// Compares what is due of a workspace's mirror with its portal, each page committed with its cursor
+    /// in one transaction, for as long as a slice of a backfill lasts; and plans the next time.
+    ///
+    /// - Idempotency key: (type, pass, cursor version); an attempt that loses the cursor stops.
+    /// - Timeouts: start-to-close 20 min more than a slice lasts; heartbeat 10 s.
+    /// - Retry class: transient and rate limited, for ever, but only attempts that made no progress.
+    ///   Refusals and a fence are answers.
+    /// - Heartbeat: records read, for a person who looks; never the place to resume.
+    #[activity(name = "reconcile_once")]
+    pub fn reconcile_once(input: WorkspaceInput) -> Result<ReconcileSlice, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -258,6 +321,9 @@ pub struct SweepReport {
     /// `Purge` workflows that were missing and were started.
     #[serde(default)]
     pub purges_started: u32,
+    /// `Reconcile` workflows that were due and were started.
+    #[serde(default)]
+    pub reconciles_started: u32,
     /// Rows that could not be read, and workflows that could not be started or woken; the log names
     /// them. They are seen to at the next sweep.
     #[serde(default)]
@@ -289,6 +355,7 @@ pub mod declared {
         backfill_activities::{FinishRun, ReadSlice},
         connection_activities::{AdoptResync, EraseConnection, RaiseFence, TakeTurn},
         purge_activities::PurgeSlice,
+        reconcile_activities::{AskReconcile, ReconcileOnce},
         sweep_activities::SweepOnce,
     };
 }

@@ -6,10 +6,12 @@ pub mod connection;
 pub mod names;
 pub mod ops;
 pub mod purge;
+pub mod reconcile;
 pub mod schemas;
 pub mod sweep;
 
 pub use backfill::Backfill;
 pub use connection::Connection;
 pub use purge::Purge;
+pub use reconcile::Reconcile;
 pub use sweep::Sweep;

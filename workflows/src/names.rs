@@ -87,6 +87,11 @@ pub fn purge_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/purge")
 }
 
+/// The id of a workspace's `Reconcile`.
+pub fn reconcile_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/reconcile")
+}
+
 /// The id of the installation's one `Sweep`.
 pub const SWEEP_ID: &str = "hubspot/sweep";
 

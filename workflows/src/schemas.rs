@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Progress, ResyncRequest};
+use domain::{Progress, ResyncRequest, reconcile::Cost};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -12,6 +12,7 @@ use crate::{
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
     purge::PurgeProgress,
+    reconcile::{ReconcileInput, ReconcileProgress},
 };
 
 /// One document.
@@ -27,15 +28,18 @@ pub struct Document {
     BackfillEnd,
     ConnectionInput,
     ConnectionStatus,
+    Cost,
     Progress,
     PurgeProgress,
+    ReconcileInput,
+    ReconcileProgress,
     ResyncRequest,
     SweepReport,
 )))]
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 10] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -76,6 +80,18 @@ const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
         "backfill-result.json",
         "Result of the workflow Backfill",
         "BackfillEnd",
+        false,
+    ),
+    (
+        "reconcile-input.json",
+        "Input of the workflow Reconcile",
+        "ReconcileInput",
+        false,
+    ),
+    (
+        "reconcile-query-progress.json",
+        "Answer of Reconcile's query progress, and its result",
+        "ReconcileProgress",
         false,
     ),
     (

@@ -20,11 +20,7 @@ use hubspot::search::SearchRequest;
 use store::{CursorKey, CursorRow, NewCursor};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
-use workflows::{
-    Connection,
-    activities::{FinishRun, SliceEnd, SliceInput, SliceReport, declared},
-    names,
-};
+use workflows::activities::{FinishRun, SliceEnd, SliceInput, SliceReport, declared};
 
 use crate::{
     Deps,
@@ -35,10 +31,11 @@ use crate::{
         driver::{self, Alone, Read, Reader},
         is_refusal, object_id, object_type, refusal_of,
     },
+    revoked,
 };
 
 /// A slice that would wait longer than this for the budget gives its slot to others.
-const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
 /// Well within the heartbeat timeout of ten seconds.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
@@ -74,7 +71,6 @@ impl Backfilling {
                 .with_class(request_class(Urgency::Backfill))
                 .with_max_wait(MAX_BUDGET_WAIT),
             key: CursorKey::of_run(input.workspace, input.portal, input.run, input.sync_type),
-            run: input.run,
             epoch: input.epoch,
             over: &over,
             done,
@@ -114,7 +110,7 @@ impl Backfilling {
             Err(Stop::Fenced) => return Ok(SliceEnd::Fenced),
             Err(Stop::Lost) => return Ok(SliceEnd::More),
             Err(Stop::HubSpot(hubspot::Error::AuthRevoked)) => {
-                self.revoked(input).await?;
+                revoked::tell(&self.deps, input.workspace, input.epoch).await?;
                 return Ok(SliceEnd::Fenced);
             }
             Err(Stop::HubSpot(error)) => error,
@@ -175,34 +171,10 @@ impl Backfilling {
             .map_err(|e| failure::of_store(&e))?;
         Ok(SliceEnd::Refused)
     }
-
-    /// HubSpot refused the tokens for good (C5). Of all who notice, the one that turns the row tells
-    /// the workflow; should that be lost, `Sweep` has nothing to mend, as nothing runs any more.
-    async fn revoked(&self, input: &SliceInput) -> Result<(), ActivityError> {
-        let turned = self
-            .deps
-            .store
-            .mark_needs_reconnect(input.workspace, input.epoch, Utc::now())
-            .await
-            .map_err(|e| failure::of_store(&e))?;
-        if turned {
-            tracing::warn!(workspace = %input.workspace, "HubSpot revoked the connection");
-            let signalled = self
-                .deps
-                .temporal
-                .get_workflow_handle::<Connection>(names::connection_id(input.workspace))
-                .signal(Connection::auth_revoked, (), Default::default())
-                .await;
-            if signalled.is_err() {
-                tracing::warn!(workspace = %input.workspace, "nobody heard of the revocation");
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What stops a slice while it ends.
-fn ended_badly(stop: Stop) -> ActivityError {
+pub(crate) fn ended_badly(stop: Stop) -> ActivityError {
     match stop {
         Stop::Store(error) => failure::of_store(&error),
         Stop::HubSpot(error) => failure::of_hubspot(&error),
@@ -213,10 +185,11 @@ fn ended_badly(stop: Stop) -> ActivityError {
 /// Reads one type, by the sources that its cursor asks for.
 async fn read(job: &Job<'_>) -> Result<SliceEnd, Stop> {
     let store = &job.deps.store;
-    let run = store
-        .run(job.run)
-        .await?
-        .ok_or(Stop::Defect("the run is not in the store"))?;
+    let run = match job.key.run {
+        Some(run) => store.run(run).await?,
+        None => None,
+    }
+    .ok_or(Stop::Defect("the run is not in the store"))?;
     if run.kind == RunKind::Members {
         return ends::members(job).await;
     }
@@ -306,7 +279,7 @@ const fn end_name(end: SliceEnd) -> &'static str {
 }
 
 /// Tells Temporal that the attempt lives, whatever it waits for.
-async fn heartbeat(ctx: &ActivityContext, done: &AtomicU64) {
+pub(crate) async fn heartbeat(ctx: &ActivityContext, done: &AtomicU64) {
     let mut every = tokio::time::interval(HEARTBEAT_EVERY);
     loop {
         every.tick().await;

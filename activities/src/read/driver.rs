@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use domain::{HubSpotObjectId, IdRange, ranges::cut};
 use hubspot::{Cursor, PagingGuard};
-use store::{Batch, CursorRow, Listing, RangeRow, RangeStep, Step};
+use store::{Batch, CursorRow, Listing, RangeRow, RangeStep, Span, Step};
 
 use super::{
     Job, Source, Stop,
@@ -97,6 +97,7 @@ impl Reader {
             Self::Cursor { .. } => Ok(End {
                 finished: page.next.is_none(),
                 reached: None,
+                by_id: false,
             }),
             Self::Range(range) => {
                 let cut = cut(range.ids, page.asked_from, &page.ids, page.next.is_some());
@@ -106,9 +107,36 @@ impl Reader {
                 Ok(End {
                     finished: cut.finished,
                     reached: page.ids.last().copied().filter(|_| cut.by_id),
+                    by_id: cut.by_id,
                 })
             }
         }
+    }
+
+    /// The ids between which a page has brought all that there are; none where that cannot be told.
+    fn span(&self, source: Source, at: &At, page: &Page, end: &End) -> Option<Span> {
+        let Self::Range(range) = self else {
+            return None;
+        };
+        if !source.is_whole_listing() || !end.by_id {
+            return None;
+        }
+        let beyond = |id: HubSpotObjectId| HubSpotObjectId::new(id.get() + 1).ok();
+        let from = match at.after_id() {
+            // A place that is no id says nothing of where the page begins.
+            Some(_) => Some(page.asked_from?),
+            None => None,
+        };
+        let below = if end.finished {
+            range.ids.upto().map(|upto| beyond(upto).ok_or(()))
+        } else {
+            Some(page.next.as_deref()?.parse().map_err(|_| ()))
+        };
+        Some(Span {
+            from: from.max(range.ids.after().and_then(beyond)),
+            below: below.transpose().ok()?,
+            brought: page.ids.clone(),
+        })
     }
 
     fn step(&self, job: &Job<'_>, source: Source, page: &Page, finished: bool) -> Step {
@@ -180,6 +208,7 @@ impl Reader {
 struct End {
     finished: bool,
     reached: Option<HubSpotObjectId>,
+    by_id: bool,
 }
 
 /// Pages of a listing that is read a second time: it is held in memory.
@@ -243,6 +272,7 @@ pub(crate) async fn drive<B: Borders>(
         let end = reader.end_at(&page)?;
         let last = end.finished || borders.is_over();
         let step = reader.step(job, source, &page, end.finished);
+        let span = reader.span(source, &at, &page, &end);
         let ahead = At {
             position: step.position.clone(),
             ..at.clone()
@@ -256,7 +286,8 @@ pub(crate) async fn drive<B: Borders>(
             fetch(job, source, &ahead).await.map(Some)
         };
         let keep = async {
-            let batch = source.fill(job, &at, page).await?;
+            let mut batch = source.fill(job, &at, page).await?;
+            batch.span = span;
             match job.commit(&step, batch).await? {
                 Some(version) => Ok(version),
                 None => read_again(job, source, &at, &step).await,

@@ -12,8 +12,10 @@ mod lists;
 mod page;
 mod records;
 mod source;
+mod verify;
 
 pub(crate) use job::{Job, Stop, is_refusal, refusal_of};
 pub(crate) use page::object_id;
 pub(crate) use records::{object_type, record_id};
-pub(crate) use source::{Source, again};
+pub(crate) use source::Source;
+pub(crate) use verify::ask_again;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, IdRange, QuarantineReason};
 use hubspot::{BadRecord, BadRecordProblem, objects::CrmObject};
 use serde::{Deserialize, Serialize};
-use store::{Listing, QuarantineRow, Rows};
+use store::{Listing, QuarantineRow, Reread, Rows};
 
 use super::Stop;
 
@@ -32,6 +32,17 @@ impl At {
     }
 }
 
+impl At {
+    /// The place as the id of a record.
+    pub(super) fn after_object(&self) -> Result<Option<HubSpotObjectId>, Stop> {
+        self.after_id()
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| Stop::Defect("the place of a reader of ids is no id"))
+    }
+}
+
 /// A page as it was answered: before it is known what of it is wanted, and without what has to be
 /// asked for apart.
 #[derive(Debug)]
@@ -54,6 +65,17 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// A page of ids that the store gave, to be asked for. Another follows where it is full.
+    pub(super) fn of_ids(content: Content, ids: Vec<HubSpotObjectId>, limit: u32) -> Self {
+        let full = ids.len() as u64 >= u64::from(limit);
+        Self {
+            content,
+            next: ids.last().filter(|_| full).map(ToString::to_string),
+            ids,
+            ..Self::left_out(None)
+        }
+    }
+
     /// A page that was not read: the reader only moves on.
     pub(super) fn left_out(next: Option<String>) -> Self {
         Self {
@@ -75,6 +97,10 @@ impl Page {
 pub(super) enum Content {
     /// Records as HubSpot gave them.
     Objects(Vec<CrmObject>),
+    /// Records that the mirror knows, to be asked for.
+    Known(Vec<HubSpotObjectId>),
+    /// Records that wait to be read again.
+    Waiting(Vec<Reread>),
     /// What is stored as it came.
     Rows(Rows),
     /// Nothing was read: the reader only moves on.

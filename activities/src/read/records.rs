@@ -40,7 +40,7 @@ pub(crate) const fn record_id(id: HubSpotObjectId) -> RecordId {
     RecordId::new(id.get().unsigned_abs())
 }
 
-fn properties(read: ObjectType) -> Vec<String> {
+pub(super) fn properties(read: ObjectType) -> Vec<String> {
     needed_properties(read)
         .iter()
         .map(|p| (*p).to_owned())
@@ -180,6 +180,10 @@ fn readable(page: hubspot::Page<CrmObject>) -> (Vec<CrmObject>, Vec<QuarantineRo
 pub(super) struct ById {
     pub(super) objects: Vec<CrmObject>,
     pub(super) quarantine: Vec<QuarantineRow>,
+    /// Ids that brought a record with another id.
+    pub(super) merged: BTreeMap<HubSpotObjectId, HubSpotObjectId>,
+    /// Ids that HubSpot named as unknown.
+    pub(super) missing: BTreeSet<HubSpotObjectId>,
     /// Nothing is known of these.
     pub(super) unanswered: Vec<HubSpotObjectId>,
     pub(super) sent_at: DateTime<Utc>,
@@ -220,20 +224,67 @@ pub(super) async fn by_id(
     let sent_at = answer.times.sent_at.unwrap_or_else(Utc::now);
     let ours = |id: &RecordId| object_id(id.get());
     let unanswered = answer.unanswered.keys().filter_map(ours).collect();
-    let (objects, quarantine) = readable(hubspot::Page {
-        results: answer.found,
-        next: None,
-        total: None,
-        offset: 0,
-        sent_at,
-        served_at: None,
-    });
+    let missing = answer.missing.iter().filter_map(ours).collect();
+    let merged = answer
+        .merged
+        .iter()
+        .filter_map(|(old, into)| Some((ours(old)?, ours(into)?)))
+        .collect();
+    let (objects, quarantine) = readable_records(answer.found);
     Ok(ById {
         objects,
         quarantine,
+        merged,
+        missing,
         unanswered,
         sent_at,
     })
+}
+
+/// What of records that were read by their ids can be stored, and what not.
+pub(super) fn readable_records(
+    found: Vec<Result<CrmObject, hubspot::BadRecord>>,
+) -> (Vec<CrmObject>, Vec<QuarantineRow>) {
+    readable(hubspot::Page {
+        results: found,
+        next: None,
+        total: None,
+        offset: 0,
+        sent_at: Utc::now(),
+        served_at: None,
+    })
+}
+
+/// The next page of the recycle bin. Of what lies there only what the mirror holds as alive is news.
+pub(super) async fn archived(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
+    let request = ListRequest::new(object_type(read))
+        .properties(properties(read))
+        .archived();
+    listed(job, request, at).await
+}
+
+/// Of records that lie in the recycle bin, those that the mirror holds as alive. Their associations are
+/// not spoken of.
+pub(super) async fn newly_archived(
+    job: &Job<'_>,
+    read: ObjectType,
+    objects: Vec<CrmObject>,
+) -> Result<RecordRows, Stop> {
+    let ids: Vec<HubSpotObjectId> = objects
+        .iter()
+        // The field of each record decides, whatever listing it is in.
+        .filter(|object| object.archived)
+        .filter_map(|object| object_id(object.id.get()))
+        .collect();
+    let store = &job.deps.store;
+    let alive: BTreeSet<HubSpotObjectId> = store
+        .alive_among(job.key.workspace, job.key.portal, read, &ids)
+        .await?
+        .into_iter()
+        .collect();
+    let mut rows = Known::default().rows(read, objects).rows;
+    rows.retain(|id| alive.contains(&id));
+    Ok(rows)
 }
 
 /// Records whose associations came with them; those that did not come whole are read apart.
@@ -401,6 +452,8 @@ impl Known {
                 rows,
                 answered: self.answered,
                 associations,
+                merged: BTreeMap::new(),
+                missing: BTreeSet::new(),
             },
             unanswered: self.unanswered,
         }

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, ObjectType, RangeReader, ReadPlan, SyncType};
 use hubspot::PagingGuard;
-use store::{Batch, FoundBy, RecordRows, Rows};
+use store::{Batch, CursorKey, FoundBy, RecordRows, Rows};
 
 use super::{
     Job, Stop, definitions, lists,
     page::{At, Content, Page},
-    records,
+    records, verify,
 };
 
 /// What is read, and by which endpoint.
@@ -31,6 +31,12 @@ pub(crate) enum Source {
         /// By HubSpot's clock.
         since: DateTime<Utc>,
     },
+    /// What lies in the recycle bin, by the list endpoint (I3).
+    Archived(ObjectType),
+    /// Records that the mirror knows, each asked for by its id with its associations (I3).
+    Known(ObjectType),
+    /// Records that wait to be read again, the same way (I3).
+    Waiting(ObjectType),
     /// Owners, archived ones too.
     Owners,
     /// Property definitions, type after type.
@@ -46,6 +52,8 @@ pub(crate) enum Source {
 /// What HubSpot's list endpoint gives at most.
 const LIST_PAGE: u32 = 100;
 const OWNERS_PAGE: u32 = 100;
+/// What a batch read takes at most.
+const BATCH_READ: u32 = 100;
 
 impl Source {
     /// What reads a type that has one cursor.
@@ -83,7 +91,8 @@ impl Source {
     /// How many a page are asked for at most.
     pub(super) const fn most(self) -> u32 {
         match self {
-            Self::List(_) | Self::Relist { .. } => LIST_PAGE,
+            Self::List(_) | Self::Relist { .. } | Self::Archived(_) => LIST_PAGE,
+            Self::Known(_) | Self::Waiting(_) => BATCH_READ,
             Self::Search(_) | Self::ModifiedSince { .. } => hubspot::search::PAGE,
             Self::Owners => OWNERS_PAGE,
             Self::Lists => hubspot::lists::PAGE,
@@ -103,8 +112,19 @@ impl Source {
     pub(super) const fn is_of_records(self) -> bool {
         matches!(
             self,
-            Self::List(_) | Self::Search(_) | Self::Relist { .. } | Self::ModifiedSince { .. }
+            Self::List(_)
+                | Self::Search(_)
+                | Self::Relist { .. }
+                | Self::ModifiedSince { .. }
+                | Self::Archived(_)
+                | Self::Known(_)
+                | Self::Waiting(_)
         )
+    }
+
+    /// Whether a page, where it goes by id, brings all records between its place and the next one.
+    pub(super) const fn is_whole_listing(self) -> bool {
+        matches!(self, Self::List(_) | Self::Relist { .. })
     }
 
     /// Whether what search lacks is found by nobody else.
@@ -116,11 +136,14 @@ impl Source {
     /// owners are two listings, and an owner may be in both.
     pub(super) fn guard(self) -> Option<PagingGuard> {
         match self {
-            Self::Properties | Self::Pipelines => None,
+            // The store's ids ascend.
+            Self::Properties | Self::Pipelines | Self::Known(_) | Self::Waiting(_) => None,
             Self::Search(_) | Self::ModifiedSince { .. } => {
                 Some(PagingGuard::ascending("search by id"))
             }
-            Self::List(_) | Self::Relist { .. } => Some(PagingGuard::any_order("records")),
+            Self::List(_) | Self::Relist { .. } | Self::Archived(_) => {
+                Some(PagingGuard::any_order("records"))
+            }
             Self::Owners => Some(PagingGuard::any_order("owners")),
             Self::Lists => Some(PagingGuard::any_order("lists")),
             Self::Members(_) => Some(PagingGuard::any_order("members of a list")),
@@ -153,6 +176,28 @@ impl Source {
             Self::ModifiedSince { object_type, since } => {
                 records::modified_since(job, object_type, since, at).await
             }
+            Self::Archived(object_type) => records::archived(job, object_type, at).await,
+            Self::Known(object_type) => {
+                let CursorKey {
+                    workspace, portal, ..
+                } = job.key;
+                let store = &job.deps.store;
+                let ids = store
+                    .known_after(workspace, portal, object_type, at.after_object()?, at.limit)
+                    .await?;
+                Ok(Page::of_ids(Content::Known(ids.clone()), ids, at.limit))
+            }
+            Self::Waiting(object_type) => {
+                let CursorKey {
+                    workspace, portal, ..
+                } = job.key;
+                let store = &job.deps.store;
+                let waiting = store
+                    .rereads_after(workspace, portal, object_type, at.after_object()?, at.limit)
+                    .await?;
+                let ids = waiting.iter().map(|r| r.id).collect();
+                Ok(Page::of_ids(Content::Waiting(waiting), ids, at.limit))
+            }
             Self::Owners => definitions::owners(job, at).await,
             Self::Properties => definitions::properties(job, at).await,
             Self::Pipelines => definitions::pipelines(job).await,
@@ -173,6 +218,22 @@ impl Source {
         } = page;
         let mut unanswered = Vec::new();
         let rows = match content {
+            Content::Known(ids) => {
+                let batch = match self {
+                    Self::Known(object_type) => verify::verify(job, object_type, &ids).await?,
+                    _ => return Err(Stop::Defect("known records from another source")),
+                };
+                return Ok(Batch {
+                    settled: Vec::new(),
+                    ..batch
+                });
+            }
+            Content::Waiting(waiting) => {
+                return match self {
+                    Self::Waiting(object_type) => verify::reread(job, object_type, waiting).await,
+                    _ => Err(Stop::Defect("waiting records from another source")),
+                };
+            }
             Content::Rows(rows) => rows,
             Content::Nothing => Rows::Nothing,
             Content::Objects(objects) => {
@@ -189,6 +250,8 @@ impl Source {
                                 sent_at = read.sent_at;
                                 quarantine.extend(read.quarantine);
                                 unanswered.extend(read.unanswered);
+                                // Listed, and not there a moment later.
+                                unanswered.extend(read.missing);
                                 records::apart(job, object_type, read.objects).await?
                             }
                             None => records::Filled {
@@ -197,6 +260,10 @@ impl Source {
                             },
                         }
                     }
+                    Self::Archived(object_type) => records::Filled {
+                        rows: records::newly_archived(job, object_type, objects).await?,
+                        unanswered: Default::default(),
+                    },
                     Self::List(object_type) => records::inline(job, object_type, objects).await?,
                     Self::Search(object_type) | Self::ModifiedSince { object_type, .. } => {
                         let mut filled = records::apart(job, object_type, objects).await?;
@@ -225,29 +292,4 @@ impl Source {
             ..Batch::new(sent_at, rows, quarantine)
         })
     }
-}
-
-/// Reads again what was not answered: the records with their associations. What is still not answered
-/// stays noted.
-pub(crate) async fn again(
-    job: &Job<'_>,
-    object_type: ObjectType,
-    ids: &[HubSpotObjectId],
-) -> Result<Batch, Stop> {
-    let read = records::by_id(job, object_type, ids).await?;
-    let filled = records::apart(job, object_type, read.objects).await?;
-    let open: std::collections::BTreeSet<HubSpotObjectId> = read
-        .unanswered
-        .into_iter()
-        .chain(filled.unanswered)
-        .collect();
-    let settled = ids
-        .iter()
-        .copied()
-        .filter(|id| !open.contains(id))
-        .collect();
-    Ok(Batch {
-        settled,
-        ..Batch::new(read.sent_at, Rows::Records(filled.rows), read.quarantine)
-    })
 }

@@ -17,15 +17,27 @@ pub struct ImportSettings {
     #[serde(default = "default_interval")]
     #[schema(minimum = 1, maximum = 1440)]
     pub interval_minutes: u32,
+    /// Hours in which every record is compared with HubSpot once, for what no change tells of:
+    /// archived, merged and erased records, and associations (I3).
+    #[serde(default = "default_reconcile")]
+    #[schema(minimum = 1, maximum = 720)]
+    pub reconcile_hours: u32,
 }
 
 const fn default_interval() -> u32 {
     10
 }
 
+const fn default_reconcile() -> u32 {
+    7 * 24
+}
+
 impl ImportSettings {
     /// The shortest and the longest interval, in minutes.
     pub const INTERVAL: std::ops::RangeInclusive<u32> = 1..=1_440;
+
+    /// The shortest and the longest time of a reconciliation, in hours.
+    pub const RECONCILE: std::ops::RangeInclusive<u32> = 1..=720;
 }
 
 impl Default for ImportSettings {
@@ -33,6 +45,7 @@ impl Default for ImportSettings {
         Self {
             enabled: true,
             interval_minutes: default_interval(),
+            reconcile_hours: default_reconcile(),
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct BatchRead {
     /// The records that HubSpot gave, each once, readable or not. An id that was merged away brings
     /// the record that it was merged into.
     pub found: Vec<Result<CrmObject, BadRecord>>,
+    /// Ids that brought a record with another id: they were merged away.
+    pub merged: BTreeMap<RecordId, RecordId>,
     /// Ids that HubSpot named as such that it does not know.
     pub missing: BTreeSet<RecordId>,
     /// Ids of which nothing is known, with the error that HubSpot gave for them, if it gave one: an
@@ -252,6 +254,7 @@ impl Objects<'_> {
             errors: BTreeMap::new(),
             read: BatchRead {
                 found: Vec::new(),
+                merged: BTreeMap::new(),
                 missing: BTreeSet::new(),
                 unanswered: BTreeMap::new(),
                 times: Times::NONE,
@@ -376,6 +379,9 @@ impl Reading {
             Err(_) => id,
         };
         self.open.remove(&own);
+        if own != id {
+            self.read.merged.insert(id, own);
+        }
         if self.given.insert(own) {
             self.read.found.push(record);
         }
@@ -402,6 +408,7 @@ impl Reading {
                     };
                     for id in more {
                         self.open.remove(id);
+                        self.read.merged.insert(*id, object.id);
                     }
                     self.close(*first, Ok(object));
                 }

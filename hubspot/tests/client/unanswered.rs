@@ -205,6 +205,7 @@ async fn a_record_that_an_answer_leaves_out_is_not_missing() {
         .unwrap();
     let found: BTreeSet<u64> = read.found.iter().flatten().map(|o| o.id.get()).collect();
     assert_eq!(found, [1, 2, 40].into());
+    assert_eq!(read.merged, [(RecordId::new(4), RecordId::new(40))].into());
     assert_eq!(read.missing, ids([3, 5]).into_iter().collect());
     assert_eq!(
         read.unanswered.keys().copied().collect::<Vec<_>>(),

@@ -102,6 +102,9 @@ pub(crate) struct Page {
     pub(crate) listing: Listing,
     /// What the page brings, if not records.
     pub(crate) other: Option<Rows>,
+    pub(crate) merged: std::collections::BTreeMap<HubSpotObjectId, HubSpotObjectId>,
+    pub(crate) missing: std::collections::BTreeSet<HubSpotObjectId>,
+    pub(crate) span: Option<store::Span>,
 }
 
 impl Page {
@@ -139,13 +142,15 @@ impl Page {
                 rows: self.rows,
                 answered,
                 associations: self.associations,
+                merged: self.merged,
+                missing: self.missing,
             }),
         };
         let step = Step {
             workspace: self.workspace,
             portal: self.portal,
             epoch: self.epoch,
-            run: self.run,
+            run: Some(self.run),
             sync_type: self.sync_type,
             purpose: domain::Purpose::Run,
             range: self.range,
@@ -160,6 +165,8 @@ impl Page {
             listing: self.listing,
             unanswered: Vec::new(),
             settled: Vec::new(),
+            span: self.span,
+            reread: Vec::new(),
         };
         (step, batch)
     }
@@ -279,6 +286,9 @@ impl World {
             found_by: FoundBy::Direct,
             listing: Listing::Open,
             other: None,
+            merged: Default::default(),
+            missing: Default::default(),
+            span: None,
         }
     }
 

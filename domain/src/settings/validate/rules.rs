@@ -23,6 +23,11 @@ pub(super) fn check(settings: &Settings, c: &mut Checker<'_>) {
             ImportSettings::INTERVAL,
         ),
         (
+            "/import/reconcile_hours",
+            settings.import.reconcile_hours,
+            ImportSettings::RECONCILE,
+        ),
+        (
             "/dnc/lost_deal/within_days",
             settings.dnc.lost_deal.within_days,
             LOOK_BACK,

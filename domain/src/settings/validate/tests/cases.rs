@@ -331,6 +331,18 @@ pub(super) fn cases() -> Vec<(Change, &'static str, SettingsCode, Severity)> {
             Error,
         ),
         (
+            |d| d["import"] = json!({"reconcile_hours": 0}),
+            "/import/reconcile_hours",
+            C::OutOfBounds,
+            Error,
+        ),
+        (
+            |d| d["import"] = json!({"reconcile_hours": 721}),
+            "/import/reconcile_hours",
+            C::OutOfBounds,
+            Error,
+        ),
+        (
             |d| d["dnc"]["lost_deal"] = json!({"within_days": 0}),
             "/dnc/lost_deal/within_days",
             C::OutOfBounds,
