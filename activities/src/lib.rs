@@ -11,8 +11,10 @@ mod portal;
 mod pulse;
 mod purge;
 mod read;
+mod revoked;
 mod sweep;
 mod tokens;
+mod webhooks;
 
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
@@ -21,6 +23,7 @@ pub use metrics::Metrics;
 pub use pulse::Pulse;
 pub use purge::Purging;
 pub use sweep::Sweeping;
+pub use webhooks::WebhookReading;
 
 use std::{sync::Arc, time::Duration};
 
@@ -154,6 +157,11 @@ impl Activities {
     /// The activity of `Purge`.
     pub fn purge(&self) -> Purging {
         Purging::new(self.deps.clone())
+    }
+
+    /// The activity of `WebhookRead`.
+    pub fn webhooks(&self) -> WebhookReading {
+        WebhookReading::new(self.deps.clone())
     }
 
     /// The activities of `Sweep`.

@@ -12,6 +12,7 @@ mod definitions;
 mod erasure;
 mod error;
 mod exports;
+mod feed;
 mod idempotency;
 mod keys;
 mod lists;
@@ -34,6 +35,7 @@ mod sweeps;
 pub mod testing;
 mod tokens;
 mod unanswered;
+mod webhooks;
 mod workspaces;
 
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
@@ -48,6 +50,7 @@ pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
 pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;
 pub use exports::{ExportFilter, ExportRow, NewExports};
+pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{AssociationRow, MirrorRow, MirrorStats, StoredObject};
@@ -67,6 +70,7 @@ pub use tokens::{
     AuthKind, LeaseOutcome, NewTokens, RefreshLease, Refreshed, RefusedKey, StoredRefresh,
     TokenLife, Tokens,
 };
+pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};
 
 use std::{str::FromStr as _, time::Duration};
 

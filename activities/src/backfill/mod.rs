@@ -24,11 +24,7 @@ use hubspot::search::SearchRequest;
 use store::{CursorKey, CursorRow, NewCursor};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
-use workflows::{
-    Connection,
-    activities::{FinishRun, SliceEnd, SliceInput, SliceReport, declared},
-    names,
-};
+use workflows::activities::{FinishRun, SliceEnd, SliceInput, SliceReport, declared};
 
 use crate::{
     Deps,
@@ -118,7 +114,7 @@ impl Backfilling {
             Err(Stop::Fenced) => return Ok(SliceEnd::Fenced),
             Err(Stop::Lost) => return Ok(SliceEnd::More),
             Err(Stop::HubSpot(hubspot::Error::AuthRevoked)) => {
-                self.revoked(input).await?;
+                crate::revoked::notice(&self.deps, input.workspace, input.epoch).await?;
                 return Ok(SliceEnd::Fenced);
             }
             Err(Stop::HubSpot(error)) => error,
@@ -178,30 +174,6 @@ impl Backfilling {
             .await
             .map_err(|e| failure::of_store(&e))?;
         Ok(SliceEnd::Refused)
-    }
-
-    /// HubSpot refused the tokens for good (C5). Of all who notice, the one that turns the row tells
-    /// the workflow; should that be lost, `Sweep` has nothing to mend, as nothing runs any more.
-    async fn revoked(&self, input: &SliceInput) -> Result<(), ActivityError> {
-        let turned = self
-            .deps
-            .store
-            .mark_needs_reconnect(input.workspace, input.epoch, Utc::now())
-            .await
-            .map_err(|e| failure::of_store(&e))?;
-        if turned {
-            tracing::warn!(workspace = %input.workspace, "HubSpot revoked the connection");
-            let signalled = self
-                .deps
-                .temporal
-                .get_workflow_handle::<Connection>(names::connection_id(input.workspace))
-                .signal(Connection::auth_revoked, (), Default::default())
-                .await;
-            if signalled.is_err() {
-                tracing::warn!(workspace = %input.workspace, "nobody heard of the revocation");
-            }
-        }
-        Ok(())
     }
 }
 

@@ -16,4 +16,4 @@ mod source;
 pub(crate) use job::{Job, Stop, is_refusal, refusal_of};
 pub(crate) use page::object_id;
 pub(crate) use records::{object_type, record_id};
-pub(crate) use source::{Source, again};
+pub(crate) use source::{Source, again, direct, in_recycle_bin};

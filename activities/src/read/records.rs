@@ -182,6 +182,8 @@ pub(super) struct ById {
     pub(super) quarantine: Vec<QuarantineRow>,
     /// Nothing is known of these.
     pub(super) unanswered: Vec<HubSpotObjectId>,
+    /// HubSpot named these as not there.
+    pub(super) missing: Vec<HubSpotObjectId>,
     pub(super) sent_at: DateTime<Utc>,
 }
 
@@ -210,8 +212,26 @@ pub(super) async fn by_id(
     read: ObjectType,
     ids: &[HubSpotObjectId],
 ) -> Result<ById, Stop> {
+    asked(job, read, ids, ReadOptions::new()).await
+}
+
+/// The same among those in the recycle bin.
+pub(super) async fn archived_by_id(
+    job: &Job<'_>,
+    read: ObjectType,
+    ids: &[HubSpotObjectId],
+) -> Result<ById, Stop> {
+    asked(job, read, ids, ReadOptions::new().archived()).await
+}
+
+async fn asked(
+    job: &Job<'_>,
+    read: ObjectType,
+    ids: &[HubSpotObjectId],
+    options: ReadOptions,
+) -> Result<ById, Stop> {
     let asked: Vec<RecordId> = ids.iter().copied().map(record_id).collect();
-    let options = ReadOptions::new().properties(properties(read));
+    let options = options.properties(properties(read));
     let answer = job
         .client
         .objects()
@@ -220,6 +240,7 @@ pub(super) async fn by_id(
     let sent_at = answer.times.sent_at.unwrap_or_else(Utc::now);
     let ours = |id: &RecordId| object_id(id.get());
     let unanswered = answer.unanswered.keys().filter_map(ours).collect();
+    let missing = answer.missing.iter().filter_map(ours).collect();
     let (objects, quarantine) = readable(hubspot::Page {
         results: answer.found,
         next: None,
@@ -232,8 +253,14 @@ pub(super) async fn by_id(
         objects,
         quarantine,
         unanswered,
+        missing,
         sent_at,
     })
+}
+
+/// Records of the recycle bin. Their associations are not asked for: what is stored of them stays.
+pub(super) fn alone(read: ObjectType, objects: Vec<CrmObject>) -> RecordRows {
+    Known::default().rows(read, objects).rows
 }
 
 /// Records whose associations came with them; those that did not come whole are read apart.
