@@ -184,16 +184,14 @@ async fn what_people_do_in_hubspot_reaches_a_follower_within_seconds() {
     hooks
         .subscribe(
             &tenant,
+            true,
             json!({"duplicates": 0.7, "reorder": true, "batch": 3}),
         )
         .await;
     let sync = sync_of(&tenant);
     let heard = Heard::follow(&sync, &tenant, end_of(&sync, &tenant, 31).await);
-    let (contacts, companies, deals) = (
-        ids(&tenant, "contacts").await,
-        ids(&tenant, "companies").await,
-        ids(&tenant, "deals").await,
-    );
+    let contacts = ids(&tenant, "contacts").await;
+    let deals = ids(&tenant, "deals").await;
 
     let mut took = Vec::new();
     for (n, id) in contacts[..5].iter().enumerate() {
@@ -227,32 +225,32 @@ async fn what_people_do_in_hubspot_reaches_a_follower_within_seconds() {
     heard.until((Deal, deal, Changed), SOON).await;
 
     // A new record.
-    let planted = json!({"properties": {"name": "Planted", "domain": "planted.example.com"}});
-    let planted = tenant
-        .control("POST", "records/companies", Some(planted))
-        .await;
-    let planted: i64 = planted["id"].as_str().unwrap().parse().unwrap();
-    heard.until((Company, planted, Changed), SOON).await;
+    let token = tenant.control("POST", "tokens", Some(json!({}))).await;
+    let token = token["access_token"].as_str().unwrap();
+    let other_app = async |method: &str, path: &str, body: Value| -> Value {
+        let url = format!("{}{path}", tenant.api.addresses().simulator);
+        let request = dev::http()
+            .unwrap()
+            .request(method.parse().unwrap(), url)
+            .bearer_auth(token)
+            .json(&body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap_or_default()
+    };
+    let made = json!({"properties": {"name": "Made", "domain": "made.example.com"}});
+    let made = other_app("POST", "/crm/v3/objects/companies", made).await;
+    let made: i64 = made["id"].as_str().unwrap().parse().unwrap();
+    heard.until((Company, made, Changed), SOON).await;
 
     // An association, which moves no last-modified.
-    let (contact, company) = (contacts[6], companies[0]);
+    let contact = contacts[6];
     let modified = stored(&tenant, ObjectType::Contact, contact)
         .await
         .unwrap()
         .modified_at;
-    let tokens = tenant.control("POST", "tokens", Some(json!({}))).await;
-    let url = format!(
-        "{}/crm/v4/objects/contacts/{contact}/associations/default/companies/{company}",
-        tenant.api.addresses().simulator
-    );
-    let put = dev::http()
-        .unwrap()
-        .put(url)
-        .bearer_auth(tokens["access_token"].as_str().unwrap())
-        .send()
-        .await
-        .unwrap();
-    assert!(put.status().is_success(), "{}", put.status());
+    let path = format!("/crm/v4/objects/contacts/{contact}/associations/default/companies/{made}");
+    other_app("PUT", &path, json!({})).await;
     heard.until((Contact, contact, Changed), SOON).await;
     let row = stored(&tenant, ObjectType::Contact, contact).await.unwrap();
     assert_eq!(row.modified_at, modified);
@@ -546,6 +544,7 @@ async fn kills_of_the_worker_and_restarts_of_the_door_lose_nothing() {
     Hooks::of(&tenant)
         .subscribe(
             &tenant,
+            false,
             json!({"duplicates": 0.2, "reorder": true, "retry_ms": [500], "retries": 100}),
         )
         .await;

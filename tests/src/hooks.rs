@@ -40,9 +40,11 @@ impl Hooks {
     }
 
     /// From now on the simulator tells the front door what happens in the portal; `delivery` says how.
-    pub async fn subscribe(&self, tenant: &Tenant, delivery: Value) {
+    /// Generic events are those of our app's configuration (`object.…`), the others older ones
+    /// (`contact.…`).
+    pub async fn subscribe(&self, tenant: &Tenant, generic: bool, delivery: Value) {
         tenant.control("PATCH", "webhooks", Some(delivery)).await;
-        let subscription = json!({"target_url": self.url});
+        let subscription = json!({"target_url": self.url, "generic": generic});
         tenant.control("POST", "webhooks", Some(subscription)).await;
     }
 
