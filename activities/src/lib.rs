@@ -15,6 +15,7 @@ mod reconcile;
 mod revoked;
 mod sweep;
 mod tokens;
+mod webhooks;
 
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
@@ -24,6 +25,7 @@ pub use pulse::Pulse;
 pub use purge::Purging;
 pub use reconcile::Reconciling;
 pub use sweep::Sweeping;
+pub use webhooks::WebhookReading;
 
 use std::{sync::Arc, time::Duration};
 
@@ -162,6 +164,11 @@ impl Activities {
     /// The activities of `Reconcile`.
     pub fn reconcile(&self) -> Reconciling {
         Reconciling::new(self.deps.clone())
+    }
+
+    /// The activity of `WebhookRead`.
+    pub fn webhooks(&self) -> WebhookReading {
+        WebhookReading::new(self.deps.clone())
     }
 
     /// The activities of `Sweep`.

@@ -2,7 +2,7 @@
 
 use domain::{BudgetBucket, ErrorCode, PauseReason, QuarantineReason, SyncType, Urgency};
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 /// What is counted.
@@ -15,6 +15,9 @@ pub struct Metrics {
     troubles: IntCounterVec,
     in_trouble: IntGaugeVec,
     without_progress: IntGaugeVec,
+    told: IntCounterVec,
+    told_waiting: IntGauge,
+    told_oldest_seconds: IntGauge,
     commit_seconds: HistogramVec,
     budget_wait_seconds: HistogramVec,
     budget_statements: IntCounter,
@@ -63,6 +66,24 @@ impl Metrics {
             ),
             &["object_type"],
         )?;
+        let told = IntCounterVec::new(
+            Opts::new(
+                "webhook_records_total",
+                "Records that webhooks told of, by what became of them",
+            ),
+            &["object_type", "end"],
+        )?;
+        let told_waiting = IntGauge::new(
+            "webhook_records_waiting",
+            "Records over all workspaces that webhooks told of and that wait to be read",
+        )?;
+        let told_oldest_seconds = IntGauge::new(
+            "webhook_oldest_wait_seconds",
+            "Seconds that the oldest of them has waited",
+        )?;
+        registry.register(Box::new(told.clone()))?;
+        registry.register(Box::new(told_waiting.clone()))?;
+        registry.register(Box::new(told_oldest_seconds.clone()))?;
         registry.register(Box::new(troubles.clone()))?;
         registry.register(Box::new(in_trouble.clone()))?;
         registry.register(Box::new(without_progress.clone()))?;
@@ -118,6 +139,9 @@ impl Metrics {
             troubles,
             in_trouble,
             without_progress,
+            told,
+            told_waiting,
+            told_oldest_seconds,
             commit_seconds,
             budget_wait_seconds,
             budget_statements,
@@ -163,6 +187,15 @@ impl Metrics {
             .inc();
     }
 
+    /// Records that webhooks told of came to an end.
+    pub(crate) fn told(&self, sync_type: SyncType, end: &str, records: u64) {
+        if records > 0 {
+            self.told
+                .with_label_values(&[sync_type.as_str(), end])
+                .inc_by(records);
+        }
+    }
+
     /// Asks the store how all workspaces do. Every worker says the same: alert on the greatest.
     ///
     /// # Errors
@@ -182,6 +215,9 @@ impl Metrics {
                 .with_label_values(&[sync_type.as_str()])
                 .set(number(n));
         }
+        let (waiting, oldest) = store.told_waiting().await?;
+        self.told_waiting.set(number(waiting));
+        self.told_oldest_seconds.set(number(oldest.as_secs()));
         self.in_trouble.reset();
         for (sync_type, code, n) in watched.in_trouble {
             self.in_trouble

@@ -7,8 +7,8 @@ use workflows::{Connection, names};
 
 use crate::{Deps, failure};
 
-/// Of all who notice, the one that turns the row tells the workflow; should that be lost, `Sweep` has
-/// nothing to mend, as nothing runs any more.
+/// Of all who notice, the one that turns the row tells the workflow; should that be lost, `Sweep`
+/// tells it.
 pub(crate) async fn tell(
     deps: &Deps,
     workspace: WorkspaceId,

@@ -27,7 +27,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure, purge, reconcile};
+use crate::{Deps, failure, purge, reconcile, webhooks};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -35,6 +35,10 @@ const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
 const RETENTION_BATCH: u32 = 10_000;
 /// Statements of one look for each workspace; the rest goes at the next.
 const RETENTION_ROUNDS: u32 = 20;
+/// How long what is gone stays known to those who follow the changes.
+const TOMBSTONES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A record that webhooks told of and that is due for longer than this has lost its reader.
+const TOLD_OVERDUE: Duration = Duration::from_secs(10);
 /// Rows younger than this are left to their own signal.
 const GRACE: TimeDelta = TimeDelta::seconds(10);
 const PAGE: u32 = 500;
@@ -91,6 +95,9 @@ impl Sweeping {
         let mut removed = store.forget_calls(now, RETENTION_BATCH).await?;
         removed += store
             .prune_runs(RUNS_KEPT, NEWEST_RUNS_KEPT, RETENTION_BATCH)
+            .await?;
+        removed += store
+            .prune_tombstones(TOMBSTONES_KEPT, RETENTION_BATCH)
             .await?;
         for workspace in store.workspaces_with_quarantine().await? {
             let kept = match store.settings(workspace).await? {
@@ -304,6 +311,7 @@ impl Sweeping {
                 }
             }
         }
+        self.start_webhook_reads(&mut report).await?;
         let mut after = None;
         loop {
             let rows = store
@@ -355,6 +363,33 @@ impl Sweeping {
         reconcile::start(&self.deps, workspace, portal?)
             .await
             .map_err(Unmended::Temporal)
+    }
+
+    /// A reader is woken by whoever stores what a webhook told; here by what waits all the same.
+    async fn start_webhook_reads(&self, report: &mut SweepReport) -> Result<(), ActivityError> {
+        let mut after = None;
+        loop {
+            let due = self
+                .deps
+                .store
+                .told_to_sweep(after, TOLD_OVERDUE, PAGE)
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let Some(last) = due.last() else {
+                return Ok(());
+            };
+            after = Some(last.workspace);
+            for one in due {
+                match webhooks::start(&self.deps, one).await {
+                    Ok(true) => report.webhook_reads_started += 1,
+                    Ok(false) => {}
+                    Err(_) => {
+                        let error = Unmended::Temporal("WebhookRead could not be started");
+                        report.failed += error.told(one.workspace);
+                    }
+                }
+            }
+        }
     }
 
     async fn mend_connection(

@@ -28,6 +28,7 @@ pub mod sweep;
 pub mod times;
 pub mod tokens;
 pub mod urgency;
+pub mod webhooks;
 
 pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};
 pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};

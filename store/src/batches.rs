@@ -366,17 +366,16 @@ impl Store {
             tx.rollback().await?;
             return Ok(outcome);
         }
-        heal(&mut tx, step, &batch.rows.quarantine_keys(), read_at).await?;
+        settle_quarantine(&mut tx, step, batch, now).await?;
         unanswered::write_unseen(&mut tx, step, batch).await?;
         unanswered::settle_rereads(&mut tx, step, batch).await?;
-        put_in_quarantine(&mut tx, step, &batch.quarantine, read_at, now).await?;
         unanswered::write_unanswered(&mut tx, step, batch).await?;
         tx.commit().await?;
         Ok(step.committed(refused))
     }
 
     /// Moves the rows that Postgres does not take into quarantine. Says how many.
-    async fn quarantine_refused(&self, batch: &mut Batch) -> Result<u64, StoreError> {
+    pub(crate) async fn quarantine_refused(&self, batch: &mut Batch) -> Result<u64, StoreError> {
         let before = batch.quarantine.len();
         match &mut batch.rows {
             Rows::Records(records) => {
@@ -480,6 +479,17 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// What a batch means for the quarantine: what was stored leaves it, what could not be enters it.
+pub(crate) async fn settle_quarantine(
+    tx: &mut PgConnection,
+    step: &Step,
+    batch: &Batch,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    heal(tx, step, &batch.rows.quarantine_keys(), batch.read_at).await?;
+    put_in_quarantine(tx, step, &batch.quarantine, batch.read_at, now).await
 }
 
 async fn put_in_quarantine(

@@ -606,9 +606,16 @@ impl Store {
         erased.exports_ended = ended.into_iter().filter(|ended| *ended).count() as u64;
         if !contacts.is_empty() {
             let contact = type_number(ObjectType::Contact);
+            // Whoever follows the changes learns that the row is gone, for a while.
             erased.contacts = sqlx::query!(
-                "delete from hubspot_object
-                 where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
+                "with gone as (
+                   delete from hubspot_object
+                   where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)
+                   returning portal_id, object_id)
+                 insert into change_tombstone as t (workspace_id, portal_id, object_type, object_id)
+                 select $1, portal_id, $3, object_id from gone
+                 on conflict (workspace_id, portal_id, object_type, object_id) do update set
+                   changed = excluded.changed, removed_at = excluded.removed_at",
                 workspace.as_uuid(),
                 portals,
                 contact,
@@ -618,6 +625,16 @@ impl Store {
             .await?
             .rows_affected();
             remove_ties(tx, workspace, portals, &contacts).await?;
+            sqlx::query!(
+                "delete from webhook_record
+                 where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
+                workspace.as_uuid(),
+                portals,
+                contact,
+                &contacts
+            )
+            .execute(&mut *tx)
+            .await?;
         }
         erased.quarantined = remove_bad(tx, workspace, bad).await?;
         Ok(erased)

@@ -13,6 +13,7 @@ mod definitions;
 mod erasure;
 mod error;
 mod exports;
+mod feed;
 mod idempotency;
 mod keys;
 mod lists;
@@ -37,6 +38,7 @@ pub mod testing;
 mod tokens;
 mod tombstones;
 mod unanswered;
+mod webhooks;
 mod workspaces;
 
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
@@ -51,6 +53,7 @@ pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
 pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;
 pub use exports::{ExportFilter, ExportRow, NewExports};
+pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
@@ -72,6 +75,7 @@ pub use tokens::{
     TokenLife, Tokens,
 };
 pub use unanswered::Span;
+pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};
 
 use std::{str::FromStr as _, time::Duration};
 

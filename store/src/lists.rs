@@ -58,7 +58,10 @@ pub(crate) async fn write_lists(
            name = excluded.name, object_type_id = excluded.object_type_id,
            processing_type = excluded.processing_type,
            processing_status = excluded.processing_status, read_at = excluded.read_at,
-           size = excluded.size, gone_at = null
+           size = excluded.size, gone_at = null,
+           changed = case when (l.name, l.object_type_id, l.processing_type, l.size)
+             is distinct from (excluded.name, excluded.object_type_id, excluded.processing_type, excluded.size)
+             or l.gone_at is not null then mirror_change() else l.changed end
          where excluded.read_at >= l.read_at",
         step.workspace.as_uuid(),
         step.portal.get(),
@@ -86,7 +89,7 @@ pub(crate) async fn write_lists(
     }
     let began = began_at(tx, step).await?;
     let lost = sqlx::query!(
-        "update hubspot_list l set gone_at = $4
+        "update hubspot_list l set gone_at = $4, changed = mirror_change()
          where workspace_id = $1 and portal_id = $2 and seen_at < $3 and gone_at is null
            and not exists (select 1 from quarantine q
              where q.workspace_id = $1 and q.portal_id = $2 and q.sync_type = $5
@@ -119,19 +122,25 @@ pub(crate) async fn write_members(
     listing: Listing,
 ) -> Result<ListingEnd, sqlx::Error> {
     let members: Vec<i64> = membership.members.iter().map(|m| m.get()).collect();
-    sqlx::query!(
-        "insert into hubspot_list_member (workspace_id, portal_id, list_id, object_id, run_id)
-         select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid from unnest($5::bigint[]) as t (id)
-         on conflict (workspace_id, portal_id, list_id, object_id) do update set
-           run_id = excluded.run_id, seen_at = excluded.seen_at",
+    let joined = sqlx::query_scalar!(
+        "with seen as (
+           insert into hubspot_list_member (workspace_id, portal_id, list_id, object_id, run_id)
+           select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid from unnest($5::bigint[]) as t (id)
+           on conflict (workspace_id, portal_id, list_id, object_id) do update set
+             run_id = excluded.run_id, seen_at = excluded.seen_at
+           returning old.object_id is null as new)
+         select count(*) filter (where new) as \"n!\" from seen",
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get(),
         step.run.map_or(uuid::Uuid::nil(), |run| run.as_uuid()),
         &members
     )
-    .execute(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
+    if joined > 0 {
+        members_changed(tx, step, membership.list).await?;
+    }
     if listing == Listing::Open {
         return Ok(ListingEnd::Nothing);
     }
@@ -147,6 +156,9 @@ pub(crate) async fn write_members(
     .execute(&mut *tx)
     .await?
     .rows_affected();
+    if lost > 0 {
+        members_changed(tx, step, membership.list).await?;
+    }
     let kept = sqlx::query_scalar!(
         "select count(*) as \"n!\" from hubspot_list_member
          where workspace_id = $1 and portal_id = $2 and list_id = $3",
@@ -168,6 +180,25 @@ pub(crate) async fn write_members(
     .await?;
     let size = list.and_then(|l| l.size).map(count);
     Ok(listing.end(count(kept), lost, size))
+}
+
+/// A list whose members changed has changed, for whoever reads changes: one number for the list, so
+/// that a member costs nothing.
+async fn members_changed(
+    tx: &mut PgConnection,
+    step: &Step,
+    list: HubSpotObjectId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hubspot_list set changed = mirror_change()
+         where workspace_id = $1 and portal_id = $2 and list_id = $3",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        list.get()
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 impl Store {

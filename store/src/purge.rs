@@ -183,6 +183,8 @@ impl Store {
                 "delete from export_request where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from idempotency_key where workspace_id = $1 limit $2" =>
                 "delete from idempotency_key where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from webhook_record where workspace_id = $1 limit $2" =>
+                "delete from webhook_record where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from quarantine where workspace_id = $1 limit $2" =>
                 "delete from quarantine where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from hubspot_property where workspace_id = $1 limit $2" =>
@@ -238,6 +240,10 @@ impl Store {
             "delete from hubspot_pipeline where workspace_id = $1",
             "delete from hubspot_list where workspace_id = $1",
             "delete from hubspot_list_member where workspace_id = $1",
+            "delete from change_tombstone where workspace_id = $1",
+            "delete from change_horizon where workspace_id = $1",
+            "delete from webhook_record where workspace_id = $1",
+            "delete from webhook_wake where workspace_id = $1",
             "delete from quarantine where workspace_id = $1",
             "delete from last_read where workspace_id = $1",
             "delete from sync_trouble where workspace_id = $1",

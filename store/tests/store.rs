@@ -13,6 +13,8 @@ mod definitions;
 mod door;
 #[path = "store/erasure.rs"]
 mod erasure;
+#[path = "store/feed.rs"]
+mod feed;
 #[path = "store/fence.rs"]
 mod fence;
 #[path = "store/lists.rs"]
@@ -43,3 +45,5 @@ mod sweeps;
 mod tokens;
 #[path = "store/types.rs"]
 mod types;
+#[path = "store/webhooks.rs"]
+mod webhooks;

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod command_line;
 pub mod data;
 pub mod door;
+pub mod hooks;
 pub mod proxy;
 pub mod script;
 pub mod wrong_settings;

@@ -243,6 +243,7 @@ mod tests {
             url,
             hubspot::ClientConfig::default(),
             None,
+            None,
             LIMITS,
             "'none'".to_owned(),
         );

@@ -36,7 +36,11 @@ pub(crate) struct Args {
     /// Where to listen
     #[arg(long, env = "WEB_LISTEN_ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// Where metrics are served, such as 127.0.0.1:9091; nowhere when empty
+    #[arg(long, env = "WEB_METRICS_ADDR", default_value = "")]
+    metrics: String,
     /// How browsers reach this server; HubSpot redirects to `<PUBLIC_URL>/oauth/hubspot/callback`
+    /// and sends webhooks to `<PUBLIC_URL>/webhooks/hubspot`
     #[arg(long, env = "PUBLIC_URL")]
     public_url: Option<String>,
     /// Key that signs links and the OAuth state: base64 of 32 bytes
@@ -74,6 +78,7 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseConfig,
     pub(crate) hubspot: HubSpotConfig,
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) public_url: Url,
     pub(crate) signing_key: SecretBox<[u8; 32]>,
     pub(crate) api_token: SecretString,
@@ -126,6 +131,13 @@ impl Args {
             listen: self.listen.parse().map_err(|_| {
                 ConfigError::new("WEB_LISTEN_ADDR", "is no address:port", "127.0.0.1:8080")
             })?,
+            metrics: (!self.metrics.is_empty())
+                .then(|| {
+                    self.metrics.parse().map_err(|_| {
+                        ConfigError::new("WEB_METRICS_ADDR", "is no address:port", "127.0.0.1:9091")
+                    })
+                })
+                .transpose()?,
             public_url: http_url(&public_url, "PUBLIC_URL", URL)?,
             signing_key: STANDARD
                 .decode(signing_key)
@@ -222,6 +234,7 @@ mod tests {
             ("--erasure-key=", "ERASURE_KEY"),
             ("--hubspot-client-secret=sekret", "HUBSPOT_CLIENT_ID"),
             ("--listen=sekret", "WEB_LISTEN_ADDR"),
+            ("--metrics=sekret", "WEB_METRICS_ADDR"),
             ("--max-connections=0", "WEB_MAX_CONNECTIONS"),
             ("--max-body-mb=1", "WEB_MAX_BODY_MB"),
             ("--frame-ancestors=sekret", "WEB_FRAME_ANCESTORS"),

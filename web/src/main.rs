@@ -5,6 +5,7 @@ mod api;
 mod config;
 mod consents;
 mod counts;
+mod followers;
 mod oauth;
 mod pages;
 mod problem;
@@ -12,7 +13,9 @@ mod seal;
 mod serve;
 mod server;
 mod state;
+mod tally;
 mod tasks;
+mod webhooks;
 
 use std::process::ExitCode;
 

@@ -51,7 +51,32 @@ pub(crate) enum Refusal {
     /// Too many requests, or bytes of bodies, at once.
     Busy,
     BodyTooSlow,
+    /// A cursor of the feed of changes.
+    CursorOver(CursorOver),
+    TooManyFollowers,
+    WebhookSignature,
+    WebhookTooOld,
     Defect,
+}
+
+/// Why a cursor of the feed of changes is no longer good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CursorOver {
+    OtherDatabase,
+    OtherPortal,
+    TooOld,
+}
+
+impl CursorOver {
+    const fn why(self) -> &'static str {
+        match self {
+            Self::OtherDatabase => {
+                "it is of another database, or of a state of this one that was lost in a restore"
+            }
+            Self::OtherPortal => "the workspace is connected to another portal since",
+            Self::TooOld => "what was erased since then is no longer told",
+        }
+    }
 }
 
 impl Refusal {
@@ -171,6 +196,22 @@ impl Refusal {
                 408, "HS-4013", "Body too slow",
                 "The body did not come in time; nothing was changed. Send it again, faster or in smaller parts.".to_owned(),
             ),
+            Self::CursorOver(why) => (
+                410, "HS-4021", "Cursor no longer good",
+                format!("The cursor cannot be gone on from: {}. Begin anew without after, and look at everything.", why.why()),
+            ),
+            Self::TooManyFollowers => (
+                429, "HS-4022", "Too many wait for changes",
+                "As many calls wait for changes of this workspace as may. Let one program follow, or ask with wait=0.".to_owned(),
+            ),
+            Self::WebhookSignature => (
+                401, "HS-4031", "Webhook not signed by HubSpot",
+                "The signature does not fit the body, PUBLIC_URL and the client secret of the app; nothing was stored.".to_owned(),
+            ),
+            Self::WebhookTooOld => (
+                401, "HS-4032", "Webhook too old",
+                "It was signed more than five minutes from now by this server's clock; nothing was stored.".to_owned(),
+            ),
             Self::Defect => (
                 500, "HS-5099", "Defect",
                 "The server failed at this request. Whether it was done can be asked; sent again with its Idempotency-Key it is not done twice.".to_owned(),
@@ -215,8 +256,11 @@ impl IntoResponse for Refusal {
             _ => serde_json::to_string(&problem),
         };
         // Who came at a bad moment is told when to come again.
-        let again =
-            (status == StatusCode::SERVICE_UNAVAILABLE).then_some([(header::RETRY_AFTER, "1")]);
+        let again = matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        )
+        .then_some([(header::RETRY_AFTER, "1")]);
         (
             status,
             [(header::CONTENT_TYPE, "application/problem+json")],
@@ -268,6 +312,10 @@ mod tests {
             Refusal::ConsentRefused,
             Refusal::Busy,
             Refusal::BodyTooSlow,
+            Refusal::CursorOver(CursorOver::TooOld),
+            Refusal::TooManyFollowers,
+            Refusal::WebhookSignature,
+            Refusal::WebhookTooOld,
             Refusal::Defect,
         ] {
             let code = refusal.problem().code;

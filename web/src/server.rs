@@ -9,7 +9,7 @@ use axum::{
     http::{StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use hubspot::{
     ClientConfig,
@@ -22,11 +22,12 @@ use tokio::net::TcpListener;
 use crate::{
     admit, api,
     config::{Config, MigrationConfig},
-    consents, pages,
+    consents, followers, pages,
     problem::Refusal,
     seal::Sealer,
     serve,
     state::App,
+    tally, webhooks,
 };
 
 const PROGRAM: &str = "hubspot-sync-web";
@@ -45,6 +46,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         app_url: config.hubspot.app_url.clone(),
         ..ClientConfig::default()
     };
+    let webhook_secret = config
+        .hubspot
+        .app
+        .as_ref()
+        .map(|app| app.client_secret.clone());
     let oauth = config
         .hubspot
         .app
@@ -65,6 +71,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         config.public_url.clone(),
         hubspot,
         oauth,
+        webhook_secret,
         config.requests,
         config.frame_ancestors.clone(),
     );
@@ -72,8 +79,19 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on WEB_LISTEN_ADDR {}", config.listen))?;
     tracing::info!(addr = %config.listen, "serving");
+    if let Some(addr) = config.metrics {
+        let listener = TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("cannot listen on WEB_METRICS_ADDR {addr}"))?;
+        tokio::spawn(tally::serve(listener, app.clone()));
+    }
     let limits = config.connections;
-    let serving = serve::serve(listener, router(app.clone()), limits, asked_to_stop());
+    let stopping = app.clone();
+    let stop = async move {
+        asked_to_stop().await;
+        stopping.stop();
+    };
+    let serving = serve::serve(listener, router(app.clone()), limits, stop);
     let mut serving = std::pin::pin!(serving);
     let connecting = async {
         let store = database::open(&config.database).await?;
@@ -81,6 +99,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         app.ready(store, temporal);
         tracing::info!("ready");
         tokio::spawn(consents::end_in_time(app.clone()));
+        tokio::spawn(followers::wake(app.clone()));
         Ok::<_, anyhow::Error>(())
     };
     tokio::select! {
@@ -114,6 +133,10 @@ fn router(app: App) -> Router {
             Router::new()
                 .nest("/api/v1", api::router(app.clone()))
                 .merge(pages::router(app.clone()))
+                .route(
+                    webhooks::PATH,
+                    post(webhooks::take).fallback(async || Refusal::MethodNotAllowed),
+                )
                 .layer(axum::middleware::from_fn_with_state(
                     app.clone(),
                     admit::admit,

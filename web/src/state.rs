@@ -7,20 +7,23 @@ use hubspot::{ClientConfig, oauth::OAuth};
 use secrecy::SecretString;
 use store::Store;
 use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 use workflows::{
-    Connection, Purge,
+    Connection, Purge, WebhookRead,
     connection::{Carried, ConnectionInput},
     names::{self, TaskQueue},
     purge::PurgeInput,
+    webhook_read::WebhookReadInput,
 };
 
 use crate::{
     admit::{Limits, Places},
     counts::Counts,
+    followers::Followers,
     problem::Refusal,
     seal::Sealer,
+    tally::Tally,
     tasks::Tasks,
 };
 
@@ -34,6 +37,11 @@ pub(crate) struct Inner {
     pub(crate) public_url: Url,
     pub(crate) hubspot: ClientConfig,
     pub(crate) oauth: Option<OAuth>,
+    /// What HubSpot signs webhooks with: the app's client secret.
+    pub(crate) webhook_secret: Option<SecretString>,
+    pub(crate) followers: Followers,
+    pub(crate) tally: Tally,
+    stopping: watch::Sender<bool>,
     pub(crate) counts: Counts,
     pub(crate) places: Places,
     /// Who may show pages in a frame, as `frame-ancestors` wants it.
@@ -58,12 +66,17 @@ impl std::ops::Deref for App {
 }
 
 impl App {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one place calls it, with what was configured"
+    )]
     pub(crate) fn new(
         sealer: Sealer,
         api_token: SecretString,
         public_url: Url,
         hubspot: ClientConfig,
         oauth: Option<OAuth>,
+        webhook_secret: Option<SecretString>,
         limits: Limits,
         frame_ancestors: String,
     ) -> Self {
@@ -73,6 +86,11 @@ impl App {
             public_url,
             hubspot,
             oauth,
+            webhook_secret,
+            // The other half of the requests is for those who do not wait.
+            followers: Followers::new((limits.requests / 2).max(1)),
+            tally: Tally::default(),
+            stopping: watch::Sender::new(false),
             counts: Counts::default(),
             places: Places::new(limits),
             frame_ancestors,
@@ -97,6 +115,22 @@ impl App {
 
     pub(crate) fn parts(&self) -> Result<&Parts, Refusal> {
         self.0.parts.get().ok_or(Refusal::NotReady)
+    }
+
+    /// The process is to end: whoever waits is answered.
+    pub(crate) fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
+    /// Until the process is to end.
+    pub(crate) async fn stopping(&self) {
+        let mut stops = self.0.stopping.subscribe();
+        // The sender is here, so there is always something to wait for.
+        let _stops = stops.wait_for(|stops| *stops).await;
     }
 
     pub(crate) fn redirect_uri(&self) -> Url {
@@ -159,6 +193,34 @@ impl Parts {
         };
         if woken.is_err() {
             tracing::warn!(workspace = %workspace, wake = ?wake, "the signal did not get through; Sweep will see the row");
+        }
+    }
+
+    /// Wakes the workspace's `WebhookRead`, which is started if it does not run. The rows are written
+    /// already: should this fail, `Sweep` finds them.
+    pub(crate) async fn wake_webhook_read(&self, workspace: WorkspaceId, portal: PortalId) {
+        let id = names::webhook_read_id(workspace);
+        let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+            .search_attributes(names::search_attributes(
+                workspace,
+                portal,
+                ConnectionPhase::Syncing,
+            ))
+            .static_summary(format!("webhooks of portal {portal}"))
+            .priority(names::priority(Urgency::Sync, Some(portal)))
+            .build();
+        let input = WebhookReadInput {
+            workspace,
+            portal,
+            read: 0,
+        };
+        let woken = self
+            .temporal
+            .signal_with_start_workflow(WebhookRead::run, input, WebhookRead::wake, (), options)
+            .await;
+        if woken.is_err() {
+            tracing::warn!(workspace = %workspace, "nobody was woken to read what a webhook told; Sweep will see the rows");
         }
     }
 

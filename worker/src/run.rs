@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Purge, Reconcile, Sweep,
+    Backfill, Connection as ConnectionWorkflow, Purge, Reconcile, Sweep, WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -60,6 +60,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             TEMPORAL,
             TaskQueue::Main.name(),
             TaskQueue::Bulk.name(),
+            TaskQueue::Sync.name(),
         ],
     );
     let listener = TcpListener::bind(config.http_addr)
@@ -318,24 +319,27 @@ impl Supervised {
             .max_cached_workflows(CACHED_WORKFLOWS)
             .tuner(tuner)
             .graceful_shutdown_period(self.grace);
-        Ok(if self.queue == TaskQueue::Bulk {
-            options
+        Ok(match self.queue {
+            TaskQueue::Bulk => options
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.purge())
                 .register_activities(self.activities.reconcile())
-                .build()
-        } else {
-            options
+                .build(),
+            TaskQueue::Sync => options
+                .register_activities(self.activities.webhooks())
+                .build(),
+            TaskQueue::Main => options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<Backfill>()?
                 .register_workflow::<Purge>()?
                 .register_workflow::<Reconcile>()?
                 .register_workflow::<Sweep>()?
+                .register_workflow::<WebhookRead>()?
                 .register_activities(self.activities.connection())
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.reconcile())
                 .register_activities(self.activities.sweep())
-                .build()
+                .build(),
         })
     }
 }

@@ -262,6 +262,31 @@ pub enum ReconcileEnd {
     Other,
 }
 
+/// Input of `read_told`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldInput {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Which portal.
+    pub portal: PortalId,
+}
+
+/// Why a slice of `read_told` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToldEnd {
+    /// Its time was over, or something stopped it after it had made progress; more is due.
+    More,
+    /// Nothing is due now.
+    Drained,
+    /// The workspace is not connected to this portal, or does not import: what waited is no longer of
+    /// interest, or waits for a reconnect.
+    Closed,
+    /// What a later program says.
+    #[serde(other)]
+    Other,
+}
+
 /// What a slice of a reconciliation did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconcileSlice {
@@ -309,6 +334,42 @@ impl ReconcileActivities {
     }
 }
 
+/// What a slice of `read_told` did: counts only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldReport {
+    /// Records that HubSpot answered about.
+    pub read: u64,
+    /// Of them, those that lie in the recycle bin.
+    pub archived: u64,
+    /// Of them, those that HubSpot does not know at all: left to the reconciliation.
+    pub missing: u64,
+    /// Records that no answer spoke of, and that are asked for again later.
+    pub put_off: u64,
+    /// Why it ended.
+    pub end: ToldEnd,
+}
+
+/// Activities of `WebhookRead`.
+#[derive(Debug)]
+pub struct WebhookActivities;
+
+#[activity_definitions]
+impl WebhookActivities {
+    /// Reads records that webhooks told of and that are due, in batches of a hundred, by id; each batch
+    /// committed with the removal of its rows in one transaction. What HubSpot names as not there is
+    /// asked for in the recycle bin.
+    ///
+    /// - Idempotency key: each row's sequence; a row that was told of again meanwhile stays.
+    /// - Timeouts: start-to-close 5 min, heartbeat 10 s; it ends by itself after some ten seconds.
+    /// - Retry class: transient and rate limited, for ever, but only attempts that read nothing.
+    ///   Refusals and a fence are answers.
+    /// - Heartbeat: records read, for a person who looks.
+    #[activity(name = "read_told")]
+    pub fn read_told(input: ToldInput) -> Result<ToldReport, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -324,6 +385,9 @@ pub struct SweepReport {
     /// `Reconcile` workflows that were due and were started.
     #[serde(default)]
     pub reconciles_started: u32,
+    /// `WebhookRead` workflows that were missing and were started.
+    #[serde(default)]
+    pub webhook_reads_started: u32,
     /// Rows that could not be read, and workflows that could not be started or woken; the log names
     /// them. They are seen to at the next sweep.
     #[serde(default)]
@@ -357,5 +421,6 @@ pub mod declared {
         purge_activities::PurgeSlice,
         reconcile_activities::{AskReconcile, ReconcileOnce},
         sweep_activities::SweepOnce,
+        webhook_activities::ReadTold,
     };
 }

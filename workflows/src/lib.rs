@@ -9,9 +9,11 @@ pub mod purge;
 pub mod reconcile;
 pub mod schemas;
 pub mod sweep;
+pub mod webhook_read;
 
 pub use backfill::Backfill;
 pub use connection::Connection;
 pub use purge::Purge;
 pub use reconcile::Reconcile;
 pub use sweep::Sweep;
+pub use webhook_read::WebhookRead;

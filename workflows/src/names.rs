@@ -14,6 +14,8 @@ pub enum TaskQueue {
     Main,
     /// What takes long, whose slots therefore cannot be those of interactive work: slices.
     Bulk,
+    /// What keeps records in step: it waits for HubSpot, and neither for backfills nor in their place.
+    Sync,
 }
 
 /// What one worker does of a queue at the same time.
@@ -29,13 +31,14 @@ pub struct Slots {
 
 impl TaskQueue {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Main, Self::Bulk];
+    pub const ALL: [Self; 3] = [Self::Main, Self::Bulk, Self::Sync];
 
     /// The name on the Temporal server.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Main => "hubspot",
             Self::Bulk => "hubspot-bulk",
+            Self::Sync => "hubspot-sync",
         }
     }
 
@@ -47,7 +50,7 @@ impl TaskQueue {
                 activities: 50,
                 local_activities: 10,
             },
-            Self::Bulk => Slots {
+            Self::Bulk | Self::Sync => Slots {
                 workflow_tasks: 50,
                 activities: 16,
                 local_activities: 10,
@@ -90,6 +93,11 @@ pub fn purge_id(workspace: WorkspaceId) -> String {
 /// The id of a workspace's `Reconcile`.
 pub fn reconcile_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/reconcile")
+}
+
+/// The id of a workspace's `WebhookRead`.
+pub fn webhook_read_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/webhook-read")
 }
 
 /// The id of the installation's one `Sweep`.

@@ -17,5 +17,5 @@ mod verify;
 pub(crate) use job::{Job, Stop, is_refusal, refusal_of};
 pub(crate) use page::object_id;
 pub(crate) use records::{object_type, record_id};
-pub(crate) use source::Source;
+pub(crate) use source::{Source, direct, in_recycle_bin};
 pub(crate) use verify::ask_again;

@@ -214,8 +214,26 @@ pub(super) async fn by_id(
     read: ObjectType,
     ids: &[HubSpotObjectId],
 ) -> Result<ById, Stop> {
+    asked(job, read, ids, ReadOptions::new()).await
+}
+
+/// The same among those in the recycle bin.
+pub(super) async fn archived_by_id(
+    job: &Job<'_>,
+    read: ObjectType,
+    ids: &[HubSpotObjectId],
+) -> Result<ById, Stop> {
+    asked(job, read, ids, ReadOptions::new().archived()).await
+}
+
+async fn asked(
+    job: &Job<'_>,
+    read: ObjectType,
+    ids: &[HubSpotObjectId],
+    options: ReadOptions,
+) -> Result<ById, Stop> {
     let asked: Vec<RecordId> = ids.iter().copied().map(record_id).collect();
-    let options = ReadOptions::new().properties(properties(read));
+    let options = options.properties(properties(read));
     let answer = job
         .client
         .objects()
@@ -285,6 +303,10 @@ pub(super) async fn newly_archived(
     let mut rows = Known::default().rows(read, objects).rows;
     rows.retain(|id| alive.contains(&id));
     Ok(rows)
+
+/// Records of the recycle bin. Their associations are not asked for: what is stored of them stays.
+pub(super) fn alone(read: ObjectType, objects: Vec<CrmObject>) -> RecordRows {
+    Known::default().rows(read, objects).rows
 }
 
 /// Records whose associations came with them; those that did not come whole are read apart.

@@ -293,3 +293,65 @@ impl Source {
         })
     }
 }
+
+/// What is known of records that were read by id.
+pub(crate) struct Direct {
+    /// What came; what was answered is in `settled`.
+    pub(crate) batch: Batch,
+    /// Among them, those that HubSpot named as not there.
+    pub(crate) missing: Vec<HubSpotObjectId>,
+}
+
+/// Reads records by id, with their associations.
+pub(crate) async fn direct(
+    job: &Job<'_>,
+    object_type: ObjectType,
+    ids: &[HubSpotObjectId],
+) -> Result<Direct, Stop> {
+    let read = records::by_id(job, object_type, ids).await?;
+    let missing = read.missing.into_iter().collect();
+    let mut filled = records::apart(job, object_type, read.objects).await?;
+    filled.rows.merged = read.merged;
+    let open: std::collections::BTreeSet<HubSpotObjectId> = read
+        .unanswered
+        .into_iter()
+        .chain(filled.unanswered)
+        .collect();
+    let settled = ids
+        .iter()
+        .copied()
+        .filter(|id| !open.contains(id))
+        .collect();
+    Ok(Direct {
+        batch: Batch {
+            settled,
+            ..Batch::new(read.sent_at, Rows::Records(filled.rows), read.quarantine)
+        },
+        missing,
+    })
+}
+
+/// Looks for records in the recycle bin. `missing` are those that are not there either.
+pub(crate) async fn in_recycle_bin(
+    job: &Job<'_>,
+    object_type: ObjectType,
+    ids: &[HubSpotObjectId],
+) -> Result<Direct, Stop> {
+    let read = records::archived_by_id(job, object_type, ids).await?;
+    let open: std::collections::BTreeSet<HubSpotObjectId> = read.unanswered.into_iter().collect();
+    // What is not said to be archived is no tombstone, wherever it came from.
+    let objects = read.objects.into_iter().filter(|o| o.archived).collect();
+    let settled = ids
+        .iter()
+        .copied()
+        .filter(|id| !open.contains(id))
+        .collect();
+    let rows = records::alone(object_type, objects);
+    Ok(Direct {
+        batch: Batch {
+            settled,
+            ..Batch::new(read.sent_at, Rows::Records(rows), read.quarantine)
+        },
+        missing: read.missing.into_iter().collect(),
+    })
+}

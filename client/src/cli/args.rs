@@ -7,7 +7,10 @@ use std::{ffi::OsString, fmt};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use client::{BuildError, HubSpotSync};
-use domain::{AdminId, ResyncMode, ResyncRequest, SyncType, WorkspaceId, api::ShownName};
+use domain::{
+    AdminId, ResyncMode, ResyncRequest, SyncType, WorkspaceId,
+    api::{PageCursor, ShownName},
+};
 use process::temporal::TemporalConfig;
 use secrecy::SecretString;
 use url::Url;
@@ -121,6 +124,18 @@ enum Command {
         #[arg(long)]
         via_temporal: bool,
     },
+    /// Show what changed in HubSpot: kind, id and what happened, in order
+    Changes {
+        /// Stay, and show what changes from now on; ends with Ctrl-C
+        #[arg(long)]
+        follow: bool,
+        /// Only what changed since; the cursor that an earlier call ended with
+        #[arg(long, value_name = "CURSOR", value_parser = cursor)]
+        after: Option<PageCursor>,
+        /// A page a line as JSON, with its cursor
+        #[arg(long)]
+        json: bool,
+    },
     /// The app's people
     #[command(subcommand)]
     People(PeopleCommand),
@@ -140,6 +155,10 @@ enum Command {
 
 fn shown_name(text: &str) -> Result<ShownName, &'static str> {
     ShownName::try_from(text.to_owned()).map_err(|_| "expected 1 to 200 characters")
+}
+
+fn cursor(text: &str) -> Result<PageCursor, &'static str> {
+    PageCursor::try_from(text.to_owned()).map_err(|_| "expected a cursor as `changes` printed it")
 }
 
 fn rfc3339(text: &str) -> Result<DateTime<Utc>, &'static str> {
@@ -189,6 +208,11 @@ pub(crate) enum HttpWork {
         json: bool,
     },
     Disconnect {
+        json: bool,
+    },
+    Changes {
+        follow: bool,
+        after: Option<PageCursor>,
         json: bool,
     },
     Data(DataWork),
@@ -285,6 +309,18 @@ impl Args {
             Command::Disconnect { json, .. } => {
                 Work::Http(service()?, HttpWork::Disconnect { json })
             }
+            Command::Changes {
+                follow,
+                after,
+                json,
+            } => Work::Http(
+                service()?,
+                HttpWork::Changes {
+                    follow,
+                    after,
+                    json,
+                },
+            ),
             Command::People(command) => data(service, command.check()?)?,
             Command::Members(command) => data(service, command.check()?)?,
             Command::Owners(command) => data(service, command.into())?,

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
+    changes,
     failure::Failure,
     import,
     output::{clean, count, is_connected, resync_text},
@@ -74,6 +75,11 @@ async fn by_http(service: &Service, workspace: WorkspaceId, work: HttpWork) -> R
             let answer = service.client.disconnect(workspace).await;
             show(&answer.map_err(|error| Failure::of(service, error))?, json)
         }
+        HttpWork::Changes {
+            follow,
+            after,
+            json,
+        } => changes::show(service, workspace, after, follow, json).await,
         HttpWork::Data(work) => data(service, workspace, work).await,
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what was asked for, doing it, and how it looks.
 
 pub(crate) mod args;
+pub(crate) mod changes;
 pub(crate) mod commands;
 pub(crate) mod failure;
 pub(crate) mod import;

@@ -89,6 +89,12 @@ impl Call {
         }
     }
 
+    /// The answer may take so long, whatever the client's usual wait is.
+    pub(super) fn within(mut self, longest: std::time::Duration) -> Self {
+        self.request = self.request.timeout(longest);
+        self
+    }
+
     /// The answer may be long.
     pub(super) fn large(mut self) -> Self {
         self.most_bytes = LARGE_ANSWER_BYTES;

@@ -1,6 +1,7 @@
 //! The bodies of `/api/v1`: what `web/` answers and `client/` reads. The OpenAPI document and the
 //! JSON Schemas are generated from these types.
 
+mod changes;
 mod connection;
 mod paging;
 mod people;
@@ -9,6 +10,7 @@ mod requests;
 mod settings;
 mod tokens;
 
+pub use changes::{ChangeItem, ChangeKind, ChangePage, ChangeWhat, WaitSeconds};
 pub use connection::{
     ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
     ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
@@ -40,6 +42,7 @@ mod tests {
     #[derive(OpenApi)]
     #[openapi(components(schemas(
         BulkExport,
+        ChangePage,
         CompanyUpserts,
         ConnectAnswer,
         ConnectRequest,

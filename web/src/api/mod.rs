@@ -1,6 +1,7 @@
 //! `/api/v1`: the door for data, in any language (X8). One module for each kind of thing.
 
 mod auth;
+mod changes;
 mod connection;
 mod consents;
 mod erasure;
@@ -20,6 +21,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use connection::Ticket;
+pub(crate) use extract::read_whole;
 
 use crate::{problem::Refusal, state::App};
 
@@ -61,6 +63,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(exports::export_person, exports::list_exports))
         .routes(routes!(exports::get_export))
         .routes(routes!(exports::export_in_bulk))
+        .routes(routes!(changes::list_changes))
         .routes(routes!(erasure::erase_person))
         .routes(routes!(erasure::purge_workspace))
         .routes(routes!(tokens::create_token, tokens::list_tokens))

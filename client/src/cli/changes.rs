@@ -1,0 +1,108 @@
+//! What changed, as lines.
+
+use client::Error;
+use domain::{
+    WorkspaceId,
+    api::{ChangeItem, ChangeKind, ChangePage, ChangeWhat, PageCursor, PageLimit, WaitSeconds},
+};
+use futures::StreamExt as _;
+
+use super::{
+    args::Service,
+    failure::Failure,
+    output::clean,
+    show::{print, print_json_line, tell},
+};
+
+/// Prints what changed since a cursor: what is there, or for ever.
+pub(crate) async fn show(
+    service: &Service,
+    workspace: WorkspaceId,
+    after: Option<PageCursor>,
+    follow: bool,
+    json: bool,
+) -> Result<(), Failure> {
+    let failed = |error: Error| Failure::of(service, error);
+    if follow {
+        let mut pages = Box::pin(service.client.follow_changes(workspace, after));
+        while let Some(page) = pages.next().await {
+            show_page(&page.map_err(failed)?, json)?;
+        }
+        return Ok(());
+    }
+    let mut after = after;
+    loop {
+        let page = service
+            .client
+            .changes(
+                workspace,
+                after.as_ref(),
+                PageLimit::LARGEST,
+                WaitSeconds::default(),
+            )
+            .await
+            .map_err(failed)?;
+        show_page(&page, json)?;
+        if !page.more {
+            if !json {
+                tell(&format!("go on with --after {}", page.next.as_str()))?;
+            }
+            return Ok(());
+        }
+        after = Some(page.next);
+    }
+}
+
+/// As JSON a page a line, so that items and cursor belong together.
+fn show_page(page: &ChangePage, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json_line(page);
+    }
+    for item in &page.items {
+        print(&line(item))?;
+    }
+    Ok(())
+}
+
+fn line(item: &ChangeItem) -> String {
+    let kind = match item.kind {
+        ChangeKind::Contact => "contact",
+        ChangeKind::Company => "company",
+        ChangeKind::Deal => "deal",
+        ChangeKind::List => "list",
+        ChangeKind::Other => "other",
+    };
+    let change = match item.change {
+        ChangeWhat::Changed | ChangeWhat::Other => "changed",
+        ChangeWhat::Archived => "archived",
+        ChangeWhat::Gone => "gone",
+        ChangeWhat::Erased => "erased",
+    };
+    format!("{kind}\t{}\t{change}", clean(&item.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_kind_id_and_change() {
+        let item = |kind, id: &str, change| ChangeItem {
+            kind,
+            id: id.to_owned(),
+            change,
+        };
+        for (item, want) in [
+            (
+                item(ChangeKind::Contact, "7", ChangeWhat::Archived),
+                "contact\t7\tarchived",
+            ),
+            (
+                item(ChangeKind::Other, "x\u{1b}[2J", ChangeWhat::Other),
+                "other\tx [2J\tchanged",
+            ),
+        ] {
+            assert_eq!(line(&item), want);
+        }
+    }
+}

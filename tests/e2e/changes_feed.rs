@@ -1,0 +1,235 @@
+//! The feed of changes, for a main app that follows it (X8, X10).
+
+use std::time::{Duration, Instant};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use e2e::{Tenant, command_line::CommandLine, door::Door, shared};
+use serde_json::{Value, json};
+
+async fn connected(size: Value) -> (Tenant, Door) {
+    let tenant = Tenant::new(&shared(), size).await;
+    tenant.connect().await;
+    tenant
+        .wait_for_phase("syncing", Duration::from_secs(90))
+        .await;
+    let door = Door::of(&tenant).await;
+    (tenant, door)
+}
+
+/// Reads until nothing more is there, which is so much at least: the items, and the cursor for what
+/// comes.
+async fn everything(door: &Door, limit: u32, at_least: usize) -> (Vec<Value>, String) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut items = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = door
+            .ok("GET", &format!("/changes?limit={limit}{after}"), None)
+            .await;
+        let some = page["items"].as_array().unwrap();
+        items.extend(some.iter().cloned());
+        let next = page["next"].as_str().unwrap().to_owned();
+        // What is committed may be held up for a moment by what else the server does.
+        if some.is_empty() && items.len() >= at_least {
+            return (items, next);
+        }
+        assert!(Instant::now() < deadline, "{} of {at_least}", items.len());
+        after = format!("&after={next}");
+    }
+}
+
+async fn database(tenant: &Tenant) -> tokio_postgres::Client {
+    let url = &tenant.api.addresses().database_url;
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A record comes into the mirror, as if a page had brought it.
+async fn write(database: &tokio_postgres::Client, tenant: &Tenant, id: i64) {
+    let sql = format!(
+        "insert into hubspot_object (workspace_id, portal_id, object_type, object_id, properties, modified_at, read_at)
+         values ('{}', {}, 1, {id}, '{{}}', now(), now())",
+        tenant.id(),
+        tenant.portal
+    );
+    database.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_begins_gets_everything_once_in_pages_of_any_size() {
+    let size = json!({"contacts": 60, "companies": 20, "deals": 15, "lists": 3, "limits": "off"});
+    let (tenant, door) = connected(size).await;
+    let (all, end) = everything(&door, 1_000, 98).await;
+    let (small, _) = everything(&door, 7, 98).await;
+    assert_eq!(small, all);
+    let count = |kind: &str| all.iter().filter(|item| item["kind"] == kind).count();
+    assert_eq!(
+        (
+            count("contact"),
+            count("company"),
+            count("deal"),
+            count("list")
+        ),
+        (60, 20, 15, 3)
+    );
+    let mut once = all.clone();
+    once.sort_by_key(ToString::to_string);
+    once.dedup();
+    assert_eq!(once.len(), all.len());
+    assert!(all.iter().all(|item| item["change"] == "changed"));
+    let mut keys: Vec<&String> = all[0].as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["change", "id", "kind"], "ids only");
+
+    // The same by the command line.
+    let line = CommandLine::new(&tenant, &door);
+    let printed = line.run(&["changes"]).await;
+    assert_eq!(printed.code, 0, "{}", printed.err);
+    assert_eq!(printed.out.lines().count(), all.len());
+    let (_, cursor) = printed.err.trim_end().split_once("--after ").unwrap();
+    let nothing = line.run(&["changes", "--after", cursor, "--json"]).await;
+    assert_eq!(nothing.json()["items"], json!([]));
+    let database = database(&tenant).await;
+    write(&database, &tenant, 7).await;
+    let page = door
+        .ok("GET", &format!("/changes?wait=20&after={end}"), None)
+        .await;
+    let new = json!([{"kind": "contact", "id": "7", "change": "changed"}]);
+    assert_eq!(page["items"], new);
+    let more = line.run(&["changes", "--after", cursor, "--json"]).await;
+    assert_eq!(more.json()["items"], new);
+    let odd = line.run(&["changes", "--after", "a b"]).await;
+    assert_eq!(odd.code, 2, "{}", odd.err);
+}
+
+#[tokio::test]
+async fn cursors_that_cannot_be_gone_on_from_are_refused_with_a_code() {
+    let (tenant, door) = connected(json!({"contacts": 3, "limits": "off"})).await;
+    let (_, end) = everything(&door, 100, 3).await;
+    let asked = async |cursor: &str| {
+        let answer = door
+            .call("GET", &format!("/changes?after={cursor}"), None)
+            .await;
+        (answer.status, answer.code().to_owned())
+    };
+    let over = (410, "HS-4021".to_owned());
+    assert_eq!(asked(&end).await, (200, String::new()));
+    for made_up in ["x", "MQ", "p-1"] {
+        assert_eq!(
+            asked(made_up).await,
+            (422, "HS-4001".to_owned()),
+            "{made_up}"
+        );
+    }
+    // A database that this one was restored from.
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(&end).unwrap()).unwrap();
+    let mut parts: Vec<&str> = text.split(' ').collect();
+    parts[1] = "12345";
+    let elsewhere = URL_SAFE_NO_PAD.encode(parts.join(" "));
+    assert_eq!(asked(&elsewhere).await, over);
+    // Something was erased since, so long ago that nobody tells any more.
+    let database = database(&tenant).await;
+    let sql = format!(
+        "insert into change_horizon (workspace_id, portal_id, number)
+         select '{}', {}, mirror_settled()",
+        tenant.id(),
+        tenant.portal
+    );
+    database.batch_execute(&sql).await.unwrap();
+    assert_eq!(asked(&end).await, over);
+    let (_, anew) = everything(&door, 1, 3).await;
+    assert_eq!(asked(&anew).await, (200, String::new()));
+
+    // Another portal.
+    tenant
+        .api
+        .call(&tenant.id(), "disconnect", Some(json!({})))
+        .await
+        .unwrap();
+    tenant
+        .wait_for_phase("disconnected", Duration::from_secs(30))
+        .await;
+    assert_eq!(asked(&anew).await, (200, String::new()));
+    let other = Tenant::new(&shared(), json!({"contacts": 2, "limits": "off"})).await;
+    let moved = Tenant {
+        portal: other.portal,
+        ..tenant.clone()
+    };
+    moved.connect().await;
+    assert_eq!(asked(&anew).await, over);
+
+    let (stranger, wait) = (Tenant::new(&shared(), json!({})).await, "/changes?wait=26");
+    let unconnected = Door::of(&stranger).await;
+    let refused = unconnected.call("GET", "/changes", None).await;
+    assert_eq!((refused.status, refused.code()), (409, "HS-1003"));
+    assert_eq!(door.call("GET", wait, None).await.status, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_hears_within_a_second_and_not_everybody_may_wait() {
+    let (tenant, door) = connected(json!({"contacts": 3, "limits": "off"})).await;
+    let database = database(&tenant).await;
+    let (_, mut end) = everything(&door, 100, 3).await;
+    let mut took = Vec::new();
+    for n in 0..7 {
+        let waits = {
+            let (door, path) = (door.clone(), format!("/changes?wait=20&after={end}"));
+            tokio::spawn(async move { (door.ok("GET", &path, None).await, Instant::now()) })
+        };
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(!waits.is_finished(), "nothing changed");
+        write(&database, &tenant, 1_000 + n).await;
+        let written = Instant::now();
+        let (page, heard) = waits.await.unwrap();
+        assert_eq!(page["items"][0]["id"], (1_000 + n).to_string());
+        took.push(heard.duration_since(written));
+        end = page["next"].as_str().unwrap().to_owned();
+    }
+    took.sort();
+    println!("from a commit to whoever waits: {took:?}");
+    // Other transactions of the server, which other tests hold open, may delay some.
+    assert!(took[3] < Duration::from_secs(1), "{took:?}");
+
+    // A wait that is over is answered with nothing, and the same place.
+    let began = Instant::now();
+    let page = door
+        .ok("GET", &format!("/changes?wait=1&after={end}"), None)
+        .await;
+    assert_eq!(
+        (&page["items"], page["next"].as_str()),
+        (&json!([]), Some(&*end))
+    );
+    assert!(began.elapsed() >= Duration::from_secs(1));
+
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let (door, path) = (door.clone(), format!("/changes?wait=25&after={end}"));
+            tokio::spawn(async move { door.ok("GET", &path, None).await })
+        })
+        .collect();
+    let path = format!("/changes?wait=1&after={end}");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let one_more = door.call("GET", &path, None).await;
+        if one_more.status == 429 {
+            assert_eq!(one_more.code(), "HS-4022");
+            break;
+        }
+        assert!(Instant::now() < deadline, "nobody is refused");
+    }
+    // Who does not wait is answered; and one change wakes all.
+    assert_eq!(
+        door.call("GET", &format!("/changes?after={end}"), None)
+            .await
+            .status,
+        200
+    );
+    write(&database, &tenant, 2_000).await;
+    for one in waiting {
+        let page = tokio::time::timeout(Duration::from_secs(15), one).await;
+        assert_eq!(page.unwrap().unwrap()["items"][0]["id"], "2000");
+    }
+}
