@@ -15,8 +15,8 @@ use std::{
 
 use chrono::Utc;
 use domain::{
-    ConnectionState, Epoch, HubSpotObjectId, ObjectType, PageSize, Purpose, SyncRunId, SyncType,
-    Urgency, webhooks::ask_again_after,
+    ConnectionState, Epoch, HubSpotObjectId, ObjectType, PageSize, Purpose, SyncType, Urgency,
+    webhooks::ask_again_after,
 };
 use store::{Batch, CursorKey, DueRecord, Rows, ToldCommitted, ToldReader};
 use temporalio_client::{
@@ -222,7 +222,6 @@ impl WebhookReading {
                 object_type,
                 sync_type,
             };
-            let run = SyncRunId::new(Default::default());
             let job = Job {
                 deps: &self.deps,
                 client: self
@@ -238,7 +237,6 @@ impl WebhookReading {
                     purpose: Purpose::Run,
                     run: None,
                 },
-                run,
                 epoch,
                 over: &over,
                 done: &counted,

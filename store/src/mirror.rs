@@ -1,6 +1,6 @@
 //! The mirror of HubSpot's records and their associations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, ObjectType, PortalId, SyncType, WorkspaceId};
@@ -292,13 +292,15 @@ async fn upsert_objects(
     let direct = records.found_by == FoundBy::Direct;
     // What search brought of a range is listed again later, and has to be known from what it did not.
     let mark = !direct && step.range.is_some();
-    // `limit 1` makes the look-up go row by row: whole types are never read for one page.
+    let known = any_object(tx, step, records.object_type, &ids).await?;
+    // `limit 1` makes the look-up go row by row: whole types are never read for one page. Where a page
+    // lands on empty ground, as in a first read, `known` saves the look-ups.
     let rows = sqlx::query!(
         "with fresh as (
            select t.* from unnest($5::bigint[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::bytea[])
              as t (id, properties, created_at, modified_at, archived, hash)
            left join lateral (select o.* from hubspot_object o
-             where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3 and o.object_id = t.id
+             where $13 and o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3 and o.object_id = t.id
              limit 1) o on true
            where o.object_id is null
              or ((t.modified_at, $4::timestamptz) > (o.modified_at, o.read_at)
@@ -333,7 +335,8 @@ async fn upsert_objects(
         &archived,
         &hashes,
         direct,
-        mark
+        mark,
+        known
     )
     .fetch_all(tx)
     .await?;
@@ -348,23 +351,102 @@ async fn upsert_objects(
         .collect())
 }
 
+/// Whether any record is stored of those from the least to the greatest of these ids: one look-up for a
+/// page. Of a first read there is none.
+async fn any_object(
+    tx: &mut PgConnection,
+    step: &Step,
+    object_type: ObjectType,
+    ids: &[i64],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select exists (select 1 from hubspot_object
+           where workspace_id = $1 and portal_id = $2 and object_type = $3
+             and object_id between $4 and $5) as \"any!\"",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        type_number(object_type),
+        ids.iter().min().copied().unwrap_or(0),
+        ids.iter().max().copied().unwrap_or(0)
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// The same of associations from these records.
+async fn any_association(
+    tx: &mut PgConnection,
+    step: &Step,
+    from_type: ObjectType,
+    ids: &[i64],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select exists (select 1 from hubspot_association
+           where workspace_id = $1 and portal_id = $2 and from_type = $3
+             and from_id between $4 and $5) as \"any!\"",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        type_number(from_type),
+        ids.iter().min().copied().unwrap_or(0),
+        ids.iter().max().copied().unwrap_or(0)
+    )
+    .fetch_one(tx)
+    .await
+}
+
 /// Tells properties from others, in whatever order they came. What is no object is taken as it is.
 fn content_hash(properties: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
-    match serde_json::from_str::<BTreeMap<&str, &RawValue>>(properties) {
-        Ok(all) => {
-            for (name, value) in all {
+    match serde_json::from_str::<Parts<'_>>(properties) {
+        Ok(Parts(mut all)) => {
+            // HubSpot's order mostly is this one already.
+            all.sort_by_key(|(name, _)| *name);
+            let mut bytes = Vec::with_capacity(properties.len() + all.len() * 16);
+            for (place, (name, value)) in all.iter().enumerate() {
+                // Of a name that stands twice the last counts, as it does for Postgres.
+                if all.get(place + 1).is_some_and(|(next, _)| next == name) {
+                    continue;
+                }
                 for part in [name, value.get()] {
-                    hash.update((part.len() as u64).to_be_bytes());
-                    hash.update(part);
+                    bytes.extend((part.len() as u64).to_be_bytes());
+                    bytes.extend(part.as_bytes());
                 }
             }
+            hash.update(bytes);
         }
         Err(_) => hash.update(properties),
     }
     let mut hash = hash.finalize().to_vec();
     hash.truncate(16);
     hash
+}
+
+/// The members of an object, as they stand.
+struct Parts<'a>(Vec<(&'a str, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Parts<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(of: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = Parts<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Parts<'de>, A::Error> {
+                let mut all = Vec::with_capacity(64);
+                while let Some(member) = map.next_entry()? {
+                    all.push(member);
+                }
+                Ok(Parts(all))
+            }
+        }
+        of.deserialize_map(Members)
+    }
 }
 
 /// Replaces what is associated with records of which that was answered. What is gone stays as a
@@ -397,7 +479,12 @@ async fn replace_associations(
         .map(|a| a.labels.join("\n"))
         .collect();
     let mut changed = Vec::new();
-    if !answered.is_empty() {
+    if answered.is_empty() && from.is_empty() {
+        return Ok(changed);
+    }
+    let all: Vec<i64> = answered.iter().chain(&from).copied().collect();
+    let known = any_association(tx, step, records.object_type, &all).await?;
+    if known && !answered.is_empty() {
         let gone = sqlx::query_scalar!(
             "update hubspot_association a set removed = true, read_at = $6
              where workspace_id = $1 and portal_id = $2 and from_type = $3
@@ -432,7 +519,7 @@ async fn replace_associations(
              from unnest($5::bigint[], $6::smallint[], $7::bigint[], $8::text[]) as u (f, tt, t, l)
              order by f, tt, t) as n
          left join lateral (select o.* from hubspot_association o
-           where o.workspace_id = $1 and o.portal_id = $2 and o.from_type = $3
+           where $9 and o.workspace_id = $1 and o.portal_id = $2 and o.from_type = $3
              and o.from_id = n.f and o.to_type = n.tt and o.to_id = n.t
            limit 1) o on true
          where o.from_id is null
@@ -448,7 +535,8 @@ async fn replace_associations(
         &from,
         &to_type,
         &to,
-        &labels
+        &labels,
+        known
     )
     .fetch_all(tx)
     .await?;

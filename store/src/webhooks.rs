@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::{Epoch, HubSpotObjectId, ObjectType, PortalId, SyncRunId, SyncType, WorkspaceId};
+use domain::{Epoch, HubSpotObjectId, ObjectType, PortalId, SyncType, WorkspaceId};
 use sqlx::{Postgres, Transaction};
 
 use crate::{
@@ -92,7 +92,7 @@ impl ToldReader {
             workspace: self.workspace,
             portal: self.portal,
             epoch: self.epoch,
-            run: SyncRunId::new(uuid::Uuid::nil()),
+            run: None,
             sync_type: self.sync_type,
             purpose: domain::Purpose::Run,
             range: None,
@@ -310,8 +310,9 @@ impl Store {
             return Ok(ToldCommitted::Fenced);
         }
         erasure::take_out_erased(&mut tx, &self.identities, &step, batch).await?;
-        if let Rows::Records(records) = &batch.rows {
-            mirror::write_records(&mut tx, &step, records, batch.read_at).await?;
+        let read_at = batch.read_at;
+        if let Rows::Records(records) = &mut batch.rows {
+            mirror::write_records(&mut tx, &self.identities, &step, records, read_at).await?;
         }
         crate::batches::settle_quarantine(&mut tx, &step, batch, now).await?;
         remove(&mut tx, reader, answered).await?;

@@ -303,6 +303,7 @@ pub(super) async fn newly_archived(
     let mut rows = Known::default().rows(read, objects).rows;
     rows.retain(|id| alive.contains(&id));
     Ok(rows)
+}
 
 /// Records of the recycle bin. Their associations are not asked for: what is stored of them stays.
 pub(super) fn alone(read: ObjectType, objects: Vec<CrmObject>) -> RecordRows {

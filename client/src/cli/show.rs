@@ -90,7 +90,7 @@ pub(crate) async fn show_rows<T: Row>(
         .map_err(|error| Failure::of(service, error))?
     {
         if json {
-            print(&serde_json::to_string(&row)?)?;
+            print_json_line(&row)?;
             continue;
         }
         if std::mem::take(&mut is_first) {
@@ -114,4 +114,9 @@ pub(crate) fn tell(text: &str) -> Result<(), Failure> {
 
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string_pretty(value)?)
+}
+
+/// One document of JSON in a line, of several.
+pub(crate) fn print_json_line(value: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string(value)?)
 }
