@@ -228,12 +228,15 @@ fn the_folder_holds_every_kind() {
         ("Connection", Ending::Completed),
         ("Connection", Ending::ContinuedAsNew),
         ("Sweep", Ending::Running),
+        ("Purge", Ending::Completed),
     ] {
         assert!(endings.contains(&wanted), "none of {wanted:?}: {endings:?}");
     }
     for (workflow, event) in [
         ("Backfill", EventType::WorkflowExecutionCancelRequested),
         ("Connection", EventType::WorkflowExecutionSignaled),
+        // What is behind `ctx.patched`.
+        ("Connection", EventType::MarkerRecorded),
         (
             "Connection",
             EventType::RequestCancelExternalWorkflowExecutionInitiated,
@@ -331,7 +334,7 @@ fn is_harmless(word: &str) -> bool {
         .strip_suffix(',')
         .unwrap_or(word)
         .chars()
-        .all(|c| c.is_ascii_lowercase() || c == '_');
+        .all(|c| c.is_ascii_lowercase() || "_-".contains(c));
     is_id || is_number || is_word || word == "HubSpot"
 }
 
@@ -341,6 +344,7 @@ fn what_is_harmless_is_told_from_what_is_not() {
         "0d3f0000-0000-4000-8000-000000000001",
         "1000001",
         "catch_up",
+        "epoch-memo",
         "run,",
         "HubSpot",
     ] {
