@@ -31,6 +31,8 @@ mod quarantine;
 mod ranges;
 #[path = "store/rate_budget.rs"]
 mod rate_budget;
+#[path = "store/reconcile.rs"]
+mod reconcile;
 #[path = "store/runs.rs"]
 mod runs;
 #[path = "store/support.rs"]
