@@ -32,6 +32,9 @@ create table hubspot_reread (
     primary key (workspace_id, portal_id, object_type, object_id)
 );
 
+-- Whether it was asked for again, in vain: a slice that ends in between goes on with the others.
+alter table sync_unanswered add column asked boolean not null default false;
+
 -- When a portal is to be compared with its mirror next, and whether somebody asked for all of it.
 create table reconcile_plan (
     workspace_id uuid not null references workspace (id),

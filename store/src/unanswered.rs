@@ -130,7 +130,39 @@ pub(crate) async fn write_unanswered(
 }
 
 impl Store {
-    /// Records of a reading that have to be asked for again, in the order of their ids.
+    /// Notes that records were asked for again, in vain.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn asked_in_vain(
+        &self,
+        key: &CursorKey,
+        ids: &[HubSpotObjectId],
+    ) -> Result<(), StoreError> {
+        let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+        sqlx::query!(
+            "update sync_unanswered u set asked = true from sync_cursor c
+             where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = $3 and c.purpose = $4
+               and c.part = $5 and c.run_id is not distinct from $6
+               and u.cursor_id = c.id and u.object_id = any($7)",
+            key.workspace.as_uuid(),
+            key.portal.get(),
+            key.sync_type.as_str(),
+            key.purpose.as_str(),
+            key.part(),
+            key.run_uuid(),
+            &ids
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Records of a reading that have to be asked for again and were not yet, in the order of their
+    /// ids.
+    ///
+    /// # Errors
+    /// When the database fails.
     pub async fn unanswered(
         &self,
         key: &CursorKey,
@@ -140,7 +172,7 @@ impl Store {
         let rows = sqlx::query!(
             "select u.object_id from sync_unanswered u join sync_cursor c on c.id = u.cursor_id
              where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = $3 and c.purpose = $4
-               and c.part = $5 and c.run_id is not distinct from $6 and u.object_id > $7
+               and c.part = $5 and c.run_id is not distinct from $6 and u.object_id > $7 and not u.asked
              order by u.object_id limit $8",
             key.workspace.as_uuid(),
             key.portal.get(),

@@ -45,17 +45,18 @@ async fn they_arrive(way: Way) {
     somebody
         .post(&format!("{base}/batch/create"), json!({"inputs": input}))
         .await;
+    // Lists name it by its name, batches by its label: here they are the same.
     let made = somebody
         .post(
             &format!("{base}/labels"),
-            json!({"label": "Decides", "name": "decides"}),
+            json!({"label": "decides", "name": "decides"}),
         )
         .await;
     let label = made["results"]
         .as_array()
         .unwrap()
         .iter()
-        .find(|one| one["label"] == "Decides")
+        .find(|one| one["label"] == "decides")
         .unwrap();
     let labelled = of_contacts.last().unwrap();
     assert_ne!(labelled.from, removed.from);

@@ -209,6 +209,7 @@ pub(crate) async fn ask_again(job: &Job<'_>, of_type: ObjectType) -> Result<bool
             break;
         };
         let batch = verify(job, of_type, &ids).await?;
+        let in_vain = batch.unanswered.clone();
         if !batch.settled.is_empty() {
             let step = job.step(version, cursor.position.clone());
             let batch = Batch {
@@ -220,6 +221,7 @@ pub(crate) async fn ask_again(job: &Job<'_>, of_type: ObjectType) -> Result<bool
                 .await?
                 .ok_or(Stop::Defect("records are no listing"))?;
         }
+        store.asked_in_vain(&job.key, &in_vain).await?;
         after = Some(last);
         if job.is_over() {
             return Ok(false);

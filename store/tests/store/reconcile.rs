@@ -218,6 +218,14 @@ async fn what_a_whole_listing_did_not_bring_between_its_places_is_asked_for() {
             let noted: Vec<i64> = noted.iter().map(HubSpotObjectId::get).collect();
             assert_eq!(noted, unseen, "page {version}");
         }
+        // What was asked for in vain is not asked for in the next slice, and counts.
+        let (key, in_vain) = (world.key(reader), [record(1), record(4)]);
+        world.store.asked_in_vain(&key, &in_vain).await.unwrap();
+        let left = world.store.unanswered(&key, None, 100).await.unwrap();
+        assert_eq!(left, [6, 7, 9, 10].map(record));
+        world.store.give_up_unanswered(&key).await.unwrap();
+        let cursor = world.store.cursor(&key).await.unwrap().unwrap();
+        assert_eq!(cursor.unanswered, 6);
         // Nothing was concluded from it.
         assert_eq!(fate(&world, 6).await, Some(Fate::Alive));
     })
