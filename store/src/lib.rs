@@ -14,12 +14,16 @@ mod error;
 mod exports;
 mod idempotency;
 mod keys;
+mod links;
 mod lists;
+mod mapping;
 mod members;
 mod mirror;
 mod oauth_states;
 mod people;
 mod portal_facts;
+mod profiles;
+mod projection;
 mod purge;
 mod ranges;
 mod rate_budget;
@@ -54,6 +58,8 @@ pub use mirror::{AssociationRow, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
+pub use profiles::{FoundProfiles, ProfileChange};
+pub use projection::{ProjectedSlice, ProjectionDue};
 pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};
 pub use ranges::{RangeRow, RangeStep};
 pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};

@@ -147,7 +147,8 @@ impl Store {
             .transpose()
     }
 
-    /// People in the order of their ids.
+    /// The app's people in the order of their ids: without those who were made from contacts, and of
+    /// whom the app has said nothing.
     ///
     /// # Errors
     /// When the database fails.
@@ -159,7 +160,37 @@ impl Store {
     ) -> Result<Vec<Listed<Person>>, StoreError> {
         let rows = sqlx::query!(
             "select person_id, document::text as \"document!\", slots::text as \"slots!\" from app_person
-             where workspace_id = $1 and person_id > $2 order by person_id limit $3",
+             where workspace_id = $1 and person_id > $2
+               and not (version = 0 and starts_with(person_id, 'hubspot.'))
+             order by person_id limit $3",
+            workspace.as_uuid(),
+            after.map_or("", |a| a.as_str()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| listed(workspace, &row.person_id, &row.document, &row.slots))
+            .collect())
+    }
+
+    /// People who were made from contacts, and of whom the app has said nothing, in the order of their
+    /// ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn imported_people_after(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<&PersonId>,
+        limit: u32,
+    ) -> Result<Vec<Listed<Person>>, StoreError> {
+        let rows = sqlx::query!(
+            "select person_id, document::text as \"document!\", slots::text as \"slots!\" from app_person
+             where workspace_id = $1 and person_id > $2 and person_id >= 'hubspot.'
+               and person_id < 'hubspot/' and version = 0
+             order by person_id limit $3",
             workspace.as_uuid(),
             after.map_or("", |a| a.as_str()),
             i64::from(limit)

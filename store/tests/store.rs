@@ -17,6 +17,8 @@ mod erasure;
 mod fence;
 #[path = "store/lists.rs"]
 mod lists;
+#[path = "store/mapping.rs"]
+mod mapping;
 #[path = "store/mirror_keys.rs"]
 mod mirror_keys;
 #[path = "store/oauth_states.rs"]

@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Purge, Sweep,
+    Backfill, Connection as ConnectionWorkflow, Profiles, Purge, Sweep,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -321,12 +321,14 @@ impl Supervised {
         Ok(if self.queue == TaskQueue::Bulk {
             options
                 .register_activities(self.activities.backfill())
+                .register_activities(self.activities.profiles())
                 .register_activities(self.activities.purge())
                 .build()
         } else {
             options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<Backfill>()?
+                .register_workflow::<Profiles>()?
                 .register_workflow::<Purge>()?
                 .register_workflow::<Sweep>()?
                 .register_activities(self.activities.connection())

@@ -11,6 +11,7 @@ use crate::{
     activities::SweepReport,
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
+    profiles::ProfilesProgress,
     purge::PurgeProgress,
 };
 
@@ -28,6 +29,7 @@ pub struct Document {
     BackfillEnd,
     ConnectionInput,
     ConnectionStatus,
+    ProfilesProgress,
     Progress,
     PurgeProgress,
     ResyncRequest,
@@ -36,7 +38,7 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 9] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -53,6 +55,12 @@ const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
         "connection-query-status.json",
         "Answer of Connection's query status",
         "ConnectionStatus",
+        false,
+    ),
+    (
+        "profiles-query-progress.json",
+        "Answer of Profiles's query progress, and its result",
+        "ProfilesProgress",
         false,
     ),
     (
@@ -241,6 +249,10 @@ mod tests {
             ("connection-query-status.json", fields(&status)),
             ("connection-result.json", fields(&status)),
             ("backfill-result.json", fields(end)),
+            (
+                "profiles-query-progress.json",
+                fields(ProfilesProgress::default()),
+            ),
             (
                 "purge-query-progress.json",
                 fields(PurgeProgress::default()),

@@ -15,7 +15,7 @@ use super::{
     failure::Failure,
     import,
     output::{clean, is_connected, resync_text},
-    settings,
+    profile, settings,
     show::{print, show, tell},
     team, tokens,
     watch::{self, Polling},
@@ -100,6 +100,11 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
         DataWork::ImportMembers(import) => import::members(service, workspace, &import).await,
         DataWork::ListMembers { json } => team::list_members(service, workspace, json).await,
         DataWork::ListOwners { json } => team::list_owners(service, workspace, json).await,
+        DataWork::ShowProfile {
+            person,
+            company,
+            json,
+        } => profile::show(service, workspace, person, company, json).await,
         DataWork::GetSettings => settings::get(service, workspace).await,
         DataWork::SetSettings {
             file,

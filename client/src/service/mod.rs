@@ -10,6 +10,7 @@ mod fields;
 mod members;
 mod paging;
 mod people;
+mod profiles;
 mod settings;
 mod tokens;
 

@@ -5,6 +5,7 @@ mod connection;
 mod paging;
 mod people;
 mod problem;
+mod profiles;
 mod requests;
 mod settings;
 mod tokens;
@@ -22,6 +23,9 @@ pub use people::{
     UpsertCounts,
 };
 pub use problem::{Problem, SettingsConflict, SettingsRefused};
+pub use profiles::{
+    ProfileAnswer, ProfileField, ProfileLink, ProfileOwner, ProfilesAnswer, ProfilesRequest,
+};
 pub use requests::{BulkExport, ExportAnswer, ManualExport, RequestAnswer};
 pub use settings::{
     OwnerAnswer, OwnerMapping, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut,
@@ -63,6 +67,9 @@ mod tests {
         PageLimit,
         PersonUpserts,
         Problem,
+        ProfileAnswer,
+        ProfilesAnswer,
+        ProfilesRequest,
         PurgeAnswer,
         ResyncAnswer,
         SettingsAnswer,
