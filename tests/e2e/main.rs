@@ -16,6 +16,8 @@ mod e4_settings;
 mod i1_backfill;
 mod i1_faults;
 mod i1_kill;
+mod i5_links;
+mod i5_profiles;
 mod x1_reference_model;
 mod x3_assumptions;
 mod x3_budget;
