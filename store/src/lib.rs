@@ -28,6 +28,7 @@ mod purge;
 mod ranges;
 mod rate_budget;
 mod records;
+mod relink;
 mod retention;
 mod runs;
 mod service_tokens;

@@ -45,7 +45,7 @@ impl Store {
     /// What all profiles of a workspace depend on, as it is now.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for settings that cannot be read; else when the database fails.
+    /// [`StoreError::Unreadable`] for settings that cannot be read; else when the database fails.
     pub async fn profile_basis(&self, workspace: WorkspaceId) -> Result<Basis, StoreError> {
         let facts = self.portal_facts(workspace).await?;
         let saved = self
@@ -53,7 +53,7 @@ impl Store {
             .await?
             .map(|row| domain::settings::read(row.document))
             .transpose()
-            .map_err(|_| StoreError::Corrupt("settings"))?;
+            .map_err(|_| StoreError::Unreadable("settings"))?;
         Ok(Basis::new(facts, saved))
     }
 
@@ -61,7 +61,7 @@ impl Store {
     /// app's values only. Asked for a person who gave way to another one, it is that one's.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for settings that cannot be read; else when the database fails.
+    /// [`StoreError::Unreadable`] for settings that cannot be read; else when the database fails.
     pub async fn profiles(
         &self,
         workspace: WorkspaceId,

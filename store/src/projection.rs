@@ -13,12 +13,8 @@ use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 
 use crate::{
-    ChangePosition, Store, StoreError, Swept,
-    connections::portal_of,
-    erasure,
-    links::{self, Of},
-    mirror::type_number,
-    profiles,
+    ChangePosition, Store, StoreError, Swept, connections::portal_of, erasure, links::Of,
+    mirror::type_number, profiles, relink::relink,
 };
 
 /// Records of one batch.
@@ -127,7 +123,7 @@ impl Store {
     /// What links and profiles of a workspace depend on, with the cheap mark of the moment before.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for settings that cannot be read; else when the database fails.
+    /// [`StoreError::Unreadable`] for settings that cannot be read; else when the database fails.
     pub async fn projection_basis(
         &self,
         workspace: WorkspaceId,
@@ -206,8 +202,7 @@ impl Store {
                     continue;
                 }
                 let make = basis.settings.import.enabled;
-                let relinked =
-                    links::relink(&mut tx, &self.identities, of, here, there, make).await?;
+                let relinked = relink(&mut tx, &self.identities, of, here, there, make).await?;
                 slice.made += relinked.made;
                 let ids: Vec<String> = relinked.touched.into_iter().collect();
                 slice.changed += note_profiles(&mut tx, of, basis, &ids).await?;
