@@ -8,6 +8,7 @@ mod failure;
 mod fence;
 mod metrics;
 mod portal;
+mod profiles;
 mod pulse;
 mod purge;
 mod read;
@@ -21,6 +22,7 @@ pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
 pub use metrics::Metrics;
+pub use profiles::Profiling;
 pub use pulse::Pulse;
 pub use purge::Purging;
 pub use reconcile::Reconciling;
@@ -154,6 +156,11 @@ impl Activities {
     /// The activities of `Backfill`.
     pub fn backfill(&self) -> Backfilling {
         Backfilling::new(self.deps.clone())
+    }
+
+    /// The activity of `Profiles`.
+    pub fn profiles(&self) -> Profiling {
+        Profiling::new(self.deps.clone())
     }
 
     /// The activity of `Purge`.

@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use domain::{
-    ConnectionPhase, ConnectionState, Epoch, PortalId, Urgency, WorkspaceId,
+    ConnectionPhase, ConnectionState, Epoch, PortalId, SyncRunId, Urgency, WorkspaceId,
     settings::RetentionSettings,
     sweep::{ShownConnection, restart_backfill_after},
 };
@@ -19,6 +19,7 @@ use temporalio_client::{
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use uuid::Uuid;
 use workflows::{
     Backfill, Connection,
     activities::{SweepReport, declared},
@@ -27,7 +28,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure, purge, reconcile, webhooks};
+use crate::{Deps, failure, profiles, purge, reconcile, webhooks};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -312,6 +313,8 @@ impl Sweeping {
             }
         }
         self.start_webhook_reads(&mut report).await?;
+        self.read_mapped(&mut report).await?;
+        self.follow_profiles(&mut report).await?;
         let mut after = None;
         loop {
             let rows = store
@@ -387,6 +390,57 @@ impl Sweeping {
                         let error = Unmended::Temporal("WebhookRead could not be started");
                         report.failed += error.told(one.workspace);
                     }
+                }
+            }
+        }
+    }
+
+    /// Of readings of which it is not known what they asked for, what is mapped may lack.
+    async fn read_mapped(&self, report: &mut SweepReport) -> Result<(), ActivityError> {
+        let store = &self.deps.store;
+        let unknown = store
+            .mapping_to_check(PAGE)
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        for workspace in unknown {
+            let run = SyncRunId::new(Uuid::now_v7());
+            match store.check_mapping(workspace, run, Utc::now()).await {
+                Ok(true) => match self.wake(workspace).await {
+                    Ok(()) => report.connections_woken += 1,
+                    Err(error) => report.failed += error.told(workspace),
+                },
+                Ok(false) => {}
+                Err(error) => report.failed += Unmended::from(error).told(workspace),
+            }
+        }
+        Ok(())
+    }
+
+    /// Links and profiles that are behind are brought up to date.
+    async fn follow_profiles(&self, report: &mut SweepReport) -> Result<(), ActivityError> {
+        let store = &self.deps.store;
+        let mut after = None;
+        loop {
+            let rows = store
+                .projections_due(after, PAGE)
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.workspace);
+            for Swept { workspace, row } in rows {
+                let started = match row {
+                    Ok(None) => Ok(false),
+                    Ok(Some(due)) => profiles::start(&self.deps, due)
+                        .await
+                        .map_err(|_| Unmended::Temporal("profiles could not be started")),
+                    Err(error) => Err(error.into()),
+                };
+                match started {
+                    Ok(true) => report.profiles_started += 1,
+                    Ok(false) => {}
+                    Err(error) => report.failed += error.told(workspace),
                 }
             }
         }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     ids::{HubSpotObjectId, ObjectType, SyncType},
-    portal::ListId,
+    portal::{ListId, Properties},
     settings::Settings,
 };
 
@@ -52,6 +52,8 @@ pub enum RunKind {
     Resync,
     /// Reads the members of lists that were given a use (I6).
     Members,
+    /// Reads records again for properties that were newly mapped (I5).
+    Mapping,
 }
 
 crate::named::named!(RunKind, "kind of a run");
@@ -63,6 +65,7 @@ impl RunKind {
             Self::Initial => "backfill",
             Self::Resync => "resync",
             Self::Members => "reading of list members",
+            Self::Mapping => "reading for mapped properties",
         }
     }
 }
@@ -190,6 +193,52 @@ pub const fn needed_properties(object_type: ObjectType) -> &'static [&'static st
     }
 }
 
+/// The properties that are read beside [`needed_properties`]: those that the settings name, as far as
+/// the portal has them. One that it does not have would fail searches; the settings show it as a
+/// problem. Without definitions (HubSpot refused them, say) all are tried.
+pub fn mapped_properties(
+    object_type: ObjectType,
+    settings: &Settings,
+    definitions: Option<&Properties>,
+) -> Vec<String> {
+    settings
+        .mapped_properties(object_type)
+        .into_iter()
+        .filter(|name| !needed_properties(object_type).contains(name))
+        .filter(|name| {
+            definitions.is_none_or(|all| all.get(*name).is_some_and(|one| !one.archived))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Properties as they came, with null for those that were asked for and did not come: so what was
+/// emptied is told from what was not asked for. What is no object is left as it is.
+pub fn with_absent(properties: String, asked: &[String]) -> String {
+    let Ok(known) = serde_json::from_str::<std::collections::BTreeMap<&str, serde::de::IgnoredAny>>(
+        &properties,
+    ) else {
+        return properties;
+    };
+    let absent: Vec<&String> = asked
+        .iter()
+        .filter(|name| !known.contains_key(name.as_str()))
+        .collect();
+    let Some(open) = properties.rfind('}').filter(|_| !absent.is_empty()) else {
+        return properties;
+    };
+    let mut whole = properties[..open].trim_end().to_owned();
+    for (n, name) in absent.into_iter().enumerate() {
+        if n > 0 || !known.is_empty() {
+            whole.push(',');
+        }
+        whole.push_str(&serde_json::Value::from(name.as_str()).to_string());
+        whole.push_str(":null");
+    }
+    whole.push('}');
+    whole
+}
+
 /// The types that a run reads at the same time, stage after stage: definitions come first, because
 /// records are understood with them; list memberships last, because they point at records.
 pub fn stages(types: &[SyncType]) -> Vec<Vec<SyncType>> {
@@ -243,6 +292,52 @@ mod tests {
                 over,
                 "{elapsed} s of {slice}, others may wait: {others_may_wait}"
             );
+        }
+    }
+
+    #[test]
+    fn mapped_properties_are_read_as_far_as_the_portal_has_them() {
+        use crate::{portal::PropertyDefinition, settings::MappingRow};
+        let row = |field: &str, property: &str| MappingRow {
+            app_field: field.parse().unwrap(),
+            property: property.to_owned(),
+            import_priority: Default::default(),
+            export: Default::default(),
+        };
+        let settings = Settings {
+            contacts: vec![
+                row("job_title", "jobtitle"),
+                row("city", "favourite_colour"),
+                row("country", "gone"),
+                row("phone", "archived_one"),
+            ],
+            ..Settings::empty()
+        };
+        let definition = |name: &str, archived: bool| {
+            let json = serde_json::json!({"name": name, "type": "string", "archived": archived});
+            PropertyDefinition::from_hubspot(&json.to_string()).unwrap()
+        };
+        let definitions = crate::portal::by_name([
+            definition("favourite_colour", false),
+            definition("archived_one", true),
+        ]);
+        let read = |definitions| mapped_properties(ObjectType::Contact, &settings, definitions);
+        assert_eq!(read(Some(&definitions)), ["favourite_colour"]);
+        assert_eq!(read(None), ["archived_one", "favourite_colour", "gone"]);
+        assert!(mapped_properties(ObjectType::Deal, &settings, None).is_empty());
+    }
+
+    #[test]
+    fn what_was_asked_for_and_did_not_come_is_null() {
+        let asked = ["a".to_owned(), "b\"".to_owned()];
+        for (came, whole) in [
+            (r#"{"a":"1"}"#, r#"{"a":"1","b\"":null}"#),
+            (r#"{ }"#, r#"{"a":null,"b\"":null}"#),
+            (r#"{"a":null,"b\"":"}"}"#, r#"{"a":null,"b\"":"}"}"#),
+            ("[1]", "[1]"),
+        ] {
+            let got = with_absent(came.to_owned(), &asked);
+            assert_eq!(got.replace("{ ", "{"), whole);
         }
     }
 

@@ -12,6 +12,59 @@ pub fn normalised(text: &str) -> Option<String> {
     (!ascii.is_empty() && ascii.len() <= 253 && !ascii.contains('\0')).then_some(ascii)
 }
 
+/// Domains at which anybody can have an address: they say nothing of where somebody works.
+const FREE_MAIL: &[&str] = &[
+    "126.com",
+    "163.com",
+    "aol.com",
+    "bluewin.ch",
+    "fastmail.com",
+    "free.fr",
+    "freenet.de",
+    "gmail.com",
+    "gmx.at",
+    "gmx.ch",
+    "gmx.com",
+    "gmx.de",
+    "gmx.net",
+    "googlemail.com",
+    "hey.com",
+    "hotmail.com",
+    "hotmail.co.uk",
+    "hotmail.de",
+    "hotmail.fr",
+    "icloud.com",
+    "inbox.com",
+    "laposte.net",
+    "libero.it",
+    "live.com",
+    "mac.com",
+    "mail.com",
+    "mail.ru",
+    "me.com",
+    "msn.com",
+    "naver.com",
+    "orange.fr",
+    "outlook.com",
+    "outlook.de",
+    "proton.me",
+    "protonmail.com",
+    "qq.com",
+    "rediffmail.com",
+    "t-online.de",
+    "tutanota.com",
+    "web.de",
+    "yahoo.co.uk",
+    "yahoo.com",
+    "yandex.ru",
+    "zoho.com",
+];
+
+/// Whether anybody can have an address at a normalised domain, so that it is no company's.
+pub fn is_free_mail(domain: &str) -> bool {
+    FREE_MAIL.contains(&domain)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -31,6 +84,15 @@ mod tests {
         ] {
             assert_eq!(normalised(text).as_deref(), domain, "{text:?}");
         }
+    }
+
+    #[test]
+    fn free_mail_domains_are_in_their_normal_form() {
+        for domain in FREE_MAIL.iter().copied() {
+            assert_eq!(normalised(domain).as_deref(), Some(domain));
+            assert!(is_free_mail(domain));
+        }
+        assert!(!is_free_mail("acme.example"));
     }
 
     proptest! {

@@ -59,13 +59,13 @@ impl Record for Company {
         let slots: Vec<&str> = rows.iter().map(|r| r.slots.as_str()).collect();
         let done = sqlx::query!(
             "insert into app_company as r
-               (workspace_id, company_id, version, revision, document, slots, created_at, changed_at)
-             select $1, id, version, coalesce(expected, 0) + 1, document::json, slots::json, $2, $2
+               (workspace_id, company_id, version, revision, document, slots, created_at, changed_at, changed)
+             select $1, id, version, coalesce(expected, 0) + 1, document::json, slots::json, $2, $2, (select mirror_change())
              from unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
                as t (id, expected, version, document, slots)
              on conflict (workspace_id, company_id) do update set
                version = excluded.version, revision = excluded.revision, document = excluded.document,
-               slots = excluded.slots, changed_at = excluded.changed_at
+               slots = excluded.slots, changed_at = excluded.changed_at, changed = excluded.changed
              where r.revision = excluded.revision - 1",
             workspace.as_uuid(),
             now,

@@ -104,6 +104,8 @@ pub struct CursorRow {
     pub last_id: Option<HubSpotObjectId>,
     /// Whether its list endpoint turned out not to go by id, so that one reader walks alone.
     pub alone: bool,
+    /// The properties that it asks for beside those that are always needed.
+    pub properties: Vec<String>,
 }
 
 impl CursorRow {
@@ -244,18 +246,26 @@ pub(crate) async fn reached_the_end(
            update sync_cursor set outcome = case when unanswered = 0 then 'finished' else 'incomplete' end
            where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5
              and run_id is not distinct from $6 and outcome = 'reading'
-           returning purpose, outcome, since, read_began_at),
+           returning purpose, outcome, since, read_began_at, properties),
          quiet as (
            delete from sync_trouble where workspace_id = $1 and portal_id = $2 and sync_type = $3
              and exists (select 1 from ended))
-         insert into last_read (workspace_id, portal_id, sync_type, read_began_at)
-         select $1, $2::bigint, $3, read_began_at from ended e
+         insert into last_read (workspace_id, portal_id, sync_type, read_began_at, properties)
+         select $1, $2::bigint, $3, read_began_at,
+           coalesce(properties, '{}')
+         from ended e
          where purpose in ('run', 'periodic') and outcome = 'finished'
            and (since is null or exists (select 1 from last_read l
              where l.workspace_id = $1 and l.portal_id = $2 and l.sync_type = $3
                and l.read_began_at >= e.since))
          on conflict (workspace_id, portal_id, sync_type) do update
-         set read_began_at = greatest(last_read.read_began_at, excluded.read_began_at)",
+         set read_began_at = greatest(last_read.read_began_at, excluded.read_began_at),
+           properties = case
+             when (select since from ended) is null then excluded.properties
+             -- What it did not ask for may have changed of the records that it brought.
+             when last_read.properties is not null then array(
+               select p from unnest(last_read.properties) as p where p = any(excluded.properties))
+           end",
         key.workspace.as_uuid(),
         key.portal.get(),
         key.sync_type.as_str(),
@@ -281,13 +291,17 @@ impl Store {
             ReadPlan::ModifiedSince { since } => Some(since),
         };
         let key = &new.key;
+        let properties = match key.sync_type.object_type() {
+            Some(object_type) => self.mapped_to_read(key.workspace, object_type).await?,
+            None => Vec::new(),
+        };
         let mut tx = self.pool.begin().await?;
         let page_size = make_room(&mut tx, key).await?;
         sqlx::query!(
             "insert into sync_cursor
                (workspace_id, portal_id, sync_type, purpose, part, run_id, since, total, began_at,
-                read_began_at, last_id, page_size)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, $10, $11)
+                read_began_at, last_id, page_size, properties)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, $10, $11, $12)
              on conflict (workspace_id, portal_id, sync_type, purpose, part) do nothing",
             key.workspace.as_uuid(),
             key.portal.get(),
@@ -299,7 +313,8 @@ impl Store {
             new.total.map(signed),
             new.read_began_at,
             new.last_id.map(|id| id.get()),
-            page_size
+            page_size,
+            &properties
         )
         .execute(&mut *tx)
         .await?;
@@ -313,7 +328,7 @@ impl Store {
     pub async fn cursor(&self, key: &CursorKey) -> Result<Option<CursorRow>, StoreError> {
         let row = sqlx::query!(
             "select c.since, c.position, c.version, c.total, c.outcome, c.unanswered, c.page_size,
-               c.began_at, c.last_id, c.alone,
+               c.began_at, c.last_id, c.alone, c.properties,
                c.done + coalesce(r.done, 0) as \"done!\",
                c.quarantined + coalesce(r.quarantined, 0) as \"quarantined!\"
              from sync_cursor c left join lateral (
@@ -348,6 +363,7 @@ impl Store {
                     .transpose()
                     .map_err(|_| StoreError::Corrupt("last id of a cursor"))?,
                 alone: row.alone,
+                properties: row.properties.unwrap_or_default(),
             })
         })
         .transpose()

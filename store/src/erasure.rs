@@ -23,6 +23,7 @@ use crate::{
     batches::{Batch, QuarantineRow, Rows},
     crypto::KeyRingError,
     keys::{self, email_key},
+    links,
     mirror::{AssociationRow, MirrorRow, type_number},
     steps::Step,
 };
@@ -412,6 +413,14 @@ impl Found {
             for alias in aliases {
                 self.contacts.extend([alias.object_id, alias.living_id]);
             }
+            // A link outlives a changed address.
+            let people: Vec<String> = self.people.iter().cloned().collect();
+            for (person, contact) in
+                links::of_the_same(tx, workspace, portals, &people, &ids).await?
+            {
+                self.people.insert(person);
+                self.contacts.insert(contact);
+            }
             if *self == before {
                 return Ok(());
             }
@@ -586,6 +595,7 @@ impl Store {
             .rows_affected(),
             ..Erased::default()
         };
+        links::erase(tx, workspace, portals, &people).await?;
         // The requests stay, for whoever asks what became of them; the app's id goes.
         let ended = sqlx::query_scalar!(
             "update export_request e set person_id = null, person_hash = t.hash,

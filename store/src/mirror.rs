@@ -237,6 +237,10 @@ impl Store {
 
 /// Writes records and their associations. Only what changes is written: a row that is stored as it
 /// was read costs nothing.
+///
+/// Which properties a reader asks for differs: of a record those that were not asked for stay, and
+/// asking for fewer is no change. A hash stands for the whole row, and is none where the row holds
+/// more than was read.
 pub(crate) async fn write_records(
     tx: &mut Transaction<'static, Postgres>,
     key: &IdentityKey,
@@ -305,19 +309,26 @@ async fn upsert_objects(
            where o.object_id is null
              or ((t.modified_at, $4::timestamptz) > (o.modified_at, o.read_at)
                and (not o.archived or t.archived or ($11 and $4 > o.read_at))
-               and ($12 or (t.modified_at, t.archived, t.hash)
-                 is distinct from (o.modified_at, o.archived, o.content_hash)))
+               and ($12 or (t.modified_at, t.archived) is distinct from (o.modified_at, o.archived)
+                 or (t.hash is distinct from o.content_hash
+                   and jsonb_strip_nulls(o.properties || t.properties::jsonb)
+                     <> jsonb_strip_nulls(o.properties))))
          )
          insert into hubspot_object as o
            (workspace_id, portal_id, object_type, object_id, properties, created_at, modified_at, read_at, archived, content_hash, changed)
          select $1, $2, $3, id, properties::jsonb, created_at, modified_at, $4, archived, hash, (select mirror_change())
          from fresh
          on conflict (workspace_id, portal_id, object_type, object_id) do update set
-           properties = excluded.properties, created_at = excluded.created_at,
+           properties = o.properties || excluded.properties, created_at = excluded.created_at,
            modified_at = excluded.modified_at, read_at = excluded.read_at, archived = excluded.archived,
-           content_hash = excluded.content_hash, merged_into = null, missing_at = null, gone_at = null,
-           changed = case when (o.modified_at, o.archived, o.content_hash)
-             is distinct from (excluded.modified_at, excluded.archived, excluded.content_hash)
+           content_hash = case when jsonb_strip_nulls(o.properties || excluded.properties)
+             = jsonb_strip_nulls(excluded.properties) then excluded.content_hash end,
+           merged_into = null, missing_at = null, gone_at = null,
+           changed = case when (o.modified_at, o.archived)
+               is distinct from (excluded.modified_at, excluded.archived)
+             or (o.content_hash is distinct from excluded.content_hash
+               and jsonb_strip_nulls(o.properties || excluded.properties)
+                 <> jsonb_strip_nulls(o.properties))
              then excluded.changed else o.changed end
          where (excluded.modified_at, excluded.read_at) > (o.modified_at, o.read_at)
            and (not o.archived or excluded.archived or ($11 and excluded.read_at > o.read_at))

@@ -82,13 +82,13 @@ impl Record for Person {
             .collect();
         let done = sqlx::query!(
             "insert into app_person as r
-               (workspace_id, person_id, version, revision, document, slots, created_at, changed_at, email, company_id, member_id, lead_status)
-             select $1, id, version, coalesce(expected, 0) + 1, document::json, slots::json, $2, $2, email, company_id, member_id, lead_status
+               (workspace_id, person_id, version, revision, document, slots, created_at, changed_at, changed, email, company_id, member_id, lead_status)
+             select $1, id, version, coalesce(expected, 0) + 1, document::json, slots::json, $2, $2, (select mirror_change()), email, company_id, member_id, lead_status
              from unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
                as t (id, expected, version, document, slots, email, company_id, member_id, lead_status)
              on conflict (workspace_id, person_id) do update set
                version = excluded.version, revision = excluded.revision, document = excluded.document,
-               slots = excluded.slots, changed_at = excluded.changed_at,
+               slots = excluded.slots, changed_at = excluded.changed_at, changed = excluded.changed,
                email = excluded.email, company_id = excluded.company_id,
                member_id = excluded.member_id, lead_status = excluded.lead_status
              where r.revision = excluded.revision - 1",
@@ -144,7 +144,11 @@ impl Store {
             .transpose()
     }
 
-    /// People in the order of their ids.
+    /// The app's people in the order of their ids: without those who were made from contacts, and of
+    /// whom the app has said nothing.
+    ///
+    /// # Errors
+    /// When the database fails.
     pub async fn people_after(
         &self,
         workspace: WorkspaceId,
@@ -153,7 +157,37 @@ impl Store {
     ) -> Result<Vec<Listed<Person>>, StoreError> {
         let rows = sqlx::query!(
             "select person_id, document::text as \"document!\", slots::text as \"slots!\" from app_person
-             where workspace_id = $1 and person_id > $2 order by person_id limit $3",
+             where workspace_id = $1 and person_id > $2
+               and not (version = 0 and starts_with(person_id, 'hubspot.'))
+             order by person_id limit $3",
+            workspace.as_uuid(),
+            after.map_or("", |a| a.as_str()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| listed(workspace, &row.person_id, &row.document, &row.slots))
+            .collect())
+    }
+
+    /// People who were made from contacts, and of whom the app has said nothing, in the order of their
+    /// ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn imported_people_after(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<&PersonId>,
+        limit: u32,
+    ) -> Result<Vec<Listed<Person>>, StoreError> {
+        let rows = sqlx::query!(
+            "select person_id, document::text as \"document!\", slots::text as \"slots!\" from app_person
+             where workspace_id = $1 and person_id > $2 and person_id >= 'hubspot.'
+               and person_id < 'hubspot/' and version = 0
+             order by person_id limit $3",
             workspace.as_uuid(),
             after.map_or("", |a| a.as_str()),
             i64::from(limit)

@@ -175,6 +175,12 @@ impl Store {
                 "delete from hubspot_reread where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from app_person where workspace_id = $1 limit $2" =>
                 "delete from app_person where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from record_link where workspace_id = $1 limit $2" =>
+                "delete from record_link where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from profile where workspace_id = $1 limit $2" =>
+                "delete from profile where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from app_company_key where workspace_id = $1 limit $2" =>
+                "delete from app_company_key where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from app_company where workspace_id = $1 limit $2" =>
                 "delete from app_company where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from app_member where workspace_id = $1 limit $2" =>
@@ -223,6 +229,10 @@ impl Store {
             "delete from app_person where workspace_id = $1",
             "delete from app_company where workspace_id = $1",
             "delete from app_member where workspace_id = $1",
+            "delete from app_company_key where workspace_id = $1",
+            "delete from record_link where workspace_id = $1",
+            "delete from profile where workspace_id = $1",
+            "delete from profile_projection where workspace_id = $1",
             "delete from custom_field where workspace_id = $1",
             "delete from settings_version where workspace_id = $1",
             "delete from service_token where workspace_id = $1",

@@ -256,6 +256,79 @@ pub(crate) async fn queue_members(
     Ok(true)
 }
 
+/// Queues a run that reads records again which lack properties that are mapped now, if the workspace
+/// has a portal: of types that were read whole without them, unless that is done anyway. Says whether
+/// one was made.
+pub(crate) async fn queue_mapping(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    wanted: &[(SyncType, Vec<String>)],
+    id: SyncRunId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(connection) = sqlx::query!(
+        "select portal_id from connection
+         where workspace_id = $1 and state in ('connected', 'needs_reconnect') for update",
+        workspace.as_uuid()
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    else {
+        return Ok(false);
+    };
+    let mut types = Vec::new();
+    for (sync_type, wanted) in wanted {
+        let known = sqlx::query!(
+            "with was as (
+               select properties from last_read
+               where workspace_id = $1 and portal_id = $2 and sync_type = $3),
+             cursor as (
+               select c.outcome, c.properties, c.run_id from sync_cursor c
+               where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = 'run'
+                 and since is null)
+             select
+               exists (select 1 from was) or exists (select 1 from cursor
+                 where outcome in ('finished', 'incomplete')) as \"was_read!\",
+               coalesce((select properties from was),
+                 (select properties from cursor where outcome <> 'reading'), '{}') as \"had!\",
+               (select coalesce(properties, '{}') from cursor where outcome = 'reading') as being_read,
+               exists (select 1 from sync_run r
+                 where workspace_id = $1 and portal_id = $2 and state in ('queued', 'running', 'paused')
+                   and kind <> 'members' and $3 = any(types)
+                   and (mode = 'from_scratch' or not exists (select 1 from was))
+                   and not exists (select 1 from sync_cursor c
+                     where c.run_id = r.id and c.sync_type = $3 and c.purpose = 'run')) as \"will_be_read!\"",
+            workspace.as_uuid(),
+            connection.portal_id,
+            sync_type.as_str()
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let lacking = |had: &[String]| wanted.iter().any(|name| !had.contains(name));
+        let again = match &known.being_read {
+            Some(being_read) => lacking(being_read),
+            None => known.was_read && lacking(&known.had),
+        };
+        if again && !known.will_be_read {
+            types.push(*sync_type);
+        }
+    }
+    if types.is_empty() {
+        return Ok(false);
+    }
+    let new = NewRun {
+        id,
+        workspace,
+        portal: connection.portal_id,
+        kind: RunKind::Mapping,
+        mode: ResyncMode::FromScratch,
+        types: &types,
+        lists: None,
+    };
+    insert_run(tx, &new, now).await?;
+    Ok(true)
+}
+
 /// At a connect: what was left out for want of a scope that is granted now is read (C2). The run that
 /// is under way reads it where it is among its types; for the rest a run is queued. Where HubSpot does
 /// not tell the scopes (service keys, `granted` is empty) it is tried.

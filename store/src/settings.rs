@@ -76,7 +76,8 @@ impl Store {
 
     /// Saves settings if the revision in force is still the expected one. Of many writers that
     /// expect one revision exactly one succeeds. Lists that are given a use by it are read: a run for
-    /// their members, `members_run`, is queued in the same transaction.
+    /// their members, `members_run`, is queued in the same transaction; so is `mapping_run` for records that
+    /// lack properties which are mapped now.
     ///
     /// # Errors
     /// When the database fails; [`StoreError::NotFound`] for a workspace that is not known.
@@ -86,10 +87,12 @@ impl Store {
         expected: SettingsRevision,
         settings: &Settings,
         members_run: SyncRunId,
+        mapping_run: SyncRunId,
         now: DateTime<Utc>,
     ) -> Result<SettingsSaved, StoreError> {
         let document =
             serde_json::to_value(settings).map_err(|_| StoreError::Corrupt("settings"))?;
+        let wanted = self.mapped_of(workspace, settings).await?;
         let mut tx = self.pool.begin().await?;
         erasure::hold_shared(&mut tx, workspace).await?;
         erasure::must_exist(&mut tx, workspace).await?;
@@ -120,6 +123,7 @@ impl Store {
                 .unwrap_or_default();
             let given = &lists_with_use(settings) - &before;
             runs::queue_members(&mut tx, workspace, &given, members_run, now).await?;
+            runs::queue_mapping(&mut tx, workspace, &wanted, mapping_run, now).await?;
             tx.commit().await?;
             return Ok(SettingsSaved::Saved(SettingsRevision::new(count(
                 row.version,

@@ -19,6 +19,8 @@ mod feed;
 mod fence;
 #[path = "store/lists.rs"]
 mod lists;
+#[path = "store/mapping.rs"]
+mod mapping;
 #[path = "store/mirror_keys.rs"]
 mod mirror_keys;
 #[path = "store/oauth_states.rs"]

@@ -24,6 +24,8 @@ mod i3_associations;
 mod i3_definitions;
 mod i3_records;
 mod i3_support;
+mod i5_links;
+mod i5_profiles;
 mod i9_webhooks;
 mod x1_reference_model;
 mod x3_assumptions;

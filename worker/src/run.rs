@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Purge, Reconcile, Sweep, WebhookRead,
+    Backfill, Connection as ConnectionWorkflow, Profiles, Purge, Reconcile, Sweep, WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -322,6 +322,7 @@ impl Supervised {
         Ok(match self.queue {
             TaskQueue::Bulk => options
                 .register_activities(self.activities.backfill())
+                .register_activities(self.activities.profiles())
                 .register_activities(self.activities.purge())
                 .register_activities(self.activities.reconcile())
                 .build(),
@@ -331,6 +332,7 @@ impl Supervised {
             TaskQueue::Main => options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<Backfill>()?
+                .register_workflow::<Profiles>()?
                 .register_workflow::<Purge>()?
                 .register_workflow::<Reconcile>()?
                 .register_workflow::<Sweep>()?

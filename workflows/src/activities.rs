@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
 use utoipa::ToSchema;
 
-use crate::purge::PurgeProgress;
+use crate::{
+    profiles::{ProfilesInput, ProfilesProgress},
+    purge::PurgeProgress,
+};
 
 /// A run that is to be read now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -370,6 +373,26 @@ impl WebhookActivities {
     }
 }
 
+/// Activities of `Profiles`.
+#[derive(Debug)]
+pub struct ProfilesActivities;
+
+#[activity_definitions]
+impl ProfilesActivities {
+    /// Links records that changed, makes people of contacts that nobody is, and notes which profiles
+    /// are others now, for some twenty seconds, in batches of some hundred records. Calls HubSpot not
+    /// at all.
+    ///
+    /// - Idempotency key: the workspace; each batch moves a place in the store by compare-and-set, and
+    ///   an attempt that loses it goes on from where the other one is.
+    /// - Timeouts: start-to-close 120 s, heartbeat 10 s. Retry class: transient, for ever.
+    /// - Heartbeat: profiles changed, for a person who looks.
+    #[activity(name = "profile_slice")]
+    pub fn profile_slice(input: ProfilesInput) -> Result<ProfilesProgress, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -388,6 +411,9 @@ pub struct SweepReport {
     /// `WebhookRead` workflows that were missing and were started.
     #[serde(default)]
     pub webhook_reads_started: u32,
+    /// `Profiles` workflows that were started, as there was something to follow.
+    #[serde(default)]
+    pub profiles_started: u32,
     /// Rows that could not be read, and workflows that could not be started or woken; the log names
     /// them. They are seen to at the next sweep.
     #[serde(default)]
@@ -418,6 +444,7 @@ pub mod declared {
     pub use super::{
         backfill_activities::{FinishRun, ReadSlice},
         connection_activities::{AdoptResync, EraseConnection, RaiseFence, TakeTurn},
+        profiles_activities::ProfileSlice,
         purge_activities::PurgeSlice,
         reconcile_activities::{AskReconcile, ReconcileOnce},
         sweep_activities::SweepOnce,

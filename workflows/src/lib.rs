@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod connection;
 pub mod names;
 pub mod ops;
+pub mod profiles;
 pub mod purge;
 pub mod reconcile;
 pub mod schemas;
@@ -13,6 +14,7 @@ pub mod webhook_read;
 
 pub use backfill::Backfill;
 pub use connection::Connection;
+pub use profiles::Profiles;
 pub use purge::Purge;
 pub use reconcile::Reconcile;
 pub use sweep::Sweep;

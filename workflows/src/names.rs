@@ -85,6 +85,11 @@ pub fn backfill_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/backfill")
 }
 
+/// The id of a workspace's `Profiles`.
+pub fn profiles_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/profiles")
+}
+
 /// The id of a workspace's `Purge`.
 pub fn purge_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/purge")

@@ -11,6 +11,7 @@ use crate::{
     activities::SweepReport,
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
+    profiles::ProfilesProgress,
     purge::PurgeProgress,
     reconcile::{ReconcileInput, ReconcileProgress},
 };
@@ -29,6 +30,7 @@ pub struct Document {
     ConnectionInput,
     ConnectionStatus,
     Cost,
+    ProfilesProgress,
     Progress,
     PurgeProgress,
     ReconcileInput,
@@ -39,7 +41,7 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 10] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 11] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -56,6 +58,12 @@ const DOCUMENTS: [(&str, &str, &str, bool); 10] = [
         "connection-query-status.json",
         "Answer of Connection's query status",
         "ConnectionStatus",
+        false,
+    ),
+    (
+        "profiles-query-progress.json",
+        "Answer of Profiles's query progress, and its result",
+        "ProfilesProgress",
         false,
     ),
     (
@@ -256,6 +264,10 @@ mod tests {
             ("connection-query-status.json", fields(&status)),
             ("connection-result.json", fields(&status)),
             ("backfill-result.json", fields(end)),
+            (
+                "profiles-query-progress.json",
+                fields(ProfilesProgress::default()),
+            ),
             (
                 "purge-query-progress.json",
                 fields(PurgeProgress::default()),

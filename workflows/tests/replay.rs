@@ -23,7 +23,7 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, Purge, Sweep, WebhookRead,
+    Backfill, Connection, Profiles, Purge, Sweep, WebhookRead,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -114,6 +114,8 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<Backfill>()
         .unwrap()
         .register_workflow::<Sweep>()
+        .unwrap()
+        .register_workflow::<Profiles>()
         .unwrap()
         .register_workflow::<Purge>()
         .unwrap()

@@ -76,6 +76,7 @@ impl Backfilling {
             done,
             moved: &moved,
             size: Mutex::new(PageSize::new(None)),
+            mapped: Mutex::new(Vec::new()),
         };
         let read = read(&job).await;
         let end = self.end(&job, input, read).await?;
@@ -196,6 +197,7 @@ async fn read(job: &Job<'_>) -> Result<SliceEnd, Stop> {
     let cursor = begin(job, run.mode).await?;
     job.done.store(cursor.done, Ordering::Relaxed);
     job.remember(cursor.page_size);
+    job.ask_for(&cursor.properties);
     match cursor.outcome {
         ReadOutcome::Reading => {}
         ReadOutcome::Skipped => return Ok(SliceEnd::ScopeMissing),

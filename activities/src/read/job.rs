@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::Utc;
-use domain::{Epoch, PageSize, ReadPart, SyncType};
+use domain::{Epoch, ObjectType, PageSize, ReadPart, SyncType, backfill::needed_properties};
 use hubspot::Client;
 use store::{Batch, CursorKey, PageOutcome, Refusal, Step};
 
@@ -60,6 +60,8 @@ pub(crate) struct Job<'a> {
     /// Whether anything was committed.
     pub(crate) moved: &'a AtomicBool,
     pub(crate) size: Mutex<PageSize>,
+    /// Properties to ask for beside those that are always needed.
+    pub(crate) mapped: Mutex<Vec<String>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,12 +80,27 @@ impl<'a> Job<'a> {
             done: self.done,
             moved: self.moved,
             size: Mutex::new(PageSize::new(size)),
+            mapped: Mutex::new(lock(&self.mapped).clone()),
         }
     }
 
     /// How many records a page were asked for when the cursor was left.
     pub(crate) fn remember(&self, size: Option<u32>) {
         *lock(&self.size) = PageSize::new(size);
+    }
+
+    /// Which properties are asked for beside those that are always needed, from here on.
+    pub(crate) fn ask_for(&self, mapped: &[String]) {
+        *lock(&self.mapped) = mapped.to_vec();
+    }
+
+    /// The properties that are asked for of records of a type.
+    pub(crate) fn properties(&self, read: ObjectType) -> Vec<String> {
+        needed_properties(read)
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(lock(&self.mapped).iter().cloned())
+            .collect()
     }
 
     pub(crate) const fn sync_type(&self) -> SyncType {

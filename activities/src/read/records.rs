@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, ObjectType, QuarantineReason, ReadPart,
-    backfill::{associations_read_with, needed_properties},
+    backfill::{associations_read_with, with_absent},
 };
 use hubspot::{
     Cursor, RecordId,
@@ -40,13 +40,6 @@ pub(crate) const fn record_id(id: HubSpotObjectId) -> RecordId {
     RecordId::new(id.get().unsigned_abs())
 }
 
-pub(super) fn properties(read: ObjectType) -> Vec<String> {
-    needed_properties(read)
-        .iter()
-        .map(|p| (*p).to_owned())
-        .collect()
-}
-
 /// The place of a search reader: an id.
 fn after(at: &At) -> Result<Option<RecordId>, Stop> {
     at.after_id()
@@ -59,7 +52,7 @@ fn after(at: &At) -> Result<Option<RecordId>, Stop> {
 /// The next page of the list endpoint, with the associations.
 pub(super) async fn list(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
     let request = ListRequest::new(object_type(read))
-        .properties(properties(read))
+        .properties(job.properties(read))
         .associations(associations_read_with(read).iter().map(|t| object_type(*t)));
     listed(job, request, at).await
 }
@@ -83,7 +76,7 @@ async fn listed(job: &Job<'_>, request: ListRequest, at: &At) -> Result<Page, St
 pub(super) async fn search(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
     let after = after(at)?;
     let mut request = SearchRequest::new(object_type(read))
-        .properties(properties(read))
+        .properties(job.properties(read))
         .limit(at.limit);
     if let Some(upto) = at.ids.upto() {
         request = request.group([Filter::id_up_to(record_id(upto))]);
@@ -108,7 +101,13 @@ pub(super) async fn modified_since(
     let page = job
         .client
         .search()
-        .modified_since(object_type(read), since, after, &properties(read), at.limit)
+        .modified_since(
+            object_type(read),
+            since,
+            after,
+            &job.properties(read),
+            at.limit,
+        )
         .await?;
     let next = after_search(&page)?;
     Ok(page_of(
@@ -233,7 +232,7 @@ async fn asked(
     options: ReadOptions,
 ) -> Result<ById, Stop> {
     let asked: Vec<RecordId> = ids.iter().copied().map(record_id).collect();
-    let options = options.properties(properties(read));
+    let options = options.properties(job.properties(read));
     let answer = job
         .client
         .objects()
@@ -276,7 +275,7 @@ pub(super) fn readable_records(
 /// The next page of the recycle bin. Of what lies there only what the mirror holds as alive is news.
 pub(super) async fn archived(job: &Job<'_>, read: ObjectType, at: &At) -> Result<Page, Stop> {
     let request = ListRequest::new(object_type(read))
-        .properties(properties(read))
+        .properties(job.properties(read))
         .archived();
     listed(job, request, at).await
 }
@@ -346,7 +345,7 @@ pub(super) async fn inline(
             .collect();
         known.read(job, read, *to_type, &cut).await?;
     }
-    Ok(known.rows(read, objects))
+    Ok(known.rows(job, read, objects))
 }
 
 /// Records that came without associations: these are read apart.
@@ -360,7 +359,7 @@ pub(super) async fn apart(
     for to_type in associations_read_with(read) {
         known.read(job, read, *to_type, &ids).await?;
     }
-    Ok(known.rows(read, objects))
+    Ok(known.rows(job, read, objects))
 }
 
 /// Records with what is known of their associations.
@@ -442,13 +441,17 @@ impl Known {
     }
 
     /// Records as they are stored, with what is known of their associations.
-    fn rows(self, object_type: ObjectType, objects: Vec<CrmObject>) -> Filled {
+    fn rows(self, job: &Job<'_>, object_type: ObjectType, objects: Vec<CrmObject>) -> Filled {
+        let asked = job.properties(object_type);
         let rows = objects
             .into_iter()
             .filter_map(|object| {
                 Some(MirrorRow {
                     id: object_id(object.id.get())?,
-                    properties: String::from(Box::<str>::from(object.properties)),
+                    properties: with_absent(
+                        String::from(Box::<str>::from(object.properties)),
+                        &asked,
+                    ),
                     created_at: object.created_at,
                     modified_at: object.updated_at,
                     archived: object.archived,

@@ -17,7 +17,9 @@ use url::Url;
 use uuid::Uuid;
 
 pub(crate) use data::{DataWork, FileFormat, Import};
-use data::{MembersCommand, OwnersCommand, PeopleCommand, SettingsCommand, TokenCommand};
+use data::{
+    MembersCommand, OwnersCommand, PeopleCommand, ProfileArgs, SettingsCommand, TokenCommand,
+};
 
 const URL: &str = "HUBSPOT_SYNC_URL";
 const TOKEN: &str = "HUBSPOT_SYNC_TOKEN";
@@ -145,6 +147,8 @@ enum Command {
     /// HubSpot's owners
     #[command(subcommand)]
     Owners(OwnersCommand),
+    /// Show what both sides say of a person or a company, and which of it wins
+    Profile(ProfileArgs),
     /// The settings of the workspace
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -324,6 +328,7 @@ impl Args {
             Command::People(command) => data(service, command.check()?)?,
             Command::Members(command) => data(service, command.check()?)?,
             Command::Owners(command) => data(service, command.into())?,
+            Command::Profile(args) => data(service, args.into())?,
             Command::Settings(command) => data(service, command.into())?,
             Command::Token(command) => data(service, command.into())?,
         };

@@ -16,7 +16,7 @@ use super::{
     failure::Failure,
     import,
     output::{clean, count, is_connected, resync_text},
-    settings,
+    profile, settings,
     show::{print, print_json, show, show_rows, tell},
     tokens,
     watch::{self, Polling},
@@ -116,6 +116,11 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
             show_rows(service, sync.all_members(workspace), json).await
         }
         DataWork::ListOwners { json } => show_rows(service, sync.all_owners(workspace), json).await,
+        DataWork::ShowProfile {
+            person,
+            company,
+            json,
+        } => profile::show(service, workspace, person, company, json).await,
         DataWork::GetSettings => print_json(&sync.get_settings(workspace).await.map_err(failed)?),
         DataWork::SetSettings {
             file,

@@ -6,6 +6,7 @@ pub(crate) mod commands;
 pub(crate) mod failure;
 pub(crate) mod import;
 pub(crate) mod output;
+pub(crate) mod profile;
 pub(crate) mod settings;
 pub(crate) mod show;
 mod team;

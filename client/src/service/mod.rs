@@ -11,6 +11,7 @@ mod fields;
 mod members;
 mod paging;
 mod people;
+mod profiles;
 mod settings;
 mod tokens;
 

@@ -97,6 +97,23 @@ impl HubSpotSync {
             .await
     }
 
+    /// A page of the people who were made from HubSpot contacts, and of whom the app has said nothing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list_imported_people(
+        &self,
+        workspace: WorkspaceId,
+        after: Option<&PageCursor>,
+        limit: PageLimit,
+    ) -> Result<Page<Person>, Error> {
+        self.get(workspace, &["people"])
+            .query("imported", &true)
+            .page(after, limit)
+            .answer()
+            .await
+    }
+
     /// All people, page by page as they are taken. The stream ends with the first error.
     pub fn all_people(
         &self,

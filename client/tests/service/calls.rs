@@ -7,7 +7,8 @@ use domain::{
     api::{
         BulkExport, CompanyUpserts, CustomFieldUpserts, EraseRequest, FieldsAnswer, IdempotencyKey,
         ManualExport, MemberUpserts, OutreachUpserts, PageCursor, PageLimit, PersonUpserts,
-        SettingsCheck, SettingsPut, StatusUpserts, TokenCreate, UpsertAnswer,
+        ProfileAnswer, ProfilesRequest, SettingsCheck, SettingsPut, StatusUpserts, TokenCreate,
+        UpsertAnswer,
     },
     export::RequestState,
     settings::SettingsRevision,
@@ -109,6 +110,46 @@ async fn bulk_calls_carry_their_items_and_their_key() {
     let call = async |s: HubSpotSync| s.upsert_custom_fields(w, &upserts, Some(&key())).await;
     let at = ("POST", "custom-fields", true);
     asked(outcomes, call, at, Some(items(field))).await;
+}
+
+#[tokio::test]
+async fn profiles_are_read_one_and_in_bulk() {
+    let w = workspace();
+    let profile = json!({
+        "record": "person", "id": "x.1", "link": null, "conflicts": [], "hubspot_owner": null,
+        "fields": {"city": {"value": "Ulm", "app": "Ulm", "hubspot": null, "source": "app",
+            "property": null, "unreadable": false}},
+    });
+    let person = "x.1".parse().unwrap();
+    let call = async |s: HubSpotSync| s.person_profile(w, &person).await;
+    let at = ("GET", "people/x.1/profile", false);
+    let answer: ProfileAnswer = asked(profile.clone(), call, at, None).await;
+    assert_eq!(serde_json::to_value(answer).unwrap(), profile);
+    let page = json!({"items": [], "next": null});
+    let limit = PageLimit::try_from(7).unwrap();
+    let call = async |s: HubSpotSync| s.list_imported_people(w, None, limit).await;
+    asked(
+        page,
+        call,
+        ("GET", "people?imported=true&limit=7", false),
+        None,
+    )
+    .await;
+    let company = "c1".parse().unwrap();
+    let call = async |s: HubSpotSync| s.company_profile(w, &company).await;
+    asked(
+        profile.clone(),
+        call,
+        ("GET", "companies/c1/profile", false),
+        None,
+    )
+    .await;
+    let body = json!({"people": ["x.1"], "companies": []});
+    let request: ProfilesRequest = read(body.clone());
+    let call = async |s: HubSpotSync| s.profiles(w, &request).await;
+    let many = json!({"items": [profile], "unknown": ["x.2"], "unreadable": []});
+    let answer = asked(many, call, ("POST", "profiles", false), Some(body)).await;
+    assert_eq!(answer.unknown, ["x.2"]);
 }
 
 #[tokio::test]

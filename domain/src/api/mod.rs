@@ -6,6 +6,7 @@ mod connection;
 mod paging;
 mod people;
 mod problem;
+mod profiles;
 mod requests;
 mod settings;
 mod tokens;
@@ -24,6 +25,9 @@ pub use people::{
     UpsertCounts,
 };
 pub use problem::{Problem, SettingsConflict, SettingsRefused};
+pub use profiles::{
+    ProfileAnswer, ProfileField, ProfileLink, ProfileOwner, ProfilesAnswer, ProfilesRequest,
+};
 pub use requests::{BulkExport, ExportAnswer, ManualExport, RequestAnswer};
 pub use settings::{
     OwnerAnswer, OwnerMapping, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut,
@@ -66,6 +70,9 @@ mod tests {
         PageLimit,
         PersonUpserts,
         Problem,
+        ProfileAnswer,
+        ProfilesAnswer,
+        ProfilesRequest,
         PurgeAnswer,
         ResyncAnswer,
         SettingsAnswer,

@@ -58,6 +58,11 @@ impl SlotVersions {
         self.0.is_empty()
     }
 
+    /// The version of a slot that holds a value.
+    pub(super) fn of_value(&self, slot: &Slot, record: RecordVersion) -> RecordVersion {
+        self.0.get(slot).copied().unwrap_or(record)
+    }
+
     fn get(&self, slot: &Slot, holds_value: bool, record: RecordVersion) -> Option<RecordVersion> {
         self.0
             .get(slot)

@@ -61,6 +61,13 @@ impl fmt::Debug for Person {
 }
 
 impl Person {
+    /// Whether the app gave the address. Of a person who was made from a contact it is the contact's
+    /// until then.
+    pub fn email_was_given(&self) -> bool {
+        let version = self.slots.of_value(&Slot::named("email"), self.version);
+        self.email.is_some() && version > RecordVersion::MIN
+    }
+
     /// The value of a catalogue or custom field, whichever part of the person holds it.
     pub fn value(&self, key: &str) -> Option<FieldValue> {
         let time = |at: Option<DateTime<Utc>>| at.map(|at| FieldValue::Text(datetime_text(at)));

@@ -231,6 +231,7 @@ async fn of_writers_who_expect_one_revision_one_succeeds() {
                             SettingsRevision::NONE,
                             &settings,
                             run_id(90),
+                            run_id(190),
                             at(1),
                         )
                         .await
@@ -257,6 +258,7 @@ async fn of_writers_who_expect_one_revision_one_succeeds() {
                 first,
                 &Settings::empty(),
                 run_id(91),
+                run_id(191),
                 at(2),
             )
             .await

@@ -235,6 +235,7 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
                 SettingsRevision::NONE,
                 &Settings::empty(),
                 run_id(90),
+                run_id(190),
                 at(1),
             )
             .await

@@ -86,6 +86,7 @@ impl World {
                 SettingsRevision::new(revision),
                 &settings,
                 run_id(run),
+                run_id(run + 1_000),
                 at(3),
             )
             .await

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod ops;
+pub mod profiles;
 mod rules;
 mod state;
 

@@ -11,6 +11,7 @@ mod fields;
 mod idempotency;
 mod openapi;
 mod owners;
+mod profiles;
 mod records;
 mod settings;
 mod tokens;
@@ -48,6 +49,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(connection::disconnect))
         .routes(routes!(records::upsert_people, records::list_people))
         .routes(routes!(records::get_person))
+        .routes(routes!(profiles::person_profile))
+        .routes(routes!(profiles::company_profile))
+        .routes(routes!(profiles::many_profiles))
         .routes(routes!(records::set_statuses))
         .routes(routes!(records::set_outreach))
         .routes(routes!(records::upsert_companies, records::list_companies))

@@ -29,6 +29,7 @@ use utoipa::{
         (name = "people", description = "People, their statuses and outreach facts"),
         (name = "companies", description = "Companies"),
         (name = "members", description = "The team, and the HubSpot owners that it is mapped to"),
+        (name = "profiles", description = "What both sides say of people and companies, and which of it wins"),
         (name = "fields", description = "Catalogue and custom fields"),
         (name = "settings", description = "How the two systems meet"),
         (name = "exports", description = "Requests to export people to HubSpot, and what came of them"),

@@ -222,22 +222,51 @@ pub(crate) async fn set_outreach(
     people(&app, workspace, items.0).await
 }
 
+/// Which people, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PeopleQuery {
+    /// The `next` of the page before.
+    #[serde(default)]
+    #[param(value_type = Option<PageCursor>)]
+    after: Option<PageCursor>,
+    /// How many items at most.
+    #[serde(default)]
+    #[param(value_type = Option<PageLimit>)]
+    limit: PageLimit,
+    /// Those who were made from HubSpot contacts, and of whom the app has said nothing, instead of the
+    /// app's own.
+    #[serde(default)]
+    imported: bool,
+}
+
 /// Lists people
 #[utoipa::path(
     get, path = "/workspaces/{workspace}/people", tag = "people", operation_id = "listPeople",
-    params(("workspace" = WorkspaceId, Path, description = "The workspace"), PageQuery),
+    params(("workspace" = WorkspaceId, Path, description = "The workspace"), PeopleQuery),
     responses((status = 200, description = "A page, in the order of ids", body = Page<Person>))
 )]
 pub(crate) async fn list_people(
     State(app): State<App>,
     In(workspace): In,
-    Asked(query): Asked<PageQuery>,
+    Asked(query): Asked<PeopleQuery>,
 ) -> Result<Json<Page<Person>>, Refusal> {
+    let PeopleQuery {
+        after,
+        limit,
+        imported,
+    } = query;
+    let query = PageQuery { after, limit };
     let after: Option<PersonId> = query.after()?;
     let store = &app.parts()?.store;
-    let items = store
-        .people_after(workspace, after.as_ref(), query.limit.get() + 1)
-        .await?;
+    let most = limit.get() + 1;
+    let items = if imported {
+        let items = store.imported_people_after(workspace, after.as_ref(), most);
+        items.await?
+    } else {
+        store.people_after(workspace, after.as_ref(), most).await?
+    };
     Ok(Json(page(items, query.limit, |p| p.id.to_string())))
 }
 

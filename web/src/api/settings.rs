@@ -173,6 +173,7 @@ pub(crate) async fn put_settings(
             expected,
             &settings,
             SyncRunId::new(Uuid::now_v7()),
+            SyncRunId::new(Uuid::now_v7()),
             saved_at,
         )
         .await?

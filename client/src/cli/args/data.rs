@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
-use domain::{api::TokenId, settings::SettingsRevision};
+use domain::{
+    api::TokenId,
+    app::{AppCompanyId, PersonId},
+    settings::SettingsRevision,
+};
 
 use super::ConfigError;
 
@@ -40,6 +44,24 @@ pub(crate) enum OwnersCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ProfileArgs {
+    /// The app's id of the person
+    #[arg(
+        long,
+        value_name = "ID",
+        required_unless_present = "company",
+        conflicts_with = "company"
+    )]
+    person: Option<PersonId>,
+    /// The app's id of the company
+    #[arg(long, value_name = "ID")]
+    company: Option<AppCompanyId>,
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Subcommand)]
@@ -138,6 +160,11 @@ pub(crate) enum DataWork {
     ListOwners {
         json: bool,
     },
+    ShowProfile {
+        person: Option<PersonId>,
+        company: Option<AppCompanyId>,
+        json: bool,
+    },
     GetSettings,
     SetSettings {
         file: PathBuf,
@@ -188,6 +215,21 @@ impl From<OwnersCommand> for DataWork {
     fn from(command: OwnersCommand) -> Self {
         let OwnersCommand::List { json } = command;
         Self::ListOwners { json }
+    }
+}
+
+impl From<ProfileArgs> for DataWork {
+    fn from(args: ProfileArgs) -> Self {
+        let ProfileArgs {
+            person,
+            company,
+            json,
+        } = args;
+        Self::ShowProfile {
+            person,
+            company,
+            json,
+        }
     }
 }
 

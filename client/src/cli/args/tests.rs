@@ -86,6 +86,27 @@ fn each_command_becomes_its_job() {
 }
 
 #[test]
+fn a_profile_is_one_persons_or_one_companys() {
+    let work = job(&["profile", "--company", "acme"]).work;
+    let Work::Http(
+        _,
+        HttpWork::Data(DataWork::ShowProfile {
+            person,
+            company,
+            json,
+        }),
+    ) = work
+    else {
+        panic!("{work:?}");
+    };
+    assert_eq!((person, json), (None, false));
+    assert_eq!(company.unwrap().as_str(), "acme");
+    assert!(parse(&["profile"]).is_err());
+    assert!(parse(&["profile", "--person", "p", "--company", "c"]).is_err());
+    assert!(parse(&["profile", "--person", "jane@example.com"]).is_err());
+}
+
+#[test]
 fn resync_says_what_and_how_much() {
     let since = rfc3339("2026-09-01T02:00:00+02:00").unwrap();
     let table: [(&[&str], ResyncRequest); 4] = [
