@@ -165,6 +165,10 @@ impl Reconciling {
             if over() {
                 return Ok(ended(ReconcileEnd::More));
             }
+            let mapped = store
+                .mapped_to_read(workspace, object_type)
+                .await
+                .map_err(of_store)?;
             let done = AtomicU64::new(0);
             let job = Job {
                 deps: &self.deps,
@@ -180,6 +184,7 @@ impl Reconciling {
                 done: &done,
                 moved: &moved,
                 size: Mutex::new(PageSize::new(None)),
+                mapped: Mutex::new(mapped),
             };
             let passed = pass(&job, kind, object_type, begin, upto, read).await;
             match self.end(&job, &connection, passed).await? {

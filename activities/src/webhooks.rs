@@ -222,6 +222,11 @@ impl WebhookReading {
                 object_type,
                 sync_type,
             };
+            let mapped = self
+                .deps
+                .store
+                .mapped_to_read(input.workspace, object_type)
+                .await?;
             let job = Job {
                 deps: &self.deps,
                 client: self
@@ -242,6 +247,7 @@ impl WebhookReading {
                 done: &counted,
                 moved: &moved,
                 size: Mutex::new(PageSize::new(None)),
+                mapped: Mutex::new(mapped),
             };
             self.batch(&job, &reader, object_type, &due, report).await?;
             done.store(report.read, Ordering::Relaxed);

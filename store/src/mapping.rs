@@ -27,7 +27,10 @@ const fn definitions(facts: &PortalFacts, object_type: ObjectType) -> Option<&Pr
 impl Store {
     /// The properties that records of a type are read with beside those that are always needed: those
     /// that the settings in force name. Settings that cannot be read name none: reading goes on.
-    pub(crate) async fn mapped_to_read(
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mapped_to_read(
         &self,
         workspace: WorkspaceId,
         object_type: ObjectType,

@@ -299,14 +299,14 @@ pub(super) async fn newly_archived(
         .await?
         .into_iter()
         .collect();
-    let mut rows = Known::default().rows(read, objects).rows;
+    let mut rows = Known::default().rows(job, read, objects).rows;
     rows.retain(|id| alive.contains(&id));
     Ok(rows)
 }
 
 /// Records of the recycle bin. Their associations are not asked for: what is stored of them stays.
-pub(super) fn alone(read: ObjectType, objects: Vec<CrmObject>) -> RecordRows {
-    Known::default().rows(read, objects).rows
+pub(super) fn alone(job: &Job<'_>, read: ObjectType, objects: Vec<CrmObject>) -> RecordRows {
+    Known::default().rows(job, read, objects).rows
 }
 
 /// Records whose associations came with them; those that did not come whole are read apart.

@@ -346,7 +346,7 @@ pub(crate) async fn in_recycle_bin(
         .copied()
         .filter(|id| !open.contains(id))
         .collect();
-    let rows = records::alone(object_type, objects);
+    let rows = records::alone(job, object_type, objects);
     Ok(Direct {
         batch: Batch {
             settled,

@@ -97,7 +97,7 @@ impl Known {
         missing: BTreeSet<HubSpotObjectId>,
     ) -> Result<(), Stop> {
         let asked: Vec<RecordId> = missing.iter().copied().map(record_id).collect();
-        let options = ReadOptions::new().properties(records::properties(of_type));
+        let options = ReadOptions::new().properties(job.properties(of_type));
         let archived = options.clone().archived();
         let answer = job
             .client
