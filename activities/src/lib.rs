@@ -13,6 +13,7 @@ mod purge;
 mod read;
 mod sweep;
 mod tokens;
+mod verdicts;
 
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
@@ -21,6 +22,7 @@ pub use metrics::Metrics;
 pub use pulse::Pulse;
 pub use purge::Purging;
 pub use sweep::Sweeping;
+pub use verdicts::Judging;
 
 use std::{sync::Arc, time::Duration};
 
@@ -154,6 +156,11 @@ impl Activities {
     /// The activity of `Purge`.
     pub fn purge(&self) -> Purging {
         Purging::new(self.deps.clone())
+    }
+
+    /// The activity of `Verdicts`.
+    pub fn verdicts(&self) -> Judging {
+        Judging::new(self.deps.clone())
     }
 
     /// The activities of `Sweep`.

@@ -31,7 +31,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure, purge};
+use crate::{Deps, failure, purge, verdicts};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -308,6 +308,7 @@ impl Sweeping {
                 }
             }
         }
+        self.start_verdicts(&mut report).await?;
         let mut after = None;
         loop {
             let rows = store
@@ -331,6 +332,33 @@ impl Sweeping {
             }
         }
         Ok(report)
+    }
+
+    /// Starts to judge where there is something newer to judge by.
+    async fn start_verdicts(&self, report: &mut SweepReport) -> Result<(), ActivityError> {
+        let mut after = None;
+        loop {
+            let due = self
+                .deps
+                .store
+                .verdicts_due(after, PAGE)
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let Some((last, _)) = due.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for (workspace, portal) in due {
+                match verdicts::start(&self.deps, workspace, portal).await {
+                    Ok(true) => report.verdicts_started += 1,
+                    Ok(false) => {}
+                    Err(_) => {
+                        let error = Unmended::Temporal("verdicts could not be started");
+                        report.failed += error.told(workspace);
+                    }
+                }
+            }
+        }
     }
 
     async fn mend_connection(

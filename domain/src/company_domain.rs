@@ -12,6 +12,26 @@ pub fn normalised(text: &str) -> Option<String> {
     (!ascii.is_empty() && ascii.len() <= 253 && !ascii.contains('\0')).then_some(ascii)
 }
 
+/// Domains at which anybody may have a mailbox, sorted by bytes; `data/README.md` says from where.
+const FREE_MAIL: &str = include_str!("../data/free_mail.txt");
+
+/// Whether a domain, in the form of [`normalised`], is one at which anybody may have a mailbox, or lies
+/// below one: it is no company's (E3, I8).
+pub fn is_free_mail(domain: &str) -> bool {
+    static SORTED: std::sync::LazyLock<Vec<&str>> =
+        std::sync::LazyLock::new(|| FREE_MAIL.lines().collect());
+    let mut rest = domain;
+    loop {
+        if SORTED.binary_search(&rest).is_ok() {
+            return true;
+        }
+        match rest.split_once('.') {
+            Some((_, parent)) if parent.contains('.') => rest = parent,
+            _ => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -30,6 +50,27 @@ mod tests {
             ("  ", None),
         ] {
             assert_eq!(normalised(text).as_deref(), domain, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn free_mail_is_no_companys() {
+        for (domain, free) in [
+            ("gmail.com", true),
+            ("web.de", true),
+            ("vip.qq.com", true),
+            ("sub.gmx.net", true),
+            ("acme.example", false),
+            ("com", false),
+            ("frontier.com", false),
+            ("notgmail.com", false),
+        ] {
+            assert_eq!(is_free_mail(domain), free, "{domain}");
+        }
+        let all: Vec<&str> = FREE_MAIL.lines().collect();
+        assert!(all.len() > 200 && all.is_sorted());
+        for domain in all {
+            assert_eq!(normalised(domain).as_deref(), Some(domain));
         }
     }
 

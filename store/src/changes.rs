@@ -11,9 +11,9 @@ use crate::{
 /// How far a reader of changes is. What it has seen lies at or before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ChangePosition {
-    number: i64,
-    object_type: i16,
-    object_id: i64,
+    pub(crate) number: i64,
+    pub(crate) object_type: i16,
+    pub(crate) object_id: i64,
 }
 
 /// A record that changed: properties, archived or not, or associations from it.
@@ -78,7 +78,10 @@ impl Store {
         sqlx::query!(
             "update mirror_origin set cluster = c.system_identifier,
                origin = greatest(origin, (select coalesce(max(changed), 0) from hubspot_object),
-                 (select coalesce(max(changed), 0) from quarantine)) + 1
+                 (select coalesce(max(changed), 0) from quarantine),
+                 (select coalesce(max(changed), 0) from hubspot_list_member),
+                 (select coalesce(max(changed), 0) from app_person),
+                 (select coalesce(max(changed), 0) from dnc_verdict)) + 1
              from pg_control_system() c where cluster <> c.system_identifier"
         )
         .execute(&self.pool)

@@ -8,12 +8,14 @@ mod consents;
 mod crypto;
 mod cursors;
 mod custom_fields;
+mod deals;
 mod definitions;
 mod erasure;
 mod error;
 mod exports;
 mod idempotency;
 mod keys;
+mod list_tables;
 mod lists;
 mod members;
 mod mirror;
@@ -34,6 +36,7 @@ mod sweeps;
 pub mod testing;
 mod tokens;
 mod unanswered;
+mod verdicts;
 mod workspaces;
 
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
@@ -44,11 +47,13 @@ pub use connections::{
 pub use consents::{Confirmed, ConsentRow, ConsentState, EndedConsent, NewConsent};
 pub use crypto::{KeyRing, KeyRingError};
 pub use cursors::{CursorKey, CursorRow, NewCursor, PortalStatus, Refusal, Trouble, TypeStatus};
+pub use deals::DealRow;
 pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
 pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
+pub use list_tables::{ListDetails, ListedMember};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{AssociationRow, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
@@ -67,6 +72,8 @@ pub use tokens::{
     AuthKind, LeaseOutcome, NewTokens, RefreshLease, Refreshed, RefusedKey, StoredRefresh,
     TokenLife, Tokens,
 };
+
+pub use verdicts::{Asked, DncBasis, VerdictPass, VerdictStep};
 
 use std::{str::FromStr as _, time::Duration};
 

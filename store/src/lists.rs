@@ -115,7 +115,8 @@ pub(crate) async fn write_lists(
     Ok(listing.end(count(kept), lost, None))
 }
 
-/// Writes a page of the members of a list. Those that a whole reading did not bring are gone.
+/// Writes a page of the members of a list. Those that a whole reading did not bring are gone, and stay
+/// as tombstones, for whoever follows adds and removals.
 pub(crate) async fn write_members(
     tx: &mut PgConnection,
     step: &Step,
@@ -127,7 +128,8 @@ pub(crate) async fn write_members(
         "insert into hubspot_list_member (workspace_id, portal_id, list_id, object_id, run_id)
          select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid from unnest($5::bigint[]) as t (id)
          on conflict (workspace_id, portal_id, list_id, object_id) do update set
-           run_id = excluded.run_id, seen_at = excluded.seen_at",
+           run_id = excluded.run_id, seen_at = excluded.seen_at, removed = false,
+           changed = case when hubspot_list_member.removed then excluded.changed else hubspot_list_member.changed end",
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get(),
@@ -141,8 +143,8 @@ pub(crate) async fn write_members(
     }
     let began = began_at(tx, step).await?;
     let lost = sqlx::query!(
-        "delete from hubspot_list_member
-         where workspace_id = $1 and portal_id = $2 and list_id = $3 and seen_at < $4",
+        "update hubspot_list_member set removed = true, changed = (select mirror_change())
+         where workspace_id = $1 and portal_id = $2 and list_id = $3 and seen_at < $4 and not removed",
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get(),
@@ -153,7 +155,7 @@ pub(crate) async fn write_members(
     .rows_affected();
     let kept = sqlx::query_scalar!(
         "select count(*) as \"n!\" from hubspot_list_member
-         where workspace_id = $1 and portal_id = $2 and list_id = $3",
+         where workspace_id = $1 and portal_id = $2 and list_id = $3 and not removed",
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get()
@@ -247,7 +249,7 @@ impl Store {
     ) -> Result<Vec<HubSpotObjectId>, StoreError> {
         let rows = sqlx::query!(
             "select object_id from hubspot_list_member
-             where workspace_id = $1 and portal_id = $2 and list_id = $3 order by object_id",
+             where workspace_id = $1 and portal_id = $2 and list_id = $3 and not removed order by object_id",
             workspace.as_uuid(),
             portal.get(),
             list.get()

@@ -88,7 +88,7 @@ impl Record for Person {
                as t (id, expected, version, document, slots, email, company_id, member_id, lead_status)
              on conflict (workspace_id, person_id) do update set
                version = excluded.version, revision = excluded.revision, document = excluded.document,
-               slots = excluded.slots, changed_at = excluded.changed_at,
+               slots = excluded.slots, changed_at = excluded.changed_at, changed = excluded.changed,
                email = excluded.email, company_id = excluded.company_id,
                member_id = excluded.member_id, lead_status = excluded.lead_status
              where r.revision = excluded.revision - 1",

@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Purge, Sweep,
+    Backfill, Connection as ConnectionWorkflow, Purge, Sweep, Verdicts,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -322,6 +322,7 @@ impl Supervised {
             options
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.purge())
+                .register_activities(self.activities.verdicts())
                 .build()
         } else {
             options
@@ -329,6 +330,7 @@ impl Supervised {
                 .register_workflow::<Backfill>()?
                 .register_workflow::<Purge>()?
                 .register_workflow::<Sweep>()?
+                .register_workflow::<Verdicts>()?
                 .register_activities(self.activities.connection())
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.sweep())

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
 use utoipa::ToSchema;
 
-use crate::purge::PurgeProgress;
+use crate::{purge::PurgeProgress, verdicts::VerdictsProgress};
 
 /// A run that is to be read now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +256,25 @@ impl PurgeActivities {
     }
 }
 
+/// Activities of `Verdicts`.
+#[derive(Debug)]
+pub struct VerdictActivities;
+
+#[activity_definitions]
+impl VerdictActivities {
+    /// Judges people whom changes concern, or everybody after a change of what all verdicts stand on,
+    /// for some twenty seconds, from the place that the store keeps. Says how many, and whether nothing
+    /// is newer.
+    ///
+    /// - Idempotency key: (workspace, portal, version of the place); an attempt that loses writes nothing.
+    /// - Timeouts: start-to-close 180 s, heartbeat 10 s. Retry class: transient, for ever.
+    /// - Heartbeat: people judged, for a person who looks.
+    #[activity(name = "judge_slice")]
+    pub fn judge_slice(input: WorkspaceInput) -> Result<VerdictsProgress, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -268,6 +287,9 @@ pub struct SweepReport {
     /// `Purge` workflows that were missing and were started.
     #[serde(default)]
     pub purges_started: u32,
+    /// `Verdicts` workflows that were started, as there was something newer to judge by.
+    #[serde(default)]
+    pub verdicts_started: u32,
     /// Rows that could not be read, and workflows that could not be started or woken; the log names
     /// them. They are seen to at the next sweep.
     #[serde(default)]
@@ -300,5 +322,6 @@ pub mod declared {
         connection_activities::{AdoptResync, EraseConnection, RaiseFence, TakeTurn},
         purge_activities::PurgeSlice,
         sweep_activities::SweepOnce,
+        verdict_activities::JudgeSlice,
     };
 }

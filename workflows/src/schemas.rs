@@ -12,6 +12,7 @@ use crate::{
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
     purge::PurgeProgress,
+    verdicts::VerdictsProgress,
 };
 
 /// One document.
@@ -32,11 +33,12 @@ pub struct Document {
     PurgeProgress,
     ResyncRequest,
     SweepReport,
+    VerdictsProgress,
 )))]
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 9] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -77,6 +79,12 @@ const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
         "backfill-result.json",
         "Result of the workflow Backfill",
         "BackfillEnd",
+        false,
+    ),
+    (
+        "verdicts-query-progress.json",
+        "Answer of Verdicts' query progress, and its result",
+        "VerdictsProgress",
         false,
     ),
     (

@@ -23,7 +23,7 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, Purge, Sweep,
+    Backfill, Connection, Purge, Sweep, Verdicts,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -116,6 +116,8 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<Sweep>()
         .unwrap()
         .register_workflow::<Purge>()
+        .unwrap()
+        .register_workflow::<Verdicts>()
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()

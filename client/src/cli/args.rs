@@ -13,8 +13,11 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-pub(crate) use data::{DataWork, FileFormat, Import};
-use data::{MembersCommand, OwnersCommand, PeopleCommand, SettingsCommand, TokenCommand};
+pub(crate) use data::{DataWork, DealsOf, DncOf, FileFormat, Import};
+use data::{
+    DealsArgs, DncArgs, ListsArgs, MembersCommand, OwnersCommand, PeopleCommand, SettingsCommand,
+    TokenCommand,
+};
 
 const URL: &str = "HUBSPOT_SYNC_URL";
 const TOKEN: &str = "HUBSPOT_SYNC_TOKEN";
@@ -130,6 +133,14 @@ enum Command {
     /// HubSpot's owners
     #[command(subcommand)]
     Owners(OwnersCommand),
+    /// Tell whether people may be contacted, and if not, every reason with its record
+    ///
+    /// People are named by the app's ids. An e-mail address is never repeated: it is told by its place.
+    Dnc(DncArgs),
+    /// List HubSpot's lists, or the members of one that has a use
+    Lists(ListsArgs),
+    /// List the deals of a person or a company
+    Deals(DealsArgs),
     /// The settings of the workspace
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -288,6 +299,9 @@ impl Args {
             Command::People(command) => data(service, command.check()?)?,
             Command::Members(command) => data(service, command.check()?)?,
             Command::Owners(command) => data(service, command.into())?,
+            Command::Dnc(args) => data(service, args.into())?,
+            Command::Lists(args) => data(service, args.into())?,
+            Command::Deals(args) => data(service, args.check()?)?,
             Command::Settings(command) => data(service, command.into())?,
             Command::Token(command) => data(service, command.into())?,
         };

@@ -12,8 +12,9 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
+    dnc,
     failure::Failure,
-    import,
+    import, lists,
     output::{clean, is_connected, resync_text},
     settings,
     show::{print, show, tell},
@@ -100,6 +101,13 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
         DataWork::ImportMembers(import) => import::members(service, workspace, &import).await,
         DataWork::ListMembers { json } => team::list_members(service, workspace, json).await,
         DataWork::ListOwners { json } => team::list_owners(service, workspace, json).await,
+        DataWork::Dnc { of, json } => dnc::check(service, workspace, of, json).await,
+        DataWork::Lists { list: None, json } => lists::all(service, workspace, json).await,
+        DataWork::Lists {
+            list: Some(list),
+            json,
+        } => lists::members(service, workspace, list, json).await,
+        DataWork::Deals { of, json } => lists::deals(service, workspace, of, json).await,
         DataWork::GetSettings => settings::get(service, workspace).await,
         DataWork::SetSettings {
             file,

@@ -2,8 +2,10 @@
 
 pub(crate) mod args;
 pub(crate) mod commands;
+pub(crate) mod dnc;
 pub(crate) mod failure;
 pub(crate) mod import;
+pub(crate) mod lists;
 pub(crate) mod output;
 pub(crate) mod settings;
 pub(crate) mod show;

@@ -76,7 +76,7 @@ pub(crate) async fn list_owners(
 }
 
 /// A line for each item as it comes, so that a long listing begins at once.
-async fn list<T: Serialize>(
+pub(super) async fn list<T: Serialize>(
     service: &Service,
     items: impl Stream<Item = Result<T, Error>>,
     json: bool,

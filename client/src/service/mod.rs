@@ -3,10 +3,12 @@
 mod call;
 mod companies;
 mod connection;
+mod dnc;
 mod erasure;
 mod error;
 mod exports;
 mod fields;
+mod lists;
 mod members;
 mod paging;
 mod people;

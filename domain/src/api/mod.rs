@@ -2,6 +2,9 @@
 //! JSON Schemas are generated from these types.
 
 mod connection;
+mod deals;
+mod dnc;
+mod lists;
 mod paging;
 mod people;
 mod problem;
@@ -14,6 +17,9 @@ pub use connection::{
     ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
     TroubleStatus,
 };
+pub use deals::{DealAnswer, LabelledId};
+pub use dnc::{DncAnswer, DncCheck, DncCheckAnswer, DncCounts, DncItem, MAX_CHECKED};
+pub use lists::{ListAnswer, ListMemberAnswer, ListOf};
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{
     CompanyUpserts, CustomFieldUpserts, EraseAnswer, EraseRequest, ErasedCounts, FieldAnswer,
@@ -47,6 +53,9 @@ mod tests {
         ConsentDecided,
         CustomFieldUpserts,
         DisconnectAnswer,
+        DncAnswer,
+        DncCheck,
+        DncCheckAnswer,
         EraseAnswer,
         EraseRequest,
         ExportAnswer,
@@ -56,6 +65,9 @@ mod tests {
         MemberUpserts,
         OutreachUpserts,
         OwnerAnswer,
+        Page<DealAnswer>,
+        Page<ListAnswer>,
+        Page<ListMemberAnswer>,
         Page<RequestAnswer>,
         Page<crate::app::Company>,
         Page<crate::app::Member>,

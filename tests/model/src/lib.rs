@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod dnc;
 mod ops;
 mod rules;
 mod state;
