@@ -150,7 +150,7 @@ impl Store {
                where k.workspace_id = $1 and k.portal_id = $2 and k.object_type = 1 and k.object_id = e.id
                offset 0) k
              cross join lateral (select p.person_id from app_person p
-               where p.workspace_id = $1 and p.email = k.key offset 0) p
+               where p.workspace_id = $1 and p.email = k.key collate \"default\" offset 0) p
              order by 1, 2",
             workspace.as_uuid(),
             portal.get(),

@@ -125,8 +125,8 @@ pub(crate) async fn write_members(
 ) -> Result<ListingEnd, sqlx::Error> {
     let members: Vec<i64> = membership.members.iter().map(|m| m.get()).collect();
     sqlx::query!(
-        "insert into hubspot_list_member (workspace_id, portal_id, list_id, object_id, run_id)
-         select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid from unnest($5::bigint[]) as t (id)
+        "insert into hubspot_list_member (workspace_id, portal_id, list_id, object_id, run_id, changed)
+         select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid, (select mirror_change()) from unnest($5::bigint[]) as t (id)
          on conflict (workspace_id, portal_id, list_id, object_id) do update set
            run_id = excluded.run_id, seen_at = excluded.seen_at, removed = false,
            changed = case when hubspot_list_member.removed then excluded.changed else hubspot_list_member.changed end",

@@ -82,8 +82,8 @@ impl Record for Person {
             .collect();
         let done = sqlx::query!(
             "insert into app_person as r
-               (workspace_id, person_id, version, revision, document, slots, created_at, changed_at, email, company_id, member_id, lead_status)
-             select $1, id, version, coalesce(expected, 0) + 1, document::json, slots::json, $2, $2, email, company_id, member_id, lead_status
+               (workspace_id, person_id, version, revision, document, slots, created_at, changed_at, email, company_id, member_id, lead_status, changed)
+             select $1, id, version, coalesce(expected, 0) + 1, document::json, slots::json, $2, $2, email, company_id, member_id, lead_status, (select mirror_change())
              from unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
                as t (id, expected, version, document, slots, email, company_id, member_id, lead_status)
              on conflict (workspace_id, person_id) do update set

@@ -41,3 +41,5 @@ mod sweeps;
 mod tokens;
 #[path = "store/types.rs"]
 mod types;
+#[path = "store/verdicts.rs"]
+mod verdicts;

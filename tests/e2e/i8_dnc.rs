@@ -188,9 +188,10 @@ async fn each_rule_names_its_record() {
         json!({"type": "company", "id": acme})
     );
     // Each rule by itself, with its switch or its reach.
-    for (change, person, wanted) in [
+    type Change = fn(&mut Value);
+    let table: [(Change, &str, Vec<String>); 6] = [
         (
-            (|s: &mut Value| s["dnc"]["open_deal"]["enabled"] = json!(false)) as fn(&mut Value),
+            |s| s["dnc"]["open_deal"]["enabled"] = json!(false),
             "colleague",
             vec![],
         ),
@@ -231,7 +232,8 @@ async fn each_rule_names_its_record() {
             "lost",
             vec![],
         ),
-    ] {
+    ];
+    for (change, person, wanted) in table {
         change_settings(&door, change).await;
         let now = verdict(&door, person).await;
         assert_eq!(reasons(&now), wanted, "{person}: {now:#}");
@@ -367,7 +369,13 @@ async fn a_read_that_fails_makes_no_verdict_milder() {
     let again = json!({
         "types": ["deals"], "mode": {"mode": "since", "since": "2000-01-01T00:00:00Z"},
     });
-    let first_page_only = json!({"method": "POST", "path": "/associations/", "nth": 2, "times": 50, "effect": {"answer": {"name": "internal"}}});
+    // Of thirty contacts the first five, and no further page.
+    let pages = json!({"inline_association_page": 5});
+    p.tenant.control("PATCH", "", Some(pages)).await;
+    let first_page_only = json!({
+        "path": "/associations/2026-09/deals/", "skip": 1,
+        "effect": {"error_per_input": {"category": "INTERNAL_ERROR"}},
+    });
     let alone = json!({"method": "GET", "path": "/associations/", "effect": {"answer": {"name": "internal"}}});
     for (n, rule) in [
         json!({"path": "/associations/2026-09/deals/", "effect": "empty"}),
@@ -452,7 +460,7 @@ async fn a_whole_campaign_in_one_call() {
     // Far above what it takes, as other tests run beside this one.
     assert!(took < Duration::from_secs(10), "{took:?}");
     for (body, code) in [
-        (json!({}), "HS-4001"),
+        (json!({"people": [], "more": 1}), "HS-4001"),
         (json!({"people": ["a b"]}), "HS-4001"),
         (json!({"emails": vec!["x@y.example"; 10_001]}), "HS-4001"),
     ] {

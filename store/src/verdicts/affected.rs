@@ -76,10 +76,10 @@ impl Store {
                union select k.key from at cross join lateral (select k.key from hubspot_former_key k
                  where k.workspace_id = $1 and k.portal_id = $2 and k.object_type = 2 and k.object_id = at.id offset 0) k)
              select p.person_id as \"person!\" from emails e cross join lateral (select p.person_id from app_person p
-               where p.workspace_id = $1 and p.email = e.key offset 0) p
+               where p.workspace_id = $1 and p.email = e.key collate \"default\" offset 0) p
              union
              select p.person_id from domains d cross join lateral (select p.person_id from app_person p
-               where p.workspace_id = $1 and p.email is not null and split_part(p.email, '@', 2) = d.key offset 0) p",
+               where p.workspace_id = $1 and p.email is not null and split_part(p.email, '@', 2) = d.key collate \"default\" offset 0) p",
             workspace.as_uuid(),
             portal.get(),
             &list(&changed.deals),

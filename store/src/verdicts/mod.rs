@@ -3,6 +3,7 @@
 
 mod affected;
 mod basis;
+mod companies;
 mod facts;
 mod projection;
 

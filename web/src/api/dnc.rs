@@ -84,11 +84,6 @@ pub(crate) async fn check_verdicts(
     let body = Bytes::from(read_whole(request.into_body()).await?);
     let check: DncCheck = body_of(&body)?;
     let (people, emails) = (check.people.len(), check.emails.len());
-    if people + emails == 0 {
-        return Err(Refusal::Malformed(
-            "people, emails: give at least one".to_owned(),
-        ));
-    }
     if people + emails > MAX_CHECKED {
         return Err(Refusal::Malformed(format!(
             "people, emails: at most {MAX_CHECKED} together in one call; send the rest in further calls"
