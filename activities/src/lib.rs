@@ -16,6 +16,7 @@ mod reconcile;
 mod revoked;
 mod sweep;
 mod tokens;
+mod verdicts;
 mod webhooks;
 
 pub use backfill::Backfilling;
@@ -27,6 +28,7 @@ pub use pulse::Pulse;
 pub use purge::Purging;
 pub use reconcile::Reconciling;
 pub use sweep::Sweeping;
+pub use verdicts::Judging;
 pub use webhooks::WebhookReading;
 
 use std::{sync::Arc, time::Duration};
@@ -176,6 +178,11 @@ impl Activities {
     /// The activity of `WebhookRead`.
     pub fn webhooks(&self) -> WebhookReading {
         WebhookReading::new(self.deps.clone())
+    }
+
+    /// The activity of `Verdicts`.
+    pub fn verdicts(&self) -> Judging {
+        Judging::new(self.deps.clone())
     }
 
     /// The activities of `Sweep`.

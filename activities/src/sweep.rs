@@ -28,7 +28,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure, profiles, purge, reconcile, webhooks};
+use crate::{Deps, failure, profiles, purge, reconcile, verdicts, webhooks};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -315,6 +315,7 @@ impl Sweeping {
         self.start_webhook_reads(&mut report).await?;
         self.read_mapped(&mut report).await?;
         self.follow_profiles(&mut report).await?;
+        self.start_verdicts(&mut report).await?;
         let mut after = None;
         loop {
             let rows = store
@@ -441,6 +442,33 @@ impl Sweeping {
                     Ok(true) => report.profiles_started += 1,
                     Ok(false) => {}
                     Err(error) => report.failed += error.told(workspace),
+                }
+            }
+        }
+    }
+
+    /// Starts to judge where there is something newer to judge by.
+    async fn start_verdicts(&self, report: &mut SweepReport) -> Result<(), ActivityError> {
+        let mut after = None;
+        loop {
+            let due = self
+                .deps
+                .store
+                .verdicts_due(after, PAGE)
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            let Some((last, _)) = due.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for (workspace, portal) in due {
+                match verdicts::start(&self.deps, workspace, portal).await {
+                    Ok(true) => report.verdicts_started += 1,
+                    Ok(false) => {}
+                    Err(_) => {
+                        let error = Unmended::Temporal("verdicts could not be started");
+                        report.failed += error.told(workspace);
+                    }
                 }
             }
         }

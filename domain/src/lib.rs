@@ -6,6 +6,8 @@ pub mod app;
 pub mod backfill;
 pub mod company_domain;
 pub mod connection;
+pub mod deals;
+pub mod dnc;
 pub mod export;
 pub mod ids;
 pub mod linking;

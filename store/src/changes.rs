@@ -75,6 +75,8 @@ impl Store {
                origin = greatest(origin, (select coalesce(max(changed), 0) from hubspot_object),
                  (select coalesce(max(changed), 0) from quarantine),
                  (select coalesce(max(changed), 0) from app_person),
+                 (select coalesce(max(changed), 0) from hubspot_list_member),
+                 (select coalesce(max(changed), 0) from dnc_verdict),
                  (select coalesce(max(changed), 0) from app_company),
                  (select coalesce(max(changed), 0) from record_link),
                  (select coalesce(max(changed), 0) from profile)) + 1

@@ -596,6 +596,27 @@ impl Store {
             ..Erased::default()
         };
         links::erase(tx, workspace, portals, &people).await?;
+        sqlx::query!(
+            "delete from dnc_verdict where workspace_id = $1 and person_id = any($2)",
+            workspace.as_uuid(),
+            &people
+        )
+        .execute(&mut *tx)
+        .await?;
+        // Former addresses of the contacts, and these as former addresses of others.
+        let emails: Vec<String> = found.emails.iter().cloned().collect();
+        sqlx::query!(
+            "delete from hubspot_former_key
+             where workspace_id = $1 and portal_id = any($2) and object_type = $3
+               and (object_id = any($4) or key = any($5))",
+            workspace.as_uuid(),
+            portals,
+            type_number(ObjectType::Contact),
+            &contacts,
+            &emails
+        )
+        .execute(&mut *tx)
+        .await?;
         // The requests stay, for whoever asks what became of them; the app's id goes.
         let ended = sqlx::query_scalar!(
             "update export_request e set person_id = null, person_hash = t.hash,

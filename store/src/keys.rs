@@ -57,7 +57,24 @@ pub(crate) fn keys_of(object_type: ObjectType, properties: &str) -> Vec<String> 
     keys
 }
 
-/// Renews the keys of records that were written.
+/// The records that were merged into one, as it says itself: `1;2`, or `1:1700000000000;2:…`.
+fn merged_into(properties: &str) -> Vec<i64> {
+    #[derive(Deserialize)]
+    struct Properties {
+        hs_merged_object_ids: Option<String>,
+    }
+    let merged = serde_json::from_str::<Properties>(properties)
+        .ok()
+        .and_then(|all| all.hs_merged_object_ids)
+        .unwrap_or_default();
+    merged
+        .split(';')
+        .filter_map(|part| part.split(':').next()?.trim().parse().ok())
+        .collect()
+}
+
+/// Renews the keys of records that were written. What a record is not found by any more is remembered,
+/// and so is what those were found by that were merged into it (I8).
 pub(crate) async fn write(
     tx: &mut PgConnection,
     step: &Step,
@@ -88,16 +105,51 @@ pub(crate) async fn write(
     let before: Vec<i64> = written.iter().filter(|w| !w.new).map(|w| w.id).collect();
     if !before.is_empty() {
         sqlx::query!(
-            "delete from hubspot_object_key k
-             where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)
-               and not exists (select 1 from unnest($5::text[], $6::bigint[]) as n (key, id)
-                 where n.id = k.object_id and n.key = k.key)",
+            "with gone as (
+               delete from hubspot_object_key k
+               where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)
+                 and not exists (select 1 from unnest($5::text[], $6::bigint[]) as n (key, id)
+                   where n.id = k.object_id and n.key = k.key)
+               returning key, object_id)
+             insert into hubspot_former_key (workspace_id, portal_id, object_type, key, object_id)
+             select $1, $2, $3, key, object_id from gone
+             on conflict do nothing",
             step.workspace.as_uuid(),
             step.portal.get(),
             type_number(records.object_type),
             &before,
             &keys,
             &ids
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    let (mut merged, mut into) = (Vec::new(), Vec::new());
+    for id in written.iter().map(|w| w.id) {
+        for gone in merged_into(properties.get(&id).unwrap_or(&"")) {
+            merged.push(gone);
+            into.push(id);
+        }
+    }
+    if !merged.is_empty() {
+        sqlx::query!(
+            "insert into hubspot_former_key (workspace_id, portal_id, object_type, key, object_id)
+             select distinct $1::uuid, $2::bigint, $3::smallint, k.key, n.survivor
+             from unnest($4::bigint[], $5::bigint[]) as n (merged, survivor)
+             cross join lateral (
+               select key from hubspot_object_key o where o.workspace_id = $1 and o.portal_id = $2
+                 and o.object_type = $3 and o.object_id = n.merged
+               union
+               select key from hubspot_former_key f where f.workspace_id = $1 and f.portal_id = $2
+                 and f.object_type = $3 and f.object_id = n.merged
+             ) k
+             where n.merged <> n.survivor
+             on conflict do nothing",
+            step.workspace.as_uuid(),
+            step.portal.get(),
+            type_number(records.object_type),
+            &merged,
+            &into
         )
         .execute(&mut *tx)
         .await?;
@@ -173,6 +225,20 @@ mod tests {
         assert_eq!(keys_of(ObjectType::Contact, "[1, 2]"), [""; 0]);
         assert_eq!(keys_of(ObjectType::Contact, r#"{"email":null}"#), [""; 0]);
         assert_eq!(keys_of(ObjectType::Deal, properties), [""; 0]);
+    }
+
+    #[test]
+    fn a_record_says_what_was_merged_into_it() {
+        for (value, ids) in [
+            (r#""7;8""#, vec![7, 8]),
+            (r#""7:1700000000000; 8:1""#, vec![7, 8]),
+            (r#""x;;9""#, vec![9]),
+            ("null", vec![]),
+        ] {
+            let properties = format!(r#"{{"hs_merged_object_ids":{value}}}"#);
+            assert_eq!(merged_into(&properties), ids, "{value}");
+        }
+        assert!(merged_into("[]").is_empty());
     }
 
     #[test]

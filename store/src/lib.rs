@@ -9,6 +9,7 @@ mod consents;
 mod crypto;
 mod cursors;
 mod custom_fields;
+mod deals;
 mod definitions;
 mod erasure;
 mod error;
@@ -17,6 +18,7 @@ mod feed;
 mod idempotency;
 mod keys;
 mod links;
+mod list_tables;
 mod lists;
 mod mapping;
 mod members;
@@ -43,6 +45,7 @@ pub mod testing;
 mod tokens;
 mod tombstones;
 mod unanswered;
+mod verdicts;
 mod webhooks;
 mod workspaces;
 
@@ -54,12 +57,14 @@ pub use connections::{
 pub use consents::{Confirmed, ConsentRow, ConsentState, EndedConsent, NewConsent};
 pub use crypto::{KeyRing, KeyRingError};
 pub use cursors::{CursorKey, CursorRow, NewCursor, PortalStatus, Refusal, Trouble, TypeStatus};
+pub use deals::DealRow;
 pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
 pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
+pub use list_tables::{ListDetails, ListedMember};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
@@ -83,6 +88,8 @@ pub use tokens::{
 };
 pub use unanswered::Span;
 pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};
+
+pub use verdicts::{Asked, DncBasis, VerdictPass, VerdictStep};
 
 use std::{str::FromStr as _, time::Duration};
 

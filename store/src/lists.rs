@@ -114,7 +114,8 @@ pub(crate) async fn write_lists(
     Ok(listing.end(count(kept), lost, None))
 }
 
-/// Writes a page of the members of a list. Those that a whole reading did not bring are gone.
+/// Writes a page of the members of a list. Those that a whole reading did not bring are gone, and stay
+/// as tombstones, for whoever follows adds and removals.
 pub(crate) async fn write_members(
     tx: &mut PgConnection,
     step: &Step,
@@ -124,11 +125,12 @@ pub(crate) async fn write_members(
     let members: Vec<i64> = membership.members.iter().map(|m| m.get()).collect();
     let joined = sqlx::query_scalar!(
         "with seen as (
-           insert into hubspot_list_member (workspace_id, portal_id, list_id, object_id, run_id)
-           select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid from unnest($5::bigint[]) as t (id)
+           insert into hubspot_list_member as m (workspace_id, portal_id, list_id, object_id, run_id, changed)
+           select distinct $1::uuid, $2::bigint, $3::bigint, id, $4::uuid, (select mirror_change()) from unnest($5::bigint[]) as t (id)
            on conflict (workspace_id, portal_id, list_id, object_id) do update set
-             run_id = excluded.run_id, seen_at = excluded.seen_at
-           returning old.object_id is null as new)
+             run_id = excluded.run_id, seen_at = excluded.seen_at, removed = false,
+             changed = case when m.removed then excluded.changed else m.changed end
+           returning old.object_id is null or old.removed as new)
          select count(*) filter (where new) as \"n!\" from seen",
         step.workspace.as_uuid(),
         step.portal.get(),
@@ -146,8 +148,8 @@ pub(crate) async fn write_members(
     }
     let began = began_at(tx, step).await?;
     let lost = sqlx::query!(
-        "delete from hubspot_list_member
-         where workspace_id = $1 and portal_id = $2 and list_id = $3 and seen_at < $4",
+        "update hubspot_list_member set removed = true, changed = (select mirror_change())
+         where workspace_id = $1 and portal_id = $2 and list_id = $3 and seen_at < $4 and not removed",
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get(),
@@ -161,7 +163,7 @@ pub(crate) async fn write_members(
     }
     let kept = sqlx::query_scalar!(
         "select count(*) as \"n!\" from hubspot_list_member
-         where workspace_id = $1 and portal_id = $2 and list_id = $3",
+         where workspace_id = $1 and portal_id = $2 and list_id = $3 and not removed",
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get()
@@ -265,7 +267,7 @@ impl Store {
     ) -> Result<Vec<HubSpotObjectId>, StoreError> {
         let rows = sqlx::query!(
             "select object_id from hubspot_list_member
-             where workspace_id = $1 and portal_id = $2 and list_id = $3 order by object_id",
+             where workspace_id = $1 and portal_id = $2 and list_id = $3 and not removed order by object_id",
             workspace.as_uuid(),
             portal.get(),
             list.get()

@@ -62,17 +62,7 @@ impl Store {
             }
         }
         if read.contains(&SyncType::Owners) {
-            facts.owners = Some(
-                self.owners(workspace, portal)
-                    .await?
-                    .into_iter()
-                    .map(|owner| PortalOwner {
-                        id: owner.id,
-                        email: owner.email.as_deref().and_then(|e| Email::parse(e).ok()),
-                        archived: owner.archived,
-                    })
-                    .collect(),
-            );
+            facts.owners = Some(self.portal_owners(workspace, portal).await?);
         }
         if read.contains(&SyncType::Pipelines) {
             facts.pipelines = Some(self.portal_pipelines(workspace, portal).await?);
@@ -104,7 +94,24 @@ impl Store {
         })))
     }
 
-    async fn portal_pipelines(
+    pub(crate) async fn portal_owners(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Result<Vec<PortalOwner>, StoreError> {
+        Ok(self
+            .owners(workspace, portal)
+            .await?
+            .into_iter()
+            .map(|owner| PortalOwner {
+                id: owner.id,
+                email: owner.email.as_deref().and_then(|e| Email::parse(e).ok()),
+                archived: owner.archived,
+            })
+            .collect())
+    }
+
+    pub(crate) async fn portal_pipelines(
         &self,
         workspace: WorkspaceId,
         portal: PortalId,

@@ -173,6 +173,10 @@ impl Store {
                 "delete from hubspot_alias where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from hubspot_reread where workspace_id = $1 limit $2" =>
                 "delete from hubspot_reread where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_former_key where workspace_id = $1 limit $2" =>
+                "delete from hubspot_former_key where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from dnc_verdict where workspace_id = $1 limit $2" =>
+                "delete from dnc_verdict where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from app_person where workspace_id = $1 limit $2" =>
                 "delete from app_person where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from record_link where workspace_id = $1 limit $2" =>
@@ -241,6 +245,7 @@ impl Store {
             "delete from erased_identity where workspace_id = $1",
             "delete from hubspot_object where workspace_id = $1",
             "delete from hubspot_object_key where workspace_id = $1",
+            "delete from hubspot_former_key where workspace_id = $1",
             "delete from hubspot_association where workspace_id = $1",
             "delete from hubspot_alias where workspace_id = $1",
             "delete from hubspot_reread where workspace_id = $1",
@@ -254,6 +259,9 @@ impl Store {
             "delete from change_horizon where workspace_id = $1",
             "delete from webhook_record where workspace_id = $1",
             "delete from webhook_wake where workspace_id = $1",
+            "delete from hubspot_portal where workspace_id = $1",
+            "delete from dnc_verdict where workspace_id = $1",
+            "delete from dnc_projection where workspace_id = $1",
             "delete from quarantine where workspace_id = $1",
             "delete from last_read where workspace_id = $1",
             "delete from sync_trouble where workspace_id = $1",

@@ -47,5 +47,7 @@ mod sweeps;
 mod tokens;
 #[path = "store/types.rs"]
 mod types;
+#[path = "store/verdicts.rs"]
+mod verdicts;
 #[path = "store/webhooks.rs"]
 mod webhooks;

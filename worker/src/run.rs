@@ -18,7 +18,8 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Profiles, Purge, Reconcile, Sweep, WebhookRead,
+    Backfill, Connection as ConnectionWorkflow, Profiles, Purge, Reconcile, Sweep, Verdicts,
+    WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -325,6 +326,7 @@ impl Supervised {
                 .register_activities(self.activities.profiles())
                 .register_activities(self.activities.purge())
                 .register_activities(self.activities.reconcile())
+                .register_activities(self.activities.verdicts())
                 .build(),
             TaskQueue::Sync => options
                 .register_activities(self.activities.webhooks())
@@ -337,6 +339,7 @@ impl Supervised {
                 .register_workflow::<Reconcile>()?
                 .register_workflow::<Sweep>()?
                 .register_workflow::<WebhookRead>()?
+                .register_workflow::<Verdicts>()?
                 .register_activities(self.activities.connection())
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.reconcile())

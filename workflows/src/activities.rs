@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     profiles::{ProfilesInput, ProfilesProgress},
     purge::PurgeProgress,
+    verdicts::VerdictsProgress,
 };
 
 /// A run that is to be read now.
@@ -393,6 +394,25 @@ impl ProfilesActivities {
     }
 }
 
+/// Activities of `Verdicts`.
+#[derive(Debug)]
+pub struct VerdictActivities;
+
+#[activity_definitions]
+impl VerdictActivities {
+    /// Judges people whom changes concern, or everybody after a change of what all verdicts stand on,
+    /// for some twenty seconds, from the place that the store keeps. Says how many, and whether nothing
+    /// is newer.
+    ///
+    /// - Idempotency key: (workspace, portal, version of the place); an attempt that loses writes nothing.
+    /// - Timeouts: start-to-close 180 s, heartbeat 10 s. Retry class: transient, for ever.
+    /// - Heartbeat: people judged, for a person who looks.
+    #[activity(name = "judge_slice")]
+    pub fn judge_slice(input: WorkspaceInput) -> Result<VerdictsProgress, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -414,6 +434,9 @@ pub struct SweepReport {
     /// `Profiles` workflows that were started, as there was something to follow.
     #[serde(default)]
     pub profiles_started: u32,
+    /// `Verdicts` workflows that were started, as there was something newer to judge by.
+    #[serde(default)]
+    pub verdicts_started: u32,
     /// Rows that could not be read, and workflows that could not be started or woken; the log names
     /// them. They are seen to at the next sweep.
     #[serde(default)]
@@ -448,6 +471,7 @@ pub mod declared {
         purge_activities::PurgeSlice,
         reconcile_activities::{AskReconcile, ReconcileOnce},
         sweep_activities::SweepOnce,
+        verdict_activities::JudgeSlice,
         webhook_activities::ReadTold,
     };
 }

@@ -10,6 +10,7 @@ pub mod purge;
 pub mod reconcile;
 pub mod schemas;
 pub mod sweep;
+pub mod verdicts;
 pub mod webhook_read;
 
 pub use backfill::Backfill;
@@ -18,4 +19,5 @@ pub use profiles::Profiles;
 pub use purge::Purge;
 pub use reconcile::Reconcile;
 pub use sweep::Sweep;
+pub use verdicts::Verdicts;
 pub use webhook_read::WebhookRead;

@@ -105,6 +105,11 @@ pub fn webhook_read_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/webhook-read")
 }
 
+/// The id of a workspace's `Verdicts`.
+pub fn verdicts_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/verdicts")
+}
+
 /// The id of the installation's one `Sweep`.
 pub const SWEEP_ID: &str = "hubspot/sweep";
 
@@ -118,6 +123,14 @@ pub fn search_attributes(
         WORKSPACE.value_set(workspace.to_string()),
         PORTAL.value_set(portal.to_string()),
         PHASE.value_set(phase.as_str().to_owned()),
+    ])
+}
+
+/// The same for one that shows no phase.
+pub fn of_portal(workspace: WorkspaceId, portal: PortalId) -> SearchAttributes {
+    SearchAttributes::new([
+        WORKSPACE.value_set(workspace.to_string()),
+        PORTAL.value_set(portal.to_string()),
     ])
 }
 

@@ -14,6 +14,7 @@ use crate::{
     profiles::ProfilesProgress,
     purge::PurgeProgress,
     reconcile::{ReconcileInput, ReconcileProgress},
+    verdicts::VerdictsProgress,
 };
 
 /// One document.
@@ -37,11 +38,12 @@ pub struct Document {
     ReconcileProgress,
     ResyncRequest,
     SweepReport,
+    VerdictsProgress,
 )))]
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 11] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 12] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -100,6 +102,12 @@ const DOCUMENTS: [(&str, &str, &str, bool); 11] = [
         "reconcile-query-progress.json",
         "Answer of Reconcile's query progress, and its result",
         "ReconcileProgress",
+        false,
+    ),
+    (
+        "verdicts-query-progress.json",
+        "Answer of Verdicts' query progress, and its result",
+        "VerdictsProgress",
         false,
     ),
     (

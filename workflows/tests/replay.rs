@@ -23,7 +23,7 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, Profiles, Purge, Sweep, WebhookRead,
+    Backfill, Connection, Profiles, Purge, Sweep, Verdicts, WebhookRead,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -120,6 +120,8 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<Purge>()
         .unwrap()
         .register_workflow::<WebhookRead>()
+        .unwrap()
+        .register_workflow::<Verdicts>()
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()

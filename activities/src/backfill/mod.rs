@@ -239,6 +239,9 @@ async fn begin(job: &Job<'_>, mode: domain::ResyncMode) -> Result<CursorRow, Sto
     if let Some(cursor) = store.cursor(&job.key).await? {
         return Ok(cursor);
     }
+    if sync_type == SyncType::Pipelines {
+        note_time_zone(job).await?;
+    }
     let last_read = store.last_read_began(workspace, portal, sync_type).await?;
     let since = read_from(mode, sync_type, last_read);
     let (total, last_id, served_at) = match sync_type.object_type() {
@@ -331,4 +334,26 @@ impl Backfilling {
             .await
             .map_err(|e| failure::of_store(&e))
     }
+}
+
+/// Once a day the portal is asked for its time zone, by which the rules count days (I8). Whatever comes
+/// of that, the reading goes on: without a zone a day more counts.
+async fn note_time_zone(job: &Job<'_>) -> Result<(), Stop> {
+    let store = &job.deps.store;
+    let CursorKey {
+        workspace, portal, ..
+    } = job.key;
+    if !store.wants_time_zone(workspace, portal).await? {
+        return Ok(());
+    }
+    match job.client.account().details().await {
+        Ok(details) => {
+            let zone = details.time_zone.as_deref();
+            store.note_time_zone(workspace, portal, zone).await?;
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, "the portal did not tell its time zone");
+        }
+    }
+    Ok(())
 }

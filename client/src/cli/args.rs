@@ -16,9 +16,10 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-pub(crate) use data::{DataWork, FileFormat, Import};
+pub(crate) use data::{DataWork, DealsOf, DncOf, FileFormat, Import};
 use data::{
-    MembersCommand, OwnersCommand, PeopleCommand, ProfileArgs, SettingsCommand, TokenCommand,
+    DealsArgs, DncArgs, ListsArgs, MembersCommand, OwnersCommand, PeopleCommand, ProfileArgs,
+    SettingsCommand, TokenCommand,
 };
 
 const URL: &str = "HUBSPOT_SYNC_URL";
@@ -149,6 +150,14 @@ enum Command {
     Owners(OwnersCommand),
     /// Show what both sides say of a person or a company, and which of it wins
     Profile(ProfileArgs),
+    /// Tell whether people may be contacted, and if not, every reason with its record
+    ///
+    /// People are named by the app's ids. An e-mail address is never repeated: it is told by its place.
+    Dnc(DncArgs),
+    /// List HubSpot's lists, or the members of one that has a use
+    Lists(ListsArgs),
+    /// List the deals of a person or a company
+    Deals(DealsArgs),
     /// The settings of the workspace
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -329,6 +338,9 @@ impl Args {
             Command::Members(command) => data(service, command.check()?)?,
             Command::Owners(command) => data(service, command.into())?,
             Command::Profile(args) => data(service, args.into())?,
+            Command::Dnc(args) => data(service, args.into())?,
+            Command::Lists(args) => data(service, args.into())?,
+            Command::Deals(args) => data(service, args.check()?)?,
             Command::Settings(command) => data(service, command.into())?,
             Command::Token(command) => data(service, command.into())?,
         };

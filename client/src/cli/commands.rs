@@ -12,9 +12,9 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
-    changes,
+    changes, dnc,
     failure::Failure,
-    import,
+    import, lists,
     output::{clean, count, is_connected, resync_text},
     profile, settings,
     show::{print, print_json, show, show_rows, tell},
@@ -121,6 +121,13 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
             company,
             json,
         } => profile::show(service, workspace, person, company, json).await,
+        DataWork::Dnc { of, json } => dnc::check(service, workspace, of, json).await,
+        DataWork::Lists { list: None, json } => lists::all(service, workspace, json).await,
+        DataWork::Lists {
+            list: Some(list),
+            json,
+        } => lists::members(service, workspace, list, json).await,
+        DataWork::Deals { of, json } => lists::deals(service, workspace, of, json).await,
         DataWork::GetSettings => print_json(&sync.get_settings(workspace).await.map_err(failed)?),
         DataWork::SetSettings {
             file,

@@ -3,8 +3,10 @@
 pub(crate) mod args;
 pub(crate) mod changes;
 pub(crate) mod commands;
+pub(crate) mod dnc;
 pub(crate) mod failure;
 pub(crate) mod import;
+pub(crate) mod lists;
 pub(crate) mod output;
 pub(crate) mod profile;
 pub(crate) mod settings;

@@ -82,21 +82,32 @@ pub(crate) async fn show_rows<T: Row>(
     rows: impl Stream<Item = Result<T, Error>>,
     json: bool,
 ) -> Result<(), Failure> {
-    let mut rows = pin!(rows);
+    list(service, rows, json, T::HEAD, T::cells).await
+}
+
+/// The same of items that have no columns of their own.
+pub(crate) async fn list<T: Serialize>(
+    service: &Service,
+    items: impl Stream<Item = Result<T, Error>>,
+    json: bool,
+    head: &str,
+    cells: impl Fn(&T) -> Vec<String>,
+) -> Result<(), Failure> {
+    let mut items = pin!(items);
     let mut is_first = true;
-    while let Some(row) = rows
+    while let Some(item) = items
         .try_next()
         .await
         .map_err(|error| Failure::of(service, error))?
     {
         if json {
-            print_json_line(&row)?;
+            print_json_line(&item)?;
             continue;
         }
         if std::mem::take(&mut is_first) {
-            print(T::HEAD)?;
+            print(head)?;
         }
-        let cells: Vec<String> = row.cells().iter().map(|cell| clean(cell)).collect();
+        let cells: Vec<String> = cells(&item).iter().map(|cell| clean(cell)).collect();
         print(&cells.join("\t"))?;
     }
     Ok(())

@@ -3,6 +3,9 @@
 
 mod changes;
 mod connection;
+mod deals;
+mod dnc;
+mod lists;
 mod paging;
 mod people;
 mod problem;
@@ -17,6 +20,9 @@ pub use connection::{
     ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
     TroubleStatus,
 };
+pub use deals::{DealAnswer, LabelledId};
+pub use dnc::{DncAnswer, DncCheck, DncCheckAnswer, DncCounts, DncItem, MAX_CHECKED};
+pub use lists::{ListAnswer, ListMemberAnswer, ListOf};
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{
     CompanyUpserts, CustomFieldUpserts, EraseAnswer, EraseRequest, ErasedCounts, FieldAnswer,
@@ -54,6 +60,9 @@ mod tests {
         ConsentDecided,
         CustomFieldUpserts,
         DisconnectAnswer,
+        DncAnswer,
+        DncCheck,
+        DncCheckAnswer,
         EraseAnswer,
         EraseRequest,
         ExportAnswer,
@@ -63,6 +72,9 @@ mod tests {
         MemberUpserts,
         OutreachUpserts,
         OwnerAnswer,
+        Page<DealAnswer>,
+        Page<ListAnswer>,
+        Page<ListMemberAnswer>,
         Page<RequestAnswer>,
         Page<crate::app::Company>,
         Page<crate::app::Member>,

@@ -24,9 +24,9 @@ pub use mapping::{
 pub use migrate::{ReadError, read};
 pub use problem::{SettingsCode, SettingsPath, SettingsProblem, Severity};
 pub use rules::{
-    ActivityContext, CustomerRule, DncRules, ExportPolicy, ExportSettings, FollowedList,
-    ImportSettings, ListUse, LostDealRule, OpenDealRule, PipelineChoice, RecentTouchRule,
-    RetentionSettings,
+    ActivityContext, CustomerRule, DncRules, DncScopes, ExportPolicy, ExportSettings, FollowedList,
+    ImportSettings, InHubSpotRule, ListUse, LostDealRule, OpenDealRule, PipelineChoice,
+    RecentTouchRule, RetentionSettings, RuleScope,
 };
 
 pub use validate::{skipped_rows, validate};

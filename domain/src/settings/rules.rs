@@ -215,6 +215,86 @@ impl Default for RecentTouchRule {
     }
 }
 
+/// Whether what a rule finds holds for the person it was found on, or for everybody at the company.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleScope {
+    /// For the contact alone.
+    Person,
+    /// For everybody at the company: what is found on the company itself, and what is found on any of
+    /// its contacts.
+    Company,
+}
+
+/// How far each rule reaches (I8). Members of a company that is on a suppression list are suppressed
+/// in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DncScopes {
+    /// A contact on a suppression list.
+    #[serde(default = "person")]
+    pub suppression_list: RuleScope,
+    /// An open deal.
+    #[serde(default = "company")]
+    pub open_deal: RuleScope,
+    /// A customer.
+    #[serde(default = "company")]
+    pub customer: RuleScope,
+    /// A deal that was lost not long ago.
+    #[serde(default = "company")]
+    pub lost_deal: RuleScope,
+    /// Opted out of e-mail.
+    #[serde(default = "person")]
+    pub opted_out: RuleScope,
+    /// Already in HubSpot: as a contact, or as a contact or company.
+    #[serde(default = "company")]
+    pub in_hubspot: RuleScope,
+    /// Owned by an owner whom no team member stands for.
+    #[serde(default = "person")]
+    pub unmapped_owner: RuleScope,
+    /// A meeting or call of a rep not long ago.
+    #[serde(default = "person")]
+    pub recent_touch: RuleScope,
+}
+
+const fn person() -> RuleScope {
+    RuleScope::Person
+}
+
+const fn company() -> RuleScope {
+    RuleScope::Company
+}
+
+impl Default for DncScopes {
+    fn default() -> Self {
+        Self {
+            suppression_list: person(),
+            open_deal: company(),
+            customer: company(),
+            lost_deal: company(),
+            opted_out: person(),
+            in_hubspot: company(),
+            unmapped_owner: person(),
+            recent_touch: person(),
+        }
+    }
+}
+
+/// A contact or company that is in HubSpot already.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InHubSpotRule {
+    /// Whether the rule holds.
+    #[serde(default)]
+    pub enabled: bool,
+    /// Only records in one of these lifecycle stages, by their values; none: all records.
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    pub lifecycle_stages: Vec<String>,
+}
+
 /// When a person must not be contacted (I8). Members of suppression lists never are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -237,6 +317,12 @@ pub struct DncRules {
     /// A meeting or call of a rep not long ago.
     #[serde(default)]
     pub recent_touch: RecentTouchRule,
+    /// Already in HubSpot.
+    #[serde(default)]
+    pub in_hubspot: InHubSpotRule,
+    /// How far each rule reaches.
+    #[serde(default)]
+    pub scopes: DncScopes,
 }
 
 impl Default for DncRules {
@@ -248,6 +334,8 @@ impl Default for DncRules {
             opted_out: true,
             unmapped_owner: false,
             recent_touch: RecentTouchRule::default(),
+            in_hubspot: InHubSpotRule::default(),
+            scopes: DncScopes::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod dnc;
 mod ops;
 pub mod profiles;
 mod rules;

@@ -24,9 +24,12 @@ const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
 
 /// Calls whose answer is a secret, or a link that is good for minutes: it must not lie around for a
-/// day. Repeated, they make another one.
-pub(crate) fn answers_with_a_secret(path: &str) -> bool {
-    path.ends_with("/tokens") || path.ends_with("/hubspot/connect")
+/// day. Repeated, they make another one. And a verdict holds for its moment: one of yesterday would let
+/// somebody be contacted today.
+pub(crate) fn answer_is_not_kept(path: &str) -> bool {
+    ["/tokens", "/hubspot/connect", "/dnc"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 /// Ids of what a call makes. With an `Idempotency-Key` they follow from the call: should it die after
@@ -77,7 +80,7 @@ pub(crate) async fn replay(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    if request.method() != Method::POST || answers_with_a_secret(request.uri().path()) {
+    if request.method() != Method::POST || answer_is_not_kept(request.uri().path()) {
         return Ok(next.run(request).await);
     }
     let Some(key) = text_header(request.headers(), HEADER)? else {

@@ -4,11 +4,14 @@ mod auth;
 mod changes;
 mod connection;
 mod consents;
+mod deals;
+mod dnc;
 mod erasure;
 mod exports;
 mod extract;
 mod fields;
 mod idempotency;
+mod lists;
 mod openapi;
 mod owners;
 mod profiles;
@@ -52,10 +55,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(profiles::person_profile))
         .routes(routes!(profiles::company_profile))
         .routes(routes!(profiles::many_profiles))
+        .routes(routes!(dnc::get_verdict))
+        .routes(routes!(dnc::check_verdicts))
+        .routes(routes!(deals::list_person_deals))
         .routes(routes!(records::set_statuses))
         .routes(routes!(records::set_outreach))
         .routes(routes!(records::upsert_companies, records::list_companies))
         .routes(routes!(records::get_company))
+        .routes(routes!(deals::list_company_deals))
         .routes(routes!(records::upsert_members, records::list_members))
         .routes(routes!(records::get_member))
         .routes(routes!(fields::list_fields))
@@ -64,6 +71,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(settings::check_settings))
         .routes(routes!(settings::default_settings))
         .routes(routes!(owners::list_owners))
+        .routes(routes!(lists::list_lists))
+        .routes(routes!(lists::list_list_members))
         .routes(routes!(exports::export_person, exports::list_exports))
         .routes(routes!(exports::get_export))
         .routes(routes!(exports::export_in_bulk))

@@ -30,6 +30,7 @@ use utoipa::{
         (name = "companies", description = "Companies"),
         (name = "members", description = "The team, and the HubSpot owners that it is mapped to"),
         (name = "profiles", description = "What both sides say of people and companies, and which of it wins"),
+        (name = "lists", description = "HubSpot's lists: audiences and suppression lists"),
         (name = "fields", description = "Catalogue and custom fields"),
         (name = "settings", description = "How the two systems meet"),
         (name = "exports", description = "Requests to export people to HubSpot, and what came of them"),
@@ -111,7 +112,7 @@ pub(crate) fn complete(mut doc: utoipa::openapi::OpenApi) -> utoipa::openapi::Op
         name_items_of_pages(&mut components.schemas);
     }
     for (path, item) in &mut doc.paths.paths {
-        let post = item.post.is_some() && !crate::api::idempotency::answers_with_a_secret(path);
+        let post = item.post.is_some() && !crate::api::idempotency::answer_is_not_kept(path);
         for operation in [
             item.get.as_mut(),
             item.put.as_mut(),

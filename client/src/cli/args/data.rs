@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use domain::{
+    HubSpotObjectId,
     api::TokenId,
     app::{AppCompanyId, PersonId},
+    portal::ListId,
     settings::SettingsRevision,
 };
 
@@ -131,6 +133,49 @@ pub(crate) struct ImportArgs {
     json: bool,
 }
 
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("whom").required(true).multiple(true)))]
+pub(crate) struct DncArgs {
+    /// A person of the app; may be given many times
+    #[arg(long = "person", value_name = "ID", group = "whom")]
+    people: Vec<PersonId>,
+    /// An e-mail address; may be given many times
+    #[arg(long = "email", value_name = "ADDRESS", group = "whom")]
+    emails: Vec<String>,
+    /// The app's people on this list of HubSpot's
+    #[arg(long, value_name = "LIST", group = "whom", conflicts_with_all = ["people", "emails", "file"])]
+    list: Option<HubSpotObjectId>,
+    /// A file with an id or an e-mail address a line
+    #[arg(long, value_name = "FILE", group = "whom", conflicts_with_all = ["people", "emails"])]
+    file: Option<PathBuf>,
+    /// A JSON object a line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ListsArgs {
+    /// Show the members of this list, with the contacts and people who count by them
+    list: Option<HubSpotObjectId>,
+    /// A JSON object a line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("whose").required(true)))]
+pub(crate) struct DealsArgs {
+    /// A person of the app
+    #[arg(long, value_name = "ID", group = "whose")]
+    person: Option<PersonId>,
+    /// A company of the app
+    #[arg(long, value_name = "ID", group = "whose")]
+    company: Option<AppCompanyId>,
+    /// A JSON object a line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
 // ---- checked ---------------------------------------------------------------------------------
 
 /// What a file is.
@@ -150,8 +195,44 @@ pub(crate) struct Import {
     pub(crate) json: bool,
 }
 
+/// Whom a verdict is asked for.
+#[derive(PartialEq, Eq)]
+pub(crate) enum DncOf {
+    Named {
+        people: Vec<PersonId>,
+        emails: Vec<String>,
+    },
+    List(ListId),
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for DncOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DncOf").finish_non_exhaustive()
+    }
+}
+
+/// Whose deals.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DealsOf {
+    Person(PersonId),
+    Company(AppCompanyId),
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DataWork {
+    Dnc {
+        of: DncOf,
+        json: bool,
+    },
+    Lists {
+        list: Option<ListId>,
+        json: bool,
+    },
+    Deals {
+        of: DealsOf,
+        json: bool,
+    },
     ImportPeople(Import),
     ImportMembers(Import),
     ListMembers {
@@ -230,6 +311,52 @@ impl From<ProfileArgs> for DataWork {
             company,
             json,
         }
+    }
+}
+
+impl From<DncArgs> for DataWork {
+    fn from(args: DncArgs) -> Self {
+        let of = match (args.list, args.file) {
+            (Some(list), _) => DncOf::List(ListId::new(list.get())),
+            (None, Some(file)) => DncOf::File(file),
+            (None, None) => DncOf::Named {
+                people: args.people,
+                emails: args.emails,
+            },
+        };
+        Self::Dnc {
+            of,
+            json: args.json,
+        }
+    }
+}
+
+impl From<ListsArgs> for DataWork {
+    fn from(args: ListsArgs) -> Self {
+        Self::Lists {
+            list: args.list.map(|list| ListId::new(list.get())),
+            json: args.json,
+        }
+    }
+}
+
+impl DealsArgs {
+    pub(super) fn check(self) -> Result<DataWork, ConfigError> {
+        let of = match (self.person, self.company) {
+            (Some(person), _) => DealsOf::Person(person),
+            (None, Some(company)) => DealsOf::Company(company),
+            (None, None) => {
+                return Err(ConfigError::of(
+                    "--person or --company",
+                    "is missing",
+                    "--person lead_1",
+                ));
+            }
+        };
+        Ok(DataWork::Deals {
+            of,
+            json: self.json,
+        })
     }
 }
 

@@ -69,6 +69,19 @@ pub(super) fn check(settings: &Settings, c: &mut Checker<'_>) {
     labels(&settings.activities, c);
     lists(settings, c);
     pipelines(settings, c);
+    lifecycle_stages(settings, c);
+}
+
+fn lifecycle_stages(settings: &Settings, c: &mut Checker<'_>) {
+    let path = SettingsPath::new("/dnc/in_hubspot/lifecycle_stages");
+    let stages = &settings.dnc.in_hubspot.lifecycle_stages;
+    if !c.length(path.clone(), stages.len(), 200) {
+        return;
+    }
+    for (n, stage) in stages.iter().enumerate() {
+        let words = format!("rule for who is in HubSpot, lifecycle stage {}", n + 1);
+        c.text(path.at(n), &words, "stage's value", stage, 100);
+    }
 }
 
 fn labels(activities: &ActivitySettings, c: &mut Checker<'_>) {

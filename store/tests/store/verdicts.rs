@@ -1,0 +1,444 @@
+//! Verdicts: judged from what is stored, and kept by following changes.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use domain::{
+    ObjectType, ReadPlan, SyncRunId, SyncType,
+    app::{CustomField, Email, Fields, PersonInput, PersonUpsert},
+    dnc::{DncRule, RecordRef, Verdict},
+    portal::ListId,
+    settings::{FollowedList, ListUse, Settings, SettingsRevision},
+};
+use store::{Asked, AssociationRow, EraseTarget, ListRow, MembershipPage, Rows, VerdictPass};
+use uuid::Uuid;
+
+use crate::support::{
+    Commit as _, Page, Reader, World, at, bounded, committed, record, row, run_id,
+};
+
+fn person(id: &str, email: &str) -> PersonUpsert {
+    serde_json::from_value::<PersonInput>(
+        serde_json::json!({"id": id, "version": 1, "email": email}),
+    )
+    .unwrap()
+    .check(&Fields::new(std::iter::empty::<&CustomField>()))
+    .unwrap()
+}
+
+fn tied(from: i64, to_type: ObjectType, to: i64) -> AssociationRow {
+    AssociationRow {
+        from: record(from),
+        to_type,
+        to: record(to),
+        labels: vec!["x".to_owned()],
+    }
+}
+
+/// A portal that is being read.
+struct Portal {
+    world: World,
+    run: Reader,
+    versions: BTreeMap<SyncType, i64>,
+}
+
+const READ: [SyncType; 5] = [
+    SyncType::Pipelines,
+    SyncType::Contacts,
+    SyncType::Companies,
+    SyncType::Deals,
+    SyncType::Lists,
+];
+
+impl Portal {
+    async fn new() -> Self {
+        let (world, _) = World::connected().await;
+        let run = world.reader(SyncType::Owners, at(0)).await;
+        for sync_type in READ {
+            let reader = Reader { sync_type, ..run };
+            world.begin(reader, ReadPlan::List, at(0)).await;
+        }
+        Self {
+            world,
+            run,
+            versions: BTreeMap::new(),
+        }
+    }
+
+    async fn commit(&mut self, sync_type: SyncType, change: impl FnOnce(Page) -> Page) {
+        let reader = Reader {
+            sync_type,
+            ..self.run
+        };
+        let version = self.versions.entry(sync_type).or_default();
+        let page = change(self.world.page(reader, *version));
+        let outcome = self.world.store.commit_page(page, at(1)).await.unwrap();
+        *version += 1;
+        assert_eq!(outcome, committed(*version));
+    }
+
+    /// Everything was read to its end.
+    async fn finish(&self) {
+        for sync_type in READ {
+            let reader = Reader {
+                sync_type,
+                ..self.run
+            };
+            let key = self.world.key(reader);
+            self.world.store.finish_type(&key).await.unwrap();
+        }
+    }
+
+    async fn contact(
+        &mut self,
+        id: i64,
+        modified: i64,
+        properties: serde_json::Value,
+        at_company: &[i64],
+    ) {
+        let associations = at_company
+            .iter()
+            .map(|c| tied(id, ObjectType::Company, *c))
+            .collect();
+        self.commit(SyncType::Contacts, |page| Page {
+            rows: vec![row(id, modified, &properties.to_string())],
+            associated_types: vec![ObjectType::Company],
+            associations,
+            ..page
+        })
+        .await;
+    }
+
+    async fn deal(&mut self, id: i64, modified: i64, closed: bool, on_company: &[i64]) {
+        let properties = serde_json::json!({
+            "dealstage": "s", "pipeline": "p", "hs_is_closed": closed.to_string(), "closedate": "2020-01-01",
+        });
+        let associations = on_company
+            .iter()
+            .map(|c| tied(id, ObjectType::Company, *c))
+            .collect();
+        self.commit(SyncType::Deals, |page| Page {
+            rows: vec![row(id, modified, &properties.to_string())],
+            associated_types: vec![ObjectType::Company, ObjectType::Contact],
+            associations,
+            ..page
+        })
+        .await;
+    }
+
+    async fn people(&self, all: &[(&str, &str)]) {
+        let all: Vec<PersonUpsert> = all.iter().map(|(id, email)| person(id, email)).collect();
+        self.world
+            .store
+            .upsert_people(self.world.workspace, &all, at(5))
+            .await
+            .unwrap();
+    }
+
+    async fn suppress(&self, list: i64, expected: u64) {
+        let settings = Settings {
+            lists: vec![FollowedList {
+                list: ListId::new(list),
+                list_use: ListUse::Suppression,
+            }],
+            ..Settings::empty()
+        };
+        let run = SyncRunId::new(Uuid::from_u128(900 + u128::from(expected)));
+        self.world
+            .store
+            .save_settings(
+                self.world.workspace,
+                SettingsRevision::new(expected),
+                &settings,
+                run,
+                at(6),
+            )
+            .await
+            .unwrap();
+    }
+
+    /// Steps until nothing is left; how many people were judged and written.
+    async fn settle(&self) -> (u64, u64) {
+        let mut pass = VerdictPass::default();
+        let mut sum = (0, 0);
+        loop {
+            let step = self
+                .world
+                .store
+                .verdict_step(self.world.workspace, &mut pass)
+                .await
+                .unwrap();
+            sum.0 += step.judged;
+            sum.1 += step.written;
+            if step.done {
+                return sum;
+            }
+        }
+    }
+
+    /// Settles until the kept verdict is what is said of it: transactions of other tests hold the feed
+    /// of changes up.
+    async fn until(&self, who: &str, wanted: impl Fn(&Verdict) -> bool) -> (u64, u64) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut sum = (0, 0);
+        loop {
+            let (judged, written) = self.settle().await;
+            sum = (sum.0 + judged, sum.1 + written);
+            let kept = self
+                .world
+                .store
+                .kept_verdict(
+                    self.world.workspace,
+                    self.world.portal,
+                    &who.parse().unwrap(),
+                )
+                .await
+                .unwrap();
+            if kept.as_ref().is_some_and(&wanted) {
+                return sum;
+            }
+            assert!(Instant::now() < deadline, "{who}: {kept:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Until nothing is due any more: what other transactions held up was followed as well.
+    async fn quiet(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.settle().await != (0, 0) || self.is_due().await {
+            assert!(Instant::now() < deadline, "something is always due");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn is_due(&self) -> bool {
+        let due = self.world.store.verdicts_due(None, 10).await.unwrap();
+        due.contains(&(self.world.workspace, self.world.portal))
+    }
+
+    async fn asked(&self, asked: Asked) -> Verdict {
+        let store = &self.world.store;
+        let basis = store
+            .dnc_basis(self.world.workspace)
+            .await
+            .unwrap()
+            .unwrap();
+        store
+            .check_dnc(self.world.workspace, &basis, &[asked])
+            .await
+            .unwrap()
+            .remove(0)
+    }
+
+    async fn email(&self, email: &str) -> Verdict {
+        self.asked(Asked::Email(email.to_owned())).await
+    }
+}
+
+fn rules(verdict: &Verdict) -> Vec<DncRule> {
+    verdict.reasons.iter().map(|r| r.rule).collect()
+}
+
+#[tokio::test]
+async fn only_those_whom_a_change_concerns_are_judged_again() {
+    bounded(async {
+        let mut p = Portal::new().await;
+        let company = |domain: &str| format!(r#"{{"domain":"{domain}"}}"#);
+        p.commit(SyncType::Companies, |page| Page {
+            rows: vec![
+                row(7, 0, &company("acme.example")),
+                row(8, 0, &company("calm.example")),
+            ],
+            ..page
+        })
+        .await;
+        p.contact(1, 0, serde_json::json!({"email": "a@acme.example"}), &[7])
+            .await;
+        p.contact(2, 0, serde_json::json!({"email": "b@calm.example"}), &[8])
+            .await;
+        p.people(&[
+            ("a", "a@acme.example"),
+            ("b", "b@calm.example"),
+            ("new", "new@acme.example"),
+            ("other", "x@nowhere.example"),
+        ])
+        .await;
+        // Nothing was read to its end: nobody may be contacted, and the reason is said.
+        p.until("b", |v| rules(v) == [DncRule::Unknown] && v.stale)
+            .await;
+        p.finish().await;
+        let (judged, written) = p.until("b", |v| v.allowed && !v.stale).await;
+        assert!(judged >= 4 && written == 4, "{judged} {written}");
+        // Nothing changed: nobody is judged, and nothing is due.
+        p.quiet().await;
+
+        p.deal(30, 10, false, &[7]).await;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !p.is_due().await {
+            assert!(Instant::now() < deadline, "nobody notices the deal");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (judged, written) = p.until("a", |v| rules(v) == [DncRule::OpenDeal]).await;
+        assert_eq!(
+            (judged, written),
+            (2, 2),
+            "the contact, and who is at the domain"
+        );
+        p.until("new", |v| rules(v) == [DncRule::OpenDeal]).await;
+
+        // The deal moves to the other company: both are concerned.
+        p.deal(30, 20, false, &[8]).await;
+        p.until("b", |v| rules(v) == [DncRule::OpenDeal]).await;
+        p.until("a", |v| v.allowed).await;
+        p.until("new", |v| v.allowed).await;
+        // It is lost, long ago.
+        p.deal(30, 30, true, &[8]).await;
+        p.until("b", |v| v.allowed).await;
+        // A person with another address is somebody else.
+        let moved = serde_json::json!({"id": "other", "version": 2, "email": "b@calm.example"});
+        let moved = serde_json::from_value::<PersonInput>(moved)
+            .unwrap()
+            .check(&Fields::new(std::iter::empty::<&CustomField>()))
+            .unwrap();
+        p.contact(
+            2,
+            40,
+            serde_json::json!({"email": "b@calm.example", "hs_email_optout": "true"}),
+            &[8],
+        )
+        .await;
+        p.until("b", |v| rules(v) == [DncRule::OptedOut]).await;
+        p.world
+            .store
+            .upsert_people(p.world.workspace, &[moved], at(7))
+            .await
+            .unwrap();
+        p.until("other", |v| rules(v) == [DncRule::OptedOut]).await;
+        // At the moment of asking it holds, whatever is kept.
+        assert_eq!(rules(&p.email("B@Calm.example").await), [DncRule::OptedOut]);
+        assert_eq!(rules(&p.email("nobody").await), [DncRule::NotKnown]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_that_a_contact_had_before_stays_suppressed() {
+    bounded(async {
+        let mut p = Portal::new().await;
+        let out = |email: &str, more: serde_json::Value| {
+            let mut properties = serde_json::json!({"email": email, "hs_email_optout": "true"});
+            for (name, value) in more.as_object().unwrap() {
+                properties[name] = value.clone();
+            }
+            properties
+        };
+        p.contact(1, 0, out("old@x.example", serde_json::json!({})), &[]).await;
+        p.contact(2, 0, serde_json::json!({"email": "away@x.example"}), &[]).await;
+        p.finish().await;
+        p.people(&[("old", "old@x.example"), ("new", "new@x.example"), ("away", "away@x.example")])
+            .await;
+        p.until("new", |v| v.allowed).await;
+        p.contact(1, 10, out("new@x.example", serde_json::json!({})), &[]).await;
+        p.until("new", |v| rules(v) == [DncRule::OptedOut]).await;
+        p.until("old", |v| rules(v) == [DncRule::OptedOut]).await;
+        // 2 is merged into 1, which says so.
+        p.contact(1, 20, out("new@x.example", serde_json::json!({"hs_merged_object_ids": "2"})), &[])
+            .await;
+        p.until("away", |v| rules(v) == [DncRule::OptedOut]).await;
+        // Erased, none of the addresses is left anywhere, and who is asked about stays out.
+        let target = EraseTarget {
+            person: None,
+            email: Some(Email::parse("new@x.example").unwrap()),
+        };
+        p.world
+            .store
+            .erase_person(p.world.workspace, &target, at(9))
+            .await
+            .unwrap();
+        let left = p
+            .world
+            .count("select count(*) from hubspot_former_key where object_id = 1 or key = 'new@x.example'")
+            .await;
+        assert_eq!(left, 0);
+        let kept = p.world.count("select count(*) from dnc_verdict where person_id = 'new'").await;
+        assert_eq!(kept, 0);
+        assert_eq!(rules(&p.email("new@x.example").await), [DncRule::Erased]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_comes_onto_a_suppression_list_and_who_goes_is_judged_again() {
+    bounded(async {
+        let mut p = Portal::new().await;
+        for (id, email) in [(1, "a@x.example"), (2, "b@x.example"), (3, "c@x.example")] {
+            p.contact(id, 0, serde_json::json!({"email": email}), &[])
+                .await;
+        }
+        let list = ListRow {
+            id: record(50),
+            name: "Never".to_owned(),
+            object_type_id: "0-1".to_owned(),
+            processing_type: "MANUAL".to_owned(),
+            processing_status: "COMPLETE".to_owned(),
+            size: None,
+        };
+        p.commit(SyncType::Lists, |page| page.of(Rows::Lists(vec![list])))
+            .await;
+        p.people(&[
+            ("a", "a@x.example"),
+            ("b", "b@x.example"),
+            ("c", "c@x.example"),
+        ])
+        .await;
+        p.suppress(50, 0).await;
+        let members = |ids: &[i64]| {
+            Rows::Members(MembershipPage {
+                list: record(50),
+                members: ids.iter().map(|id| record(*id)).collect(),
+            })
+        };
+        p.finish().await;
+        // Its members were never read: nobody gets through.
+        p.until("a", |v| rules(v) == [DncRule::Unknown]).await;
+        p.commit(SyncType::Lists, |page| page.of(members(&[1, 2])).ends())
+            .await;
+        p.until("a", |v| rules(v) == [DncRule::SuppressionList])
+            .await;
+        p.until("c", |v| v.allowed && !v.stale).await;
+        p.quiet().await;
+        let verdict = p.asked(Asked::Person("b".parse().unwrap())).await;
+        assert_eq!(
+            verdict.reasons[0].record,
+            Some(RecordRef::List(ListId::new(50)))
+        );
+
+        // A second reading: 2 went, 3 came.
+        p.world.store.finish_run(p.run.run, at(7)).await.unwrap();
+        // The settings asked for it.
+        let again = p.world.reader(SyncType::Lists, at(9)).await;
+        assert_eq!(again.run, run_id(900));
+        let page = Page {
+            read_at: at(100),
+            ..p.world.page(again, 0)
+        };
+        let outcome = p
+            .world
+            .store
+            .commit_page(page.of(members(&[1, 3])).ends(), at(10))
+            .await
+            .unwrap();
+        assert_eq!(outcome, committed(1));
+        p.until("b", |v| v.allowed).await;
+        p.until("c", |v| rules(v) == [DncRule::SuppressionList])
+            .await;
+        let tombstones = p
+            .world
+            .count("select count(*) from hubspot_list_member where removed and object_id = 2")
+            .await;
+        assert_eq!(tombstones, 1);
+    })
+    .await;
+}
