@@ -30,8 +30,8 @@ create table hubspot_portal (
 );
 
 -- The number of the last write of a person.
-alter table app_person add column if not exists changed bigint not null default mirror_change();
-create index if not exists app_person_by_change on app_person (workspace_id, changed, person_id);
+alter table app_person add column changed bigint not null default mirror_change();
+create index app_person_by_change on app_person (uuid_hash(workspace_id), changed, person_id);
 create index app_person_by_domain on app_person (workspace_id, split_part(email, '@', 2)) where email is not null;
 
 -- The verdict on each person, as it was last judged. `changed` is the number of its last change.

@@ -170,7 +170,8 @@ impl Store {
         .await?;
         let people = sqlx::query!(
             "select person_id, changed from app_person
-             where workspace_id = $1 and (changed, person_id) > ($2, $3) and changed < mirror_settled()
+             where workspace_id = $1 and uuid_hash(workspace_id) = uuid_hash($1)
+               and (changed, person_id) > ($2, $3) and changed < mirror_settled()
              order by changed, person_id limit $4",
             workspace.as_uuid(),
             at.person.0,
@@ -419,6 +420,7 @@ impl Store {
                and (p.workspace_id is null or p.due_at is null or p.due_at <= now()
                  or p.marks <> dnc_marks(c.workspace_id, c.portal_id)
                  or exists (select 1 from app_person a where a.workspace_id = c.workspace_id
+                   and uuid_hash(a.workspace_id) = uuid_hash(c.workspace_id)
                    and (a.changed, a.person_id) > (p.person_number, p.person_id) and a.changed < mirror_settled())
                  or exists (select 1 from hubspot_object o where o.workspace_id = c.workspace_id
                    and uuid_hash(o.workspace_id) = uuid_hash(c.workspace_id) and o.portal_id + 0 = c.portal_id
