@@ -121,7 +121,14 @@ async fn main() -> Result<(), Failure> {
     settings.dnc.open_deal.enabled = false;
     let run = SyncRunId::new(Uuid::from_u128(2));
     store
-        .save_settings(workspace, SettingsRevision::NONE, &settings, run, now)
+        .save_settings(
+            workspace,
+            SettingsRevision::NONE,
+            &settings,
+            run,
+            SyncRunId::new(Uuid::now_v7()),
+            now,
+        )
         .await?;
     judge_all("after a change of a rule").await?;
     raw.execute("update hubspot_object set changed = (select mirror_change()) where object_type = 3 and object_id <= 100")

@@ -153,6 +153,7 @@ impl Portal {
                 SettingsRevision::new(expected),
                 &settings,
                 run,
+                SyncRunId::new(Uuid::from_u128(950 + u128::from(expected))),
                 at(6),
             )
             .await
