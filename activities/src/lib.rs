@@ -7,10 +7,13 @@ mod convert;
 mod failure;
 mod fence;
 mod metrics;
+mod periodic;
 mod portal;
 mod pulse;
 mod purge;
 mod read;
+mod revoked;
+mod schedules;
 mod sweep;
 mod tokens;
 
@@ -18,6 +21,7 @@ pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
 pub use metrics::Metrics;
+pub use periodic::{PeriodicConfig, Syncing};
 pub use pulse::Pulse;
 pub use purge::Purging;
 pub use sweep::Sweeping;
@@ -69,6 +73,8 @@ pub struct ActivitiesConfig {
     pub slots: usize,
     /// How many readers share a big object type.
     pub sharing: Sharing,
+    /// How the periodic sync goes.
+    pub periodic: PeriodicConfig,
 }
 
 /// What activities share. Cheap to clone.
@@ -86,6 +92,7 @@ pub(crate) struct Deps {
     pub(crate) slice: Duration,
     pub(crate) slots: u64,
     pub(crate) sharing: Sharing,
+    pub(crate) periodic: PeriodicConfig,
 }
 
 impl Activities {
@@ -130,6 +137,7 @@ impl Activities {
                 slice: config.slice,
                 slots: config.slots as u64,
                 sharing: config.sharing,
+                periodic: config.periodic,
             }),
         })
     }
@@ -149,6 +157,11 @@ impl Activities {
     /// The activities of `Backfill`.
     pub fn backfill(&self) -> Backfilling {
         Backfilling::new(self.deps.clone())
+    }
+
+    /// The activity of `PeriodicSync`.
+    pub fn periodic(&self) -> Syncing {
+        Syncing::new(self.deps.clone())
     }
 
     /// The activity of `Purge`.

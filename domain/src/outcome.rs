@@ -16,6 +16,8 @@ use crate::{
 pub enum Purpose {
     /// Backfill and resync.
     Run,
+    /// The periodic sync (I2).
+    Periodic,
     /// The members of one list that has a use.
     Members(ListId),
 }
@@ -25,6 +27,7 @@ impl Purpose {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Run => "run",
+            Self::Periodic => "periodic",
             Self::Members(_) => "members",
         }
     }
@@ -32,7 +35,7 @@ impl Purpose {
     /// Of members: which list.
     pub const fn list(&self) -> Option<ListId> {
         match self {
-            Self::Run => None,
+            Self::Run | Self::Periodic => None,
             Self::Members(list) => Some(*list),
         }
     }
@@ -219,6 +222,11 @@ impl ToSchema for ReadPart {}
 pub struct ErrorCode(String);
 
 impl ErrorCode {
+    /// A type that was not brought up to date for three intervals (X10).
+    pub fn stale() -> Self {
+        Self("HS-3030".to_owned())
+    }
+
     /// `HS-1234`
     pub fn as_str(&self) -> &str {
         &self.0

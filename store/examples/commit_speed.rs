@@ -92,13 +92,15 @@ async fn read(
             workspace: plan.run.workspace,
             portal: plan.run.portal,
             epoch: plan.epoch,
-            run: plan.run.run,
+            run: Some(plan.run.run),
             sync_type,
             purpose: domain::Purpose::Run,
             range: None,
             expected_version: version,
             position: Some(ids.end.to_string()),
             finished: version + 1 == pages,
+            newest: None,
+            served_at: None,
         };
         let associated = sync_type != SyncType::Companies;
         let batch = Batch {

@@ -19,6 +19,7 @@ mod members;
 mod mirror;
 mod oauth_states;
 mod people;
+mod periodic;
 mod portal_facts;
 mod purge;
 mod ranges;
@@ -54,6 +55,7 @@ pub use mirror::{AssociationRow, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
+pub use periodic::{FollowedMembers, Freshness, NewPeriodic, PeriodicType};
 pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};
 pub use ranges::{RangeRow, RangeStep};
 pub use rate_budget::{BudgetKey, EpochOf, Leased, NewLease, Pause, PausedBudget};

@@ -3,6 +3,7 @@
 pub mod command_line;
 pub mod data;
 pub mod door;
+pub mod periodic;
 pub mod proxy;
 pub mod script;
 pub mod wrong_settings;

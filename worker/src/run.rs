@@ -18,7 +18,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Purge, Sweep,
+    Backfill, Connection as ConnectionWorkflow, PeriodicSync, Purge, Sweep,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -60,6 +60,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             TEMPORAL,
             TaskQueue::Main.name(),
             TaskQueue::Bulk.name(),
+            TaskQueue::Sync.name(),
         ],
     );
     let listener = TcpListener::bind(config.http_addr)
@@ -106,6 +107,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             slice: config.slice,
             slots: config.bulk_slots,
             sharing: config.sharing,
+            periodic: config.periodic,
         },
         store.clone(),
         client.clone(),
@@ -137,7 +139,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             meter: telemetry.meter.clone(),
             temporal: config.temporal.clone(),
             activities: activities.clone(),
-            bulk_slots: config.bulk_slots,
+            slots: match queue {
+                TaskQueue::Main => queue.slots().activities,
+                TaskQueue::Bulk => config.bulk_slots,
+                TaskQueue::Sync => config.sync_slots,
+            },
             grace: config.shutdown / 2,
             health: health.clone(),
             stopped: stopped.clone(),
@@ -269,7 +275,8 @@ struct Supervised {
     meter: Option<temporalio_common::telemetry::metrics::TemporalMeter>,
     temporal: TemporalConfig,
     activities: Activities,
-    bulk_slots: usize,
+    /// Activities at the same time.
+    slots: usize,
     grace: Duration,
     health: Health,
     stopped: watch::Receiver<Option<Ended>>,
@@ -305,9 +312,7 @@ impl Supervised {
 
     fn options(&self) -> anyhow::Result<WorkerOptions> {
         let mut slots = self.queue.slots();
-        if self.queue == TaskQueue::Bulk {
-            slots.activities = self.bulk_slots;
-        }
+        slots.activities = self.slots;
         let tuner = TunerHolder::builder()
             .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(slots.workflow_tasks))
             .activity_task_slot_supplier(FixedSizeSlotSupplier::new(slots.activities))
@@ -318,21 +323,24 @@ impl Supervised {
             .max_cached_workflows(CACHED_WORKFLOWS)
             .tuner(tuner)
             .graceful_shutdown_period(self.grace);
-        Ok(if self.queue == TaskQueue::Bulk {
-            options
+        Ok(match self.queue {
+            TaskQueue::Bulk => options
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.purge())
-                .build()
-        } else {
-            options
+                .build(),
+            TaskQueue::Sync => options
+                .register_activities(self.activities.periodic())
+                .build(),
+            TaskQueue::Main => options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<Backfill>()?
+                .register_workflow::<PeriodicSync>()?
                 .register_workflow::<Purge>()?
                 .register_workflow::<Sweep>()?
                 .register_activities(self.activities.connection())
                 .register_activities(self.activities.backfill())
                 .register_activities(self.activities.sweep())
-                .build()
+                .build(),
         })
     }
 }

@@ -14,6 +14,8 @@ pub enum TaskQueue {
     Main,
     /// What takes long, whose slots therefore cannot be those of interactive work: slices.
     Bulk,
+    /// Slices of periodic syncs, which must not wait for those of backfills.
+    Sync,
 }
 
 /// What one worker does of a queue at the same time.
@@ -29,13 +31,14 @@ pub struct Slots {
 
 impl TaskQueue {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Main, Self::Bulk];
+    pub const ALL: [Self; 3] = [Self::Main, Self::Bulk, Self::Sync];
 
     /// The name on the Temporal server.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Main => "hubspot",
             Self::Bulk => "hubspot-bulk",
+            Self::Sync => "hubspot-sync",
         }
     }
 
@@ -47,7 +50,7 @@ impl TaskQueue {
                 activities: 50,
                 local_activities: 10,
             },
-            Self::Bulk => Slots {
+            Self::Bulk | Self::Sync => Slots {
                 workflow_tasks: 50,
                 activities: 16,
                 local_activities: 10,
@@ -80,6 +83,27 @@ pub fn workspace_of_connection(id: &str) -> Option<WorkspaceId> {
 /// The id of a workspace's `Backfill`.
 pub fn backfill_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/backfill")
+}
+
+/// The workflow type of the periodic sync, which a schedule names.
+pub const PERIODIC_SYNC: &str = "PeriodicSync";
+
+/// What the ids of a workspace's `PeriodicSync` begin with; Temporal adds the scheduled time.
+pub fn periodic_sync_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/periodic-sync")
+}
+
+/// The id of the schedule that starts them.
+pub fn schedule_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/periodic-sync")
+}
+
+/// The workspace of a schedule, by its id.
+pub fn workspace_of_schedule(id: &str) -> Option<WorkspaceId> {
+    let workspace = id
+        .strip_prefix("hubspot/")?
+        .strip_suffix("/periodic-sync")?;
+    workspace.parse().ok()
 }
 
 /// The id of a workspace's `Purge`.

@@ -11,6 +11,7 @@ use crate::{
     activities::SweepReport,
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
+    periodic_sync::PeriodicSyncStatus,
     purge::PurgeProgress,
 };
 
@@ -28,6 +29,7 @@ pub struct Document {
     BackfillEnd,
     ConnectionInput,
     ConnectionStatus,
+    PeriodicSyncStatus,
     Progress,
     PurgeProgress,
     ResyncRequest,
@@ -36,7 +38,7 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 10] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -77,6 +79,18 @@ const DOCUMENTS: [(&str, &str, &str, bool); 8] = [
         "backfill-result.json",
         "Result of the workflow Backfill",
         "BackfillEnd",
+        false,
+    ),
+    (
+        "periodic-sync-query-progress.json",
+        "Answer of PeriodicSync's query progress",
+        "PeriodicSyncStatus",
+        false,
+    ),
+    (
+        "periodic-sync-result.json",
+        "Result of the workflow PeriodicSync",
+        "PeriodicSyncStatus",
         false,
     ),
     (
@@ -229,6 +243,11 @@ mod tests {
         let status: ConnectionStatus = serde_json::from_value(status).unwrap();
         let run = json!({"run": "01890a5d-ac96-774b-bcce-b302099a8058", "finished": true});
         let end: BackfillEnd = serde_json::from_value(run).unwrap();
+        let sync = PeriodicSyncStatus {
+            end: crate::activities::SyncEnd::Finished,
+            left: Vec::new(),
+            changed: 0,
+        };
         let mut input = fields(input);
         // Of the workflow's own, and of no concern to others.
         assert!(input.remove("carried"));
@@ -245,6 +264,8 @@ mod tests {
                 "purge-query-progress.json",
                 fields(PurgeProgress::default()),
             ),
+            ("periodic-sync-query-progress.json", fields(&sync)),
+            ("periodic-sync-result.json", fields(&sync)),
             ("sweep-query-last.json", fields(SweepReport::default())),
         ];
         let documents = all().unwrap();

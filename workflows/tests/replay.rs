@@ -23,7 +23,7 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, Purge, Sweep,
+    Backfill, Connection, PeriodicSync, Purge, Sweep,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -116,6 +116,8 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<Sweep>()
         .unwrap()
         .register_workflow::<Purge>()
+        .unwrap()
+        .register_workflow::<PeriodicSync>()
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()

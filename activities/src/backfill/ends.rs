@@ -7,42 +7,20 @@ use workflows::activities::SliceEnd;
 use crate::{
     failure,
     read::{
-        Job, Source, Stop, again,
+        Job, Source, Stop, ask_again,
         driver::{self, Alone, Read, Reader},
         is_refusal, refusal_of,
     },
 };
 
-/// How many records are asked for again at once.
-const AGAIN: u32 = 100;
-
 /// Asks again for what HubSpot's answers did not speak of, and ends the type: incomplete, if something
 /// stays without an answer, or if nothing came although there are records.
 pub(super) async fn records(job: &Job<'_>, object_type: ObjectType) -> Result<SliceEnd, Stop> {
     let store = &job.deps.store;
-    let Some(cursor) = store.cursor(&job.key).await? else {
-        return Err(Stop::Lost);
-    };
-    let mut version = cursor.version;
-    let mut after: Option<HubSpotObjectId> = None;
-    loop {
-        let ids = store.unanswered(&job.key, after, AGAIN).await?;
-        let Some(last) = ids.last().copied() else {
-            break;
-        };
-        let batch = again(job, object_type, &ids).await?;
-        if !batch.settled.is_empty() {
-            let step = job.step(version, cursor.position.clone());
-            version = job
-                .commit(&step, batch)
-                .await?
-                .ok_or(Stop::Defect("records are no listing"))?;
-        }
-        after = Some(last);
-        if job.is_over() {
-            return Ok(SliceEnd::More);
-        }
+    if !ask_again(job, object_type).await? {
+        return Ok(SliceEnd::More);
     }
+    let cursor = store.cursor(&job.key).await?.ok_or(Stop::Lost)?;
     store.give_up_unanswered(&job.key).await?;
     let read = cursor.done + cursor.quarantined;
     let whole = cursor.plan == domain::ReadPlan::List;

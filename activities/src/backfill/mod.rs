@@ -24,11 +24,7 @@ use hubspot::search::SearchRequest;
 use store::{CursorKey, CursorRow, NewCursor};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
-use workflows::{
-    Connection,
-    activities::{FinishRun, SliceEnd, SliceInput, SliceReport, declared},
-    names,
-};
+use workflows::activities::{FinishRun, SliceEnd, SliceInput, SliceReport, declared};
 
 use crate::{
     Deps,
@@ -39,6 +35,7 @@ use crate::{
         driver::{self, Alone, Read, Reader},
         is_refusal, object_id, object_type, refusal_of,
     },
+    revoked, schedules,
 };
 
 /// A slice that would wait longer than this for the budget gives its slot to others.
@@ -78,7 +75,6 @@ impl Backfilling {
                 .with_class(request_class(Urgency::Backfill))
                 .with_max_wait(MAX_BUDGET_WAIT),
             key: CursorKey::of_run(input.workspace, input.portal, input.run, input.sync_type),
-            run: input.run,
             epoch: input.epoch,
             over: &over,
             done,
@@ -118,7 +114,7 @@ impl Backfilling {
             Err(Stop::Fenced) => return Ok(SliceEnd::Fenced),
             Err(Stop::Lost) => return Ok(SliceEnd::More),
             Err(Stop::HubSpot(hubspot::Error::AuthRevoked)) => {
-                self.revoked(input).await?;
+                revoked::note(&self.deps, input.workspace, input.epoch).await?;
                 return Ok(SliceEnd::Fenced);
             }
             Err(Stop::HubSpot(error)) => error,
@@ -179,30 +175,6 @@ impl Backfilling {
             .map_err(|e| failure::of_store(&e))?;
         Ok(SliceEnd::Refused)
     }
-
-    /// HubSpot refused the tokens for good (C5). Of all who notice, the one that turns the row tells
-    /// the workflow; should that be lost, `Sweep` has nothing to mend, as nothing runs any more.
-    async fn revoked(&self, input: &SliceInput) -> Result<(), ActivityError> {
-        let turned = self
-            .deps
-            .store
-            .mark_needs_reconnect(input.workspace, input.epoch, Utc::now())
-            .await
-            .map_err(|e| failure::of_store(&e))?;
-        if turned {
-            tracing::warn!(workspace = %input.workspace, "HubSpot revoked the connection");
-            let signalled = self
-                .deps
-                .temporal
-                .get_workflow_handle::<Connection>(names::connection_id(input.workspace))
-                .signal(Connection::auth_revoked, (), Default::default())
-                .await;
-            if signalled.is_err() {
-                tracing::warn!(workspace = %input.workspace, "nobody heard of the revocation");
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What stops a slice while it ends.
@@ -218,9 +190,16 @@ fn ended_badly(stop: Stop) -> ActivityError {
 async fn read(job: &Job<'_>) -> Result<SliceEnd, Stop> {
     let store = &job.deps.store;
     let run = store
-        .run(job.run)
+        .run(job.key.run.ok_or(Stop::Defect("a slice without a run"))?)
         .await?
         .ok_or(Stop::Defect("the run is not in the store"))?;
+    if domain::periodic::is_import(job.sync_type()) {
+        let import = schedules::import_settings(job.deps, job.key.workspace).await?;
+        if !import.enabled {
+            store.forget_reading(&job.key).await?;
+            return Ok(SliceEnd::Off);
+        }
+    }
     if run.kind == RunKind::Members {
         return ends::members(job).await;
     }
@@ -305,6 +284,7 @@ const fn end_name(end: SliceEnd) -> &'static str {
         SliceEnd::Fenced => "fenced",
         SliceEnd::ScopeMissing => "scope_missing",
         SliceEnd::Refused => "refused",
+        SliceEnd::Off => "off",
         SliceEnd::Other => "other",
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::Utc;
-use domain::{Epoch, PageSize, ReadPart, SyncRunId, SyncType};
+use domain::{Epoch, PageSize, ReadPart, SyncType};
 use hubspot::Client;
 use store::{Batch, CursorKey, PageOutcome, Refusal, Step};
 
@@ -52,7 +52,6 @@ pub(crate) struct Job<'a> {
     pub(crate) deps: &'a Deps,
     pub(crate) client: Client,
     pub(crate) key: CursorKey,
-    pub(crate) run: SyncRunId,
     pub(crate) epoch: Epoch,
     /// Whether the time is over, or somebody wants it to end.
     pub(crate) over: &'a (dyn Fn() -> bool + Send + Sync),
@@ -68,13 +67,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<'a> Job<'a> {
-    /// The same for another cursor of the run.
+    /// The same for another cursor.
     pub(crate) fn of(&self, key: CursorKey, size: Option<u32>) -> Job<'a> {
         Job {
             deps: self.deps,
             client: self.client.clone(),
             key,
-            run: self.run,
             epoch: self.epoch,
             over: self.over,
             done: self.done,
@@ -151,13 +149,15 @@ impl<'a> Job<'a> {
             workspace: self.key.workspace,
             portal: self.key.portal,
             epoch: self.epoch,
-            run: self.run,
+            run: self.key.run,
             sync_type: self.key.sync_type,
             purpose: self.key.purpose,
             range: None,
             expected_version,
             position,
             finished: false,
+            newest: None,
+            served_at: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! reader: a cursor, or a range of one. Who reads chooses the sources; nothing here knows of
 //! backfills.
 
+mod again;
 mod definitions;
 pub(crate) mod driver;
 mod job;
@@ -13,6 +14,7 @@ mod page;
 mod records;
 mod source;
 
+pub(crate) use again::ask_again;
 pub(crate) use job::{Job, Stop, is_refusal, refusal_of};
 pub(crate) use page::object_id;
 pub(crate) use records::{object_type, record_id};

@@ -33,6 +33,19 @@ pub(crate) enum Source {
         /// By HubSpot's clock.
         since: DateTime<Utc>,
     },
+    /// The same, of which only those are kept that are news.
+    News {
+        /// Of which type.
+        object_type: ObjectType,
+        /// By HubSpot's clock.
+        since: DateTime<Utc>,
+    },
+    /// Active owners, in passing.
+    ActiveOwners,
+    /// The active property definitions of one type, in passing.
+    DefinitionsOf(ObjectType),
+    /// Lists, in passing.
+    ListsInPassing,
     /// Owners, archived ones too.
     Owners,
     /// Property definitions, type after type.
@@ -86,18 +99,23 @@ impl Source {
     pub(super) const fn most(self) -> u32 {
         match self {
             Self::List(_) | Self::Relist { .. } => LIST_PAGE,
-            Self::Search(_) | Self::ModifiedSince { .. } => hubspot::search::PAGE,
-            Self::Owners => OWNERS_PAGE,
-            Self::Lists => hubspot::lists::PAGE,
+            Self::Search(_) | Self::ModifiedSince { .. } | Self::News { .. } => {
+                hubspot::search::PAGE
+            }
+            Self::Owners | Self::ActiveOwners => OWNERS_PAGE,
+            Self::Lists | Self::ListsInPassing => hubspot::lists::PAGE,
             Self::Members(_) => hubspot::lists::MEMBERS,
             // They come whole.
-            Self::Properties | Self::Pipelines => u32::MAX,
+            Self::Properties | Self::DefinitionsOf(_) | Self::Pipelines => u32::MAX,
         }
     }
 
     /// Whether a smaller page can be asked for.
     pub(super) const fn has_pages(self) -> bool {
-        !matches!(self, Self::Properties | Self::Pipelines)
+        !matches!(
+            self,
+            Self::Properties | Self::DefinitionsOf(_) | Self::Pipelines
+        )
     }
 
     /// Whether records are read: then the end of the pages is not yet the end of the type, as some
@@ -105,26 +123,33 @@ impl Source {
     pub(super) const fn is_of_records(self) -> bool {
         matches!(
             self,
-            Self::List(_) | Self::Search(_) | Self::Relist { .. } | Self::ModifiedSince { .. }
+            Self::List(_)
+                | Self::Search(_)
+                | Self::Relist { .. }
+                | Self::ModifiedSince { .. }
+                | Self::News { .. }
         )
     }
 
     /// Whether what search lacks is found by nobody else.
     pub(super) const fn trusts_the_index(self) -> bool {
-        matches!(self, Self::ModifiedSince { .. } | Self::Lists)
+        matches!(
+            self,
+            Self::ModifiedSince { .. } | Self::News { .. } | Self::Lists | Self::ListsInPassing
+        )
     }
 
     /// What sees to it that the pages come to an end; none for what has no pages. Owners and archived
     /// owners are two listings, and an owner may be in both.
     pub(super) fn guard(self) -> Option<PagingGuard> {
         match self {
-            Self::Properties | Self::Pipelines => None,
-            Self::Search(_) | Self::ModifiedSince { .. } => {
+            Self::Properties | Self::DefinitionsOf(_) | Self::Pipelines => None,
+            Self::Search(_) | Self::ModifiedSince { .. } | Self::News { .. } => {
                 Some(PagingGuard::ascending("search by id"))
             }
             Self::List(_) | Self::Relist { .. } => Some(PagingGuard::any_order("records")),
-            Self::Owners => Some(PagingGuard::any_order("owners")),
-            Self::Lists => Some(PagingGuard::any_order("lists")),
+            Self::Owners | Self::ActiveOwners => Some(PagingGuard::any_order("owners")),
+            Self::Lists | Self::ListsInPassing => Some(PagingGuard::any_order("lists")),
             Self::Members(_) => Some(PagingGuard::any_order("members of a list")),
         }
     }
@@ -132,7 +157,7 @@ impl Source {
     /// Whether the place after a page is enough to read the next one before the page is committed.
     /// Definitions of one type come in one page.
     pub(super) const fn may_look_ahead(self) -> bool {
-        !matches!(self, Self::Properties | Self::Pipelines)
+        self.has_pages()
     }
 
     /// Where the listing begins of which a page was asked for at a place.
@@ -155,6 +180,12 @@ impl Source {
             Self::ModifiedSince { object_type, since } => {
                 records::modified_since(job, object_type, since, at).await
             }
+            Self::News { object_type, since } => {
+                records::modified_since(job, object_type, since, at).await
+            }
+            Self::ActiveOwners => definitions::active_owners(job, at).await,
+            Self::DefinitionsOf(object_type) => definitions::definitions_of(job, object_type).await,
+            Self::ListsInPassing => lists::in_passing(job, at).await,
             Self::Owners => definitions::owners(job, at).await,
             Self::Properties => definitions::properties(job, at).await,
             Self::Pipelines => definitions::pipelines(job).await,
@@ -202,6 +233,12 @@ impl Source {
                     Self::List(object_type) => records::inline(job, object_type, objects).await?,
                     Self::Search(object_type) | Self::ModifiedSince { object_type, .. } => {
                         let mut filled = records::apart(job, object_type, objects).await?;
+                        filled.rows.found_by = FoundBy::Search;
+                        filled
+                    }
+                    Self::News { object_type, .. } => {
+                        let news = records::news(job, object_type, objects).await?;
+                        let mut filled = records::apart(job, object_type, news).await?;
                         filled.rows.found_by = FoundBy::Search;
                         filled
                     }

@@ -11,8 +11,8 @@ mod tokens;
 
 pub use connection::{
     ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
-    ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
-    TroubleStatus,
+    FreshnessStatus, ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName,
+    StatusAnswer, TroubleStatus,
 };
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{

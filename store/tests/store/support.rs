@@ -145,13 +145,15 @@ impl Page {
             workspace: self.workspace,
             portal: self.portal,
             epoch: self.epoch,
-            run: self.run,
+            run: Some(self.run),
             sync_type: self.sync_type,
             purpose: domain::Purpose::Run,
             range: self.range,
             expected_version: self.expected_version,
             position: self.position,
             finished: self.finished,
+            newest: None,
+            served_at: None,
         };
         let batch = Batch {
             read_at: self.read_at,
