@@ -7,11 +7,11 @@ use store::StoreError;
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::activities::{
-    AdoptResync, AdoptedResync, ClaimedRun, EraseReport, FenceReport, Turn, WorkspaceInput,
-    declared,
+    AdoptResync, AdoptedResync, ClaimedRun, EraseReport, FenceReport, ScheduleState, Turn,
+    WorkspaceInput, declared,
 };
 
-use crate::{Deps, failure};
+use crate::{Deps, failure, schedules};
 
 /// The activities of `Connection`.
 pub struct Connecting {
@@ -143,5 +143,21 @@ impl Connecting {
             .map_err(|e| failure::of_store(&e))?;
         tracing::info!(workspace = %input.workspace, revoked, "disconnected: tokens erased");
         Ok(EraseReport { revoked })
+    }
+
+    /// See the declaration.
+    #[activity(definition = declared::KeepSchedule)]
+    pub async fn keep_schedule(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        input: WorkspaceInput,
+    ) -> Result<ScheduleState, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        // What is to be done next must not wait for this: `Sweep` looks again.
+        let kept = schedules::keep(&self.deps, input.workspace).await;
+        Ok(kept.unwrap_or_else(|error| {
+            tracing::warn!(workspace = %input.workspace, error = %error, "a schedule was not kept");
+            ScheduleState::NotKept
+        }))
     }
 }

@@ -7,6 +7,7 @@ mod convert;
 mod failure;
 mod fence;
 mod metrics;
+mod periodic;
 mod portal;
 mod profiles;
 mod pulse;
@@ -14,6 +15,7 @@ mod purge;
 mod read;
 mod reconcile;
 mod revoked;
+mod schedules;
 mod sweep;
 mod tokens;
 mod verdicts;
@@ -23,6 +25,7 @@ pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
 pub use metrics::Metrics;
+pub use periodic::{PeriodicConfig, Syncing};
 pub use profiles::Profiling;
 pub use pulse::Pulse;
 pub use purge::Purging;
@@ -78,6 +81,8 @@ pub struct ActivitiesConfig {
     pub slots: usize,
     /// How many readers share a big object type.
     pub sharing: Sharing,
+    /// How the periodic sync goes.
+    pub periodic: PeriodicConfig,
 }
 
 /// What activities share. Cheap to clone.
@@ -95,6 +100,7 @@ pub(crate) struct Deps {
     pub(crate) slice: Duration,
     pub(crate) slots: u64,
     pub(crate) sharing: Sharing,
+    pub(crate) periodic: PeriodicConfig,
 }
 
 impl Activities {
@@ -139,6 +145,7 @@ impl Activities {
                 slice: config.slice,
                 slots: config.slots as u64,
                 sharing: config.sharing,
+                periodic: config.periodic,
             }),
         })
     }
@@ -163,6 +170,11 @@ impl Activities {
     /// The activity of `Profiles`.
     pub fn profiles(&self) -> Profiling {
         Profiling::new(self.deps.clone())
+    }
+
+    /// The activity of `PeriodicSync`.
+    pub fn periodic(&self) -> Syncing {
+        Syncing::new(self.deps.clone())
     }
 
     /// The activity of `Purge`.

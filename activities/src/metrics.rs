@@ -18,6 +18,8 @@ pub struct Metrics {
     told: IntCounterVec,
     told_waiting: IntGauge,
     told_oldest_seconds: IntGauge,
+    stale: IntGaugeVec,
+    oldest_seconds: IntGaugeVec,
     commit_seconds: HistogramVec,
     budget_wait_seconds: HistogramVec,
     budget_statements: IntCounter,
@@ -84,6 +86,22 @@ impl Metrics {
         registry.register(Box::new(told.clone()))?;
         registry.register(Box::new(told_waiting.clone()))?;
         registry.register(Box::new(told_oldest_seconds.clone()))?;
+        let stale = IntGaugeVec::new(
+            Opts::new(
+                "types_stale",
+                "Types of workspaces, over all workers, that were not brought up to date for three intervals",
+            ),
+            &["object_type"],
+        )?;
+        let oldest_seconds = IntGaugeVec::new(
+            Opts::new(
+                "freshness_oldest_seconds",
+                "Age of the type of a workspace, over all workers, that was brought up to date the longest ago",
+            ),
+            &["object_type"],
+        )?;
+        registry.register(Box::new(stale.clone()))?;
+        registry.register(Box::new(oldest_seconds.clone()))?;
         registry.register(Box::new(troubles.clone()))?;
         registry.register(Box::new(in_trouble.clone()))?;
         registry.register(Box::new(without_progress.clone()))?;
@@ -142,6 +160,8 @@ impl Metrics {
             told,
             told_waiting,
             told_oldest_seconds,
+            stale,
+            oldest_seconds,
             commit_seconds,
             budget_wait_seconds,
             budget_statements,
@@ -218,6 +238,18 @@ impl Metrics {
         let (waiting, oldest) = store.told_waiting().await?;
         self.told_waiting.set(number(waiting));
         self.told_oldest_seconds.set(number(oldest.as_secs()));
+        for sync_type in SyncType::ALL {
+            let (stale, oldest) = watched
+                .freshness
+                .iter()
+                .find(|(of, _, _)| *of == sync_type)
+                .map_or((0, 0), |(_, stale, age)| {
+                    (number(*stale), age.num_seconds())
+                });
+            let label = [sync_type.as_str()];
+            self.stale.with_label_values(&label).set(stale);
+            self.oldest_seconds.with_label_values(&label).set(oldest);
+        }
         self.in_trouble.reset();
         for (sync_type, code, n) in watched.in_trouble {
             self.in_trouble

@@ -267,6 +267,7 @@ async fn pass(
     let passed = job.done.load(Ordering::Relaxed).saturating_sub(cursor.done);
     read.fetch_add(passed, Ordering::Relaxed);
     if matches!(came?, Read::ToTheEnd(_)) && ask_again(job, object_type).await? {
+        job.deps.store.give_up_unanswered(&job.key).await?;
         store.finish_type(&job.key).await?;
         tracing::info!(
             workspace = %job.key.workspace, object_type = %job.sync_type(),

@@ -28,7 +28,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure, profiles, purge, reconcile, verdicts, webhooks};
+use crate::{Deps, failure, profiles, purge, reconcile, schedules, verdicts, webhooks};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -255,6 +255,15 @@ impl Sweeping {
         let mut report = SweepReport::default();
         let mut connections = self.running("Connection").await?;
         let backfills = self.running("Backfill").await?;
+        let listed = schedules::shown(&self.deps.temporal).await;
+        let mut shown: Option<BTreeMap<WorkspaceId, schedules::Shown>> = match listed {
+            Ok(listed) => Some(listed.into_iter().collect()),
+            Err(error) => {
+                tracing::warn!(error = %error, "schedules could not be listed");
+                report.failed += 1;
+                None
+            }
+        };
         let mut woken = BTreeSet::new();
         let store = &self.deps.store;
         let mut after = None;
@@ -268,6 +277,16 @@ impl Sweeping {
             };
             after = Some(last.workspace);
             for Swept { workspace, row } in rows {
+                if let Some(shown) = &mut shown
+                    && let Ok(row) = &row
+                {
+                    let shown = shown.remove(&workspace);
+                    match self.mend_schedule(row, shown).await {
+                        Ok(true) => report.schedules_mended += 1,
+                        Ok(false) => {}
+                        Err(error) => report.failed += error.told(workspace),
+                    }
+                }
                 let shown = connections.remove(&names::connection_id(workspace));
                 match self.mend_connection(row, shown).await {
                     Ok(Mended::Nothing) => {}
@@ -289,6 +308,13 @@ impl Sweeping {
                 Ok(true) => report.connections_woken += 1,
                 Ok(false) => {}
                 Err(error) => report.failed += error.told(workspace),
+            }
+        }
+        // Schedules of workspaces without such a row are left over.
+        for workspace in shown.into_iter().flatten().map(|(workspace, _)| workspace) {
+            match schedules::keep(&self.deps, workspace).await {
+                Ok(_) => report.schedules_mended += 1,
+                Err(error) => report.failed += Unmended::from(error).told(workspace),
             }
         }
         let mut after = None;
@@ -490,6 +516,26 @@ impl Sweeping {
         }
     }
 
+    /// A schedule that is lost, or that somebody paused, starts nothing, and nothing else would say so.
+    /// A change of the connection that is young is left to its own turn.
+    async fn mend_schedule(
+        &self,
+        row: &SweptConnection,
+        shown: Option<schedules::Shown>,
+    ) -> Result<bool, Unmended> {
+        let as_wanted = match row.state {
+            ConnectionState::Connected => shown.is_some_and(|s| !s.paused),
+            ConnectionState::NeedsReconnect => shown.is_none_or(|s| s.paused),
+            // Its `Connection` takes it down.
+            ConnectionState::Disconnecting | ConnectionState::Disconnected => true,
+        };
+        if as_wanted || !row.settled {
+            return Ok(false);
+        }
+        schedules::keep(&self.deps, row.workspace).await?;
+        Ok(true)
+    }
+
     async fn mend_disconnected(&self, workspace: WorkspaceId) -> Result<bool, Unmended> {
         let row = self.deps.store.connection(workspace).await?;
         let over = row.is_some_and(|row| row.state == ConnectionState::Disconnected);
@@ -528,6 +574,15 @@ enum Mended {
 enum Unmended {
     Store(StoreError),
     Temporal(&'static str),
+}
+
+impl From<schedules::Unkept> for Unmended {
+    fn from(error: schedules::Unkept) -> Self {
+        match error {
+            schedules::Unkept::Store(error) => Self::Store(error),
+            _ => Self::Temporal("a schedule could not be kept"),
+        }
+    }
 }
 
 impl From<StoreError> for Unmended {

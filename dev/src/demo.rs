@@ -310,6 +310,36 @@ impl Api {
     }
 }
 
+/// What the mirror of the demo workspace has of a property of a record: none where it lacks it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mirrored(
+    api: &Api,
+    plural: &str,
+    id: &str,
+    property: &str,
+) -> anyhow::Result<Option<String>> {
+    let object_type: i16 = match plural {
+        "contacts" => 1,
+        "companies" => 2,
+        _ => 3,
+    };
+    let url = &api.addresses.database_url;
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let row = client
+        .query_opt(
+            "select properties ->> $4::text from hubspot_object
+             where workspace_id = $1::text::uuid and object_type = $2 and object_id = $3::text::bigint",
+            &[&WORKSPACE, &object_type, &id, &property],
+        )
+        .await?;
+    drop(client);
+    connection.abort();
+    Ok(row.and_then(|row| row.get(0)))
+}
+
 /// Our page that asks once more.
 #[derive(Debug, Clone)]
 pub struct Question {

@@ -208,6 +208,11 @@ async fn run_up(up: &Up) -> anyhow::Result<ExitCode> {
     let (dir, _lock) = claim(up.fresh)?;
     let mut options = StackOptions::new(dir, binaries);
     options.real_hubspot = real;
+    if !real {
+        options
+            .env
+            .push(("SYNC_SECONDS".to_owned(), "5".to_owned()));
+    }
     let stack = Stack::start(options).await?;
     let api = Api::new(stack.addresses())?;
     let addresses = stack.addresses();
@@ -321,7 +326,54 @@ async fn show_demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
         equal &= ours == theirs;
         println!("{name:12} {ours:>10} {theirs:>10}{mark}");
     }
+    show_edits(api).await?;
     Ok(equal)
+}
+
+/// Edits a few records in the simulator, as people do in HubSpot, and tells how they arrive.
+async fn show_edits(api: &Api) -> anyhow::Result<()> {
+    let edited = [
+        ("contacts", "jobtitle"),
+        ("companies", "city"),
+        ("deals", "dealname"),
+    ];
+    let portal = format!("portals/{}", demo::PORTAL);
+    let mut waiting = Vec::new();
+    for (plural, property) in edited {
+        let page = api
+            .simulator("GET", &format!("{portal}/records/{plural}?limit=1"), None)
+            .await?;
+        let Some(id) = page["results"][0]["id"].as_str().map(str::to_owned) else {
+            continue;
+        };
+        let value = format!("edited at {}", chrono::Utc::now().format("%H:%M:%S"));
+        let body = json!({"properties": {property: value}});
+        let path = format!("{portal}/records/{plural}/{id}");
+        api.simulator("PATCH", &path, Some(body)).await?;
+        println!("edited in HubSpot: {property} of {plural} {id}");
+        waiting.push((plural, property, id, value));
+    }
+    let began = Instant::now();
+    while !waiting.is_empty() {
+        let mut still = Vec::new();
+        for (plural, property, id, value) in waiting {
+            if demo::mirrored(api, plural, &id, property).await? == Some(value.clone()) {
+                let seconds = began.elapsed().as_secs_f64();
+                println!(
+                    "here after {seconds:.1} s, by periodic sync: {property} of {plural} {id}"
+                );
+            } else {
+                still.push((plural, property, id, value));
+            }
+        }
+        waiting = still;
+        ensure!(
+            began.elapsed() < Duration::from_secs(120),
+            "edits did not arrive within two minutes"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
 }
 
 /// Shows progress, a line for each type that moved, until everything is read.
@@ -392,6 +444,8 @@ async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
     let mut options = StackOptions::new(&dir, &binaries);
     options.env = vec![
         ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
+        // Periodic syncs come when a test asks for them, not in the middle of another's count.
+        ("SYNC_SECONDS".to_owned(), "86400".to_owned()),
         (
             "RUST_LOG".to_owned(),
             "info,temporalio_sdk_core=warn".to_owned(),

@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod owners;
 pub mod page_size;
 pub mod people_file;
+pub mod periodic;
 pub mod portal;
 pub mod profile;
 pub mod profiles;

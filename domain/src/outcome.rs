@@ -16,6 +16,8 @@ use crate::{
 pub enum Purpose {
     /// Backfill and resync.
     Run,
+    /// The periodic sync (I2).
+    Periodic,
     /// The members of one list that has a use.
     Members(ListId),
     /// Records of which another one's change tells (I3).
@@ -31,6 +33,7 @@ impl Purpose {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Run => "run",
+            Self::Periodic => "periodic",
             Self::Members(_) => "members",
             Self::Reread => "reread",
             Self::Archived => "archived",
@@ -42,7 +45,7 @@ impl Purpose {
     pub const fn list(&self) -> Option<ListId> {
         match self {
             Self::Members(list) => Some(*list),
-            Self::Run | Self::Reread | Self::Archived | Self::Walk => None,
+            Self::Run | Self::Periodic | Self::Reread | Self::Archived | Self::Walk => None,
         }
     }
 }
@@ -228,6 +231,11 @@ impl ToSchema for ReadPart {}
 pub struct ErrorCode(String);
 
 impl ErrorCode {
+    /// A type that was not brought up to date for three intervals (X10).
+    pub fn stale() -> Self {
+        Self("HS-3030".to_owned())
+    }
+
     /// `HS-1234`
     pub fn as_str(&self) -> &str {
         &self.0

@@ -99,6 +99,8 @@ async fn read(
             expected_version: version,
             position: Some(ids.end.to_string()),
             finished: version + 1 == pages,
+            newest: None,
+            served_at: None,
         };
         let associated = sync_type != SyncType::Companies;
         let batch = Batch {

@@ -59,6 +59,9 @@ pub enum Listing {
     /// More is to come, or what came does not count as whole: nothing is removed.
     #[default]
     Open,
+    /// It is a look at what is there, by a reading that is not whole and removes nothing. Rows that did
+    /// not change are not written.
+    InPassing,
     /// It ends here. What it did not bring is gone, unless it shrank: then nothing is written, and the
     /// caller reads it a second time.
     Ends {
@@ -80,6 +83,7 @@ impl Listing {
     pub const fn again(self) -> Self {
         match self {
             Self::Open => Self::Open,
+            Self::InPassing => Self::InPassing,
             Self::Ends { said } | Self::EndsAgain { said } => Self::EndsAgain { said },
         }
     }
@@ -87,7 +91,7 @@ impl Listing {
     /// What this end is, when so many of the rows were brought and so many others would go.
     pub(crate) fn end(self, brought: u64, lost: u64, size: Option<u64>) -> ListingEnd {
         let (again, said) = match self {
-            Self::Open => return ListingEnd::Nothing,
+            Self::Open | Self::InPassing => return ListingEnd::Nothing,
             Self::Ends { said } => (false, said.or(size)),
             Self::EndsAgain { said } => (true, said.or(size)),
         };

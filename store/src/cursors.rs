@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, str::FromStr as _};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     ErrorCode, HubSpotObjectId, PortalId, Progress, Purpose, ReadOutcome, ReadPart, ReadPlan,
     RunKind, SyncRunId, SyncType, WorkspaceId,
@@ -41,6 +41,17 @@ impl CursorKey {
             sync_type,
             purpose: Purpose::Run,
             run: Some(run),
+        }
+    }
+
+    /// The cursor of the periodic sync.
+    pub const fn periodic(workspace: WorkspaceId, portal: PortalId, sync_type: SyncType) -> Self {
+        Self {
+            workspace,
+            portal,
+            sync_type,
+            purpose: Purpose::Periodic,
+            run: None,
         }
     }
 
@@ -106,6 +117,8 @@ pub struct CursorRow {
     pub alone: bool,
     /// The properties that it asks for beside those that are always needed.
     pub properties: Vec<String>,
+    /// Of the periodic sync: whether it reads over the long window.
+    pub slow: bool,
 }
 
 impl CursorRow {
@@ -184,6 +197,9 @@ pub struct Watched {
     pub without_progress: Vec<(SyncType, u64)>,
     /// Types with which something goes wrong now, by code.
     pub in_trouble: Vec<(SyncType, ErrorCode, u64)>,
+    /// Of each type that is kept up to date anywhere: in how many workspaces it is stale, and the
+    /// greatest age.
+    pub freshness: Vec<(SyncType, u64, TimeDelta)>,
 }
 
 pub(crate) fn count(value: i64) -> u64 {
@@ -201,7 +217,7 @@ pub(crate) fn used_lists(document: serde_json::Value) -> Result<BTreeSet<ListId>
         .map_err(|_| StoreError::Corrupt("settings"))
 }
 
-fn outcome_of(text: &str) -> Result<ReadOutcome, StoreError> {
+pub(crate) fn outcome_of(text: &str) -> Result<ReadOutcome, StoreError> {
     ReadOutcome::from_str(text).map_err(|_| StoreError::Corrupt("outcome of a cursor"))
 }
 
@@ -209,7 +225,7 @@ fn code_of(text: &str) -> Result<ErrorCode, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt("code"))
 }
 
-fn type_of(text: &str) -> Result<SyncType, StoreError> {
+pub(crate) fn type_of(text: &str) -> Result<SyncType, StoreError> {
     SyncType::from_str(text).map_err(|_| StoreError::Corrupt("type of a cursor"))
 }
 
@@ -236,25 +252,43 @@ async fn make_room(tx: &mut PgConnection, key: &CursorKey) -> Result<Option<i32>
 
 /// Ends a reading that came to its end, and moves the type's catch-up point at once: unless something
 /// was not answered, or it read from a bound on that lies behind the last read, for the next catch-up
-/// has to close that gap.
+/// has to close that gap. The type is as fresh as the reading then. The periodic sync asks again for each
+/// record that was not answered, so that these keep nothing else from being fresh.
 pub(crate) async fn reached_the_end(
     tx: &mut PgConnection,
     key: &CursorKey,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "with ended as (
-           update sync_cursor set outcome = case when unanswered = 0 then 'finished' else 'incomplete' end
+           update sync_cursor c set outcome = case
+               when unanswered = 0 and not exists (select 1 from sync_unanswered u where u.cursor_id = c.id)
+               then 'finished' else 'incomplete' end
            where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5
              and run_id is not distinct from $6 and outcome = 'reading'
-           returning purpose, outcome, since, read_began_at, properties),
+           returning purpose, outcome, since, read_began_at, began_at, seen_to, slow, unanswered, sync_type, properties),
          quiet as (
            delete from sync_trouble where workspace_id = $1 and portal_id = $2 and sync_type = $3
-             and exists (select 1 from ended))
+             and exists (select 1 from ended)),
+         fresh as (
+           insert into sync_freshness as f
+             (workspace_id, portal_id, sync_type, fresh_to, read_at, seen_to, swept_at)
+           select $1, $2::bigint, $3, read_began_at, began_at, seen_to,
+             case when slow or (purpose = 'run' and since is null) then began_at else '-infinity' end
+           from ended e
+           where (purpose = 'run' and (since is null
+               or (outcome = 'finished' and exists (select 1 from sync_freshness k
+                 where k.workspace_id = $1 and k.portal_id = $2 and k.sync_type = $3
+                   and k.fresh_to >= e.since))))
+             or (purpose = 'periodic' and unanswered = 0 and (slow or sync_type <> 'properties'))
+           on conflict (workspace_id, portal_id, sync_type) do update set
+             fresh_to = greatest(f.fresh_to, excluded.fresh_to),
+             read_at = greatest(f.read_at, excluded.read_at),
+             seen_to = greatest(f.seen_to, excluded.seen_to),
+             swept_at = greatest(f.swept_at, excluded.swept_at))
          insert into last_read (workspace_id, portal_id, sync_type, read_began_at, properties)
-         select $1, $2::bigint, $3, read_began_at,
-           coalesce(properties, '{}')
-         from ended e
+         select $1, $2::bigint, $3, read_began_at, coalesce(properties, '{}') from ended e
          where purpose in ('run', 'periodic') and outcome = 'finished'
+           and (purpose = 'run' or slow or sync_type not in ('owners', 'properties'))
            and (since is null or exists (select 1 from last_read l
              where l.workspace_id = $1 and l.portal_id = $2 and l.sync_type = $3
                and l.read_began_at >= e.since))
@@ -328,7 +362,7 @@ impl Store {
     pub async fn cursor(&self, key: &CursorKey) -> Result<Option<CursorRow>, StoreError> {
         let row = sqlx::query!(
             "select c.since, c.position, c.version, c.total, c.outcome, c.unanswered, c.page_size,
-               c.began_at, c.last_id, c.alone, c.properties,
+               c.began_at, c.last_id, c.alone, c.properties, c.slow,
                c.done + coalesce(r.done, 0) as \"done!\",
                c.quarantined + coalesce(r.quarantined, 0) as \"quarantined!\"
              from sync_cursor c left join lateral (
@@ -364,6 +398,7 @@ impl Store {
                     .map_err(|_| StoreError::Corrupt("last id of a cursor"))?,
                 alone: row.alone,
                 properties: row.properties.unwrap_or_default(),
+                slow: row.slow,
             })
         })
         .transpose()
@@ -662,7 +697,7 @@ impl Store {
                  max(last_commit_at) as last_commit_at
                from sync_range r where r.cursor_id = c.id) r on true
              where c.workspace_id = $1 and c.portal_id = $2
-               and c.purpose not in ('reread', 'archived', 'walk')
+               and c.purpose not in ('periodic', 'reread', 'archived', 'walk')
              order by c.purpose desc, c.id",
             workspace.as_uuid(),
             portal.get()
@@ -673,7 +708,7 @@ impl Store {
             "select c.sync_type, f.part, f.code, f.scopes, f.field
              from sync_refusal f join sync_cursor c on c.id = f.cursor_id
              where c.workspace_id = $1 and c.portal_id = $2
-               and c.purpose not in ('reread', 'archived', 'walk')
+               and c.purpose not in ('periodic', 'reread', 'archived', 'walk')
              order by c.purpose desc, f.part, f.cursor_id",
             workspace.as_uuid(),
             portal.get()
@@ -776,7 +811,9 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
+        let freshness = self.freshness_of_all().await?;
         Ok(Watched {
+            freshness,
             without_progress: still
                 .into_iter()
                 .map(|row| Ok((type_of(&row.sync_type)?, count(row.n))))
@@ -821,7 +858,7 @@ fn worse(a: ReadOutcome, b: ReadOutcome) -> ReadOutcome {
     if rank(b) > rank(a) { b } else { a }
 }
 
-fn refusal_of(
+pub(crate) fn refusal_of(
     part: &str,
     code: &str,
     scopes: Vec<String>,

@@ -71,7 +71,11 @@ pub(crate) async fn write_owners(
          on conflict (workspace_id, portal_id, owner_id) do update set
            user_id = excluded.user_id, email = excluded.email, first_name = excluded.first_name,
            last_name = excluded.last_name, archived = excluded.archived, read_at = excluded.read_at
-         where excluded.read_at >= hubspot_owner.read_at",
+         where excluded.read_at >= hubspot_owner.read_at
+           and (not $10 or (hubspot_owner.user_id, hubspot_owner.email, hubspot_owner.first_name,
+               hubspot_owner.last_name, hubspot_owner.archived)
+             is distinct from (excluded.user_id, excluded.email, excluded.first_name,
+               excluded.last_name, excluded.archived))",
         step.workspace.as_uuid(),
         step.portal.get(),
         read_at,
@@ -80,10 +84,14 @@ pub(crate) async fn write_owners(
         &emails as &[Option<&str>],
         &firsts as &[Option<&str>],
         &lasts as &[Option<&str>],
-        &archived
+        &archived,
+        listing == Listing::InPassing
     )
     .execute(&mut *tx)
     .await?;
+    if listing == Listing::InPassing {
+        return Ok(ListingEnd::Nothing);
+    }
     sqlx::query!(
         "update hubspot_owner set seen_at = now()
          where workspace_id = $1 and portal_id = $2 and owner_id = any($3)",
@@ -135,7 +143,7 @@ pub(crate) async fn write_properties(
     let kept: Vec<&str> = quarantine.iter().map(|row| row.key.as_str()).collect();
     let names: Vec<&str> = properties.iter().map(|p| p.name.as_str()).collect();
     let definitions: Vec<&str> = properties.iter().map(|p| p.definition.as_str()).collect();
-    let lost = if listing == Listing::Open {
+    let lost = if matches!(listing, Listing::Open | Listing::InPassing) {
         0
     } else {
         sqlx::query!(

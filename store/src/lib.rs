@@ -25,6 +25,7 @@ mod members;
 mod mirror;
 mod oauth_states;
 mod people;
+mod periodic;
 mod portal_facts;
 mod profiles;
 mod projection;
@@ -70,6 +71,7 @@ pub use mirror::{AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
+pub use periodic::{FollowedMembers, Freshness, NewPeriodic, PeriodicType};
 pub use profiles::{FoundProfiles, ProfileChange};
 pub use projection::{ProjectedSlice, ProjectionDue};
 pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};

@@ -62,7 +62,11 @@ pub(crate) async fn write_lists(
            changed = case when (l.name, l.object_type_id, l.processing_type, l.size)
              is distinct from (excluded.name, excluded.object_type_id, excluded.processing_type, excluded.size)
              or l.gone_at is not null then mirror_change() else l.changed end
-         where excluded.read_at >= l.read_at",
+         where excluded.read_at >= l.read_at
+           and (not $10 or l.gone_at is not null
+             or (l.name, l.object_type_id, l.processing_type, l.processing_status, l.size)
+               is distinct from (excluded.name, excluded.object_type_id, excluded.processing_type,
+                 excluded.processing_status, excluded.size))",
         step.workspace.as_uuid(),
         step.portal.get(),
         read_at,
@@ -71,10 +75,14 @@ pub(crate) async fn write_lists(
         &types as &[&str],
         &processing as &[&str],
         &status as &[&str],
-        &sizes as &[Option<i64>]
+        &sizes as &[Option<i64>],
+        listing == Listing::InPassing
     )
     .execute(&mut *tx)
     .await?;
+    if listing == Listing::InPassing {
+        return Ok(ListingEnd::Nothing);
+    }
     sqlx::query!(
         "update hubspot_list set seen_at = now()
          where workspace_id = $1 and portal_id = $2 and list_id = any($3)",
@@ -135,7 +143,7 @@ pub(crate) async fn write_members(
         step.workspace.as_uuid(),
         step.portal.get(),
         membership.list.get(),
-        step.run.map_or(uuid::Uuid::nil(), |run| run.as_uuid()),
+        step.run.map(|run| run.as_uuid()),
         &members
     )
     .fetch_one(&mut *tx)
@@ -171,7 +179,7 @@ pub(crate) async fn write_members(
     .fetch_one(&mut *tx)
     .await?;
     let list = sqlx::query!(
-        "update hubspot_list set members_read_at = $4
+        "update hubspot_list set members_read_at = $4, members_size = size
          where workspace_id = $1 and portal_id = $2 and list_id = $3 returning size",
         step.workspace.as_uuid(),
         step.portal.get(),

@@ -264,6 +264,7 @@ impl Store {
             "delete from dnc_projection where workspace_id = $1",
             "delete from quarantine where workspace_id = $1",
             "delete from last_read where workspace_id = $1",
+            "delete from sync_freshness where workspace_id = $1",
             "delete from sync_trouble where workspace_id = $1",
             "delete from sync_cursor where workspace_id = $1",
             "delete from sync_run where workspace_id = $1",

@@ -329,6 +329,65 @@ pub(crate) async fn queue_mapping(
     Ok(true)
 }
 
+/// Queues a run for what is imported again and was never read to its end (I4). The rest is handed over to
+/// the periodic sync, which catches up. Says whether one was made.
+pub(crate) async fn queue_import(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    id: SyncRunId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(connection) = sqlx::query!(
+        "select portal_id from connection
+         where workspace_id = $1 and state in ('connected', 'needs_reconnect') for update",
+        workspace.as_uuid()
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    else {
+        return Ok(false);
+    };
+    let imported: Vec<&str> = SyncType::ALL
+        .iter()
+        .filter(|t| domain::periodic::is_import(**t))
+        .map(|t| t.as_str())
+        .collect();
+    // A run that waits, or that has yet to begin a type, finds the toggle on.
+    let rows = sqlx::query!(
+        "select t as \"t!\" from unnest($3::text[]) as t
+         where not exists (select 1 from sync_freshness f
+             where f.workspace_id = $1 and f.portal_id = $2 and f.sync_type = t)
+           and not exists (select 1 from sync_run r
+             where r.workspace_id = $1 and r.portal_id = $2 and r.kind <> 'members'
+               and r.state in ('queued', 'paused') and t = any(r.types))",
+        workspace.as_uuid(),
+        connection.portal_id,
+        &imported as &[&str]
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut types = Vec::new();
+    for row in rows {
+        types
+            .push(SyncType::from_str(&row.t).map_err(|_| StoreError::Corrupt("type of a cursor"))?);
+    }
+    types.sort();
+    if types.is_empty() {
+        return Ok(false);
+    }
+    let new = NewRun {
+        id,
+        workspace,
+        portal: connection.portal_id,
+        kind: RunKind::Resync,
+        mode: ResyncMode::CatchUp,
+        types: &types,
+        lists: None,
+    };
+    insert_run(tx, &new, now).await?;
+    Ok(true)
+}
+
 /// At a connect: what was left out for want of a scope that is granted now is read (C2). The run that
 /// is under way reads it where it is among its types; for the rest a run is queued. Where HubSpot does
 /// not tell the scopes (service keys, `granted` is empty) it is tried.

@@ -9,7 +9,7 @@ use domain::{
 
 use crate::{
     Store, StoreError,
-    cursors::{count, signed, used_lists},
+    cursors::{count, signed},
     erasure, runs,
 };
 
@@ -75,9 +75,9 @@ impl Store {
     }
 
     /// Saves settings if the revision in force is still the expected one. Of many writers that
-    /// expect one revision exactly one succeeds. Lists that are given a use by it are read: a run for
-    /// their members, `members_run`, is queued in the same transaction; so is `mapping_run` for records that
-    /// lack properties which are mapped now.
+    /// expect one revision exactly one succeeds. In the same transaction runs are queued: `new_run` for
+    /// what is imported again and was never read, and for members of lists that are given a use;
+    /// `mapping_run` for records that lack properties which are mapped now.
     ///
     /// # Errors
     /// When the database fails; [`StoreError::NotFound`] for a workspace that is not known.
@@ -86,7 +86,7 @@ impl Store {
         workspace: WorkspaceId,
         expected: SettingsRevision,
         settings: &Settings,
-        members_run: SyncRunId,
+        new_run: SyncRunId,
         mapping_run: SyncRunId,
         now: DateTime<Utc>,
     ) -> Result<SettingsSaved, StoreError> {
@@ -117,12 +117,17 @@ impl Store {
             )
             .fetch_optional(&mut *tx)
             .await?;
-            // A document that cannot be read any more gave no list a use.
+            // A document that cannot be read any more gave no list a use, and imported.
             let before = before
-                .and_then(|row| used_lists(row.document).ok())
-                .unwrap_or_default();
-            let given = &lists_with_use(settings) - &before;
-            runs::queue_members(&mut tx, workspace, &given, members_run, now).await?;
+                .and_then(|row| domain::settings::read(row.document).ok())
+                .unwrap_or_else(Settings::empty);
+            let on_again = settings.import.enabled && !before.import.enabled;
+            let reads = on_again && runs::queue_import(&mut tx, workspace, new_run, now).await?;
+            let given = &lists_with_use(settings) - &lists_with_use(&before);
+            // A run for the lists reads their members, too; else the next periodic sync does.
+            if !reads {
+                runs::queue_members(&mut tx, workspace, &given, new_run, now).await?;
+            }
             runs::queue_mapping(&mut tx, workspace, &wanted, mapping_run, now).await?;
             tx.commit().await?;
             return Ok(SettingsSaved::Saved(SettingsRevision::new(count(

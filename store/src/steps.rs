@@ -32,6 +32,11 @@ pub struct Step {
     pub position: Option<String>,
     /// Whether this was the last page.
     pub finished: bool,
+    /// The newest last-modified of the page, by HubSpot's clock.
+    pub newest: Option<DateTime<Utc>>,
+    /// When the page was answered, by HubSpot's clock: a reading of the periodic sync began with the
+    /// answer to its first page.
+    pub served_at: Option<DateTime<Utc>>,
 }
 
 impl Step {
@@ -125,7 +130,10 @@ async fn move_cursor(
     let key = step.cursor();
     let moved = sqlx::query!(
         "update sync_cursor set version = version + 1, position = $7,
-            done = done + $8, quarantined = quarantined + $9, last_commit_at = clock_timestamp()
+            done = done + $8, quarantined = quarantined + $9, last_commit_at = clock_timestamp(),
+            seen_to = greatest(seen_to, $12),
+            read_began_at = case when purpose = 'periodic' and last_commit_at is null
+              then greatest(read_began_at, $13) else read_began_at end
          where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5
            and run_id is not distinct from $6 and version = $10 and outcome = 'reading'
            and exists (select 1 from connection
@@ -141,7 +149,9 @@ async fn move_cursor(
         signed(counted.done),
         signed(counted.quarantined),
         step.expected_version,
-        step.epoch.get()
+        step.epoch.get(),
+        step.newest,
+        step.served_at
     )
     .fetch_optional(&mut **tx)
     .await?;

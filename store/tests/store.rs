@@ -29,6 +29,8 @@ mod oauth_states;
 mod pages;
 #[path = "store/people.rs"]
 mod people;
+#[path = "store/periodic.rs"]
+mod periodic;
 #[path = "store/quarantine.rs"]
 mod quarantine;
 #[path = "store/ranges.rs"]

@@ -5,6 +5,7 @@ pub mod command_line;
 pub mod data;
 pub mod door;
 pub mod hooks;
+pub mod periodic;
 pub mod planted;
 pub mod profiles;
 pub mod proxy;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use activities::RateLimits;
+use activities::{PeriodicConfig, RateLimits};
 use clap::{Parser, Subcommand};
 use domain::Sharing;
 use process::{
@@ -45,6 +45,16 @@ pub(crate) struct Args {
     /// Backfill slices that run at the same time in this process
     #[arg(long, env = "BULK_SLOTS", default_value = "16")]
     bulk_slots: String,
+    /// Slices of periodic syncs that run at the same time in this process
+    #[arg(long, env = "SYNC_SLOTS", default_value = "16")]
+    sync_slots: String,
+    /// Seconds between two periodic syncs of every workspace, whatever its settings say: for tests and
+    /// demos
+    #[arg(long, env = "SYNC_SECONDS")]
+    sync_seconds: Option<String>,
+    /// Seconds between two readings of a type over the long window of a day
+    #[arg(long, env = "SYNC_SWEEP_SECONDS", default_value = "3600")]
+    sync_sweep_seconds: String,
     /// Seconds between two sweeps for lost workflows and signals
     #[arg(long, env = "SWEEP_SECONDS", default_value = "30")]
     sweep_seconds: String,
@@ -90,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) sweep_every: Duration,
     pub(crate) slice: Duration,
     pub(crate) sharing: Sharing,
+    pub(crate) sync_slots: usize,
+    pub(crate) periodic: PeriodicConfig,
     pub(crate) shutdown: Duration,
     pub(crate) recycle_bytes: u64,
     pub(crate) log: LogFormat,
@@ -124,6 +136,20 @@ impl Args {
                 ConfigError::new("WORKER_HTTP_ADDR", "is no address:port", "127.0.0.1:9464")
             })?,
             bulk_slots: count(&self.bulk_slots, "BULK_SLOTS", 1..=1_000, "16")? as usize,
+            sync_slots: count(&self.sync_slots, "SYNC_SLOTS", 1..=1_000, "16")? as usize,
+            periodic: PeriodicConfig {
+                interval: self
+                    .sync_seconds
+                    .filter(|text| !text.is_empty())
+                    .map(|text| seconds(&text, "SYNC_SECONDS", 1..=86_400, "600"))
+                    .transpose()?,
+                sweep_every: seconds(
+                    &self.sync_sweep_seconds,
+                    "SYNC_SWEEP_SECONDS",
+                    1..=86_400,
+                    "3600",
+                )?,
+            },
             sweep_every: seconds(&self.sweep_seconds, "SWEEP_SECONDS", 1..=3_600, "30")?,
             sharing: Sharing {
                 split_from: number(
@@ -175,6 +201,7 @@ mod tests {
         let config = args(&[]).check().unwrap();
         assert_eq!(config.temporal.address(), "http://localhost:7233");
         assert_eq!(config.sharing, Sharing::default());
+        assert_eq!(config.periodic, PeriodicConfig::default());
         assert_eq!(
             config.rate_limits,
             RateLimits::Shared {
@@ -204,6 +231,9 @@ mod tests {
             ("--worker-http-addr=sekret", "WORKER_HTTP_ADDR"),
             ("--slice-seconds=0", "SLICE_SECONDS"),
             ("--sweep-seconds=sekret", "SWEEP_SECONDS"),
+            ("--sync-seconds=0", "SYNC_SECONDS"),
+            ("--sync-slots=sekret", "SYNC_SLOTS"),
+            ("--sync-sweep-seconds=sekret", "SYNC_SWEEP_SECONDS"),
             ("--hubspot-budget=sekret", "HUBSPOT_BUDGET"),
             ("--hubspot-requests-per-10s=0", "HUBSPOT_REQUESTS_PER_10S"),
             ("--hubspot-client-id=x", "HUBSPOT_CLIENT_SECRET"),

@@ -18,8 +18,8 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, Profiles, Purge, Reconcile, Sweep, Verdicts,
-    WebhookRead,
+    Backfill, Connection as ConnectionWorkflow, PeriodicSync, Profiles, Purge, Reconcile, Sweep,
+    Verdicts, WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -108,6 +108,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             slice: config.slice,
             slots: config.bulk_slots,
             sharing: config.sharing,
+            periodic: config.periodic,
         },
         store.clone(),
         client.clone(),
@@ -139,7 +140,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             meter: telemetry.meter.clone(),
             temporal: config.temporal.clone(),
             activities: activities.clone(),
-            bulk_slots: config.bulk_slots,
+            slots: match queue {
+                TaskQueue::Main => queue.slots().activities,
+                TaskQueue::Bulk => config.bulk_slots,
+                TaskQueue::Sync => config.sync_slots,
+            },
             grace: config.shutdown / 2,
             health: health.clone(),
             stopped: stopped.clone(),
@@ -271,7 +276,8 @@ struct Supervised {
     meter: Option<temporalio_common::telemetry::metrics::TemporalMeter>,
     temporal: TemporalConfig,
     activities: Activities,
-    bulk_slots: usize,
+    /// Activities at the same time.
+    slots: usize,
     grace: Duration,
     health: Health,
     stopped: watch::Receiver<Option<Ended>>,
@@ -307,9 +313,7 @@ impl Supervised {
 
     fn options(&self) -> anyhow::Result<WorkerOptions> {
         let mut slots = self.queue.slots();
-        if self.queue == TaskQueue::Bulk {
-            slots.activities = self.bulk_slots;
-        }
+        slots.activities = self.slots;
         let tuner = TunerHolder::builder()
             .workflow_task_slot_supplier(FixedSizeSlotSupplier::new(slots.workflow_tasks))
             .activity_task_slot_supplier(FixedSizeSlotSupplier::new(slots.activities))
@@ -330,11 +334,13 @@ impl Supervised {
                 .build(),
             TaskQueue::Sync => options
                 .register_activities(self.activities.webhooks())
+                .register_activities(self.activities.periodic())
                 .build(),
             TaskQueue::Main => options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<Backfill>()?
                 .register_workflow::<Profiles>()?
+                .register_workflow::<PeriodicSync>()?
                 .register_workflow::<Purge>()?
                 .register_workflow::<Reconcile>()?
                 .register_workflow::<Sweep>()?

@@ -103,6 +103,20 @@ pub struct EraseReport {
     pub revoked: bool,
 }
 
+/// What became of the schedule of a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleState {
+    /// It starts periodic syncs.
+    Running,
+    /// It waits for somebody to connect again.
+    Paused,
+    /// There is none.
+    Gone,
+    /// Temporal or the store did not do it; `Sweep` looks again.
+    NotKept,
+}
+
 /// Activities of `Connection`.
 #[derive(Debug)]
 pub struct ConnectionActivities;
@@ -145,6 +159,17 @@ impl ConnectionActivities {
     pub fn erase_connection(input: WorkspaceInput) -> Result<EraseReport, Infallible> {
         unimplemented!()
     }
+
+    /// Makes the schedule of the periodic sync what the store says that it ought to be: there while
+    /// connected, paused while HubSpot refuses the tokens, gone after a disconnect (I2).
+    ///
+    /// - Idempotency key: the workspace; what is as it ought to be is not touched.
+    /// - Timeouts: start-to-close 10 s. Retry class: none, what fails is an answer, and `Sweep` looks
+    ///   again. Heartbeat: none.
+    #[activity(name = "keep_schedule")]
+    pub fn keep_schedule(input: WorkspaceInput) -> Result<ScheduleState, Infallible> {
+        unimplemented!()
+    }
 }
 
 /// Input of `read_slice`.
@@ -173,6 +198,8 @@ pub enum SliceEnd {
     ScopeMissing,
     /// HubSpot refuses this type for a reason that is shown; the rest goes on.
     Refused,
+    /// The workspace does not import this (I4).
+    Off,
     /// What a later program says; taken for `More`.
     #[serde(other)]
     Other,
@@ -181,7 +208,10 @@ pub enum SliceEnd {
 impl SliceEnd {
     /// Whether no more slices of this type follow, as far as the type itself is concerned.
     pub const fn is_of_the_type(self) -> bool {
-        matches!(self, Self::Finished | Self::ScopeMissing | Self::Refused)
+        matches!(
+            self,
+            Self::Finished | Self::ScopeMissing | Self::Refused | Self::Off
+        )
     }
 }
 
@@ -192,6 +222,91 @@ pub struct SliceReport {
     pub progress: Progress,
     /// Why the slice ended.
     pub end: SliceEnd,
+}
+
+/// Input of `sync_slice`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncSliceInput {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Which portal; if it is another one by now, nothing is read.
+    pub portal: PortalId,
+    /// What this run has yet to read; none at its beginning: all.
+    pub left: Option<Vec<SyncType>>,
+}
+
+/// Why a slice of a periodic sync ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncEnd {
+    /// Its time was over, or something stopped it after it had made progress; there is more to read.
+    More,
+    /// All types that this run reads are read; what was refused is shown.
+    Finished,
+    /// The connection is no longer in the epoch in which the slice began.
+    Fenced,
+    /// The workspace is not connected to this portal.
+    NotConnected,
+    /// What a later program says; taken for the end.
+    #[serde(other)]
+    Other,
+}
+
+impl SyncEnd {
+    /// The name in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::More => "more",
+            Self::Finished => "finished",
+            Self::Fenced => "fenced",
+            Self::NotConnected => "not_connected",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What a slice of a periodic sync did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// Why it ended.
+    pub end: SyncEnd,
+    /// What this run has yet to read.
+    pub left: Vec<SyncType>,
+    /// Rows that came; of records only those that were news.
+    pub changed: u64,
+}
+
+impl SyncReport {
+    /// Nothing was read, and nothing is to be.
+    pub const fn ended(end: SyncEnd) -> Self {
+        Self {
+            end,
+            left: Vec::new(),
+            changed: 0,
+        }
+    }
+}
+
+/// Activities of `PeriodicSync`.
+#[derive(Debug)]
+pub struct PeriodicActivities;
+
+#[activity_definitions]
+impl PeriodicActivities {
+    /// Reads what changed of all types that the workspace reads and a backfill has handed over, each
+    /// from its cursor in the store, for [`domain::SLICE`] at most. What goes wrong with one type stops
+    /// no other. A run in which nothing changed is one such slice.
+    ///
+    /// - Idempotency key: (type, cursor version); an attempt that loses a cursor stops.
+    /// - Timeouts: start-to-close 20 min more than a slice lasts, for calls that are slow and alive;
+    ///   heartbeat 10 s.
+    /// - Retry class: transient and rate limited, for ever, but only attempts without any progress. A
+    ///   refusal, a fence and a connection that is gone are answers.
+    /// - Heartbeat: rows done, for a person who looks; never the place to resume.
+    #[activity(name = "sync_slice")]
+    pub fn sync_slice(input: SyncSliceInput) -> Result<SyncReport, Infallible> {
+        unimplemented!()
+    }
 }
 
 /// Input of `finish_run`.
@@ -422,6 +537,9 @@ pub struct SweepReport {
     pub backfills_started: u32,
     /// `Connection` workflows woken for a row whose signal was lost.
     pub connections_woken: u32,
+    /// Schedules of periodic syncs that were lost, paused or left over, and were mended.
+    #[serde(default)]
+    pub schedules_mended: u32,
     /// `Purge` workflows that were missing and were started.
     #[serde(default)]
     pub purges_started: u32,
@@ -466,7 +584,8 @@ impl SweepActivities {
 pub mod declared {
     pub use super::{
         backfill_activities::{FinishRun, ReadSlice},
-        connection_activities::{AdoptResync, EraseConnection, RaiseFence, TakeTurn},
+        connection_activities::{AdoptResync, EraseConnection, KeepSchedule, RaiseFence, TakeTurn},
+        periodic_activities::SyncSlice,
         profiles_activities::ProfileSlice,
         purge_activities::PurgeSlice,
         reconcile_activities::{AskReconcile, ReconcileOnce},

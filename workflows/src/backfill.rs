@@ -189,7 +189,7 @@ async fn read_type(
         show(ctx);
         match report.end {
             SliceEnd::Finished | SliceEnd::Fenced => return Ok(()),
-            SliceEnd::ScopeMissing | SliceEnd::Refused => {
+            SliceEnd::ScopeMissing | SliceEnd::Refused | SliceEnd::Off => {
                 ctx.state_mut(|s| {
                     if let Some(p) = s
                         .input

@@ -224,6 +224,15 @@ impl Connection {
             )
             .await?;
             let settled = follow(ctx, &turn).await?;
+            if ctx.patched(PATCH_SCHEDULE) {
+                ops::activity(
+                    ctx,
+                    ConnectionActivities::keep_schedule,
+                    WorkspaceInput { workspace },
+                    Call::short("keep the schedule of the periodic sync"),
+                )
+                .await?;
+            }
             if turn.state == ConnectionState::Disconnected || settled == Settled::Over {
                 drain(ctx).await;
                 // Somebody may have connected again while the clean-up ran.
@@ -478,7 +487,7 @@ async fn drain(ctx: &WorkflowContext<Connection>) {
 
 // ---- activity options ------------------------------------------------------------------------
 
-/// Turns before continue-as-new. A turn is about ten history events.
+/// Turns before continue-as-new. A turn is about fourteen history events.
 const TURNS_PER_RUN: u32 = 200;
 /// How soon to look again when an older backfill still holds the id, or the last one ended before its
 /// end: ever later, for what failed for good fails again.
@@ -491,6 +500,8 @@ const BACKFILL_ENDS_WITHIN: Duration = Duration::from_secs(5);
 const FIRST_TASK: u32 = 5;
 /// Histories from before do not tell their epoch.
 const PATCH_EPOCH_MEMO: &str = "epoch-memo";
+/// Histories from before have no schedule; `Sweep` makes it.
+const PATCH_SCHEDULE: &str = "periodic-sync-schedule";
 /// Histories from before forget wakes that come while tokens are erased.
 const PATCH_KEEP_WAKES: &str = "keep-wakes";
 

@@ -5,6 +5,7 @@ pub mod backfill;
 pub mod connection;
 pub mod names;
 pub mod ops;
+pub mod periodic_sync;
 pub mod profiles;
 pub mod purge;
 pub mod reconcile;
@@ -15,6 +16,7 @@ pub mod webhook_read;
 
 pub use backfill::Backfill;
 pub use connection::Connection;
+pub use periodic_sync::PeriodicSync;
 pub use profiles::Profiles;
 pub use purge::Purge;
 pub use reconcile::Reconcile;

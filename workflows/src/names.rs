@@ -14,7 +14,7 @@ pub enum TaskQueue {
     Main,
     /// What takes long, whose slots therefore cannot be those of interactive work: slices.
     Bulk,
-    /// What keeps records in step: it waits for HubSpot, and neither for backfills nor in their place.
+    /// Slices of periodic syncs and reads of what webhooks told of, which must not wait for backfills.
     Sync,
 }
 
@@ -88,6 +88,27 @@ pub fn backfill_id(workspace: WorkspaceId) -> String {
 /// The id of a workspace's `Profiles`.
 pub fn profiles_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/profiles")
+}
+
+/// The workflow type of the periodic sync, which a schedule names.
+pub const PERIODIC_SYNC: &str = "PeriodicSync";
+
+/// What the ids of a workspace's `PeriodicSync` begin with; Temporal adds the scheduled time.
+pub fn periodic_sync_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/periodic-sync")
+}
+
+/// The id of the schedule that starts them.
+pub fn schedule_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/periodic-sync")
+}
+
+/// The workspace of a schedule, by its id.
+pub fn workspace_of_schedule(id: &str) -> Option<WorkspaceId> {
+    let workspace = id
+        .strip_prefix("hubspot/")?
+        .strip_suffix("/periodic-sync")?;
+    workspace.parse().ok()
 }
 
 /// The id of a workspace's `Purge`.

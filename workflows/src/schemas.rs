@@ -11,6 +11,7 @@ use crate::{
     activities::SweepReport,
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
+    periodic_sync::PeriodicSyncStatus,
     profiles::ProfilesProgress,
     purge::PurgeProgress,
     reconcile::{ReconcileInput, ReconcileProgress},
@@ -32,6 +33,7 @@ pub struct Document {
     ConnectionStatus,
     Cost,
     ProfilesProgress,
+    PeriodicSyncStatus,
     Progress,
     PurgeProgress,
     ReconcileInput,
@@ -43,7 +45,7 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 12] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 14] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -108,6 +110,18 @@ const DOCUMENTS: [(&str, &str, &str, bool); 12] = [
         "verdicts-query-progress.json",
         "Answer of Verdicts' query progress, and its result",
         "VerdictsProgress",
+        false,
+    ),
+    (
+        "periodic-sync-query-progress.json",
+        "Answer of PeriodicSync's query progress",
+        "PeriodicSyncStatus",
+        false,
+    ),
+    (
+        "periodic-sync-result.json",
+        "Result of the workflow PeriodicSync",
+        "PeriodicSyncStatus",
         false,
     ),
     (
@@ -260,6 +274,11 @@ mod tests {
         let status: ConnectionStatus = serde_json::from_value(status).unwrap();
         let run = json!({"run": "01890a5d-ac96-774b-bcce-b302099a8058", "finished": true});
         let end: BackfillEnd = serde_json::from_value(run).unwrap();
+        let sync = PeriodicSyncStatus {
+            end: crate::activities::SyncEnd::Finished,
+            left: Vec::new(),
+            changed: 0,
+        };
         let mut input = fields(input);
         // Of the workflow's own, and of no concern to others.
         assert!(input.remove("carried"));
@@ -280,6 +299,8 @@ mod tests {
                 "purge-query-progress.json",
                 fields(PurgeProgress::default()),
             ),
+            ("periodic-sync-query-progress.json", fields(&sync)),
+            ("periodic-sync-result.json", fields(&sync)),
             ("sweep-query-last.json", fields(SweepReport::default())),
         ];
         let documents = all().unwrap();

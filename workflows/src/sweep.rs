@@ -74,10 +74,11 @@ impl Sweep {
             let report = ops::activity(ctx, SweepActivities::sweep_once, (), sweep_call()).await?;
             ctx.state_mut(|s| s.last = report);
             ctx.set_current_details(format!(
-                "last sweep: {} connections and {} backfills started, {} connections woken, {} failed",
+                "last sweep: {} connections and {} backfills started, {} connections woken, {} schedules mended, {} failed",
                 report.connections_started,
                 report.backfills_started,
                 report.connections_woken,
+                report.schedules_mended,
                 report.failed
             ));
             if !ops::pause(ctx, every, "until the next sweep").await {

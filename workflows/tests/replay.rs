@@ -23,7 +23,7 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, Profiles, Purge, Sweep, Verdicts, WebhookRead,
+    Backfill, Connection, PeriodicSync, Profiles, Purge, Sweep, Verdicts, WebhookRead,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -122,6 +122,8 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<WebhookRead>()
         .unwrap()
         .register_workflow::<Verdicts>()
+        .unwrap()
+        .register_workflow::<PeriodicSync>()
         .unwrap()
         .build();
     WorkflowReplayer::new(options).unwrap()

@@ -17,12 +17,11 @@ use crate::{
 /// stays without an answer, or if nothing came although there are records.
 pub(super) async fn records(job: &Job<'_>, object_type: ObjectType) -> Result<SliceEnd, Stop> {
     let store = &job.deps.store;
-    let Some(cursor) = store.cursor(&job.key).await? else {
-        return Err(Stop::Lost);
-    };
     if !ask_again(job, object_type).await? {
         return Ok(SliceEnd::More);
     }
+    let cursor = store.cursor(&job.key).await?.ok_or(Stop::Lost)?;
+    store.give_up_unanswered(&job.key).await?;
     let read = cursor.done + cursor.quarantined;
     let whole = cursor.plan == domain::ReadPlan::List;
     let nothing_came = whole && read == 0 && {

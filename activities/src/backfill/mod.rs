@@ -31,7 +31,7 @@ use crate::{
         driver::{self, Alone, Read, Reader},
         is_refusal, object_id, object_type, refusal_of,
     },
-    revoked,
+    revoked, schedules,
 };
 
 /// A slice that would wait longer than this for the budget gives its slot to others.
@@ -186,11 +186,17 @@ pub(crate) fn ended_badly(stop: Stop) -> ActivityError {
 /// Reads one type, by the sources that its cursor asks for.
 async fn read(job: &Job<'_>) -> Result<SliceEnd, Stop> {
     let store = &job.deps.store;
-    let run = match job.key.run {
-        Some(run) => store.run(run).await?,
-        None => None,
+    let run = store
+        .run(job.key.run.ok_or(Stop::Defect("a slice without a run"))?)
+        .await?
+        .ok_or(Stop::Defect("the run is not in the store"))?;
+    if domain::periodic::is_import(job.sync_type()) {
+        let import = schedules::import_settings(job.deps, job.key.workspace).await?;
+        if !import.enabled {
+            store.forget_reading(&job.key).await?;
+            return Ok(SliceEnd::Off);
+        }
     }
-    .ok_or(Stop::Defect("the run is not in the store"))?;
     if run.kind == RunKind::Members {
         return ends::members(job).await;
     }
@@ -279,6 +285,7 @@ const fn end_name(end: SliceEnd) -> &'static str {
         SliceEnd::Fenced => "fenced",
         SliceEnd::ScopeMissing => "scope_missing",
         SliceEnd::Refused => "refused",
+        SliceEnd::Off => "off",
         SliceEnd::Other => "other",
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         }),
         (None, true) => None,
     };
-    let sent_at = page.sent_at;
+    let (sent_at, served_at) = (page.sent_at, page.served_at);
     let (seen, missing) = (
         // One may be in both listings.
         seen(&page, |owner| {
@@ -91,6 +91,85 @@ pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         },
         next: next.as_ref().map(write_place).transpose()?,
         sent_at,
+        served_at,
+        newest: None,
+    })
+}
+
+/// The active owners, in passing: where one who is stored as active is not among them, the archived
+/// ones follow, as somebody was deactivated.
+pub(super) async fn active_owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
+    let place: OwnersPlace = read_place(at.position.as_deref())?;
+    let mut page = owners(job, at).await?;
+    page.listing = Listing::InPassing;
+    let after_the_active = OwnersPlace {
+        archived: true,
+        after: None,
+    };
+    let ends_active = !place.archived && page.next == Some(write_place(&after_the_active)?);
+    if ends_active {
+        let Content::Rows(Rows::Owners(rows)) = &page.content else {
+            return Err(Stop::Defect("owners are no owners"));
+        };
+        let brought: BTreeSet<i64> = rows.iter().map(|owner| owner.id.get()).collect();
+        let store = &job.deps.store;
+        let known = store
+            .active_owner_ids(job.key.workspace, job.key.portal)
+            .await?;
+        // Of a listing of several pages only the last is at hand: the whole reading sees to it.
+        let one_page = place.after.is_none();
+        if !one_page || known.iter().all(|id| brought.contains(id)) {
+            page.next = None;
+        }
+    }
+    Ok(page)
+}
+
+/// The active definitions of one type, in passing.
+pub(super) async fn definitions_of(job: &Job<'_>, object_type: ObjectType) -> Result<Page, Stop> {
+    let properties = job.client.properties();
+    let page = match properties.list(records::object_type(object_type)).await {
+        Ok(page) => page,
+        Err(error) if is_refusal(&error) => {
+            job.note_refusal(ReadPart::DefinitionsOf(object_type), &error)
+                .await?;
+            return Ok(Page::left_out(None));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (sent_at, served_at) = (page.sent_at, page.served_at);
+    let (rows, quarantine) = property_rows(object_type, page);
+    Ok(Page {
+        content: Content::Rows(Rows::Properties(object_type, rows)),
+        quarantine,
+        ids: Vec::new(),
+        seen: Vec::new(),
+        missing: 0,
+        asked_from: None,
+        listing: Listing::InPassing,
+        next: None,
+        sent_at,
+        served_at,
+        newest: None,
+    })
+}
+
+fn property_rows(
+    object_type: ObjectType,
+    page: hubspot::Page<hubspot::properties::Property>,
+) -> (Vec<PropertyRow>, Vec<QuarantineRow>) {
+    sort_out(page, |property| {
+        let json = property.definition.get().to_owned();
+        let key = format!("{object_type} {}", property.name.replace('\0', ""));
+        check_text(
+            &key,
+            &json,
+            PropertyRow {
+                object_type,
+                name: property.name,
+                definition: json.clone(),
+            },
+        )
     })
 }
 
@@ -146,20 +225,8 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         .filter(|property| !matches!(property, Ok(p) if active.contains(p.name.as_str())))
         .collect();
     page.results.extend(archived);
-    let sent_at = page.sent_at;
-    let (properties, quarantine) = sort_out(page, |property| {
-        let json = property.definition.get().to_owned();
-        let key = format!("{object_type} {}", property.name.replace('\0', ""));
-        check_text(
-            &key,
-            &json,
-            PropertyRow {
-                object_type,
-                name: property.name,
-                definition: json.clone(),
-            },
-        )
-    });
+    let (sent_at, served_at) = (page.sent_at, page.served_at);
+    let (properties, quarantine) = property_rows(object_type, page);
     Ok(Page {
         content: Content::Rows(Rows::Properties(object_type, properties)),
         quarantine,
@@ -170,6 +237,8 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         listing: Listing::Ends { said: None },
         next: next.as_ref().map(write_place).transpose()?,
         sent_at,
+        served_at,
+        newest: None,
     })
 }
 
@@ -179,7 +248,7 @@ pub(super) async fn pipelines(job: &Job<'_>) -> Result<Page, Stop> {
         .pipelines()
         .list(hubspot::ObjectType::Deal)
         .await?;
-    let sent_at = page.sent_at;
+    let (sent_at, served_at) = (page.sent_at, page.served_at);
     let (pipelines, quarantine) = sort_out(page, |pipeline| {
         let json = pipeline.definition.get().to_owned();
         let key = pipeline.id.replace('\0', "");
@@ -202,5 +271,7 @@ pub(super) async fn pipelines(job: &Job<'_>) -> Result<Page, Stop> {
         listing: Listing::Ends { said: None },
         next: None,
         sent_at,
+        served_at,
+        newest: None,
     })
 }

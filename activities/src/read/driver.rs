@@ -175,6 +175,8 @@ impl Reader {
         Step {
             range,
             finished: range_ends || type_ends,
+            newest: page.newest,
+            served_at: page.served_at,
             ..job.step(expected_version, position)
         }
     }

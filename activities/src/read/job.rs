@@ -173,6 +173,8 @@ impl<'a> Job<'a> {
             expected_version,
             position,
             finished: false,
+            newest: None,
+            served_at: None,
         }
     }
 

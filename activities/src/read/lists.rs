@@ -1,5 +1,7 @@
 //! Lists, and the members of one.
 
+use std::collections::BTreeSet;
+
 use domain::HubSpotObjectId;
 use hubspot::{Cursor, ListId};
 use serde::{Deserialize, Serialize};
@@ -47,7 +49,7 @@ pub(super) async fn definitions(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         None => Listing::Ends { said: page.total },
     };
     let (seen, missing) = (seen(&page, |list| list.list_id.get()), missing(&page));
-    let sent_at = page.sent_at;
+    let (sent_at, served_at) = (page.sent_at, page.served_at);
     let (lists, quarantine) = sort_out(page, |list| {
         let key = list.list_id.to_string();
         let Some(id) = object_id(list.list_id.get()) else {
@@ -82,7 +84,27 @@ pub(super) async fn definitions(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         next: next.as_ref().map(write_place).transpose()?,
         listing,
         sent_at,
+        served_at,
+        newest: None,
     })
+}
+
+/// A page of list definitions of a reading in passing: a whole listing that lacks nothing that is stored
+/// removes nothing, and then rows that did not change are not written.
+pub(super) async fn in_passing(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
+    let mut page = definitions(job, at).await?;
+    let one_page = at.position.is_none() && page.next.is_none();
+    if let Content::Rows(Rows::Lists(rows)) = &page.content
+        && one_page
+    {
+        let brought: BTreeSet<i64> = rows.iter().map(|list| list.id.get()).collect();
+        let store = &job.deps.store;
+        let known = store.list_ids(job.key.workspace, job.key.portal).await?;
+        if known.iter().all(|id| brought.contains(id)) {
+            page.listing = Listing::InPassing;
+        }
+    }
+    Ok(page)
 }
 
 /// A page of the members of a list.
@@ -94,7 +116,7 @@ pub(super) async fn members(job: &Job<'_>, list: HubSpotObjectId, at: &At) -> Re
         .lists()
         .members(id, after.as_ref(), at.limit)
         .await?;
-    let sent_at = page.sent_at;
+    let (sent_at, served_at) = (page.sent_at, page.served_at);
     let (seen, missing) = (seen(&page, |m| m.record_id.get()), missing(&page));
     let next = page.next.as_ref().map(|cursor| cursor.as_str().to_owned());
     let (members, quarantine) = sort_out(page, |member| {
@@ -117,5 +139,7 @@ pub(super) async fn members(job: &Job<'_>, list: HubSpotObjectId, at: &At) -> Re
         },
         next,
         sent_at,
+        served_at,
+        newest: None,
     })
 }

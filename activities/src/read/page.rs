@@ -62,6 +62,10 @@ pub(super) struct Page {
     /// Whether a whole listing ends with it.
     pub(super) listing: Listing,
     pub(super) sent_at: DateTime<Utc>,
+    /// When it was answered, by HubSpot's clock, where the answer tells.
+    pub(super) served_at: Option<DateTime<Utc>>,
+    /// The newest last-modified of its records, by HubSpot's clock.
+    pub(super) newest: Option<DateTime<Utc>>,
 }
 
 impl Page {
@@ -88,6 +92,8 @@ impl Page {
             next,
             listing: Listing::Open,
             sent_at: Utc::now(),
+            served_at: None,
+            newest: None,
         }
     }
 }

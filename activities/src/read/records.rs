@@ -138,7 +138,8 @@ fn page_of(
     asked_from: Option<HubSpotObjectId>,
     next: Option<String>,
 ) -> Page {
-    let sent_at = page.sent_at;
+    let (sent_at, served_at) = (page.sent_at, page.served_at);
+    let newest = page.results.iter().flatten().map(|o| o.updated_at).max();
     let (seen, missing) = (seen(&page, |object| object.id.get()), missing(&page));
     let ids = page
         .results
@@ -157,6 +158,8 @@ fn page_of(
         next,
         listing: Listing::Open,
         sent_at,
+        served_at,
+        newest,
     }
 }
 
@@ -205,6 +208,37 @@ pub(super) async fn unread(
     Ok(store
         .unread(job.key.workspace, job.key.portal, read, &listed, since)
         .await?)
+}
+
+/// Of records that search brought, those that are news: the mirror does not have them as new as that.
+pub(super) async fn news(
+    job: &Job<'_>,
+    read: ObjectType,
+    objects: Vec<CrmObject>,
+) -> Result<Vec<CrmObject>, Stop> {
+    let found: Vec<(HubSpotObjectId, DateTime<Utc>)> = objects
+        .iter()
+        .filter_map(|object| Some((object_id(object.id.get())?, object.updated_at)))
+        .collect();
+    if found.is_empty() {
+        return Ok(objects);
+    }
+    let store = &job.deps.store;
+    let unread: BTreeSet<HubSpotObjectId> = store
+        .unread(
+            job.key.workspace,
+            job.key.portal,
+            read,
+            &found,
+            DateTime::UNIX_EPOCH,
+        )
+        .await?
+        .into_iter()
+        .collect();
+    Ok(objects
+        .into_iter()
+        .filter(|object| object_id(object.id.get()).is_none_or(|id| unread.contains(&id)))
+        .collect())
 }
 
 /// Records by their ids. Of what the answer does not speak of, nothing is known.

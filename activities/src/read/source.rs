@@ -37,6 +37,19 @@ pub(crate) enum Source {
     Known(ObjectType),
     /// Records that wait to be read again, the same way (I3).
     Waiting(ObjectType),
+    /// The same, of which only those are kept that are news.
+    News {
+        /// Of which type.
+        object_type: ObjectType,
+        /// By HubSpot's clock.
+        since: DateTime<Utc>,
+    },
+    /// Active owners, in passing.
+    ActiveOwners,
+    /// The active property definitions of one type, in passing.
+    DefinitionsOf(ObjectType),
+    /// Lists, in passing.
+    ListsInPassing,
     /// Owners, archived ones too.
     Owners,
     /// Property definitions, type after type.
@@ -93,18 +106,23 @@ impl Source {
         match self {
             Self::List(_) | Self::Relist { .. } | Self::Archived(_) => LIST_PAGE,
             Self::Known(_) | Self::Waiting(_) => BATCH_READ,
-            Self::Search(_) | Self::ModifiedSince { .. } => hubspot::search::PAGE,
-            Self::Owners => OWNERS_PAGE,
-            Self::Lists => hubspot::lists::PAGE,
+            Self::Search(_) | Self::ModifiedSince { .. } | Self::News { .. } => {
+                hubspot::search::PAGE
+            }
+            Self::Owners | Self::ActiveOwners => OWNERS_PAGE,
+            Self::Lists | Self::ListsInPassing => hubspot::lists::PAGE,
             Self::Members(_) => hubspot::lists::MEMBERS,
             // They come whole.
-            Self::Properties | Self::Pipelines => u32::MAX,
+            Self::Properties | Self::DefinitionsOf(_) | Self::Pipelines => u32::MAX,
         }
     }
 
     /// Whether a smaller page can be asked for.
     pub(super) const fn has_pages(self) -> bool {
-        !matches!(self, Self::Properties | Self::Pipelines)
+        !matches!(
+            self,
+            Self::Properties | Self::DefinitionsOf(_) | Self::Pipelines
+        )
     }
 
     /// Whether records are read: then the end of the pages is not yet the end of the type, as some
@@ -119,6 +137,7 @@ impl Source {
                 | Self::Archived(_)
                 | Self::Known(_)
                 | Self::Waiting(_)
+                | Self::News { .. }
         )
     }
 
@@ -129,7 +148,10 @@ impl Source {
 
     /// Whether what search lacks is found by nobody else.
     pub(super) const fn trusts_the_index(self) -> bool {
-        matches!(self, Self::ModifiedSince { .. } | Self::Lists)
+        matches!(
+            self,
+            Self::ModifiedSince { .. } | Self::News { .. } | Self::Lists | Self::ListsInPassing
+        )
     }
 
     /// What sees to it that the pages come to an end; none for what has no pages. Owners and archived
@@ -137,15 +159,19 @@ impl Source {
     pub(super) fn guard(self) -> Option<PagingGuard> {
         match self {
             // The store's ids ascend.
-            Self::Properties | Self::Pipelines | Self::Known(_) | Self::Waiting(_) => None,
-            Self::Search(_) | Self::ModifiedSince { .. } => {
+            Self::Properties
+            | Self::DefinitionsOf(_)
+            | Self::Pipelines
+            | Self::Known(_)
+            | Self::Waiting(_) => None,
+            Self::Search(_) | Self::ModifiedSince { .. } | Self::News { .. } => {
                 Some(PagingGuard::ascending("search by id"))
             }
             Self::List(_) | Self::Relist { .. } | Self::Archived(_) => {
                 Some(PagingGuard::any_order("records"))
             }
-            Self::Owners => Some(PagingGuard::any_order("owners")),
-            Self::Lists => Some(PagingGuard::any_order("lists")),
+            Self::Owners | Self::ActiveOwners => Some(PagingGuard::any_order("owners")),
+            Self::Lists | Self::ListsInPassing => Some(PagingGuard::any_order("lists")),
             Self::Members(_) => Some(PagingGuard::any_order("members of a list")),
         }
     }
@@ -153,7 +179,7 @@ impl Source {
     /// Whether the place after a page is enough to read the next one before the page is committed.
     /// Definitions of one type come in one page.
     pub(super) const fn may_look_ahead(self) -> bool {
-        !matches!(self, Self::Properties | Self::Pipelines)
+        self.has_pages()
     }
 
     /// Where the listing begins of which a page was asked for at a place.
@@ -198,6 +224,12 @@ impl Source {
                 let ids = waiting.iter().map(|r| r.id).collect();
                 Ok(Page::of_ids(Content::Waiting(waiting), ids, at.limit))
             }
+            Self::News { object_type, since } => {
+                records::modified_since(job, object_type, since, at).await
+            }
+            Self::ActiveOwners => definitions::active_owners(job, at).await,
+            Self::DefinitionsOf(object_type) => definitions::definitions_of(job, object_type).await,
+            Self::ListsInPassing => lists::in_passing(job, at).await,
             Self::Owners => definitions::owners(job, at).await,
             Self::Properties => definitions::properties(job, at).await,
             Self::Pipelines => definitions::pipelines(job).await,
@@ -267,6 +299,12 @@ impl Source {
                     Self::List(object_type) => records::inline(job, object_type, objects).await?,
                     Self::Search(object_type) | Self::ModifiedSince { object_type, .. } => {
                         let mut filled = records::apart(job, object_type, objects).await?;
+                        filled.rows.found_by = FoundBy::Search;
+                        filled
+                    }
+                    Self::News { object_type, .. } => {
+                        let news = records::news(job, object_type, objects).await?;
+                        let mut filled = records::apart(job, object_type, news).await?;
                         filled.rows.found_by = FoundBy::Search;
                         filled
                     }

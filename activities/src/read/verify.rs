@@ -206,7 +206,7 @@ pub(crate) async fn ask_again(job: &Job<'_>, of_type: ObjectType) -> Result<bool
     loop {
         let ids = store.unanswered(&job.key, after, AGAIN).await?;
         let Some(last) = ids.last().copied() else {
-            break;
+            return Ok(true);
         };
         let batch = verify(job, of_type, &ids).await?;
         let in_vain = batch.unanswered.clone();
@@ -227,6 +227,4 @@ pub(crate) async fn ask_again(job: &Job<'_>, of_type: ObjectType) -> Result<bool
             return Ok(false);
         }
     }
-    store.give_up_unanswered(&job.key).await?;
-    Ok(true)
 }

@@ -111,6 +111,21 @@ fn remarks(object: &ObjectStatus) -> Vec<String> {
     if let Some(minutes) = object.no_progress_minutes {
         remarks.push(format!("no progress for {}", duration(minutes * 60)));
     }
+    if let Some(fresh) = &object.freshness {
+        if let Some(alarm) = &fresh.alarm {
+            remarks.push(format!(
+                "not brought up to date for {} ({alarm})",
+                duration(fresh.age_seconds)
+            ));
+        }
+        remarks.extend(fresh.refusals.iter().map(refusal));
+        if fresh.unanswered > 0 {
+            remarks.push(format!(
+                "{} not answered by HubSpot, asked again by each sync",
+                count(fresh.unanswered)
+            ));
+        }
+    }
     remarks
 }
 
@@ -158,6 +173,22 @@ pub(crate) fn status_text(status: &StatusAnswer) -> String {
     lines.push(format!("phase      {}", phase(status.phase)));
     if let Some(run) = &status.run {
         lines.push(format!("run        {}", run_text(run)));
+    }
+    if !status.import_enabled {
+        lines.push("import     off; only what exports need is read".to_owned());
+    }
+    let oldest = status
+        .objects
+        .iter()
+        .filter_map(|object| object.freshness.as_ref())
+        .filter(|fresh| fresh.every_seconds.is_some())
+        .max_by_key(|fresh| fresh.age_seconds);
+    if let Some(fresh) = oldest {
+        lines.push(format!(
+            "up to date as of {} ago or less; HubSpot's clock said {}",
+            duration(fresh.age_seconds),
+            fresh.as_of.format("%Y-%m-%d %H:%M:%S UTC")
+        ));
     }
     if let Some(minutes) = status.no_progress_minutes {
         lines.push(format!("progress   none for {}", duration(minutes * 60)));
@@ -380,6 +411,7 @@ pub(crate) mod tests {
             unanswered: 0,
             trouble: None,
             no_progress_minutes: None,
+            freshness: None,
             quarantined: 0,
             stored: done,
         }
@@ -394,6 +426,7 @@ pub(crate) mod tests {
             missing_scopes: Vec::new(),
             pauses: Vec::new(),
             no_progress_minutes: None,
+            import_enabled: true,
             run: Some(RunStatus {
                 run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
                 kind: RunKind::Initial,
@@ -516,6 +549,15 @@ contacts     12,000  12,000 of 20,000 (60%)  1,234/s    7s            0";
             times: 14,
         });
         stuck.no_progress_minutes = Some(12);
+        stuck.freshness = Some(domain::api::FreshnessStatus {
+            as_of: "2026-09-01T00:00:00Z".parse().unwrap(),
+            age_seconds: 2_460,
+            every_seconds: Some(600),
+            alarm: Some("HS-3030".parse().unwrap()),
+            last: TypeOutcome::Reading,
+            refusals: Vec::new(),
+            unanswered: 2,
+        });
         stuck.unanswered = 3;
         let text = status_text(&status(ConnectionPhase::Backfilling, vec![skipped, stuck]));
         for line in [
@@ -523,6 +565,9 @@ contacts     12,000  12,000 of 20,000 (60%)  1,234/s    7s            0";
             "contacts: 3 not answered by HubSpot, asked again by the next run",
             "contacts: HS-3001 14 times since 2026-09-01 00:00:00 UTC",
             "contacts: no progress for 12m 00s",
+            "contacts: not brought up to date for 41m 00s (HS-3030)",
+            "contacts: 2 not answered by HubSpot, asked again by each sync",
+            "up to date as of 41m 00s ago or less; HubSpot's clock said 2026-09-01 00:00:00 UTC",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in {text}");
         }

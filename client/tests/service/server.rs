@@ -164,6 +164,7 @@ pub(crate) fn status(phase: ConnectionPhase, contacts: u64, finished: bool) -> S
         missing_scopes: Vec::new(),
         pauses: Vec::new(),
         no_progress_minutes: None,
+        import_enabled: true,
         run: Some(RunStatus {
             run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
             kind: RunKind::Initial,
@@ -187,6 +188,7 @@ pub(crate) fn status(phase: ConnectionPhase, contacts: u64, finished: bool) -> S
             unanswered: 0,
             trouble: None,
             no_progress_minutes: None,
+            freshness: None,
             quarantined: 0,
             stored: contacts,
         }],

@@ -168,10 +168,33 @@ pub struct ObjectStatus {
     /// For how many minutes it has not moved though it is under way; none below ten.
     #[serde(default)]
     pub no_progress_minutes: Option<u64>,
+    /// How far it is behind HubSpot; none before it was read once.
+    #[serde(default)]
+    pub freshness: Option<FreshnessStatus>,
     /// Records of this type that wait in quarantine.
     pub quarantined: u64,
     /// Records in the mirror; of large mirrors as counted within the last minute.
     pub stored: u64,
+}
+
+/// How far a type is behind HubSpot (X10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FreshnessStatus {
+    /// What was modified in HubSpot before this moment, by HubSpot's clock, is here: when the newest
+    /// reading that came to its end had begun.
+    pub as_of: DateTime<Utc>,
+    /// How long ago that was.
+    pub age_seconds: u64,
+    /// How often it is read; none while the import is off (I4).
+    pub every_seconds: Option<u64>,
+    /// The code of the alarm when it is older than three times that; usually none.
+    pub alarm: Option<ErrorCode>,
+    /// How the newest reading of the periodic sync stands.
+    pub last: TypeOutcome,
+    /// What HubSpot refused of that reading; usually nothing.
+    pub refusals: Vec<RefusalStatus>,
+    /// Records of which its answers did not speak. They are asked for again by each run.
+    pub unanswered: u64,
 }
 
 /// A read that HubSpot refused.
@@ -246,10 +269,17 @@ pub struct StatusAnswer {
     /// For how many minutes nothing of the run has moved though it is under way; none below ten.
     #[serde(default)]
     pub no_progress_minutes: Option<u64>,
+    /// Whether records and lists are imported (I4).
+    #[serde(default = "yes")]
+    pub import_enabled: bool,
     /// The newest run.
     pub run: Option<RunStatus>,
     /// How far each object type is.
     pub objects: Vec<ObjectStatus>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// The answer to a resync (`POST …/hubspot/resync`, whose body is a `ResyncRequest`).

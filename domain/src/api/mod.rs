@@ -17,8 +17,8 @@ mod tokens;
 pub use changes::{ChangeItem, ChangeKind, ChangePage, ChangeWhat, WaitSeconds};
 pub use connection::{
     ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
-    ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName, StatusAnswer,
-    TroubleStatus,
+    FreshnessStatus, ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName,
+    StatusAnswer, TroubleStatus,
 };
 pub use deals::{DealAnswer, LabelledId};
 pub use dnc::{DncAnswer, DncCheck, DncCheckAnswer, DncCounts, DncItem, MAX_CHECKED};

@@ -157,6 +157,8 @@ impl Page {
             expected_version: self.expected_version,
             position: self.position,
             finished: self.finished,
+            newest: None,
+            served_at: None,
         };
         let batch = Batch {
             read_at: self.read_at,

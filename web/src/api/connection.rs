@@ -6,9 +6,10 @@ use domain::{
     AdminId, AppKey, ConnectionPhase, ConnectionState, Progress, Rate, ReadOutcome, ResyncOutcome,
     ResyncRequest, SyncRunId, SyncType, TypeOutcome, WorkspaceId,
     api::{
-        ConnectAnswer, ConnectRequest, DisconnectAnswer, ObjectStatus, PauseStatus, RefusalStatus,
-        ResyncAnswer, RunStatus, StatusAnswer, TroubleStatus,
+        ConnectAnswer, ConnectRequest, DisconnectAnswer, FreshnessStatus, ObjectStatus,
+        PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, StatusAnswer, TroubleStatus,
     },
+    periodic,
     progress::no_progress_minutes,
     scopes,
 };
@@ -186,6 +187,7 @@ pub(crate) async fn status(
             missing_scopes: Vec::new(),
             pauses: Vec::new(),
             no_progress_minutes: None,
+            import_enabled: true,
             run: None,
             objects: Vec::new(),
         }));
@@ -204,6 +206,12 @@ pub(crate) async fn status(
     let is_running = run.as_ref().is_some_and(|r| r.state == RunState::Running);
     let ever_finished = store.any_run_finished(workspace, portal).await?;
     let now = shown.now;
+    let freshness = store.freshness(workspace, portal).await?;
+    let import_enabled = store
+        .settings(workspace)
+        .await?
+        .and_then(|row| domain::settings::read(row.document).ok())
+        .is_none_or(|settings| settings.import.enabled);
     let objects = SyncType::ALL
         .into_iter()
         .map(|object_type| {
@@ -234,6 +242,14 @@ pub(crate) async fn status(
                 });
             let rate = Rate::of(&progress, begun.map(|t| t.began_at), until);
             let stat = stats.iter().find(|s| s.sync_type == object_type);
+            let fresh = freshness.iter().find(|f| f.sync_type == object_type);
+            let no_progress_minutes = no_progress_minutes.or_else(|| {
+                fresh
+                    .filter(|f| f.outcome == Some(ReadOutcome::Reading))
+                    // Between two runs nothing moves, either.
+                    .filter(|f| f.moved.is_some_and(|m| m.to_std().ok() > f.every))
+                    .and_then(|f| domain::progress::no_progress_minutes(now - f.moved?, now))
+            });
             ObjectStatus {
                 object_type,
                 done: progress.done,
@@ -252,6 +268,7 @@ pub(crate) async fn status(
                     .find(|(of, _)| *of == object_type)
                     .map(|(_, t)| trouble(t)),
                 no_progress_minutes,
+                freshness: fresh.map(freshness_status),
                 quarantined: stat.map_or(0, |s| s.quarantined),
                 stored: stat.map_or(0, |s| s.stored),
             }
@@ -286,6 +303,7 @@ pub(crate) async fn status(
                 let moved = of_run.flat_map(|t| [Some(t.began_at), t.last_commit_at]);
                 no_progress_minutes(moved.flatten().fold(begun, DateTime::max), now)
             }),
+        import_enabled,
         run: run.map(|run| RunStatus {
             run: run.run,
             kind: run.kind,
@@ -328,6 +346,23 @@ fn refusal(refusal: &store::Refusal) -> RefusalStatus {
         code: refusal.code.clone(),
         scopes: refusal.scopes.clone(),
         field: refusal.field.clone(),
+    }
+}
+
+fn freshness_status(fresh: &store::Freshness) -> FreshnessStatus {
+    let stale = fresh
+        .every
+        .is_some_and(|every| periodic::is_stale(fresh.age, every));
+    FreshnessStatus {
+        as_of: fresh.fresh_to,
+        age_seconds: u64::try_from(fresh.age.num_seconds()).unwrap_or(0),
+        every_seconds: fresh.every.map(|every| every.as_secs()),
+        alarm: stale.then(domain::ErrorCode::stale),
+        last: fresh.outcome.map_or(TypeOutcome::Waiting, |outcome| {
+            TypeOutcome::of(outcome, !fresh.refusals.is_empty())
+        }),
+        refusals: fresh.refusals.iter().map(refusal).collect(),
+        unanswered: fresh.unanswered,
     }
 }
 

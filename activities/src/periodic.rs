@@ -1,0 +1,446 @@
+//! The activity of `PeriodicSync`. What it promises is said at its declaration.
+#![allow(
+    missing_docs,
+    reason = "the macros make constants without the documentation of the functions"
+)]
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use domain::{
+    ConnectionState, Epoch, HubSpotObjectId, ObjectType, PageSize, PortalId, ReadOutcome, ReadPart,
+    ReadPlan, SyncType, Urgency, WorkspaceId, backfill::stages, periodic,
+};
+use futures::future::join_all;
+use store::{CursorKey, CursorRow, NewPeriodic, PeriodicType};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use workflows::activities::{SyncEnd, SyncReport, SyncSliceInput, declared};
+
+use crate::{
+    Deps,
+    convert::request_class,
+    failure,
+    read::{
+        Job, Source, Stop, ask_again,
+        driver::{self, Alone, Read, Reader},
+        is_refusal, refusal_of,
+    },
+    revoked, schedules,
+};
+
+/// A slice that would wait longer than this for the budget gives its slot to others.
+const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
+/// How long one that lost its cursor to another attempt waits before it looks again.
+const LOST_FOR: Duration = Duration::from_secs(1);
+/// Well within the heartbeat timeout of ten seconds.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// How the periodic sync goes, where a process is told otherwise than the settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeriodicConfig {
+    /// The time between two runs, of every workspace: for tests and demos.
+    pub interval: Option<Duration>,
+    /// The time between two readings of a type over the long window.
+    pub sweep_every: Duration,
+}
+
+impl Default for PeriodicConfig {
+    fn default() -> Self {
+        Self {
+            interval: None,
+            sweep_every: periodic::SLOW_SWEEP_EVERY
+                .to_std()
+                .unwrap_or(Duration::from_secs(3_600)),
+        }
+    }
+}
+
+/// The activity of `PeriodicSync`.
+pub struct Syncing {
+    deps: Arc<Deps>,
+}
+
+/// How far one type came within a slice.
+enum Came {
+    /// It is read.
+    ToTheEnd,
+    /// There is more to read.
+    InPart,
+    /// Not now; whoever asks again may have more luck.
+    Failed(hubspot::Error),
+    /// The connection is no longer in its epoch.
+    Fenced,
+}
+
+/// What the types of a slice share.
+struct Slice<'a> {
+    deps: &'a Deps,
+    workspace: WorkspaceId,
+    portal: PortalId,
+    epoch: Epoch,
+    over: &'a (dyn Fn() -> bool + Send + Sync),
+    done: &'a AtomicU64,
+}
+
+impl Syncing {
+    pub(crate) fn new(deps: Arc<Deps>) -> Self {
+        Self { deps }
+    }
+
+    async fn slice(
+        &self,
+        ctx: &ActivityContext,
+        input: &SyncSliceInput,
+        done: &AtomicU64,
+    ) -> Result<SyncReport, ActivityError> {
+        let began = Instant::now();
+        let store = &self.deps.store;
+        let SyncSliceInput {
+            workspace, portal, ..
+        } = *input;
+        let connection = store
+            .connection(workspace)
+            .await
+            .map_err(|e| failure::of_store(&e))?
+            .filter(|c| c.state == ConnectionState::Connected && c.portal == portal);
+        let Some(connection) = connection else {
+            return Ok(SyncReport::ended(SyncEnd::NotConnected));
+        };
+        let import = schedules::import_settings(&self.deps, workspace)
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        let known = store
+            .periodic_types(workspace, portal, self.deps.periodic.sweep_every)
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        let interval = schedules::interval(&self.deps, &import);
+        let wanted = periodic::types(&import);
+        let every: Vec<_> = wanted
+            .iter()
+            .map(|t| (*t, periodic::every(*t, interval)))
+            .collect();
+        store
+            .note_intervals(workspace, portal, &every)
+            .await
+            .map_err(|e| failure::of_store(&e))?;
+        let mut left: Vec<SyncType> = wanted
+            .into_iter()
+            .filter(|t| input.left.as_ref().is_none_or(|left| left.contains(t)))
+            .filter(|t| known.iter().any(|k| k.sync_type == *t && !k.busy))
+            .collect();
+        let over = || ctx.is_cancelled() || began.elapsed() >= self.deps.slice;
+        let slice = Slice {
+            deps: &self.deps,
+            workspace,
+            portal,
+            epoch: connection.epoch,
+            over: &over,
+            done,
+        };
+        let moved = AtomicBool::new(false);
+        let mut ended = false;
+        let mut failed = None;
+        for stage in stages(&left) {
+            let (slice, moved, known) = (&slice, &moved, &known);
+            let reading = stage.iter().filter_map(|sync_type| {
+                let sync_type = *sync_type;
+                let known = known.iter().find(|k| k.sync_type == sync_type)?;
+                Some(async move { (sync_type, slice.read_type(known, moved).await) })
+            });
+            for (sync_type, came) in join_all(reading).await {
+                match came? {
+                    Came::ToTheEnd => {
+                        ended = true;
+                        left.retain(|t| *t != sync_type);
+                    }
+                    Came::InPart => {}
+                    Came::Failed(error) => failed = failed.or(Some(error)),
+                    Came::Fenced => return Ok(SyncReport::ended(SyncEnd::Fenced)),
+                }
+            }
+            if over() {
+                break;
+            }
+        }
+        let some = ended || moved.load(Ordering::Relaxed);
+        if let Some(error) = failed
+            && !some
+        {
+            return Err(failure::of_hubspot(&error));
+        }
+        Ok(SyncReport {
+            end: if left.is_empty() {
+                SyncEnd::Finished
+            } else {
+                SyncEnd::More
+            },
+            left,
+            changed: done.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl Slice<'_> {
+    fn job<'a>(&'a self, key: CursorKey, moved: &'a AtomicBool) -> Job<'a> {
+        Job {
+            deps: self.deps,
+            client: self
+                .deps
+                .portals
+                .client(self.workspace, self.portal, self.epoch)
+                .with_class(request_class(Urgency::Sync))
+                .with_max_wait(MAX_BUDGET_WAIT),
+            key,
+            epoch: self.epoch,
+            over: self.over,
+            done: self.done,
+            moved,
+            size: Mutex::new(PageSize::new(None)),
+            mapped: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Reads a type. What goes wrong with it stops no other: trouble and refusals are noted, and the
+    /// next run tries again.
+    async fn read_type(
+        &self,
+        known: &PeriodicType,
+        moved: &AtomicBool,
+    ) -> Result<Came, ActivityError> {
+        let key = CursorKey::periodic(self.workspace, self.portal, known.sync_type);
+        // Trouble is over when this type moves, whatever the others do.
+        let moved_here = AtomicBool::new(false);
+        let job = self.job(key, &moved_here);
+        let read = read(&job, known).await;
+        if moved_here.load(Ordering::Relaxed) {
+            moved.store(true, Ordering::Relaxed);
+        }
+        let error = match read {
+            Ok(true) => return Ok(Came::ToTheEnd),
+            Ok(false) => return Ok(Came::InPart),
+            Err(Stop::Lost) => {
+                // Another attempt is at work, and ends soon.
+                tokio::time::sleep(LOST_FOR).await;
+                return Ok(Came::InPart);
+            }
+            Err(Stop::Fenced) => return Ok(Came::Fenced),
+            Err(Stop::HubSpot(hubspot::Error::AuthRevoked)) => {
+                revoked::tell(self.deps, self.workspace, self.epoch).await?;
+                return Ok(Came::Fenced);
+            }
+            Err(Stop::HubSpot(error)) => error,
+            Err(Stop::Store(error)) => return Err(failure::of_store(&error)),
+            Err(Stop::Defect(what)) => {
+                tracing::error!(object_type = %known.sync_type, what, "a type cannot be read");
+                job.note_code(failure::DEFECT).await.map_err(ended_badly)?;
+                return Ok(Came::ToTheEnd);
+            }
+            Err(Stop::NotById) => return Err(failure::defect("a cursor is no range")),
+        };
+        if is_refusal(&error) {
+            self.refuse(&job, &error).await.map_err(ended_badly)?;
+            return Ok(Came::ToTheEnd);
+        }
+        // Waiting for the budget is shown as a pause, and is no trouble.
+        if error.class() != hubspot::ErrorClass::RateLimited {
+            job.note_trouble(&error).await.map_err(ended_badly)?;
+        }
+        Ok(Came::Failed(error))
+    }
+
+    /// HubSpot refuses the type: this run leaves it, and it is as fresh as it was.
+    async fn refuse(&self, job: &Job<'_>, error: &hubspot::Error) -> Result<(), Stop> {
+        let store = &self.deps.store;
+        let refusal = refusal_of(ReadPart::Whole, error)?;
+        tracing::warn!(
+            object_type = %job.sync_type(), code = refusal.code.as_str(), "HubSpot refuses a type"
+        );
+        if matches!(error, hubspot::Error::ScopeMissing { .. }) {
+            let scopes = &refusal.scopes;
+            store.skip_type(&job.key, &refusal.code, scopes).await?;
+        } else {
+            store.refuse_type(&job.key, &refusal).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What stops a slice while it ends.
+fn ended_badly(stop: Stop) -> ActivityError {
+    match stop {
+        Stop::Store(error) => failure::of_store(&error),
+        Stop::HubSpot(error) => failure::of_hubspot(&error),
+        _ => failure::defect("a slice did not end"),
+    }
+}
+
+/// What reads a type: of a reading over the long window, all there is to it.
+fn source_of(sync_type: SyncType, cursor: &CursorRow) -> Source {
+    match (sync_type, cursor.plan) {
+        (_, ReadPlan::ModifiedSince { since }) => match sync_type.object_type() {
+            Some(object_type) => Source::News { object_type, since },
+            None => Source::of_type(sync_type, cursor.plan),
+        },
+        (SyncType::Owners, _) if !cursor.slow => Source::ActiveOwners,
+        (SyncType::Lists, _) if !cursor.slow => Source::ListsInPassing,
+        (SyncType::Properties, _) if !cursor.slow => {
+            let turn = cursor.version.unsigned_abs();
+            Source::DefinitionsOf(periodic::definitions_turn(turn))
+        }
+        _ => Source::of_type(sync_type, cursor.plan),
+    }
+}
+
+/// Reads a type to its end, or until the time is over. Says whether it came to the end.
+async fn read(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
+    let store = &job.deps.store;
+    let under_way = store
+        .cursor(&job.key)
+        .await?
+        .filter(|cursor| cursor.outcome == ReadOutcome::Reading);
+    let cursor = match under_way {
+        Some(cursor) => cursor,
+        None => {
+            let since = |_| periodic::read_from(known.fresh_to, known.seen_to, known.sweep_due);
+            let new = NewPeriodic {
+                key: job.key,
+                plan: ReadPlan::from_bound(known.sync_type.object_type().map(since)),
+                read_began_at: known.fresh_to,
+                slow: known.sweep_due,
+            };
+            store.begin_periodic(&new).await?.ok_or(Stop::Lost)?
+        }
+    };
+    job.remember(cursor.page_size);
+    job.ask_for(&cursor.properties);
+    let source = source_of(known.sync_type, &cursor);
+    let to_the_end = drive(job, source, &cursor).await?;
+    if !to_the_end {
+        return Ok(false);
+    }
+    if let Some(object_type) = known.sync_type.object_type() {
+        return records_end(job, object_type).await;
+    }
+    if known.sync_type == SyncType::Lists {
+        return members(job, known).await;
+    }
+    Ok(true)
+}
+
+async fn drive(job: &Job<'_>, source: Source, cursor: &CursorRow) -> Result<bool, Stop> {
+    let reader = Reader::of_cursor(cursor);
+    let read = driver::drive(job, source, reader, &Alone(job)).await?;
+    Ok(matches!(read, Read::ToTheEnd(_)))
+}
+
+/// Asks again for what was not answered, now and in earlier readings; what stays open is asked for by
+/// the next run.
+async fn records_end(job: &Job<'_>, object_type: ObjectType) -> Result<bool, Stop> {
+    if !ask_again(job, object_type).await? {
+        return Ok(false);
+    }
+    job.deps.store.finish_type(&job.key).await?;
+    Ok(true)
+}
+
+/// Reads the members of the lists with a use whose size moved, or that were not read for long. A list
+/// that fails stops no other.
+async fn members(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
+    let store = &job.deps.store;
+    let followed = store
+        .followed_members(job.key.workspace, job.key.portal)
+        .await?;
+    let mut trouble = None;
+    for list in followed {
+        let due = list.reading || periodic::members_due(&list.known);
+        // While HubSpot computes it, what it gives is no membership: what is stored stays.
+        let (true, false, Ok(id)) = (due, list.processing, HubSpotObjectId::new(list.list.get()))
+        else {
+            continue;
+        };
+        let key = job.key.members_of(list.list);
+        let source = Source::Members(id);
+        let read = async {
+            let cursor = match store.cursor(&key).await? {
+                Some(cursor) if cursor.outcome == ReadOutcome::Reading => Some(cursor),
+                _ => {
+                    let new = NewPeriodic {
+                        key,
+                        plan: ReadPlan::List,
+                        read_began_at: known.fresh_to,
+                        slow: false,
+                    };
+                    store.begin_periodic(&new).await?
+                }
+            };
+            // A run reads them.
+            let Some(cursor) = cursor else {
+                return Ok(true);
+            };
+            let job = job.of(key, cursor.page_size);
+            drive(&job, source, &cursor).await
+        };
+        match read.await {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(Stop::HubSpot(error)) if is_refusal(&error) => {
+                let refusal = refusal_of(ReadPart::Members, &error)?;
+                store.refuse_type(&key, &refusal).await?;
+            }
+            Err(Stop::HubSpot(error @ hubspot::Error::Transient { .. })) => {
+                job.note_trouble(&error).await?;
+                trouble = Some(error);
+            }
+            Err(stop) => return Err(stop),
+        }
+    }
+    match trouble {
+        Some(error) => Err(error.into()),
+        None => Ok(true),
+    }
+}
+
+/// Tells Temporal that the attempt lives, whatever it waits for.
+async fn heartbeat(ctx: &ActivityContext, done: &AtomicU64) {
+    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
+    loop {
+        every.tick().await;
+        if let Err(error) = ctx.record_heartbeat(done.load(Ordering::Relaxed)).await {
+            tracing::warn!(error = %error, "a heartbeat could not be recorded");
+        }
+    }
+}
+
+#[activities]
+impl Syncing {
+    /// See the declaration.
+    #[activity(definition = declared::SyncSlice)]
+    pub async fn sync_slice(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        input: SyncSliceInput,
+    ) -> Result<SyncReport, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        let done = AtomicU64::new(0);
+        let report = tokio::select! {
+            report = self.slice(&ctx, &input, &done) => report?,
+            () = heartbeat(&ctx, &done) => return Err(failure::defect("the heartbeat ended")),
+        };
+        let left: BTreeSet<&str> = report.left.iter().map(|t| t.as_str()).collect();
+        tracing::info!(
+            workspace = %input.workspace,
+            changed = report.changed,
+            end = report.end.as_str(),
+            left = ?left,
+            "periodic sync"
+        );
+        Ok(report)
+    }
+}

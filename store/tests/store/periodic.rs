@@ -1,0 +1,283 @@
+//! The periodic sync: its readings and how fresh the types are.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    HubSpotObjectId, ReadOutcome, ReadPlan, SyncType,
+    settings::{Settings, SettingsRevision},
+};
+use store::{CursorKey, CursorRow, Freshness, NewPeriodic, PageOutcome, PeriodicType, Step};
+
+use crate::support::{Commit as _, Page, Reader, World, at, committed, run_id};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+impl World {
+    /// Reads a type to its end by the initial run, which began at that moment by HubSpot's clock.
+    async fn hand_over(&self, sync_type: SyncType, began: DateTime<Utc>) -> Reader {
+        let reader = self.reader(sync_type, began).await;
+        let page = Page {
+            finished: true,
+            position: None,
+            ..self.page(reader, 0)
+        };
+        assert_eq!(
+            self.store.commit_page(page, at(60)).await.unwrap(),
+            committed(1)
+        );
+        reader
+    }
+
+    async fn known(&self, sync_type: SyncType) -> Option<PeriodicType> {
+        let all = self.store.periodic_types(self.workspace, self.portal, HOUR);
+        all.await
+            .unwrap()
+            .into_iter()
+            .find(|t| t.sync_type == sync_type)
+    }
+
+    async fn fresh(&self, sync_type: SyncType) -> Freshness {
+        let all = self.store.freshness(self.workspace, self.portal).await;
+        let mut all = all.unwrap().into_iter();
+        all.find(|f| f.sync_type == sync_type).unwrap()
+    }
+
+    fn periodic(&self, sync_type: SyncType) -> CursorKey {
+        CursorKey::periodic(self.workspace, self.portal, sync_type)
+    }
+
+    async fn begin_periodic(&self, sync_type: SyncType, since: i64) -> CursorRow {
+        let new = NewPeriodic {
+            key: self.periodic(sync_type),
+            plan: ReadPlan::ModifiedSince { since: at(since) },
+            read_began_at: at(20),
+            slow: false,
+        };
+        self.store.begin_periodic(&new).await.unwrap().unwrap()
+    }
+
+    /// A page of the periodic sync without records.
+    async fn turn(
+        &self,
+        reader: Reader,
+        version: i64,
+        newest: Option<i64>,
+        unanswered: &[i64],
+    ) -> PageOutcome {
+        let (step, mut batch) = self.page(reader, version).split();
+        let key = self.periodic(reader.sync_type);
+        let step = Step {
+            run: None,
+            purpose: key.purpose,
+            newest: newest.map(at),
+            // The reading begins with its first page.
+            served_at: Some(at(100)),
+            ..step
+        };
+        let ids = unanswered
+            .iter()
+            .map(|id| HubSpotObjectId::new(*id).unwrap());
+        batch.unanswered = ids.collect();
+        self.store.commit(&step, batch, at(70)).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_type_is_handed_over_when_a_run_has_read_it() {
+    let (world, _) = World::connected().await;
+    assert_eq!(world.known(SyncType::Contacts).await, None);
+    let reader = world.reader(SyncType::Contacts, at(20)).await;
+    assert_eq!(world.known(SyncType::Contacts).await, None);
+    let page = Page {
+        finished: true,
+        ..world.page(reader, 0)
+    };
+    world.store.commit_page(page, at(60)).await.unwrap();
+    let known = world.known(SyncType::Contacts).await.unwrap();
+    assert_eq!(known.fresh_to, at(20));
+    assert!(!known.sweep_due && !known.busy, "{known:?}");
+    // What the run has yet to read is its own; of what it never read nothing is known.
+    assert_eq!(world.known(SyncType::Deals).await, None);
+}
+
+#[tokio::test]
+async fn a_run_that_reads_a_type_again_keeps_it_to_itself() {
+    let (world, _) = World::connected().await;
+    let reader = world.hand_over(SyncType::Contacts, at(20)).await;
+    world.store.finish_run(reader.run, at(61)).await.unwrap();
+    let request = crate::support::resync(&[SyncType::Contacts], domain::ResyncMode::FromScratch);
+    world
+        .store
+        .request_resync(world.workspace, &request, run_id(2), at(70))
+        .await
+        .unwrap();
+    assert!(!world.known(SyncType::Contacts).await.unwrap().busy);
+    let again = world.reader(SyncType::Contacts, at(80)).await;
+    assert!(world.known(SyncType::Contacts).await.unwrap().busy);
+    let page = Page {
+        finished: true,
+        ..world.page(again, 0)
+    };
+    world.store.commit_page(page, at(90)).await.unwrap();
+    let known = world.known(SyncType::Contacts).await.unwrap();
+    assert_eq!((known.busy, known.fresh_to), (false, at(80)));
+}
+
+#[tokio::test]
+async fn a_reading_goes_on_where_it_was_and_is_fresh_at_its_end() {
+    let (world, _) = World::connected().await;
+    let reader = world.hand_over(SyncType::Contacts, at(20)).await;
+    let begun = world.begin_periodic(SyncType::Contacts, 10).await;
+    assert_eq!(begun.outcome, ReadOutcome::Reading);
+    assert_eq!(
+        world.turn(reader, begun.version, Some(95), &[]).await,
+        committed(begun.version + 1)
+    );
+    // Interrupted: whoever begins now goes on, from the same bound.
+    let again = world.begin_periodic(SyncType::Contacts, 90).await;
+    assert_eq!(again.plan, ReadPlan::ModifiedSince { since: at(10) });
+    assert_eq!(again.version, begun.version + 1);
+    assert_eq!(world.fresh(SyncType::Contacts).await.fresh_to, at(20));
+
+    let key = world.periodic(SyncType::Contacts);
+    world.store.finish_type(&key).await.unwrap();
+    let known = world.known(SyncType::Contacts).await.unwrap();
+    assert_eq!((known.fresh_to, known.seen_to), (at(100), Some(at(95))));
+    let last = world
+        .store
+        .last_read_began(world.workspace, world.portal, SyncType::Contacts);
+    assert_eq!(last.await.unwrap(), Some(at(100)));
+    assert_eq!(
+        world.fresh(SyncType::Contacts).await.outcome,
+        Some(ReadOutcome::Finished)
+    );
+
+    // A late page of that reading finds nothing to hold on to, and the version never goes back.
+    let next = world.begin_periodic(SyncType::Contacts, 90).await;
+    assert!(next.version > again.version);
+    assert_eq!(
+        world.turn(reader, again.version, None, &[]).await,
+        PageOutcome::LostCursor
+    );
+}
+
+#[tokio::test]
+async fn what_was_not_answered_stays_noted_and_keeps_nothing_else_from_being_fresh() {
+    let (world, _) = World::connected().await;
+    let reader = world.hand_over(SyncType::Contacts, at(20)).await;
+    let key = world.periodic(SyncType::Contacts);
+    let begun = world.begin_periodic(SyncType::Contacts, 10).await;
+    world.turn(reader, begun.version, None, &[7]).await;
+    world.store.finish_type(&key).await.unwrap();
+    let fresh = world.fresh(SyncType::Contacts).await;
+    assert_eq!(fresh.outcome, Some(ReadOutcome::Incomplete));
+    assert_eq!((fresh.fresh_to, fresh.unanswered), (at(100), 1));
+    // The next reading asks again.
+    world.begin_periodic(SyncType::Contacts, 90).await;
+    let open = world.store.unanswered(&key, None, 10).await.unwrap();
+    assert_eq!(open, [HubSpotObjectId::new(7).unwrap()]);
+
+    // What an index counted and did not give is another matter: the same window is read again.
+    world.store.note_unanswered(&key, 3).await.unwrap();
+    world.store.finish_type(&key).await.unwrap();
+    assert_eq!(world.fresh(SyncType::Contacts).await.fresh_to, at(100));
+}
+
+#[tokio::test]
+async fn the_long_window_is_due_an_hour_after_the_last() {
+    let (world, _) = World::connected().await;
+    world.hand_over(SyncType::Contacts, at(20)).await;
+    assert!(!world.known(SyncType::Contacts).await.unwrap().sweep_due);
+    sqlx::query("update sync_freshness set swept_at = swept_at - interval '61 minutes'")
+        .execute(&world.raw)
+        .await
+        .unwrap();
+    assert!(world.known(SyncType::Contacts).await.unwrap().sweep_due);
+    let key = world.periodic(SyncType::Contacts);
+    world.begin_periodic(SyncType::Contacts, 10).await;
+    world.store.finish_type(&key).await.unwrap();
+    assert!(world.known(SyncType::Contacts).await.unwrap().sweep_due);
+    let slow = NewPeriodic {
+        key,
+        plan: ReadPlan::ModifiedSince { since: at(0) },
+        read_began_at: at(200),
+        slow: true,
+    };
+    assert!(
+        world
+            .store
+            .begin_periodic(&slow)
+            .await
+            .unwrap()
+            .unwrap()
+            .slow
+    );
+    world.store.finish_type(&key).await.unwrap();
+    assert!(!world.known(SyncType::Contacts).await.unwrap().sweep_due);
+}
+
+#[tokio::test]
+async fn ages_are_alarms_after_three_intervals() {
+    let (world, _) = World::connected().await;
+    world.hand_over(SyncType::Contacts, at(20)).await;
+    let every = [(SyncType::Contacts, Duration::from_secs(600))];
+    world
+        .store
+        .note_intervals(world.workspace, world.portal, &every)
+        .await
+        .unwrap();
+    let fresh = world.fresh(SyncType::Contacts).await;
+    assert_eq!(fresh.every, Some(Duration::from_secs(600)));
+    assert!(fresh.age < TimeDelta::minutes(1), "{fresh:?}");
+    let stale = async || {
+        let watched = world.store.watched().await.unwrap().freshness;
+        watched.first().map(|(of, stale, _)| (*of, *stale))
+    };
+    assert_eq!(stale().await, Some((SyncType::Contacts, 0)));
+    sqlx::query("update sync_freshness set read_at = read_at - interval '31 minutes'")
+        .execute(&world.raw)
+        .await
+        .unwrap();
+    assert_eq!(stale().await, Some((SyncType::Contacts, 1)));
+    // What is not imported is not late.
+    world
+        .store
+        .note_intervals(world.workspace, world.portal, &[])
+        .await
+        .unwrap();
+    assert_eq!(stale().await, None);
+    assert_eq!(world.fresh(SyncType::Contacts).await.every, None);
+}
+
+#[tokio::test]
+async fn an_import_that_is_turned_on_again_reads_what_was_never_read() {
+    let (world, _) = World::connected().await;
+    let reader = world.hand_over(SyncType::Contacts, at(20)).await;
+    world.store.finish_run(reader.run, at(61)).await.unwrap();
+    let import = |enabled| {
+        let mut settings = Settings::empty();
+        settings.import.enabled = enabled;
+        settings
+    };
+    let save = async |revision: u64, enabled, run| {
+        let expected = SettingsRevision::new(revision);
+        world
+            .store
+            .save_settings(world.workspace, expected, &import(enabled), run, at(70))
+            .await
+            .unwrap();
+    };
+    save(0, false, run_id(2)).await;
+    assert_eq!(world.store.run(run_id(2)).await.unwrap(), None);
+    save(1, true, run_id(3)).await;
+    let run = world.store.run(run_id(3)).await.unwrap().unwrap();
+    assert_eq!(
+        run.types,
+        [SyncType::Companies, SyncType::Deals, SyncType::Lists]
+    );
+    // It waits: once more is no second one.
+    save(2, false, run_id(4)).await;
+    save(3, true, run_id(5)).await;
+    assert_eq!(world.store.run(run_id(5)).await.unwrap(), None);
+}
