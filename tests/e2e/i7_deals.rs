@@ -191,9 +191,13 @@ async fn deals_as_in_the_files(set: &DataSet) {
         .enumerate()
         .map(|(n, name)| json!({"id": format!("at_{n}"), "version": 1, "email": email_of[&slug(name)]}))
         .collect();
-    door.people(json!(items)).await;
+    let outcomes = door.people(json!(items)).await;
     let mut with_open = 0;
     for (n, name) in names.iter().enumerate() {
+        // Of an odd name the simulator makes a domain that no app takes.
+        if outcomes[n] == "refused" {
+            continue;
+        }
         let none = BTreeMap::new();
         let theirs = wanted.get(name).unwrap_or(&none);
         // What is answered as context: each deal by its id in the files.
@@ -247,5 +251,7 @@ async fn deals_as_in_the_files(set: &DataSet) {
         assert_eq!(verdict["allowed"], may, "{name}: {verdict:#}");
         with_open += usize::from(!open.is_empty());
     }
+    let taken = outcomes.iter().filter(|o| *o == "created").count();
+    assert!(taken * 2 > names.len(), "{outcomes:?}");
     assert!(with_open > 0, "no account of {} has an open deal", set.name);
 }
