@@ -76,7 +76,7 @@ async fn main() -> Result<(), Failure> {
         tokens: NewTokens {
             access: SecretString::from("none"),
             refresh: None,
-            expires_at: None,
+            lifetime: None,
         },
         scopes: vec![],
         admin: AdminId::new(Uuid::from_u128(1)),

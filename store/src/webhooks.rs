@@ -99,6 +99,8 @@ impl ToldReader {
             expected_version: 0,
             position: None,
             finished: false,
+            newest: None,
+            served_at: None,
         }
     }
 }

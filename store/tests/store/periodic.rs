@@ -264,7 +264,14 @@ async fn an_import_that_is_turned_on_again_reads_what_was_never_read() {
         let expected = SettingsRevision::new(revision);
         world
             .store
-            .save_settings(world.workspace, expected, &import(enabled), run, at(70))
+            .save_settings(
+                world.workspace,
+                expected,
+                &import(enabled),
+                run,
+                run_id(90 + u128::from(revision)),
+                at(70),
+            )
             .await
             .unwrap();
     };
