@@ -175,7 +175,12 @@ async fn answers_that_do_not_speak_of_a_record_remove_nothing() {
             "method": "GET", "path": "/objects/2026-09/contacts/", "effect": {"answer": {"name": "internal"}},
         }))
         .await;
+        // A walk that is told nothing of anybody takes its time: one of the three is enough.
+        let walks = effect == "empty_batch";
         for way in Way::BOTH {
+            if way == Way::Reconcile && !walks {
+                continue;
+            }
             way.bring(&tenant).await;
             for id in &contacts {
                 let want = if *id == archived {
