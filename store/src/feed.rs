@@ -125,6 +125,13 @@ impl Place {
         })
     }
 
+    /// Whether its reader was never given a tombstone of this number: what was there before it began is
+    /// nothing to it.
+    fn missed(&self, tombstone: i64) -> bool {
+        let given = (self.number, self.source) >= (tombstone, Source::Tombstones as u8);
+        tombstone >= self.since && !given
+    }
+
     fn beyond(&self, source: Source) -> Beyond<'_> {
         match (source as u8).cmp(&self.source) {
             std::cmp::Ordering::Less => Beyond {
@@ -267,8 +274,7 @@ impl Store {
         if place.portal != portal.get() {
             return Ok(Err(FeedRefused::OtherPortal));
         }
-        let read_to = place.number.max(place.since);
-        if settled.horizon.is_some_and(|pruned| pruned > read_to) {
+        if settled.horizon.is_some_and(|pruned| place.missed(pruned)) {
             return Ok(Err(FeedRefused::TooOld));
         }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -533,6 +539,26 @@ mod tests {
         let begins = place(0, 0, "");
         for source in Source::ALL {
             assert_eq!(begins.beyond(source), beyond(0, None));
+        }
+    }
+
+    #[test]
+    fn a_reader_has_missed_what_it_was_not_given_since_it_began() {
+        // It began when all below 12 was settled.
+        for (number, source, tombstone, missed) in [
+            (0, 0, 11, false),
+            (0, 0, 12, true),
+            (50, 1, 49, false),
+            (50, 1, 50, true),
+            (50, 3, 50, false),
+            (50, 3, 51, true),
+        ] {
+            let at = place(number, source, "1.1");
+            assert_eq!(
+                at.missed(tombstone),
+                missed,
+                "{number} {source} {tombstone}"
+            );
         }
     }
 

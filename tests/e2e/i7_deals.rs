@@ -252,6 +252,6 @@ async fn deals_as_in_the_files(set: &DataSet) {
         with_open += usize::from(!open.is_empty());
     }
     let taken = outcomes.iter().filter(|o| *o == "created").count();
-    assert!(taken * 2 > names.len(), "{outcomes:?}");
+    assert!(taken * 2 >= names.len(), "{outcomes:?}");
     assert!(with_open > 0, "no account of {} has an open deal", set.name);
 }

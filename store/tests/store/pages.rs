@@ -80,7 +80,9 @@ async fn commit_all(
             read_at: at(read),
             rows: records
                 .into_iter()
-                .map(|(id, modified)| row(id, modified, &format!("[{modified}, {read}]")))
+                .map(|(id, modified)| {
+                    row(id, modified, &format!("{{\"v\": [{modified}, {read}]}}"))
+                })
                 .collect(),
             ..world.page(reader, version)
         };
@@ -94,7 +96,7 @@ async fn commit_all(
         .unwrap()
         .into_iter()
         .map(|object| {
-            let version: Version = serde_json::from_value(object.properties).unwrap();
+            let version: Version = serde_json::from_value(object.properties["v"].clone()).unwrap();
             assert_eq!(object.modified_at, at(version.0));
             (object.id.get(), version)
         })

@@ -30,7 +30,7 @@ use crate::{
     },
     counts::Moment,
     problem::Refusal,
-    state::{App, Wake},
+    state::App,
 };
 
 /// What a ticket says: which link was opened.
@@ -159,7 +159,7 @@ async fn connect_by_key(
     };
     match parts.store.connect_workspace(&new, now).await? {
         Ok(_) => {
-            parts.wake(workspace, portal, Wake::SettingsChanged).await;
+            parts.wake(workspace, portal).await;
             Ok(ConnectAnswer::Connected { portal })
         }
         Err(RefusedConnect::AlreadyConnected(_)) => Err(Refusal::AlreadyConnected),
@@ -416,9 +416,7 @@ pub(crate) async fn resync(
     if requested.run.is_some()
         && let Some(connection) = parts.store.connection(workspace).await?
     {
-        parts
-            .wake(workspace, connection.portal, Wake::SettingsChanged)
-            .await;
+        parts.wake(workspace, connection.portal).await;
     }
     Ok(Json(ResyncAnswer {
         outcome: requested.outcome,
@@ -455,7 +453,7 @@ pub(crate) async fn disconnect(
     if raised.state == ConnectionState::Disconnected {
         return Err(Refusal::NotConnected);
     }
-    parts.wake(workspace, raised.portal, Wake::Disconnect).await;
+    parts.wake(workspace, raised.portal).await;
     Ok(Json(DisconnectAnswer {
         state: raised.state,
         message: "The fence is up: no request goes to HubSpot any more. Tokens are being revoked and erased; imported data stays.".to_owned(),

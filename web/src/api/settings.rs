@@ -17,7 +17,7 @@ use crate::{
         now,
     },
     problem::Refusal,
-    state::{App, Wake},
+    state::App,
 };
 
 /// A saved document, brought to the newest schema.
@@ -186,9 +186,7 @@ pub(crate) async fn put_settings(
     if let Some(connection) = store.connection(workspace).await?
         && connection.state == ConnectionState::Connected
     {
-        parts
-            .wake(workspace, connection.portal, Wake::SettingsChanged)
-            .await;
+        parts.wake(workspace, connection.portal).await;
     }
     Ok(Json(SettingsAnswer {
         revision,
