@@ -145,7 +145,6 @@ impl Connecting {
         Ok(EraseReport { revoked })
     }
 
-    /// See the declaration.
     #[activity(definition = declared::KeepSchedule)]
     pub async fn keep_schedule(
         self: Arc<Self>,

@@ -16,6 +16,7 @@ mod read;
 mod reconcile;
 mod revoked;
 mod schedules;
+mod slices;
 mod sweep;
 mod tokens;
 mod verdicts;

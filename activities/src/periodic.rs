@@ -1,8 +1,4 @@
 //! The activity of `PeriodicSync`. What it promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::{
     collections::BTreeSet,
@@ -33,14 +29,11 @@ use crate::{
         is_refusal, refusal_of,
     },
     revoked, schedules,
+    slices::{MAX_BUDGET_WAIT, alive},
 };
 
-/// A slice that would wait longer than this for the budget gives its slot to others.
-const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
 /// How long one that lost its cursor to another attempt waits before it looks again.
 const LOST_FOR: Duration = Duration::from_secs(1);
-/// Well within the heartbeat timeout of ten seconds.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// How the periodic sync goes, where a process is told otherwise than the settings say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -407,20 +400,8 @@ async fn members(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
     }
 }
 
-/// Tells Temporal that the attempt lives, whatever it waits for.
-async fn heartbeat(ctx: &ActivityContext, done: &AtomicU64) {
-    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
-    loop {
-        every.tick().await;
-        if let Err(error) = ctx.record_heartbeat(done.load(Ordering::Relaxed)).await {
-            tracing::warn!(error = %error, "a heartbeat could not be recorded");
-        }
-    }
-}
-
 #[activities]
 impl Syncing {
-    /// See the declaration.
     #[activity(definition = declared::SyncSlice)]
     pub async fn sync_slice(
         self: Arc<Self>,
@@ -429,10 +410,7 @@ impl Syncing {
     ) -> Result<SyncReport, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let done = AtomicU64::new(0);
-        let report = tokio::select! {
-            report = self.slice(&ctx, &input, &done) => report?,
-            () = heartbeat(&ctx, &done) => return Err(failure::defect("the heartbeat ended")),
-        };
+        let report = alive(&ctx, &done, self.slice(&ctx, &input, &done)).await?;
         let left: BTreeSet<&str> = report.left.iter().map(|t| t.as_str()).collect();
         tracing::info!(
             workspace = %input.workspace,

@@ -1,8 +1,4 @@
 //! The activity of `Profiles`. What it promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::{
     sync::{
@@ -26,11 +22,13 @@ use workflows::{
     profiles::{ProfilesInput, ProfilesProgress},
 };
 
-use crate::{Deps, failure};
+use crate::{
+    Deps, failure,
+    slices::{alive, started},
+};
 
 /// A slice ends after this long.
 const SLICE: Duration = Duration::from_secs(20);
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// The activity of `Profiles`.
 pub struct Profiling {
@@ -67,19 +65,8 @@ impl Profiling {
     }
 }
 
-async fn heartbeat(ctx: &ActivityContext, changed: &AtomicU64) {
-    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
-    loop {
-        every.tick().await;
-        if let Err(error) = ctx.record_heartbeat(changed.load(Ordering::Relaxed)).await {
-            tracing::warn!(error = %error, "a heartbeat could not be recorded");
-        }
-    }
-}
-
 #[activities]
 impl Profiling {
-    /// See the declaration.
     #[activity(definition = declared::ProfileSlice)]
     pub async fn profile_slice(
         self: Arc<Self>,
@@ -92,13 +79,13 @@ impl Profiling {
             portal: input.portal,
         };
         let changed = AtomicU64::new(0);
-        let progress = tokio::select! {
-            progress = self.slice(&ctx, due, &changed) => match progress {
-                // It is being purged.
-                Err(StoreError::NotFound(_)) => ProfilesProgress { done: true, ..Default::default() },
-                progress => progress.map_err(|e| failure::of_store(&e))?,
+        let progress = match alive(&ctx, &changed, self.slice(&ctx, due, &changed)).await {
+            // It is being purged.
+            Err(StoreError::NotFound(_)) => ProfilesProgress {
+                done: true,
+                ..Default::default()
             },
-            () = heartbeat(&ctx, &changed) => return Err(failure::defect("the heartbeat ended")),
+            progress => progress.map_err(|e| failure::of_store(&e))?,
         };
         tracing::info!(
             workspace = %input.workspace,
@@ -112,7 +99,7 @@ impl Profiling {
 }
 
 /// Starts bringing profiles up to date. `false` where that is under way.
-pub(crate) async fn start(deps: &Deps, due: ProjectionDue) -> Result<bool, ActivityError> {
+pub(crate) async fn start(deps: &Deps, due: ProjectionDue) -> Result<bool, WorkflowStartError> {
     let options =
         WorkflowStartOptions::new(TaskQueue::Main.name(), names::profiles_id(due.workspace))
             .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
@@ -128,13 +115,9 @@ pub(crate) async fn start(deps: &Deps, due: ProjectionDue) -> Result<bool, Activ
         workspace: due.workspace,
         portal: due.portal,
     };
-    match deps
-        .temporal
-        .start_workflow(Profiles::run, input, options)
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-        Err(_) => Err(failure::of_temporal("profiles could not be started")),
-    }
+    started(
+        deps.temporal
+            .start_workflow(Profiles::run, input, options)
+            .await,
+    )
 }

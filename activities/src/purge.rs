@@ -23,7 +23,10 @@ use workflows::{
     purge::{PurgeInput, PurgeProgress},
 };
 
-use crate::{Deps, failure};
+use crate::{
+    Deps, failure,
+    slices::{alive, started},
+};
 
 /// A slice ends after this long.
 const SLICE: Duration = Duration::from_secs(20);
@@ -34,7 +37,6 @@ const FIRST: u32 = 500;
 const LARGEST: u32 = 2_000;
 /// However slow the database is.
 const SMALLEST: u32 = 50;
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// The activity of `Purge`.
 pub struct Purging {
@@ -78,16 +80,6 @@ impl Purging {
     }
 }
 
-async fn heartbeat(ctx: &ActivityContext, removed: &AtomicU64) {
-    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
-    loop {
-        every.tick().await;
-        if let Err(error) = ctx.record_heartbeat(removed.load(Ordering::Relaxed)).await {
-            tracing::warn!(error = %error, "a heartbeat could not be recorded");
-        }
-    }
-}
-
 #[activities]
 impl Purging {
     #[activity(definition = declared::PurgeSlice)]
@@ -98,10 +90,9 @@ impl Purging {
     ) -> Result<PurgeProgress, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let removed = AtomicU64::new(0);
-        let done = tokio::select! {
-            done = self.slice(&ctx, input.workspace, &removed) => done.map_err(|e| failure::of_store(&e))?,
-            () = heartbeat(&ctx, &removed) => return Err(failure::defect("the heartbeat ended")),
-        };
+        let done = alive(&ctx, &removed, self.slice(&ctx, input.workspace, &removed))
+            .await
+            .map_err(|e| failure::of_store(&e))?;
         let removed = removed.load(Ordering::Relaxed);
         tracing::info!(workspace = %input.workspace, removed, done, "purge");
         Ok(PurgeProgress { removed, done })
@@ -109,7 +100,7 @@ impl Purging {
 }
 
 /// Starts a purge that lost its start. `false` where it runs already.
-pub(crate) async fn start(deps: &Deps, workspace: WorkspaceId) -> Result<bool, ActivityError> {
+pub(crate) async fn start(deps: &Deps, workspace: WorkspaceId) -> Result<bool, WorkflowStartError> {
     let options = WorkflowStartOptions::new(TaskQueue::Main.name(), names::purge_id(workspace))
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
         .static_summary("purge of a workspace")
@@ -119,13 +110,9 @@ pub(crate) async fn start(deps: &Deps, workspace: WorkspaceId) -> Result<bool, A
         workspace,
         removed: 0,
     };
-    match deps
-        .temporal
-        .start_workflow(Purge::run, input, options)
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-        Err(_) => Err(failure::of_temporal("a purge could not be started")),
-    }
+    started(
+        deps.temporal
+            .start_workflow(Purge::run, input, options)
+            .await,
+    )
 }

@@ -1,8 +1,4 @@
 //! The activities of `Reconcile`. What each promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::{
     sync::{
@@ -17,7 +13,6 @@ use domain::{
     ConnectionState, PageSize, ReadPart, Urgency,
     backfill::slice_is_over,
     reconcile::{Cadence, LOOK_AGAIN, Next, PassKind, cost, next},
-    settings::ImportSettings,
 };
 use store::{ConnectionRow, CursorKey, StoreError};
 use temporalio_client::{
@@ -34,7 +29,7 @@ use workflows::{
 
 use crate::{
     Deps,
-    backfill::{MAX_BUDGET_WAIT, ended_badly, heartbeat},
+    backfill::ended_badly,
     convert::request_class,
     failure,
     read::{
@@ -42,7 +37,8 @@ use crate::{
         driver::{self, Borders, Read, Reader},
         is_refusal, refusal_of,
     },
-    revoked,
+    revoked, schedules,
+    slices::{MAX_BUDGET_WAIT, alive, started},
 };
 
 /// The activities of `Reconcile`.
@@ -82,18 +78,6 @@ impl Reconciling {
         Self { deps }
     }
 
-    async fn import_settings(
-        &self,
-        connection: &ConnectionRow,
-    ) -> Result<ImportSettings, StoreError> {
-        match self.deps.store.settings(connection.workspace).await? {
-            Some(row) => domain::settings::read(row.document)
-                .map(|settings| settings.import)
-                .map_err(|_| StoreError::Corrupt("settings")),
-            None => Ok(ImportSettings::default()),
-        }
-    }
-
     async fn slice(
         &self,
         ctx: &ActivityContext,
@@ -122,7 +106,9 @@ impl Reconciling {
             .plan_reconcile(workspace, portal, LOOK_AGAIN)
             .await
             .map_err(of_store)?;
-        let settings = self.import_settings(&connection).await.map_err(of_store)?;
+        let settings = schedules::import_settings(&self.deps, workspace)
+            .await
+            .map_err(of_store)?;
         let cadence = Cadence::of(&settings);
         let moved = AtomicBool::new(false);
         loop {
@@ -279,7 +265,6 @@ async fn pass(
 
 #[activities]
 impl Reconciling {
-    /// See the declaration.
     #[activity(definition = declared::AskReconcile)]
     pub async fn ask_reconcile(
         self: Arc<Self>,
@@ -298,7 +283,6 @@ impl Reconciling {
         Ok(())
     }
 
-    /// See the declaration.
     #[activity(definition = declared::ReconcileOnce)]
     pub async fn reconcile_once(
         self: Arc<Self>,
@@ -307,10 +291,7 @@ impl Reconciling {
     ) -> Result<ReconcileSlice, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let read = AtomicU64::new(0);
-        let slice = tokio::select! {
-            slice = self.slice(&ctx, &input, &read) => slice?,
-            () = heartbeat(&ctx, &read) => return Err(failure::defect("the heartbeat ended")),
-        };
+        let slice = alive(&ctx, &read, self.slice(&ctx, &input, &read)).await?;
         tracing::info!(
             workspace = %input.workspace, read = slice.read, due_in_seconds = slice.due_in_seconds,
             "reconciliation"
@@ -324,7 +305,7 @@ pub(crate) async fn start(
     deps: &Deps,
     workspace: domain::WorkspaceId,
     portal: domain::PortalId,
-) -> Result<bool, &'static str> {
+) -> Result<bool, WorkflowStartError> {
     let options = WorkflowStartOptions::new(TaskQueue::Main.name(), names::reconcile_id(workspace))
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
         .search_attributes(names::search_attributes(
@@ -339,13 +320,9 @@ pub(crate) async fn start(
         workspace,
         everything: false,
     };
-    match deps
-        .temporal
-        .start_workflow(Reconcile::run, input, options)
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-        Err(_) => Err("a reconciliation could not be started"),
-    }
+    started(
+        deps.temporal
+            .start_workflow(Reconcile::run, input, options)
+            .await,
+    )
 }

@@ -14,9 +14,7 @@ use domain::{
 };
 use futures::StreamExt as _;
 use store::{RunState, StoreError, Swept, SweptConnection, SweptRun};
-use temporalio_client::{
-    WorkflowIdConflictPolicy, WorkflowListOptions, WorkflowStartOptions, errors::WorkflowStartError,
-};
+use temporalio_client::{WorkflowIdConflictPolicy, WorkflowListOptions, WorkflowStartOptions};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use uuid::Uuid;
@@ -28,7 +26,9 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use crate::{Deps, failure, profiles, purge, reconcile, schedules, verdicts, webhooks};
+use crate::{
+    Deps, failure, profiles, purge, reconcile, schedules, slices::started, verdicts, webhooks,
+};
 
 /// How often what is kept for a while only is looked at (C7).
 const RETENTION_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -165,16 +165,12 @@ impl Sweeping {
             portal: row.portal,
             carried: Carried::default(),
         };
-        match self
+        let outcome = self
             .deps
             .temporal
             .start_workflow(Connection::run, input, options)
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-            Err(_) => Err(Unmended::Temporal("a connection could not be started")),
-        }
+            .await;
+        started(outcome).map_err(|_| Unmended::Temporal("a connection could not be started"))
     }
 
     /// Starts the backfill of a run that lost it, unless it ended before its end a moment ago: then
@@ -205,16 +201,12 @@ impl Sweeping {
             types: run.types,
             progress: Vec::new(),
         };
-        match self
+        let outcome = self
             .deps
             .temporal
             .start_workflow(Backfill::run, input, options)
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-            Err(_) => Err(Unmended::Temporal("a backfill could not be started")),
-        }
+            .await;
+        started(outcome).map_err(|_| Unmended::Temporal("a backfill could not be started"))
     }
 
     async fn may_start_backfill(&self, row: &SweptRun) -> Result<bool, Unmended> {
@@ -392,7 +384,7 @@ impl Sweeping {
     ) -> Result<bool, Unmended> {
         reconcile::start(&self.deps, workspace, portal?)
             .await
-            .map_err(Unmended::Temporal)
+            .map_err(|_| Unmended::Temporal("a reconciliation could not be started"))
     }
 
     /// A reader is woken by whoever stores what a webhook told; here by what waits all the same.

@@ -1,8 +1,4 @@
 //! The activity of `Verdicts`. What it promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::{
     sync::{
@@ -26,11 +22,13 @@ use workflows::{
     verdicts::{VerdictsInput, VerdictsProgress},
 };
 
-use crate::{Deps, failure};
+use crate::{
+    Deps, failure,
+    slices::{alive, started},
+};
 
 /// A slice ends after this long.
 const SLICE: Duration = Duration::from_secs(20);
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// The activity of `Verdicts`.
 pub struct Judging {
@@ -73,19 +71,8 @@ impl Judging {
     }
 }
 
-async fn heartbeat(ctx: &ActivityContext, judged: &AtomicU64) {
-    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
-    loop {
-        every.tick().await;
-        if let Err(error) = ctx.record_heartbeat(judged.load(Ordering::Relaxed)).await {
-            tracing::warn!(error = %error, "a heartbeat could not be recorded");
-        }
-    }
-}
-
 #[activities]
 impl Judging {
-    /// See the declaration.
     #[activity(definition = declared::JudgeSlice)]
     pub async fn judge_slice(
         self: Arc<Self>,
@@ -94,10 +81,9 @@ impl Judging {
     ) -> Result<VerdictsProgress, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let judged = AtomicU64::new(0);
-        let progress = tokio::select! {
-            done = self.slice(&ctx, input.workspace, &judged) => done.map_err(|e| failure::of_store(&e))?,
-            () = heartbeat(&ctx, &judged) => return Err(failure::defect("the heartbeat ended")),
-        };
+        let progress = alive(&ctx, &judged, self.slice(&ctx, input.workspace, &judged))
+            .await
+            .map_err(|e| failure::of_store(&e))?;
         tracing::info!(
             workspace = %input.workspace, judged = progress.judged, written = progress.written,
             done = progress.done, "verdicts"
@@ -111,7 +97,7 @@ pub(crate) async fn start(
     deps: &Deps,
     workspace: WorkspaceId,
     portal: PortalId,
-) -> Result<bool, ActivityError> {
+) -> Result<bool, WorkflowStartError> {
     let options = WorkflowStartOptions::new(TaskQueue::Main.name(), names::verdicts_id(workspace))
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
         .search_attributes(names::of_portal(workspace, portal))
@@ -123,13 +109,9 @@ pub(crate) async fn start(
         portal,
         progress: VerdictsProgress::default(),
     };
-    match deps
-        .temporal
-        .start_workflow(Verdicts::run, input, options)
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-        Err(_) => Err(failure::of_temporal("verdicts could not be started")),
-    }
+    started(
+        deps.temporal
+            .start_workflow(Verdicts::run, input, options)
+            .await,
+    )
 }

@@ -1,8 +1,4 @@
 //! The activity of `WebhookRead`. What it promises is said at its declaration.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::{
     collections::BTreeSet,
@@ -36,14 +32,12 @@ use crate::{
     convert::request_class,
     failure,
     read::{Job, Stop, direct, in_recycle_bin, is_refusal},
-    revoked,
+    revoked, schedules,
+    slices::{MAX_BUDGET_WAIT, alive, started},
 };
 
 /// A slice ends after this long, so that workspaces take turns.
 const SLICE: Duration = Duration::from_secs(10);
-/// A slice that would wait longer than this for the budget gives its slot to others.
-const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// What is due so soon is waited for.
 const SOON: Duration = Duration::from_secs(2);
 /// And no shorter than this.
@@ -132,7 +126,10 @@ impl WebhookReading {
             .begin_told(input.workspace, input.portal)
             .await
             .map_err(of_store)?;
-        if !self.imports(input).await.map_err(of_store)? {
+        let import = schedules::import_settings(&self.deps, input.workspace)
+            .await
+            .map_err(of_store)?;
+        if !import.enabled {
             // Turning the import on catches up with what was told meanwhile (I4).
             let gone = store.forget_all_told(input.workspace).await;
             gone.map_err(of_store)?;
@@ -167,15 +164,6 @@ impl WebhookReading {
             }
         }
         Ok(report)
-    }
-
-    async fn imports(&self, input: &ToldInput) -> Result<bool, store::StoreError> {
-        let Some(row) = self.deps.store.settings(input.workspace).await? else {
-            return Ok(true);
-        };
-        domain::settings::read(row.document)
-            .map(|settings| settings.import.enabled)
-            .map_err(|_| store::StoreError::Corrupt("settings"))
     }
 
     /// Batch after batch; whether nothing is due any more.
@@ -378,20 +366,8 @@ impl WebhookReading {
     }
 }
 
-/// Tells Temporal that the attempt lives, whatever it waits for.
-async fn heartbeat(ctx: &ActivityContext, done: &AtomicU64) {
-    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
-    loop {
-        every.tick().await;
-        if let Err(error) = ctx.record_heartbeat(done.load(Ordering::Relaxed)).await {
-            tracing::warn!(error = %error, "a heartbeat could not be recorded");
-        }
-    }
-}
-
 #[activities]
 impl WebhookReading {
-    /// See the declaration.
     #[activity(definition = declared::ReadTold)]
     pub async fn read_told(
         self: Arc<Self>,
@@ -400,10 +376,7 @@ impl WebhookReading {
     ) -> Result<ToldReport, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let done = AtomicU64::new(0);
-        let report = tokio::select! {
-            report = self.slice(&ctx, &input, &done) => report?,
-            () = heartbeat(&ctx, &done) => return Err(failure::defect("the heartbeat ended")),
-        };
+        let report = alive(&ctx, &done, self.slice(&ctx, &input, &done)).await?;
         tracing::info!(
             workspace = %input.workspace,
             read = report.read,
@@ -417,7 +390,10 @@ impl WebhookReading {
 }
 
 /// Starts a `WebhookRead` that lost its wake-up. `false` where it runs already.
-pub(crate) async fn start(deps: &Deps, due: store::DueWorkspace) -> Result<bool, ActivityError> {
+pub(crate) async fn start(
+    deps: &Deps,
+    due: store::DueWorkspace,
+) -> Result<bool, WorkflowStartError> {
     let id = names::webhook_read_id(due.workspace);
     let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
@@ -434,13 +410,9 @@ pub(crate) async fn start(deps: &Deps, due: store::DueWorkspace) -> Result<bool,
         portal: due.portal,
         read: 0,
     };
-    match deps
-        .temporal
-        .start_workflow(WebhookRead::run, input, options)
-        .await
-    {
-        Ok(_) => Ok(true),
-        Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(false),
-        Err(_) => Err(failure::of_temporal("WebhookRead could not be started")),
-    }
+    started(
+        deps.temporal
+            .start_workflow(WebhookRead::run, input, options)
+            .await,
+    )
 }

@@ -86,11 +86,12 @@ create function dnc_marks(w uuid, p bigint) returns text language sql stable par
         (select max(version) from settings_version where workspace_id = w),
         (select state from connection where workspace_id = w),
         (select string_agg(concat_ws(':', sync_type, purpose, part, outcome, unanswered > 0), ',' order by sync_type, purpose, part)
-            from sync_cursor where workspace_id = w and portal_id = p),
+            from sync_cursor where workspace_id = w and portal_id = p and purpose in ('run', 'periodic', 'members')),
         (select string_agg(concat_ws(':', c.sync_type, f.part), ',' order by c.sync_type, f.part)
-            from sync_refusal f join sync_cursor c on c.id = f.cursor_id where c.workspace_id = w and c.portal_id = p),
+            from sync_refusal f join sync_cursor c on c.id = f.cursor_id
+            where c.workspace_id = w and c.portal_id = p and c.purpose in ('run', 'periodic', 'members')),
         (select string_agg(distinct c.sync_type, ',') from sync_unanswered u join sync_cursor c on c.id = u.cursor_id
-            where c.workspace_id = w and c.portal_id = p),
+            where c.workspace_id = w and c.portal_id = p and c.purpose in ('run', 'periodic', 'members')),
         (select string_agg(sync_type, ',' order by sync_type) from last_read where workspace_id = w and portal_id = p),
         (select md5(string_agg(concat_ws(':', list_id, processing_status, gone_at is null, members_read_at is null), ',' order by list_id))
             from hubspot_list where workspace_id = w and portal_id = p),

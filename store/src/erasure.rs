@@ -16,7 +16,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 mod forgotten;
 
 pub(crate) use forgotten::forget_contacts;
-use forgotten::{remove_bad, remove_ties};
+use forgotten::{remove_bad, remove_former, remove_people, remove_ties};
 
 use crate::{
     Store, StoreError,
@@ -584,57 +584,11 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        let mut erased = Erased {
-            people: sqlx::query!(
-                "delete from app_person where workspace_id = $1 and person_id = any($2)",
-                workspace.as_uuid(),
-                &people
-            )
-            .execute(&mut *tx)
-            .await?
-            .rows_affected(),
-            ..Erased::default()
-        };
-        links::erase(tx, workspace, portals, &people).await?;
-        sqlx::query!(
-            "delete from dnc_verdict where workspace_id = $1 and person_id = any($2)",
-            workspace.as_uuid(),
-            &people
-        )
-        .execute(&mut *tx)
-        .await?;
-        // Former addresses of the contacts, and these as former addresses of others.
+        let mut erased = Erased::default();
+        (erased.people, erased.exports_ended) =
+            remove_people(tx, &self.identities, workspace, portals, &people, now).await?;
         let emails: Vec<String> = found.emails.iter().cloned().collect();
-        sqlx::query!(
-            "delete from hubspot_former_key
-             where workspace_id = $1 and portal_id = any($2) and object_type = $3
-               and (object_id = any($4) or key = any($5))",
-            workspace.as_uuid(),
-            portals,
-            type_number(ObjectType::Contact),
-            &contacts,
-            &emails
-        )
-        .execute(&mut *tx)
-        .await?;
-        // The requests stay, for whoever asks what became of them; the app's id goes.
-        let ended = sqlx::query_scalar!(
-            "update export_request e set person_id = null, person_hash = t.hash,
-               state = case when state in ('accepted', 'waiting') then 'skipped' else state end,
-               reason = case when state in ('accepted', 'waiting') then 'erased' else reason end,
-               due_at = null,
-               changed_at = case when state in ('accepted', 'waiting') then $4 else changed_at end
-             from unnest($2::text[], $3::bytea[]) as t (person, hash)
-             where workspace_id = $1 and person_id = t.person
-             returning old.state in ('accepted', 'waiting') as \"ended!\"",
-            workspace.as_uuid(),
-            &people,
-            &of_people,
-            now
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        erased.exports_ended = ended.into_iter().filter(|ended| *ended).count() as u64;
+        remove_former(tx, workspace, portals, &emails).await?;
         if !contacts.is_empty() {
             let contact = type_number(ObjectType::Contact);
             // Whoever follows the changes learns that the row is gone, for a while.
@@ -656,16 +610,6 @@ impl Store {
             .await?
             .rows_affected();
             remove_ties(tx, workspace, portals, &contacts).await?;
-            sqlx::query!(
-                "delete from webhook_record
-                 where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
-                workspace.as_uuid(),
-                portals,
-                contact,
-                &contacts
-            )
-            .execute(&mut *tx)
-            .await?;
         }
         erased.quarantined = remove_bad(tx, workspace, bad).await?;
         Ok(erased)

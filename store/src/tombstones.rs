@@ -52,7 +52,7 @@ pub(crate) async fn write_missing(
         .filter_map(|row| HubSpotObjectId::new(row.object_id).ok())
         .collect();
     if records.object_type == ObjectType::Contact && !gone.is_empty() {
-        forget_contacts(tx, key, step, &gone).await?;
+        forget_contacts(tx, key, step, &gone, read_at).await?;
     }
     Ok(rows.into_iter().map(|row| row.object_id).collect())
 }

@@ -1,8 +1,4 @@
 //! `PeriodicSync`: brings a workspace up to date. A Temporal Schedule starts it.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 

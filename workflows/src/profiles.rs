@@ -1,9 +1,5 @@
 //! `Profiles`: brings links and profiles of a workspace up to date (I5), in small steps, and ends. The
 //! store says what is to be followed; `Sweep` starts it when there is something.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 

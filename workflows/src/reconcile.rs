@@ -1,9 +1,5 @@
 //! `Reconcile`: compares a mirror with its portal, as far as that is due (I3). The store decides what
 //! is due; `Sweep` starts it then, and it ends when nothing is left to do for now.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 

@@ -1,9 +1,5 @@
 //! `Verdicts`: keeps the verdicts on a workspace's people with what is stored (I8). `Sweep` starts it
 //! when there is something newer; it ends when nothing is.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 

@@ -1,9 +1,5 @@
 //! `WebhookRead`: reads the records of a workspace that webhooks told of, until none is due (I9). The
 //! rows in the store are the truth; a signal only wakes. `Sweep` starts what lost its wake-up.
-#![allow(
-    missing_docs,
-    reason = "the macros make constants without the documentation of the functions"
-)]
 
 use std::time::Duration;
 

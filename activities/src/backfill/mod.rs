@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use chrono::Utc;
@@ -32,12 +32,8 @@ use crate::{
         is_refusal, object_id, object_type, refusal_of,
     },
     revoked, schedules,
+    slices::{MAX_BUDGET_WAIT, alive},
 };
-
-/// A slice that would wait longer than this for the budget gives its slot to others.
-pub(crate) const MAX_BUDGET_WAIT: Duration = Duration::from_secs(5);
-/// Well within the heartbeat timeout of ten seconds.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// The activities of `Backfill`.
 pub struct Backfilling {
@@ -290,17 +286,6 @@ const fn end_name(end: SliceEnd) -> &'static str {
     }
 }
 
-/// Tells Temporal that the attempt lives, whatever it waits for.
-pub(crate) async fn heartbeat(ctx: &ActivityContext, done: &AtomicU64) {
-    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
-    loop {
-        every.tick().await;
-        if let Err(error) = ctx.record_heartbeat(done.load(Ordering::Relaxed)).await {
-            tracing::warn!(error = %error, "a heartbeat could not be recorded");
-        }
-    }
-}
-
 #[activities]
 impl Backfilling {
     #[activity(definition = declared::ReadSlice)]
@@ -311,10 +296,7 @@ impl Backfilling {
     ) -> Result<SliceReport, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let done = AtomicU64::new(0);
-        let report = tokio::select! {
-            report = self.slice(&ctx, &input, &done) => report?,
-            () = heartbeat(&ctx, &done) => return Err(failure::defect("the heartbeat ended")),
-        };
+        let report = alive(&ctx, &done, self.slice(&ctx, &input, &done)).await?;
         let sync_type: SyncType = input.sync_type;
         self.deps.metrics.slice(sync_type, end_name(report.end));
         tracing::info!(

@@ -121,7 +121,8 @@ fn matters(part: &ReadPart) -> bool {
 }
 
 /// What is wrong with the reads that the rules in force stand on; empty when a missing fact means that
-/// there is none. `before` is what was wrong before: while a type is read anew, that is not mended.
+/// there is none. A type may be read by several, and one that is missing is not mended by another's.
+/// `before` is what was wrong before: while a type is read anew, that is not mended.
 pub fn stale_reads(
     settings: &Settings,
     connected: bool,
@@ -137,11 +138,15 @@ pub fn stale_reads(
         .collect();
     let mut stale = Vec::new();
     for sync_type in needed(settings) {
-        let state = types.iter().find(|t| t.sync_type == sync_type);
+        let mut states = types.iter().filter(|t| t.sync_type == sync_type).peekable();
         let was = before
             .iter()
             .find(|s| s.object_type == sync_type && s.list.is_none());
-        if let Some(cause) = of_type(state, connected, was) {
+        let cause = match states.peek() {
+            None => Some(StaleCause::NeverRead),
+            Some(_) => states.find_map(|state| of_type(state, connected, was)),
+        };
+        if let Some(cause) = cause {
             stale.push(Stale {
                 object_type: sync_type,
                 cause,
@@ -163,10 +168,7 @@ pub fn stale_reads(
     stale
 }
 
-fn of_type(state: Option<&TypeState>, connected: bool, was: Option<&Stale>) -> Option<StaleCause> {
-    let Some(state) = state else {
-        return Some(StaleCause::NeverRead);
-    };
+fn of_type(state: &TypeState, connected: bool, was: Option<&Stale>) -> Option<StaleCause> {
     match state.outcome {
         Some(ReadOutcome::Skipped) => Some(StaleCause::Skipped),
         Some(ReadOutcome::Refused) => Some(StaleCause::Refused),

@@ -419,6 +419,16 @@ fn a_read_that_a_rule_stands_on_is_missing_or_not() {
     }];
     assert_eq!(stale_reads(&settings, true, &reading, &[], &before), before);
     assert_eq!(stale_reads(&settings, true, &all, &[], &before), []);
+    // Of two who read a type, one that ended well mends nothing that the other left open.
+    let left_open = TypeState {
+        outcome: Some(ReadOutcome::Incomplete),
+        ..finished(SyncType::Deals)
+    };
+    for place in [0, all.len()] {
+        let mut both = all.clone();
+        both.insert(place, left_open.clone());
+        assert_eq!(stale_reads(&settings, true, &both, &[], &[]), before);
+    }
 
     let list = ListId::new(3);
     settings.lists = vec![FollowedList {

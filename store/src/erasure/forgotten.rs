@@ -2,14 +2,88 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use domain::{HubSpotObjectId, ObjectType, WorkspaceId};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{BadKey, Found, Identity, IdentityKey};
-use crate::{mirror::type_number, steps::Step};
+use crate::{links, mirror::type_number, steps::Step};
 
-/// Removes what a contact is found by, its associations from both sides, its places on lists, the ids
-/// that were merged into it, and what waits to be read again.
+/// Removes people of the app, with their links, profiles and verdicts. Requests to export them stay, for
+/// whoever asks what became of them; the app's id goes. Says how many people there were, and how many
+/// requests ended by it.
+pub(super) async fn remove_people(
+    tx: &mut PgConnection,
+    key: &IdentityKey,
+    workspace: WorkspaceId,
+    portals: &[i64],
+    people: &[String],
+    now: DateTime<Utc>,
+) -> Result<(u64, u64), sqlx::Error> {
+    let hashes: Vec<Vec<u8>> = people
+        .iter()
+        .map(|person| key.hash(workspace, &Identity::Person(person)))
+        .collect();
+    let removed = sqlx::query!(
+        "delete from app_person where workspace_id = $1 and person_id = any($2)",
+        workspace.as_uuid(),
+        people
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    links::erase(&mut *tx, workspace, portals, people).await?;
+    sqlx::query!(
+        "delete from dnc_verdict where workspace_id = $1 and person_id = any($2)",
+        workspace.as_uuid(),
+        people
+    )
+    .execute(&mut *tx)
+    .await?;
+    let ended = sqlx::query_scalar!(
+        "update export_request e set person_id = null, person_hash = t.hash,
+           state = case when state in ('accepted', 'waiting') then 'skipped' else state end,
+           reason = case when state in ('accepted', 'waiting') then 'erased' else reason end,
+           due_at = null,
+           changed_at = case when state in ('accepted', 'waiting') then $4 else changed_at end
+         from unnest($2::text[], $3::bytea[]) as t (person, hash)
+         where workspace_id = $1 and person_id = t.person
+         returning old.state in ('accepted', 'waiting') as \"ended!\"",
+        workspace.as_uuid(),
+        people,
+        &hashes,
+        now
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok((
+        removed,
+        ended.into_iter().filter(|ended| *ended).count() as u64,
+    ))
+}
+
+/// Removes addresses where they are former ones of contacts.
+pub(super) async fn remove_former(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    portals: &[i64],
+    emails: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from hubspot_former_key
+         where workspace_id = $1 and portal_id = any($2) and object_type = $3 and key = any($4)",
+        workspace.as_uuid(),
+        portals,
+        type_number(ObjectType::Contact),
+        emails
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes what a contact is and was found by, its associations from both sides, its places on lists, the
+/// ids that were merged into it, and what waits to be read again.
 pub(super) async fn remove_ties(
     tx: &mut PgConnection,
     workspace: WorkspaceId,
@@ -19,6 +93,26 @@ pub(super) async fn remove_ties(
     let contact = type_number(ObjectType::Contact);
     sqlx::query!(
         "delete from hubspot_object_key
+         where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
+        workspace.as_uuid(),
+        portals,
+        contact,
+        contacts
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "delete from hubspot_former_key
+         where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
+        workspace.as_uuid(),
+        portals,
+        contact,
+        contacts
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "delete from webhook_record
          where workspace_id = $1 and portal_id = any($2) and object_type = $3 and object_id = any($4)",
         workspace.as_uuid(),
         portals,
@@ -88,12 +182,14 @@ pub(super) async fn remove_ties(
 /// Removes all values of contacts that HubSpot no longer knows. Their rows stay as tombstones without
 /// values, for whoever follows changes, and keyed hashes of their ids keep what is on its way out. No
 /// hash of an address is kept: HubSpot does not say whether somebody was erased or the time in the
-/// recycle bin was over, and who comes again under a new id is a new contact.
+/// recycle bin was over, and who comes again under a new id is a new contact. People who were made from
+/// the contacts, and of whom the app has said nothing, go with them; the app's own stay.
 pub(crate) async fn forget_contacts(
     tx: &mut Transaction<'static, Postgres>,
     key: &IdentityKey,
     step: &Step,
     gone: &[HubSpotObjectId],
+    now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let (workspace, contact) = (step.workspace, type_number(ObjectType::Contact));
     let portals: &[i64] = &[step.portal.get()];
@@ -140,6 +236,22 @@ pub(crate) async fn forget_contacts(
     .await?;
     let bad = found.in_quarantine(tx, workspace, i64::MIN).await?;
     remove_bad(tx, workspace, bad).await?;
+    let imported = sqlx::query_scalar!(
+        "select l.app_id from record_link l
+         join app_person p on p.workspace_id = l.workspace_id and p.person_id = l.app_id and p.version = 0
+         where l.workspace_id = $1 and uuid_hash(l.workspace_id) = uuid_hash($1)
+           and l.portal_id + 0 = $2 and l.object_type + 0 = $3::int and l.object_id + 0 = any($4)
+           and l.origin = 'imported'",
+        workspace.as_uuid(),
+        step.portal.get(),
+        i32::from(contact),
+        &ids
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    remove_people(tx, key, workspace, portals, &imported, now).await?;
+    let emails: Vec<String> = found.emails.iter().cloned().collect();
+    remove_former(tx, workspace, portals, &emails).await?;
     // Whoever follows changes of deals sees that a contact of theirs is gone.
     sqlx::query!(
         "update hubspot_object o set changed = (select mirror_change())

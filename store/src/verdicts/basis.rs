@@ -176,8 +176,8 @@ impl Store {
         }))
     }
 
-    /// How the types of a portal stand, each by its newest reading, and when the last one that ended
-    /// had begun.
+    /// How the types of a portal stand: each by the newest run and by the periodic sync, as the end of one
+    /// mends nothing that the other left open. Besides, when the last reading that ended had begun.
     async fn type_states(
         &self,
         workspace: WorkspaceId,
@@ -190,9 +190,9 @@ impl Store {
                exists (select 1 from sync_unanswered u where u.cursor_id = c.id) as \"unanswered!\"
              from unnest($3::text[]) as t (sync_type)
              left join last_read l on l.workspace_id = $1 and l.portal_id = $2 and l.sync_type = t.sync_type
-             left join lateral (select c.id, c.outcome from sync_cursor c
-               where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = t.sync_type and c.purpose <> 'members'
-               order by c.began_at desc, c.id desc limit 1) c on true",
+             left join sync_cursor c on c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = t.sync_type
+               and c.purpose in ('run', 'periodic')
+             order by t.sync_type, c.purpose desc",
             workspace.as_uuid(),
             portal.get(),
             &types

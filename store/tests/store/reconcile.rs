@@ -264,6 +264,27 @@ async fn who_is_named_as_unknown_in_two_readings_is_gone_with_all_values() {
         assert_eq!(fate(&world, 2).await, Some(Fate::Missing));
         assert_eq!(fate(&world, 3).await, Some(Fate::Alive));
         assert_eq!(world.count("select count(*) from hubspot_object_key where object_id = 1").await, 1);
+        // What others keep of contact 1; of the people one was made from it, and one is the app's own.
+        let (workspace, portal) = (world.workspace.as_uuid(), world.portal.get());
+        for planted in [
+            "insert into hubspot_former_key (workspace_id, portal_id, object_type, key, object_id)
+             values ($1, $2, 1, 'old@x.example', 1)",
+            "insert into webhook_record (workspace_id, portal_id, object_type, object_id) values ($1, $2, 1, 1)",
+            "insert into app_person (workspace_id, person_id, version, revision, document, slots, created_at, changed_at)
+             select $1, id, version, 1, '{}', '{}', now(), now()
+             from (values ('imported', 0), ('own', 3)) as t (id, version) where $2 > 0",
+            "insert into record_link (workspace_id, portal_id, object_type, app_id, object_id, origin)
+             values ($1, $2, 1, 'imported', 1, 'imported'), ($1, $2, 1, 'own', 1, 'primary')",
+            "insert into dnc_verdict (workspace_id, portal_id, person_id, allowed, reasons, stale, judged_at)
+             select $1, $2, id, true, '[]', false, now() from unnest(array['imported', 'own']) as id",
+        ] {
+            sqlx::query(planted)
+                .bind(workspace)
+                .bind(portal)
+                .execute(&world.raw)
+                .await
+                .unwrap();
+        }
 
         reader = next_reading(&world, 2, reader).await;
         // One of them turns up again.
@@ -282,10 +303,25 @@ async fn who_is_named_as_unknown_in_two_readings_is_gone_with_all_values() {
                 .count(
                     "select (select count(*) from hubspot_object where object_id = 1 and properties <> '{}')
                        + (select count(*) from hubspot_object_key where object_id = 1)
-                       + (select count(*) from hubspot_association)"
+                       + (select count(*) from hubspot_association)
+                       + (select count(*) from hubspot_former_key)
+                       + (select count(*) from webhook_record)
+                       + (select count(*) from app_person where person_id = 'imported')
+                       + (select count(*) from record_link where app_id = 'imported')
+                       + (select count(*) from dnc_verdict where person_id = 'imported')"
                 )
                 .await,
             0
+        );
+        assert_eq!(
+            world
+                .count(
+                    "select (select count(*) from app_person) + (select count(*) from record_link)
+                       + (select count(*) from dnc_verdict)"
+                )
+                .await,
+            3,
+            "the app's own stays"
         );
         // It comes back by no page, whenever that was sent.
         let late = Page {

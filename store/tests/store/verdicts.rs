@@ -272,6 +272,34 @@ fn rules(verdict: &Verdict) -> Vec<DncRule> {
 }
 
 #[tokio::test]
+async fn what_one_reading_left_open_is_not_mended_by_the_end_of_another() {
+    bounded(async {
+        let p = Portal::new().await;
+        p.finish().await;
+        assert!(p.email("a@calm.example").await.allowed);
+        sqlx::query("update sync_cursor set outcome = 'incomplete', unanswered = 1 where purpose = 'run' and sync_type = 'deals'")
+            .execute(&p.world.raw)
+            .await
+            .unwrap();
+        for purpose in ["archived", "walk", "reread", "periodic"] {
+            sqlx::query(
+                "insert into sync_cursor (workspace_id, portal_id, sync_type, purpose, part, began_at, read_began_at, outcome)
+                 values ($1, $2, 'deals', $3, 0, now() + interval '1 hour', now(), 'finished')",
+            )
+            .bind(p.world.workspace.as_uuid())
+            .bind(p.world.portal.get())
+            .bind(purpose)
+            .execute(&p.world.raw)
+            .await
+            .unwrap();
+            let verdict = p.email("a@calm.example").await;
+            assert!(!verdict.allowed && verdict.stale, "after {purpose}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn only_those_whom_a_change_concerns_are_judged_again() {
     bounded(async {
         let mut p = Portal::new().await;
