@@ -100,11 +100,6 @@ fn is_of_the_day(error: &hubspot::Error) -> bool {
     }
 }
 
-/// Trouble with Temporal itself, seen from an activity.
-pub(crate) fn of_temporal(what: &'static str) -> ActivityError {
-    failure("HS-5007", what, "transient", true, None)
-}
-
 /// A defect: what no attempt mends.
 pub(crate) fn defect(what: &'static str) -> ActivityError {
     failure(DEFECT, what, FAILURE_DEFECT, false, None)

@@ -191,12 +191,13 @@ impl Store {
             })
             .collect();
         let rows = sqlx::query_scalar!(
-            "select distinct k.object_id from hubspot_object_key k
-             join hubspot_object o on o.workspace_id = k.workspace_id and o.portal_id = k.portal_id
-               and o.object_type = k.object_type and o.object_id = k.object_id
-             where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
-               and lower(k.key) = any($4) and k.portal_id = $2 and k.object_type = $3
-               and not o.archived
+            "select distinct o.object_id as \"object_id!\" from unnest($4::text[]) as e (key)
+             cross join lateral (select k.object_id from hubspot_object_key k
+               where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
+                 and lower(k.key) = e.key and k.portal_id = $2 and k.object_type = $3 offset 0) k
+             cross join lateral (select o.object_id from hubspot_object o
+               where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3
+                 and o.object_id = k.object_id and not o.archived limit 1) o
              order by 1",
             workspace.as_uuid(),
             portal.get(),

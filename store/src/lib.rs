@@ -211,6 +211,8 @@ impl Limits {
         options.options([
             ("statement_timeout", self.statement),
             ("lock_timeout", self.lock),
+            // Short statements with estimates that are far too high: compiling them costs more than they.
+            ("jit", "off"),
             (
                 "idle_in_transaction_session_timeout",
                 self.idle_in_transaction,

@@ -246,11 +246,13 @@ pub(crate) async fn claims(
         return Ok(found);
     }
     let rows = sqlx::query!(
-        "select k.key, k.object_id from hubspot_object_key k
-         join hubspot_object o on o.workspace_id = k.workspace_id and o.portal_id = k.portal_id
-           and o.object_type = k.object_type and o.object_id = k.object_id
-         where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
-           and lower(k.key) = any($4) and k.portal_id = $2 and k.object_type = $3 and not o.archived",
+        "select k.key as \"key!\", k.object_id as \"object_id!\" from unnest($4::text[]) as e (key)
+         cross join lateral (select k.key, k.object_id from hubspot_object_key k
+           where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
+             and lower(k.key) = e.key and k.portal_id = $2 and k.object_type = $3 offset 0) k
+         cross join lateral (select o.object_id from hubspot_object o
+           where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3
+             and o.object_id = k.object_id and not o.archived limit 1) o",
         of.workspace.as_uuid(),
         of.portal.get(),
         of.number(),

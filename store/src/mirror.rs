@@ -214,7 +214,7 @@ impl Store {
              where workspace_id = $1 and portal_id = $2 and from_type = $3 and not removed
                and not exists (select 1 from hubspot_object o
                  where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3
-                   and o.object_id = a.from_id and o.archived)
+                   and o.object_id = a.from_id and o.archived offset 0)
              order by from_id, to_type, to_id",
             workspace.as_uuid(),
             portal.get(),

@@ -345,7 +345,7 @@ impl Store {
                            and not exists (select 1 from record_link l
                              where l.workspace_id = $1 and uuid_hash(l.workspace_id) = uuid_hash($1)
                                and l.portal_id + 0 = $2 and l.object_type + 0 = ($3 + 0)
-                               and l.object_id + 0 = o.object_id + 0 and l.adopted_by is null)
+                               and l.object_id + 0 = o.object_id + 0 and l.adopted_by is null offset 0)
                          order by o.object_id limit $5",
                         due.workspace.as_uuid(),
                         due.portal.get(),

@@ -362,7 +362,7 @@ impl Store {
             "select t.id as \"id!\" from unnest($4::bigint[], $5::timestamptz[]) as t (id, modified)
              where not exists (select 1 from hubspot_object o
                where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3 and o.object_id = t.id
-                 and o.modified_at >= t.modified and o.read_at >= $6)
+                 and o.modified_at >= t.modified and o.read_at >= $6 offset 0)
              order by t.id",
             workspace.as_uuid(),
             portal.get(),

@@ -176,7 +176,8 @@ async fn follow_merges(
                from unnest($4::bigint[], $5::bigint[]) as t (from_id, into_id)
                order by from_id, into_id) m
          where l.workspace_id = $1 and uuid_hash(l.workspace_id) = uuid_hash($1)
-           and l.portal_id + 0 = $2 and l.object_type + 0 = $3::int and l.object_id + 0 = m.from_id",
+           and l.portal_id + 0 = $2 and l.object_type + 0 = $3::int and l.object_id + 0 = m.from_id
+           and l.object_id + 0 = any($4)",
         of.workspace.as_uuid(),
         of.portal.get(),
         i32::from(of.number()),
@@ -375,7 +376,7 @@ async fn follow_addresses(
         "update app_person p set email = t.email, document = t.document::json, revision = revision + 1,
            changed_at = now(), changed = (select mirror_change())
          from unnest($2::text[], $3::text[], $4::text[]) as t (id, email, document)
-         where p.workspace_id = $1 and p.person_id = t.id and p.version = 0
+         where p.workspace_id = $1 and p.person_id = t.id and p.person_id = any($2) and p.version = 0
            and p.email is distinct from t.email",
         of.workspace.as_uuid(),
         &ids,

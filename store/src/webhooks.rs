@@ -340,7 +340,7 @@ impl Store {
              set attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => t.wait)
              from unnest($4::bigint[], $5::bigint[], $6::float8[]) as t (id, seq, wait)
              where w.workspace_id = $1 and w.portal_id = $2 and w.object_type = $3
-               and w.object_id = t.id and w.seq = t.seq",
+               and w.object_id = t.id and w.object_id = any($4) and w.seq = t.seq",
             reader.workspace.as_uuid(),
             reader.portal.get(),
             type_number(reader.object_type),
@@ -447,7 +447,7 @@ async fn remove(
         "delete from webhook_record where ctid = any(array(
            select w.ctid from webhook_record w
            join unnest($4::bigint[], $5::bigint[]) as t (id, seq) on t.id = w.object_id and t.seq = w.seq
-           where w.workspace_id = $1 and w.portal_id = $2 and w.object_type = $3
+           where w.workspace_id = $1 and w.portal_id = $2 and w.object_type = $3 and w.object_id = any($4)
            order by w.object_id for update of w))",
         reader.workspace.as_uuid(),
         reader.portal.get(),

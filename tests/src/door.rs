@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::Tenant;
+use crate::{Tenant, retire::Retire};
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Door {
     root: String,
     workspace: String,
     token: String,
+    /// A workspace is in use as long as its door is.
+    _in_use: Retire,
 }
 
 impl Door {
@@ -42,6 +44,7 @@ impl Door {
             root: format!("{}/api/v1", tenant.api.addresses().web),
             workspace: tenant.id(),
             token: tenant.api.addresses().api_token.clone(),
+            _in_use: tenant.retire.clone(),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod periodic;
 pub mod planted;
 pub mod profiles;
 pub mod proxy;
+pub mod retire;
 pub mod script;
 pub mod wrong_settings;
 
@@ -56,6 +57,8 @@ pub struct Tenant {
     pub workspace: WorkspaceId,
     /// The portal.
     pub portal: PortalId,
+    /// Disconnects the workspace at the end of the test.
+    pub retire: retire::Retire,
 }
 
 impl Tenant {
@@ -77,6 +80,7 @@ impl Tenant {
             .expect("a portal");
         Self {
             api: api.clone(),
+            retire: retire::Retire::at_the_end(api, &id.to_string()),
             workspace: WorkspaceId::new(id),
             portal: PortalId::new(number).expect("a portal id"),
         }

@@ -570,10 +570,12 @@ impl SweepActivities {
     /// Finds rows whose workflow or signal is missing, and starts or signals it.
     ///
     /// Compares each connection's state and epoch with what its workflow shows, and each run with its
-    /// `Backfill`; each row by itself.
+    /// `Backfill`; each row by itself. What could not be mended is counted, logged, and looked at again
+    /// by the next sweep.
     ///
     /// - Idempotency key: workflow ids (starting what runs already is refused by Temporal).
-    /// - Timeouts: start-to-close 60 s. Retry class: transient, for ever. Heartbeat: none.
+    /// - Timeouts: start-to-close 10 min, heartbeat 30 s. Retry class: transient, for ever.
+    /// - Heartbeat: rows looked at.
     #[activity(name = "sweep_once")]
     pub fn sweep_once() -> Result<SweepReport, Infallible> {
         unimplemented!()

@@ -97,7 +97,8 @@ const SWEEPS_PER_RUN: u32 = 200;
 
 fn sweep_call() -> Call {
     Call::short("look for what lost its workflow or its signal")
-        .start_to_close(Duration::from_secs(60))
+        .start_to_close(Duration::from_secs(10 * 60))
+        .heartbeat(Duration::from_secs(30))
 }
 
 // ---- tests -----------------------------------------------------------------------------------

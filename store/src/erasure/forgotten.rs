@@ -238,7 +238,8 @@ pub(crate) async fn forget_contacts(
     remove_bad(tx, workspace, bad).await?;
     let imported = sqlx::query_scalar!(
         "select l.app_id from record_link l
-         join app_person p on p.workspace_id = l.workspace_id and p.person_id = l.app_id and p.version = 0
+         cross join lateral (select from app_person p
+           where p.workspace_id = $1 and p.person_id = l.app_id and p.version = 0 limit 1) p
          where l.workspace_id = $1 and uuid_hash(l.workspace_id) = uuid_hash($1)
            and l.portal_id + 0 = $2 and l.object_type + 0 = $3::int and l.object_id + 0 = any($4)
            and l.origin = 'imported'",
@@ -253,21 +254,23 @@ pub(crate) async fn forget_contacts(
     let emails: Vec<String> = found.emails.iter().cloned().collect();
     remove_former(tx, workspace, portals, &emails).await?;
     // Whoever follows changes of deals sees that a contact of theirs is gone.
-    sqlx::query!(
-        "update hubspot_object o set changed = (select mirror_change())
-         from hubspot_association a
-         where a.workspace_id = $1 and uuid_hash(a.workspace_id) = uuid_hash($1)
-           and a.portal_id + 0 = $2 and a.to_type + 0 = $3::int and a.to_id + 0 = any($4)
-           and not a.removed
-           and o.workspace_id = $1 and o.portal_id = $2 and o.object_type = a.from_type
-           and o.object_id = a.from_id",
-        workspace.as_uuid(),
-        step.portal.get(),
-        i32::from(contact),
-        &ids
-    )
-    .execute(&mut **tx)
-    .await?;
+    for from in ObjectType::MIRRORED {
+        sqlx::query!(
+            "update hubspot_object set changed = (select mirror_change())
+             where workspace_id = $1 and portal_id = $2 and object_type = $5
+               and object_id = any(array(select a.from_id from hubspot_association a
+                 where a.workspace_id = $1 and uuid_hash(a.workspace_id) = uuid_hash($1)
+                   and a.portal_id + 0 = $2 and a.to_type + 0 = $3::int and a.to_id + 0 = any($4)
+                   and a.from_type = $5 and not a.removed))",
+            workspace.as_uuid(),
+            step.portal.get(),
+            i32::from(contact),
+            &ids,
+            type_number(from)
+        )
+        .execute(&mut **tx)
+        .await?;
+    }
     remove_ties(tx, workspace, portals, &ids).await?;
     sqlx::query!(
         "update hubspot_object set properties = '{}', created_at = null, content_hash = null,

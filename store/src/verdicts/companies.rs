@@ -253,7 +253,7 @@ impl Store {
                  and o.object_id = d.from_id and not o.archived limit 1) o
              where exists (select 1 from hubspot_object p
                where p.workspace_id = $1 and p.portal_id = $2 and p.object_type = 1
-                 and p.object_id = c.from_id and not p.archived)",
+                 and p.object_id = c.from_id and not p.archived offset 0)",
             workspace.as_uuid(),
             basis.portal.get(),
             ids
@@ -302,10 +302,10 @@ impl Store {
                  and m.portal_id + 0 = $2 and m.object_id + 0 = c.from_id and m.list_id = any($4)
                  and not m.removed offset 0) m
              where exists (select 1 from hubspot_list l where l.workspace_id = $1 and l.portal_id = $2
-                 and l.list_id = m.list_id and l.object_type_id = '0-1')
+                 and l.list_id = m.list_id and l.object_type_id = '0-1' offset 0)
                and exists (select 1 from hubspot_object p
                  where p.workspace_id = $1 and p.portal_id = $2 and p.object_type = 1
-                   and p.object_id = c.from_id and not p.archived)",
+                   and p.object_id = c.from_id and not p.archived offset 0)",
             workspace.as_uuid(),
             basis.portal.get(),
             ids,

@@ -382,7 +382,7 @@ impl Store {
                  and m.portal_id + 0 = $2 and m.object_id + 0 = e.id and m.list_id = any($4)
                  and not m.removed offset 0) m
              where exists (select 1 from hubspot_list l where l.workspace_id = $1 and l.portal_id = $2
-               and l.list_id = m.list_id and l.object_type_id = $5)",
+               and l.list_id = m.list_id and l.object_type_id = $5 offset 0)",
             workspace.as_uuid(),
             basis.portal.get(),
             ids,

@@ -309,7 +309,8 @@ impl Store {
             "insert into dnc_verdict as v (workspace_id, portal_id, person_id, allowed, reasons, stale, judged_at, changed)
              select $1, $2::bigint, t.person, t.allowed, t.reasons::jsonb, t.stale, now(), (select mirror_change())
              from unnest($3::text[], $4::boolean[], $5::text[], $6::boolean[]) as t (person, allowed, reasons, stale)
-             join app_person p on p.workspace_id = $1 and p.person_id = t.person
+             cross join lateral (select from app_person p
+               where p.workspace_id = $1 and p.person_id = t.person limit 1) p
              left join lateral (select o.* from dnc_verdict o
                where o.workspace_id = $1 and o.portal_id = $2 and o.person_id = t.person limit 1) o on true
              where o.person_id is null
@@ -416,7 +417,7 @@ impl Store {
              left join dnc_projection p on p.workspace_id = c.workspace_id and p.portal_id = c.portal_id
              where ($1::uuid is null or c.workspace_id > $1)
                and not exists (select 1 from workspace_purge w where w.workspace_id = c.workspace_id)
-               and exists (select 1 from app_person a where a.workspace_id = c.workspace_id)
+               and exists (select 1 from app_person a where a.workspace_id = c.workspace_id offset 0)
                and (p.workspace_id is null or p.due_at is null or p.due_at <= now()
                  or p.marks <> dnc_marks(c.workspace_id, c.portal_id)
                  or exists (select 1 from app_person a where a.workspace_id = c.workspace_id

@@ -491,3 +491,62 @@ async fn who_comes_onto_a_suppression_list_and_who_goes_is_judged_again() {
     })
     .await;
 }
+
+/// A portal that was read a moment ago has no statistics: the order of each statement's steps is its
+/// own, not the planner's guess. Else this takes the product of both tables, and many minutes.
+#[tokio::test]
+async fn a_large_portal_without_statistics_is_followed_and_judged_in_one_pass() {
+    const COMPANIES: i64 = 6_000;
+    const CONTACTS: i64 = 18_000;
+    bounded(async {
+        let p = Portal::new().await;
+        p.finish().await;
+        let (workspace, portal) = (p.world.workspace, p.world.portal);
+        let fill = [
+            "insert into hubspot_object (workspace_id, portal_id, object_type, object_id, properties, modified_at, read_at)
+             select $1, $2, t, n, case t
+                 when 1 then jsonb_build_object('email', 'c' || n || '@d' || n % $3 || '.example')
+                 when 2 then jsonb_build_object('domain', 'd' || n || '.example')
+                 else jsonb_build_object('dealstage', 's', 'pipeline', 'p', 'hs_is_closed', 'false') end, now(), now()
+             from unnest(array[1, 2, 3]::smallint[]) as t, generate_series(0, $4 - 1) as n
+             where n < $3 or t = 1",
+            "insert into hubspot_object_key (workspace_id, portal_id, object_type, key, object_id)
+             select workspace_id, portal_id, object_type, coalesce(properties->>'email', properties->>'domain'), object_id
+             from hubspot_object where workspace_id = $1 and portal_id = $2 and object_type < 3 and object_id < greatest($3, $4)",
+            "insert into hubspot_association (workspace_id, portal_id, from_type, from_id, to_type, to_id, labels, read_at)
+             select $1, $2, 1, n, 2, n % $3, array['x'], now() from generate_series(0, $4 - 1) as n
+             union all select $1, $2, 3, n, 1, n, array['x'], now() from generate_series(0, $3 - 1) as n",
+        ];
+        for sql in fill {
+            sqlx::query(sql)
+                .bind(workspace.as_uuid())
+                .bind(portal.get())
+                .bind(COMPANIES)
+                .bind(CONTACTS)
+                .execute(&p.world.raw)
+                .await
+                .unwrap();
+        }
+        let asked: Vec<Asked> = (0..COMPANIES)
+            .map(|n| Asked::Email(format!("new{n}@d{n}.example")))
+            .collect();
+        let store = &p.world.store;
+        let basis = store.dnc_basis(workspace).await.unwrap().unwrap();
+        let verdicts = store.check_dnc(workspace, &basis, &asked).await.unwrap();
+        for (n, verdict) in verdicts.iter().enumerate() {
+            assert_eq!(rules(verdict), [DncRule::OpenDeal], "{n}");
+        }
+        let due = store::ProjectionDue { workspace, portal };
+        let (basis, mark) = store.projection_basis(workspace, portal).await.unwrap();
+        let mut made = 0;
+        while made < u64::try_from(CONTACTS).unwrap() {
+            let batch = store
+                .project_profiles(due, &basis, &mark)
+                .await
+                .unwrap();
+            made += batch.made;
+            assert!(!batch.done || made > 0);
+        }
+    })
+    .await;
+}

@@ -1,0 +1,111 @@
+//! What follows the store: webhooks to be read, properties newly mapped, profiles and verdicts.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use domain::{SyncRunId, WorkspaceId};
+use store::Swept;
+use uuid::Uuid;
+
+use super::{Did, PAGE, Sweeping, Tally, Unmended};
+use crate::{profiles, verdicts, webhooks};
+
+/// A record that webhooks told of and that is due for longer than this has lost its reader.
+const TOLD_OVERDUE: Duration = Duration::from_secs(10);
+
+impl Sweeping {
+    /// A reader is woken by whoever stores what a webhook told; here by what waits all the same.
+    pub(super) async fn start_webhook_reads(&self, tally: &Tally) -> Result<(), Unmended> {
+        let mut after = None;
+        loop {
+            let due = self
+                .deps
+                .store
+                .told_to_sweep(after, TOLD_OVERDUE, PAGE)
+                .await?;
+            let Some(last) = due.last() else {
+                return Ok(());
+            };
+            after = Some(last.workspace);
+            tally
+                .each(due, async |one| {
+                    let started = webhooks::start(&self.deps, one).await;
+                    let did = started
+                        .map(|done| Did::StartedWebhookRead.so(done))
+                        .map_err(|_| Unmended::Temporal("WebhookRead could not be started"));
+                    (one.workspace, did)
+                })
+                .await;
+        }
+    }
+
+    /// Of readings of which it is not known what they asked for, what is mapped may lack.
+    pub(super) async fn read_mapped(&self, tally: &Tally) -> Result<(), Unmended> {
+        let unknown = self.deps.store.mapping_to_check(PAGE).await?;
+        tally
+            .each(unknown, async |workspace| {
+                (workspace, self.check_mapping(workspace).await)
+            })
+            .await;
+        Ok(())
+    }
+
+    async fn check_mapping(&self, workspace: WorkspaceId) -> Result<Did, Unmended> {
+        let run = SyncRunId::new(Uuid::now_v7());
+        let queued = self
+            .deps
+            .store
+            .check_mapping(workspace, run, Utc::now())
+            .await?;
+        if queued {
+            self.wake(workspace).await?;
+        }
+        Ok(Did::WokeConnection.so(queued))
+    }
+
+    /// Links and profiles that are behind are brought up to date.
+    pub(super) async fn follow_profiles(&self, tally: &Tally) -> Result<(), Unmended> {
+        let mut after = None;
+        loop {
+            let rows = self.deps.store.projections_due(after, PAGE).await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.workspace);
+            tally
+                .each(rows, async |Swept { workspace, row }| {
+                    let did = match row {
+                        Ok(None) => Ok(Did::Nothing),
+                        Ok(Some(due)) => profiles::start(&self.deps, due)
+                            .await
+                            .map(|done| Did::StartedProfiles.so(done))
+                            .map_err(|_| Unmended::Temporal("profiles could not be started")),
+                        Err(error) => Err(error.into()),
+                    };
+                    (workspace, did)
+                })
+                .await;
+        }
+    }
+
+    /// Starts to judge where there is something newer to judge by.
+    pub(super) async fn start_verdicts(&self, tally: &Tally) -> Result<(), Unmended> {
+        let mut after = None;
+        loop {
+            let due = self.deps.store.verdicts_due(after, PAGE).await?;
+            let Some((last, _)) = due.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            tally
+                .each(due, async |(workspace, portal)| {
+                    let started = verdicts::start(&self.deps, workspace, portal).await;
+                    let did = started
+                        .map(|done| Did::StartedVerdicts.so(done))
+                        .map_err(|_| Unmended::Temporal("verdicts could not be started"));
+                    (workspace, did)
+                })
+                .await;
+        }
+    }
+}
