@@ -378,7 +378,7 @@ impl Found {
             let contacts = sqlx::query_scalar!(
                 "select object_id from hubspot_object_key
                  where workspace_id = $1 and uuid_hash(workspace_id) = uuid_hash($1)
-                   and lower(key) = any($3) and object_type = $2",
+                   and lower(key) = any($3) and object_type + 0 = $2::smallint",
                 workspace.as_uuid(),
                 type_number(ObjectType::Contact),
                 &emails

@@ -213,6 +213,8 @@ impl Limits {
             ("lock_timeout", self.lock),
             // Short statements with estimates that are far too high: compiling them costs more than they.
             ("jit", "off"),
+            // A plan that is kept is one for the few rows that a table had when it was made.
+            ("plan_cache_mode", "force_custom_plan"),
             (
                 "idle_in_transaction_session_timeout",
                 self.idle_in_transaction,

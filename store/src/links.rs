@@ -249,7 +249,7 @@ pub(crate) async fn claims(
         "select k.key as \"key!\", k.object_id as \"object_id!\" from unnest($4::text[]) as e (key)
          cross join lateral (select k.key, k.object_id from hubspot_object_key k
            where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
-             and lower(k.key) = e.key and k.portal_id = $2 and k.object_type = $3 offset 0) k
+             and lower(k.key) = e.key and k.portal_id + 0 = $2 and k.object_type + 0 = $3::smallint offset 0) k
          cross join lateral (select o.object_id from hubspot_object o
            where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3
              and o.object_id = k.object_id and not o.archived limit 1) o",

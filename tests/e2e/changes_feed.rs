@@ -140,6 +140,18 @@ async fn cursors_that_cannot_be_gone_on_from_are_refused_with_a_code() {
     );
     database.batch_execute(&sql).await.unwrap();
     assert_eq!(asked(&end).await, over);
+    // Whoever begins anew begins behind it.
+    let behind = "select mirror_settled() > max(number) from change_horizon";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !database
+        .query_one(behind, &[])
+        .await
+        .unwrap()
+        .get::<_, bool>(0)
+    {
+        assert!(Instant::now() < deadline, "a transaction goes on for ever");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (_, anew) = everything(&door, 1, 3).await;
     assert_eq!(asked(&anew).await, (200, String::new()));
 

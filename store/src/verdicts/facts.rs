@@ -204,7 +204,7 @@ impl Store {
              cross join lateral (
                (select k.object_id from hubspot_object_key k
                 where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
-                  and lower(k.key) = e.key and k.portal_id = $2 and k.object_type = 1 offset 0)
+                  and lower(k.key) = e.key and k.portal_id + 0 = $2 and k.object_type + 0 = 1 offset 0)
                union all
                (select f.object_id from hubspot_former_key f
                 where f.workspace_id = $1 and f.portal_id = $2 and f.object_type = 1 and f.key = e.key offset 0)
@@ -239,7 +239,7 @@ impl Store {
              from unnest($3::text[]) with ordinality as e (key, n)
              cross join lateral (select k.object_id from hubspot_object_key k
                where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
-                 and lower(k.key) = e.key and k.portal_id = $2 and k.object_type = 2 offset 0) k",
+                 and lower(k.key) = e.key and k.portal_id + 0 = $2 and k.object_type + 0 = 2 offset 0) k",
             workspace.as_uuid(),
             portal.get(),
             domains as &[&str]
