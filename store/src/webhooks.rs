@@ -8,7 +8,7 @@ use domain::{Epoch, HubSpotObjectId, ObjectType, PortalId, SyncType, WorkspaceId
 use sqlx::{Postgres, Transaction};
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, Swept,
     batches::{Batch, Rows},
     connections::portal_of,
     cursors::count,
@@ -392,7 +392,7 @@ impl Store {
         after: Option<WorkspaceId>,
         overdue_for: Duration,
         limit: u32,
-    ) -> Result<Vec<DueWorkspace>, StoreError> {
+    ) -> Result<Vec<Swept<DueWorkspace>>, StoreError> {
         let rows = sqlx::query!(
             "select c.workspace_id, c.portal_id from connection c
              where c.state = 'connected' and ($1::uuid is null or c.workspace_id > $1)
@@ -406,14 +406,17 @@ impl Store {
         )
         .fetch_all(&self.control)
         .await?;
-        rows.into_iter()
+        Ok(rows
+            .into_iter()
             .map(|row| {
-                Ok(DueWorkspace {
-                    workspace: WorkspaceId::new(row.workspace_id),
-                    portal: portal_of(row.portal_id)?,
-                })
+                let workspace = WorkspaceId::new(row.workspace_id);
+                let due = portal_of(row.portal_id).map(|portal| DueWorkspace { workspace, portal });
+                Swept {
+                    workspace,
+                    row: due,
+                }
             })
-            .collect()
+            .collect())
     }
 
     /// How many records wait over all workspaces, and for how long the oldest of them.

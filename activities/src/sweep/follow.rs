@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use domain::{SyncRunId, WorkspaceId};
-use store::Swept;
+use domain::{PortalId, SyncRunId, WorkspaceId};
+use store::{DueWorkspace, ProjectionDue, StoreError, Swept};
 use uuid::Uuid;
 
 use super::{Did, PAGE, Sweeping, Tally, Unmended};
@@ -28,15 +28,21 @@ impl Sweeping {
             };
             after = Some(last.workspace);
             tally
-                .each(due, async |one| {
-                    let started = webhooks::start(&self.deps, one).await;
-                    let did = started
-                        .map(|done| Did::StartedWebhookRead.so(done))
-                        .map_err(|_| Unmended::Temporal("WebhookRead could not be started"));
-                    (one.workspace, did)
+                .each(due, async |Swept { workspace, row }| {
+                    (workspace, self.start_webhook_read(row).await)
                 })
                 .await;
         }
+    }
+
+    async fn start_webhook_read(
+        &self,
+        due: Result<DueWorkspace, StoreError>,
+    ) -> Result<Did, Unmended> {
+        webhooks::start(&self.deps, due?)
+            .await
+            .map(|done| Did::StartedWebhookRead.so(done))
+            .map_err(|_| Unmended::Temporal("WebhookRead could not be started"))
     }
 
     /// Of readings of which it is not known what they asked for, what is mapped may lack.
@@ -74,18 +80,23 @@ impl Sweeping {
             after = Some(last.workspace);
             tally
                 .each(rows, async |Swept { workspace, row }| {
-                    let did = match row {
-                        Ok(None) => Ok(Did::Nothing),
-                        Ok(Some(due)) => profiles::start(&self.deps, due)
-                            .await
-                            .map(|done| Did::StartedProfiles.so(done))
-                            .map_err(|_| Unmended::Temporal("profiles could not be started")),
-                        Err(error) => Err(error.into()),
-                    };
-                    (workspace, did)
+                    (workspace, self.start_profiles(row).await)
                 })
                 .await;
         }
+    }
+
+    async fn start_profiles(
+        &self,
+        due: Result<Option<ProjectionDue>, StoreError>,
+    ) -> Result<Did, Unmended> {
+        let Some(due) = due? else {
+            return Ok(Did::Nothing);
+        };
+        profiles::start(&self.deps, due)
+            .await
+            .map(|done| Did::StartedProfiles.so(done))
+            .map_err(|_| Unmended::Temporal("profiles could not be started"))
     }
 
     /// Starts to judge where there is something newer to judge by.
@@ -93,19 +104,26 @@ impl Sweeping {
         let mut after = None;
         loop {
             let due = self.deps.store.verdicts_due(after, PAGE).await?;
-            let Some((last, _)) = due.last() else {
+            let Some(last) = due.last() else {
                 return Ok(());
             };
-            after = Some(*last);
+            after = Some(last.workspace);
             tally
-                .each(due, async |(workspace, portal)| {
-                    let started = verdicts::start(&self.deps, workspace, portal).await;
-                    let did = started
-                        .map(|done| Did::StartedVerdicts.so(done))
-                        .map_err(|_| Unmended::Temporal("verdicts could not be started"));
-                    (workspace, did)
+                .each(due, async |Swept { workspace, row }| {
+                    (workspace, self.start_judging(workspace, row).await)
                 })
                 .await;
         }
+    }
+
+    async fn start_judging(
+        &self,
+        workspace: WorkspaceId,
+        portal: Result<PortalId, StoreError>,
+    ) -> Result<Did, Unmended> {
+        verdicts::start(&self.deps, workspace, portal?)
+            .await
+            .map(|done| Did::StartedVerdicts.so(done))
+            .map_err(|_| Unmended::Temporal("verdicts could not be started"))
     }
 }

@@ -5,7 +5,7 @@ use domain::{ObjectType, PortalId, WorkspaceId, app::PersonId, dnc::Verdict};
 use sqlx::PgConnection;
 
 use super::{Companies, affected::ChangedRecords, basis::DncBasis, facts::Subject};
-use crate::{ChangePosition, Store, StoreError, erasure};
+use crate::{ChangePosition, Store, StoreError, Swept, connections::portal_of, erasure};
 
 /// People that are judged at once.
 const PEOPLE: usize = 5_000;
@@ -411,7 +411,7 @@ impl Store {
         &self,
         after: Option<WorkspaceId>,
         limit: u32,
-    ) -> Result<Vec<(WorkspaceId, PortalId)>, StoreError> {
+    ) -> Result<Vec<Swept<PortalId>>, StoreError> {
         let rows = sqlx::query!(
             "select c.workspace_id, c.portal_id from connection c
              left join dnc_projection p on p.workspace_id = c.workspace_id and p.portal_id = c.portal_id
@@ -437,13 +437,13 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let portal = PortalId::new(row.portal_id)
-                    .map_err(|_| StoreError::Corrupt("portal of a connection"))?;
-                Ok((WorkspaceId::new(row.workspace_id), portal))
+        Ok(rows
+            .into_iter()
+            .map(|row| Swept {
+                workspace: WorkspaceId::new(row.workspace_id),
+                row: portal_of(row.portal_id),
             })
-            .collect()
+            .collect())
     }
 
     /// The verdict that is kept on a person, for whoever compares.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use domain::{HubSpotObjectId, ObjectType, PortalId, SyncType, WorkspaceId};
 use store::{
-    Batch, Connected, DueRecord, FoundBy, RecordRows, Rows, ToldCommitted, ToldReader, ToldRecord,
+    Batch, Connected, DueRecord, DueWorkspace, FoundBy, RecordRows, Rows, ToldCommitted,
+    ToldReader, ToldRecord,
 };
 use uuid::Uuid;
 
@@ -243,33 +244,40 @@ async fn more_is_gathered_before_a_record_is_due() {
     .await;
 }
 
+async fn overdue(
+    world: &World,
+    after: Option<WorkspaceId>,
+    overdue_for: Duration,
+) -> Vec<DueWorkspace> {
+    let due = world.store.told_to_sweep(after, overdue_for, 10).await;
+    due.unwrap()
+        .into_iter()
+        .map(|due| due.row.unwrap())
+        .collect()
+}
+
 #[tokio::test]
 async fn what_waits_is_found_and_counted() {
     bounded(async {
         let (world, _) = World::connected().await;
         let now = Duration::ZERO;
-        assert_eq!(world.store.told_to_sweep(None, now, 10).await.unwrap(), []);
+        assert_eq!(overdue(&world, None, now).await, []);
         assert_eq!(world.store.told_waiting().await.unwrap(), (0, now));
         let events = [1, 2].map(|id| told(world.portal, ObjectType::Contact, id));
         world.store.note_told(&events, NOW).await.unwrap();
-        let due = world.store.told_to_sweep(None, now, 10).await.unwrap();
-        assert_eq!(due.len(), 1);
-        assert_eq!(
-            (due[0].workspace, due[0].portal),
-            (world.workspace, world.portal)
-        );
-        let after = Some(world.workspace);
-        assert_eq!(world.store.told_to_sweep(after, now, 10).await.unwrap(), []);
+        let due = DueWorkspace {
+            workspace: world.workspace,
+            portal: world.portal,
+        };
+        assert_eq!(overdue(&world, None, now).await, [due]);
+        assert_eq!(overdue(&world, Some(world.workspace), now).await, []);
         let young = Duration::from_secs(60);
-        assert_eq!(
-            world.store.told_to_sweep(None, young, 10).await.unwrap(),
-            []
-        );
+        assert_eq!(overdue(&world, None, young).await, []);
         assert_eq!(world.store.told_waiting().await.unwrap().0, 2);
         let next = world.store.next_told_in(world.workspace, world.portal);
         assert_eq!(next.await.unwrap(), Some(now));
         world.disconnect(at(1)).await;
-        assert_eq!(world.store.told_to_sweep(None, now, 10).await.unwrap(), []);
+        assert_eq!(overdue(&world, None, now).await, []);
         assert_eq!(
             world.store.forget_all_told(world.workspace).await.unwrap(),
             2
