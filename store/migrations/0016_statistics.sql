@@ -16,4 +16,14 @@ begin
     loop
         execute format('alter table %I alter column %I set statistics 0', t.relname, t.attname);
     end loop;
+    -- What was gathered before would stay.
+    if to_regproc('pg_catalog.pg_clear_attribute_stats') is not null then
+        for t in
+            select s.tablename as relname, s.attname, s.inherited
+            from pg_stats s
+            where s.schemaname = current_schema() and s.attname in ('workspace_id', 'portal_id')
+        loop
+            perform pg_clear_attribute_stats(current_schema()::text, t.relname::text, t.attname::text, t.inherited);
+        end loop;
+    end if;
 end $$;

@@ -8,7 +8,6 @@ use domain::{
 
 use crate::{
     CursorKey, CursorRow, Store, StoreError,
-    connections::portal_of,
     cursors::{count, signed},
     mirror::{object_id, type_number},
     sweeps::Swept,
@@ -83,10 +82,7 @@ impl Store {
         .await?;
         Ok(rows
             .into_iter()
-            .map(|row| Swept {
-                workspace: WorkspaceId::new(row.workspace_id),
-                row: portal_of(row.portal_id),
-            })
+            .map(|row| Swept::with_portal(row.workspace_id, row.portal_id))
             .collect())
     }
 

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{ConnectionState, Epoch, PortalId, SyncRunId, WorkspaceId};
+use uuid::Uuid;
 
 use crate::{
     RunState, Store, StoreError,
@@ -38,6 +39,15 @@ pub struct SweptRun {
 pub struct Swept<T> {
     pub workspace: WorkspaceId,
     pub row: Result<T, StoreError>,
+}
+
+impl Swept<PortalId> {
+    pub(crate) fn with_portal(workspace: Uuid, portal: i64) -> Self {
+        Self {
+            workspace: WorkspaceId::new(workspace),
+            row: portal_of(portal),
+        }
+    }
 }
 
 impl Store {

@@ -574,7 +574,8 @@ impl SweepActivities {
     /// by the next sweep.
     ///
     /// - Idempotency key: workflow ids (starting what runs already is refused by Temporal).
-    /// - Timeouts: start-to-close 10 min, heartbeat 30 s. Retry class: transient, for ever.
+    /// - Timeouts: start-to-close 10 min, heartbeat 30 s. Retry class: none of its own, what fails is
+    ///   an answer; an attempt whose worker died is made again.
     /// - Heartbeat: rows looked at.
     #[activity(name = "sweep_once")]
     pub fn sweep_once() -> Result<SweepReport, Infallible> {

@@ -16,23 +16,12 @@ const TOLD_OVERDUE: Duration = Duration::from_secs(10);
 impl Sweeping {
     /// A reader is woken by whoever stores what a webhook told; here by what waits all the same.
     pub(super) async fn start_webhook_reads(&self, tally: &Tally) -> Result<(), Unmended> {
-        let mut after = None;
-        loop {
-            let due = self
-                .deps
-                .store
-                .told_to_sweep(after, TOLD_OVERDUE, PAGE)
-                .await?;
-            let Some(last) = due.last() else {
-                return Ok(());
-            };
-            after = Some(last.workspace);
-            tally
-                .each(due, async |Swept { workspace, row }| {
-                    (workspace, self.start_webhook_read(row).await)
-                })
-                .await;
-        }
+        tally
+            .pages(
+                |after| self.deps.store.told_to_sweep(after, TOLD_OVERDUE, PAGE),
+                async |Swept { workspace, row }| (workspace, self.start_webhook_read(row).await),
+            )
+            .await
     }
 
     async fn start_webhook_read(
@@ -71,19 +60,12 @@ impl Sweeping {
 
     /// Links and profiles that are behind are brought up to date.
     pub(super) async fn follow_profiles(&self, tally: &Tally) -> Result<(), Unmended> {
-        let mut after = None;
-        loop {
-            let rows = self.deps.store.projections_due(after, PAGE).await?;
-            let Some(last) = rows.last() else {
-                return Ok(());
-            };
-            after = Some(last.workspace);
-            tally
-                .each(rows, async |Swept { workspace, row }| {
-                    (workspace, self.start_profiles(row).await)
-                })
-                .await;
-        }
+        tally
+            .pages(
+                |after| self.deps.store.projections_due(after, PAGE),
+                async |Swept { workspace, row }| (workspace, self.start_profiles(row).await),
+            )
+            .await
     }
 
     async fn start_profiles(
@@ -101,19 +83,14 @@ impl Sweeping {
 
     /// Starts to judge where there is something newer to judge by.
     pub(super) async fn start_verdicts(&self, tally: &Tally) -> Result<(), Unmended> {
-        let mut after = None;
-        loop {
-            let due = self.deps.store.verdicts_due(after, PAGE).await?;
-            let Some(last) = due.last() else {
-                return Ok(());
-            };
-            after = Some(last.workspace);
-            tally
-                .each(due, async |Swept { workspace, row }| {
+        tally
+            .pages(
+                |after| self.deps.store.verdicts_due(after, PAGE),
+                async |Swept { workspace, row }| {
                     (workspace, self.start_judging(workspace, row).await)
-                })
-                .await;
-        }
+                },
+            )
+            .await
     }
 
     async fn start_judging(

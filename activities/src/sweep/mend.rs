@@ -122,25 +122,20 @@ impl Sweeping {
         seen: &Seen,
         woken: &BTreeSet<WorkspaceId>,
     ) -> Result<(), Unmended> {
-        let mut after = None;
-        loop {
-            let rows = self.deps.store.runs_to_sweep(after, GRACE, PAGE).await?;
-            let Some(last) = rows.last() else {
-                return Ok(());
-            };
-            after = Some(last.workspace);
-            let lost = rows.into_iter().filter(|row| {
-                !seen
-                    .backfills
-                    .contains_key(&names::backfill_id(row.workspace))
-            });
-            tally
-                .each(lost, async |Swept { workspace, row }| {
-                    let may_wake = !woken.contains(&workspace);
-                    (workspace, self.mend_run(row, may_wake).await)
-                })
-                .await;
-        }
+        tally
+            .pages(
+                |after| self.deps.store.runs_to_sweep(after, GRACE, PAGE),
+                async |Swept { workspace, row }| {
+                    let runs = seen.backfills.contains_key(&names::backfill_id(workspace));
+                    let did = if runs {
+                        Ok(Did::Nothing)
+                    } else {
+                        self.mend_run(row, !woken.contains(&workspace)).await
+                    };
+                    (workspace, did)
+                },
+            )
+            .await
     }
 
     pub(super) async fn start_purges(&self, tally: &Tally) -> Result<(), Unmended> {
@@ -164,19 +159,14 @@ impl Sweeping {
     }
 
     pub(super) async fn start_reconciles(&self, tally: &Tally) -> Result<(), Unmended> {
-        let mut after = None;
-        loop {
-            let due = self.deps.store.reconciles_due(after, PAGE).await?;
-            let Some(last) = due.last() else {
-                return Ok(());
-            };
-            after = Some(last.workspace);
-            tally
-                .each(due, async |Swept { workspace, row }| {
+        tally
+            .pages(
+                |after| self.deps.store.reconciles_due(after, PAGE),
+                async |Swept { workspace, row }| {
                     (workspace, self.mend_reconcile(workspace, row).await)
-                })
-                .await;
-        }
+                },
+            )
+            .await
     }
 
     async fn mend_reconcile(

@@ -19,7 +19,7 @@ use std::{
 use chrono::TimeDelta;
 use domain::WorkspaceId;
 use futures::{StreamExt as _, join, stream};
-use store::StoreError;
+use store::{StoreError, Swept};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::activities::{SweepReport, declared};
@@ -146,6 +146,27 @@ impl Tally {
             .map(|(workspace, outcome)| (workspace, self.row(workspace, outcome)))
             .collect()
             .await
+    }
+
+    /// Handles the rows of all pages, each by itself.
+    async fn pages<T, P, F>(
+        &self,
+        page: impl Fn(Option<WorkspaceId>) -> P,
+        handle: impl Fn(Swept<T>) -> F,
+    ) -> Result<(), Unmended>
+    where
+        P: Future<Output = Result<Vec<Swept<T>>, StoreError>>,
+        F: Future<Output = (WorkspaceId, Result<Did, Unmended>)>,
+    {
+        let mut after = None;
+        loop {
+            let rows = page(after).await?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.workspace);
+            self.each(rows, &handle).await;
+        }
     }
 }
 

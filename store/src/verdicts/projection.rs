@@ -5,7 +5,7 @@ use domain::{ObjectType, PortalId, WorkspaceId, app::PersonId, dnc::Verdict};
 use sqlx::PgConnection;
 
 use super::{Companies, affected::ChangedRecords, basis::DncBasis, facts::Subject};
-use crate::{ChangePosition, Store, StoreError, Swept, connections::portal_of, erasure};
+use crate::{ChangePosition, Store, StoreError, Swept, erasure};
 
 /// People that are judged at once.
 const PEOPLE: usize = 5_000;
@@ -439,10 +439,7 @@ impl Store {
         .await?;
         Ok(rows
             .into_iter()
-            .map(|row| Swept {
-                workspace: WorkspaceId::new(row.workspace_id),
-                row: portal_of(row.portal_id),
-            })
+            .map(|row| Swept::with_portal(row.workspace_id, row.portal_id))
             .collect())
     }
 
