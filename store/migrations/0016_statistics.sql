@@ -1,7 +1,6 @@
--- What is gathered of these columns tells of the workspaces that were there then. Of a new one it says
--- that it has no rows, so that walking all of them looks as good as the index that was made for the
--- question; and in a large partition the next gathering is far off. Without, a workspace is believed to
--- be a fixed part of its partition.
+-- What is gathered of these columns tells of the workspaces that were there then. Where it was one, a
+-- new one seems to have no rows, and walking all of them looks as good as the index that was made for the
+-- question. Without, a workspace is believed to be a fixed part of its partition.
 do $$
 declare
     t record;

@@ -534,11 +534,14 @@ async fn large_portal_is_judged(others_before: bool) {
         let (workspace, portal) = (p.world.workspace, p.world.portal);
         if others_before {
             let others = [
-                "create temporary table other as select gen_random_uuid() as id from generate_series(1, 200)",
+                // One in each partition: then a new workspace seems to have no rows.
+                "create temporary table other as select distinct on (k) id
+                 from generate_series(0, 15) as k, (select gen_random_uuid() as id from generate_series(1, 500)) as u
+                 where satisfies_hash_partition('hubspot_object_key'::regclass, 16, k, id)",
                 "insert into hubspot_object (workspace_id, portal_id, object_type, object_id, properties, modified_at, read_at)
                  select id, 1, t, n, '{}', now(), now() from other, generate_series(1, 3) as t, generate_series(1, 40) as n",
                 "insert into hubspot_object_key (workspace_id, portal_id, object_type, key, object_id)
-                 select id, 1, 1, 'o' || n || '@other.example', n from other, generate_series(1, 40) as n",
+                 select id, 1, 1, 'o' || n || '@' || id || '.example', n from other, generate_series(1, 40) as n",
                 "insert into hubspot_association (workspace_id, portal_id, from_type, from_id, to_type, to_id, labels, read_at)
                  select id, 1, 1, n, 2, n % 3, array['x'], now() from other, generate_series(1, 40) as n",
                 "vacuum analyze hubspot_object",
