@@ -7,148 +7,18 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    ObjectType, PortalId, WorkspaceId,
-    api::{ChangeItem, ChangeKind, ChangeWhat, PageCursor},
+    PortalId, WorkspaceId,
+    api::{ChangeItem, PageCursor},
 };
 
-use crate::{
-    Store, StoreError,
-    mirror::{object_id, type_of_number},
-};
+use crate::{Store, StoreError};
 
-/// Where rows of the feed come from, in the order in which they come at one number. The numbers are
-/// part of cursors: none is ever changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
-    /// Records of the mirror.
-    Records = 1,
-    /// Lists.
-    Lists = 2,
-    /// What is gone from the mirror.
-    Tombstones = 3,
-}
+mod place;
+mod sources;
 
-impl Source {
-    const ALL: [Self; 3] = [Self::Records, Self::Lists, Self::Tombstones];
-
-    /// Whether a row of this source can have this key.
-    fn can_have(self, key: &str) -> bool {
-        match self {
-            Self::Records | Self::Tombstones => numbers::<2>(Some(key))
-                .is_ok_and(|[object_type, _]| i16::try_from(object_type).is_ok()),
-            Self::Lists => numbers::<1>(Some(key)).is_ok(),
-        }
-    }
-}
-
-/// A row of a source.
-struct Row {
-    number: i64,
-    /// Where it lies among the rows of its number, in the source's own form.
-    key: String,
-    item: ChangeItem,
-}
-
-/// Where a source goes on: beyond `key` at `number`; from the first row of that number on without.
-#[derive(Debug, PartialEq, Eq)]
-struct Beyond<'a> {
-    number: i64,
-    key: Option<&'a str>,
-}
-
-/// What a source is asked for.
-struct Asked<'a> {
-    workspace: WorkspaceId,
-    portal: PortalId,
-    beyond: Beyond<'a>,
-    below: i64,
-    limit: i64,
-}
-
-/// How far a reader is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    /// Whose numbers these are.
-    cluster: i64,
-    portal: i64,
-    /// The number under which all was settled when the reader began with nothing: what was gone by
-    /// then is nothing to it.
-    since: i64,
-    number: i64,
-    /// Of the last row that was given; 0 before any.
-    source: u8,
-    key: String,
-}
-
-/// The version of the cursor's form.
-const FORM: &str = "1";
-
-impl Place {
-    fn cursor(&self) -> Result<PageCursor, StoreError> {
-        let Self {
-            cluster,
-            portal,
-            since,
-            number,
-            source,
-            key,
-        } = self;
-        let text = format!("{FORM} {cluster} {portal} {since} {number} {source} {key}");
-        PageCursor::try_from(URL_SAFE_NO_PAD.encode(text))
-            .map_err(|_| StoreError::Corrupt("place in the feed"))
-    }
-
-    fn parse(cursor: &PageCursor) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(cursor.as_str()).ok()?;
-        let text = String::from_utf8(bytes).ok()?;
-        let mut parts = text.splitn(7, ' ');
-        if parts.next()? != FORM {
-            return None;
-        }
-        let mut number = || parts.next()?.parse::<i64>().ok();
-        let (cluster, portal, since, at) = (number()?, number()?, number()?, number()?);
-        let source = u8::try_from(number()?).ok()?;
-        let key = parts.next()?.to_owned();
-        let good = match Source::ALL.into_iter().find(|s| *s as u8 == source) {
-            Some(known) => known.can_have(&key),
-            None => source == 0 && key.is_empty(),
-        };
-        good.then_some(Self {
-            cluster,
-            portal,
-            since,
-            number: at,
-            source,
-            key,
-        })
-    }
-
-    /// Whether its reader was never given a tombstone of this number: what was there before it began is
-    /// nothing to it.
-    fn missed(&self, tombstone: i64) -> bool {
-        let given = (self.number, self.source) >= (tombstone, Source::Tombstones as u8);
-        tombstone >= self.since && !given
-    }
-
-    fn beyond(&self, source: Source) -> Beyond<'_> {
-        match (source as u8).cmp(&self.source) {
-            std::cmp::Ordering::Less => Beyond {
-                number: self.number.saturating_add(1),
-                key: None,
-            },
-            std::cmp::Ordering::Equal => Beyond {
-                number: self.number,
-                key: Some(&self.key),
-            },
-            std::cmp::Ordering::Greater => Beyond {
-                number: self.number,
-                key: None,
-            },
-        }
-    }
-}
+use place::{Place, Source};
+use sources::{Asked, Row};
 
 /// A page of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,45 +56,6 @@ pub struct Followed {
     pub portal: PortalId,
     /// [`FeedPage::seen`]
     pub seen: i64,
-}
-
-/// What a source's key consists of.
-fn numbers<const N: usize>(key: Option<&str>) -> Result<[i64; N], StoreError> {
-    let Some(key) = key else {
-        return Ok([-1; N]);
-    };
-    let parts: Result<Vec<i64>, _> = key.split('.').map(str::parse).collect();
-    parts
-        .ok()
-        .and_then(|parts| parts.try_into().ok())
-        .ok_or(StoreError::Corrupt("place in the feed"))
-}
-
-const fn kind_of(object_type: ObjectType) -> Option<ChangeKind> {
-    match object_type {
-        ObjectType::Contact => Some(ChangeKind::Contact),
-        ObjectType::Company => Some(ChangeKind::Company),
-        ObjectType::Deal => Some(ChangeKind::Deal),
-        _ => None,
-    }
-}
-
-fn record_row(
-    number: i64,
-    object_type: i16,
-    id: i64,
-    what: ChangeWhat,
-) -> Result<Option<Row>, StoreError> {
-    let id = object_id(id)?;
-    Ok(kind_of(type_of_number(object_type)?).map(|kind| Row {
-        number,
-        key: format!("{object_type}.{id}"),
-        item: ChangeItem {
-            kind,
-            id: id.to_string(),
-            change: what,
-        },
-    }))
 }
 
 impl Store {
@@ -290,7 +121,10 @@ impl Store {
             let found = match source {
                 Source::Records => self.changed_records(&asked).await,
                 Source::Lists => self.changed_lists(&asked).await,
-                Source::Tombstones => self.removed_records(&asked).await,
+                Source::Tombstones => self.what_is_gone(&asked).await,
+                Source::Profiles => self.changed_profiles(&asked).await,
+                Source::Verdicts => self.changed_verdicts(&asked).await,
+                Source::Members => self.changed_members(&asked).await,
             };
             rows.extend(found?.into_iter().map(|row| (source, row)));
         }
@@ -306,9 +140,11 @@ impl Store {
         if !rows.is_empty() || after.is_none() {
             self.make_durable().await?;
         }
+        let mut items: Vec<ChangeItem> = rows.into_iter().map(|(_, row)| row.item).collect();
+        self.say_uses(workspace, &mut items).await?;
         Ok(Ok(FeedPage {
             next: place.cursor()?,
-            items: rows.into_iter().map(|(_, row)| row.item).collect(),
+            items,
             more,
             seen: below,
         }))
@@ -322,97 +158,6 @@ impl Store {
             .fetch_one(&self.pool)
             .await?;
         Ok(())
-    }
-
-    async fn changed_records(&self, asked: &Asked<'_>) -> Result<Vec<Row>, StoreError> {
-        let [object_type, object_id] = numbers(asked.beyond.key)?;
-        let rows = sqlx::query!(
-            "select changed, object_type, object_id, archived from hubspot_object
-             where workspace_id = $1
-               and uuid_hash(workspace_id) = uuid_hash($1) and portal_id + 0 = $2
-               and (changed, object_type + 0, object_id + 0) > ($3, $4::int, $5)
-               and changed < $6
-             order by changed, object_type + 0, object_id + 0 limit $7",
-            asked.workspace.as_uuid(),
-            asked.portal.get(),
-            asked.beyond.number,
-            i32::try_from(object_type).unwrap_or(i32::MAX),
-            object_id,
-            asked.below,
-            asked.limit
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.into_iter().filter_map(|row| {
-            let what = if row.archived {
-                ChangeWhat::Archived
-            } else {
-                ChangeWhat::Changed
-            };
-            record_row(row.changed, row.object_type, row.object_id, what).transpose()
-        });
-        rows.collect()
-    }
-
-    async fn changed_lists(&self, asked: &Asked<'_>) -> Result<Vec<Row>, StoreError> {
-        let [list] = numbers(asked.beyond.key)?;
-        let rows = sqlx::query!(
-            "select changed, list_id, gone_at is not null as \"gone!\" from hubspot_list
-             where workspace_id = $1 and portal_id = $2
-               and (changed, list_id) > ($3, $4) and changed < $5
-             order by changed, list_id limit $6",
-            asked.workspace.as_uuid(),
-            asked.portal.get(),
-            asked.beyond.number,
-            list,
-            asked.below,
-            asked.limit
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.into_iter().map(|row| Row {
-            number: row.changed,
-            key: row.list_id.to_string(),
-            item: ChangeItem {
-                kind: ChangeKind::List,
-                id: row.list_id.to_string(),
-                change: if row.gone {
-                    ChangeWhat::Gone
-                } else {
-                    ChangeWhat::Changed
-                },
-            },
-        });
-        Ok(rows.collect())
-    }
-
-    async fn removed_records(&self, asked: &Asked<'_>) -> Result<Vec<Row>, StoreError> {
-        let [object_type, object_id] = numbers(asked.beyond.key)?;
-        let rows = sqlx::query!(
-            "select changed, object_type, object_id from change_tombstone
-             where workspace_id = $1 and portal_id = $2
-               and (changed, object_type, object_id) > ($3, $4::int, $5) and changed < $6
-             order by changed, object_type, object_id limit $7",
-            asked.workspace.as_uuid(),
-            asked.portal.get(),
-            asked.beyond.number,
-            i32::try_from(object_type).unwrap_or(i32::MAX),
-            object_id,
-            asked.below,
-            asked.limit
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.into_iter().filter_map(|row| {
-            record_row(
-                row.changed,
-                row.object_type,
-                row.object_id,
-                ChangeWhat::Erased,
-            )
-            .transpose()
-        });
-        rows.collect()
     }
 
     /// Of readers that wait, those for whom something is there by now, by their places in the slice.
@@ -438,7 +183,19 @@ impl Store {
                    and l.changed >= t.seen and l.changed < s.below limit 1) is not null
                or (select g.changed from change_tombstone g
                  where g.workspace_id = t.w and g.portal_id = t.p
-                   and g.changed >= t.seen and g.changed < s.below limit 1) is not null",
+                   and g.changed >= t.seen and g.changed < s.below limit 1) is not null
+               or (select p.changed from profile p
+                 where p.workspace_id = t.w and uuid_hash(p.workspace_id) = uuid_hash(t.w)
+                   and p.portal_id + 0 = t.p and p.changed >= t.seen and p.changed < s.below
+                 order by p.changed limit 1) is not null
+               or (select v.changed from dnc_verdict v
+                 where v.workspace_id = t.w and uuid_hash(v.workspace_id) = uuid_hash(t.w)
+                   and v.portal_id + 0 = t.p and v.changed >= t.seen and v.changed < s.below
+                 order by v.changed limit 1) is not null
+               or (select m.changed from hubspot_list_member m
+                 where m.workspace_id = t.w and uuid_hash(m.workspace_id) = uuid_hash(t.w)
+                   and m.portal_id - 0 = t.p and m.changed >= t.seen and m.changed < s.below
+                 order by m.changed limit 1) is not null",
             &workspaces,
             &portals,
             &seen
@@ -480,94 +237,5 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok(crate::cursors::count(pruned))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(number: i64, source: u8, key: &str) -> Place {
-        Place {
-            cluster: -7,
-            portal: 4711,
-            since: 12,
-            number,
-            source,
-            key: key.to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_cursor_comes_back_as_it_was() {
-        for at in [
-            place(0, 0, ""),
-            place(i64::MAX, 3, "1.5"),
-            place(9, 2, "77"),
-        ] {
-            assert_eq!(Place::parse(&at.cursor().unwrap()), Some(at));
-        }
-    }
-
-    #[test]
-    fn what_is_no_cursor_is_none() {
-        let of = |text: &str| PageCursor::try_from(URL_SAFE_NO_PAD.encode(text)).unwrap();
-        for bad in [
-            of("2 1 2 3 4 5 k"),
-            of("1 1 2 3 4 5"),
-            of("1 1 2 3 x 5 k"),
-            of("1 1 2 3 4 300 1"),
-            of("1 1 2 3 4 9 1.1"),
-            of("1 1 2 3 4 1 70000.1"),
-            of("1 1 2 3 4 2 x"),
-            of("1 1 2 3 4 0 1"),
-            PageCursor::try_from("p-1".to_owned()).unwrap(),
-        ] {
-            assert_eq!(Place::parse(&bad), None, "{}", bad.as_str());
-        }
-    }
-
-    #[test]
-    fn each_source_goes_on_from_the_row_that_was_given_last() {
-        let at = place(50, Source::Lists as u8, "8");
-        let beyond = |number, key| Beyond { number, key };
-        // Its rows of that number were all given before.
-        assert_eq!(at.beyond(Source::Records), beyond(51, None));
-        assert_eq!(at.beyond(Source::Lists), beyond(50, Some("8")));
-        // And of these none was.
-        assert_eq!(at.beyond(Source::Tombstones), beyond(50, None));
-        let begins = place(0, 0, "");
-        for source in Source::ALL {
-            assert_eq!(begins.beyond(source), beyond(0, None));
-        }
-    }
-
-    #[test]
-    fn a_reader_has_missed_what_it_was_not_given_since_it_began() {
-        // It began when all below 12 was settled.
-        for (number, source, tombstone, missed) in [
-            (0, 0, 11, false),
-            (0, 0, 12, true),
-            (50, 1, 49, false),
-            (50, 1, 50, true),
-            (50, 3, 50, false),
-            (50, 3, 51, true),
-        ] {
-            let at = place(number, source, "1.1");
-            assert_eq!(
-                at.missed(tombstone),
-                missed,
-                "{number} {source} {tombstone}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_key_has_as_many_numbers_as_its_source() {
-        assert_eq!(numbers::<2>(Some("1.5")).unwrap(), [1, 5]);
-        assert_eq!(numbers::<2>(None).unwrap(), [-1, -1]);
-        for bad in ["", "1", "1.2.3", "1.x"] {
-            assert!(numbers::<2>(Some(bad)).is_err(), "{bad}");
-        }
     }
 }

@@ -377,30 +377,19 @@ pub(crate) async fn of_the_same(
         .collect())
 }
 
-/// Leaves nothing of erased people.
+/// Leaves no link of erased people.
 pub(crate) async fn erase(
     tx: &mut PgConnection,
     workspace: WorkspaceId,
     portals: &[i64],
     people: &[String],
 ) -> Result<(), sqlx::Error> {
-    let contact = type_number(ObjectType::Contact);
     sqlx::query!(
         "delete from record_link
          where workspace_id = $1 and portal_id = any($2) and object_type = $3 and app_id = any($4)",
         workspace.as_uuid(),
         portals,
-        contact,
-        people
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "delete from profile
-         where workspace_id = $1 and portal_id = any($2) and object_type = $3 and app_id = any($4)",
-        workspace.as_uuid(),
-        portals,
-        contact,
+        type_number(ObjectType::Contact),
         people
     )
     .execute(tx)

@@ -147,7 +147,7 @@ const fn kind_number(record: RecordKind) -> i16 {
     domain::profiles::object_type_of(record).number()
 }
 
-fn kind_of(number: i16) -> Result<RecordKind, StoreError> {
+pub(crate) fn kind_of(number: i16) -> Result<RecordKind, StoreError> {
     RecordKind::ALL
         .into_iter()
         .find(|record| kind_number(*record) == number)

@@ -328,6 +328,14 @@ async fn adopt(
     .fetch_all(&mut *tx)
     .await?;
     sqlx::query!(
+        "delete from dnc_verdict where workspace_id = $1 and portal_id = $2 and person_id = any($3)",
+        of.workspace.as_uuid(),
+        of.portal.get(),
+        &gone
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
         "update record_link l set adopted_by = t.other, changed = (select mirror_change())
          from unnest($4::text[], $5::text[]) as t (id, other)
          where l.workspace_id = $1 and l.portal_id = $2 and l.object_type = $3 and l.app_id = t.id

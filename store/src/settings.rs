@@ -1,11 +1,15 @@
 //! Settings: every version that was saved (E4 to E8, I6, I8).
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use domain::{
     SyncRunId, WorkspaceId,
     backfill::lists_with_use,
-    settings::{Settings, SettingsRevision},
+    portal::ListId,
+    settings::{ListUse, Settings, SettingsRevision},
 };
+use sqlx::PgConnection;
 
 use crate::{
     Store, StoreError,
@@ -129,6 +133,7 @@ impl Store {
                 runs::queue_members(&mut tx, workspace, &given, new_run, now).await?;
             }
             runs::queue_mapping(&mut tx, workspace, &wanted, mapping_run, now).await?;
+            uses_changed(&mut tx, workspace, settings, &before).await?;
             tx.commit().await?;
             return Ok(SettingsSaved::Saved(SettingsRevision::new(count(
                 row.version,
@@ -144,4 +149,41 @@ impl Store {
             current: SettingsRevision::new(count(current.version)),
         })
     }
+}
+
+/// A list that is used for something else has changed, for whoever reads changes.
+async fn uses_changed(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    now: &Settings,
+    before: &Settings,
+) -> Result<(), sqlx::Error> {
+    let uses = |settings: &Settings| -> BTreeSet<(ListId, ListUse)> {
+        let lists = settings.lists.iter();
+        lists.map(|used| (used.list, used.list_use)).collect()
+    };
+    let mut lists: Vec<i64> = uses(now)
+        .symmetric_difference(&uses(before))
+        .map(|(list, _)| list.get())
+        .collect();
+    lists.dedup();
+    if lists.is_empty() {
+        return Ok(());
+    }
+    // In the order in which pages of lists are written.
+    sqlx::query!(
+        "with used as (
+           select l.list_id from hubspot_list l
+           where l.workspace_id = $1 and l.list_id = any($2)
+             and l.portal_id = (select portal_id from connection where workspace_id = $1)
+           order by l.list_id for update)
+         update hubspot_list l set changed = mirror_change() from used
+         where l.workspace_id = $1 and l.list_id = used.list_id and l.list_id = any($2)
+           and l.portal_id = (select portal_id from connection where workspace_id = $1)",
+        workspace.as_uuid(),
+        &lists
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -15,6 +15,8 @@ mod door;
 mod erasure;
 #[path = "store/feed.rs"]
 mod feed;
+#[path = "store/feed_kinds.rs"]
+mod feed_kinds;
 #[path = "store/fence.rs"]
 mod fence;
 #[path = "store/lists.rs"]

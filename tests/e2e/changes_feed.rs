@@ -47,15 +47,69 @@ async fn database(tenant: &Tenant) -> tokio_postgres::Client {
     client
 }
 
-/// A record comes into the mirror, as if a page had brought it.
-async fn write(database: &tokio_postgres::Client, tenant: &Tenant, id: i64) {
-    let sql = format!(
-        "insert into hubspot_object (workspace_id, portal_id, object_type, object_id, properties, modified_at, read_at)
-         values ('{}', {}, 1, {id}, '{{}}', now(), now())",
-        tenant.id(),
-        tenant.portal
-    );
-    database.batch_execute(&sql).await.unwrap();
+/// What a row is of.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    /// A deal comes into the mirror, as if a page had brought it.
+    Deal,
+    Person,
+    Verdict,
+    Member,
+}
+
+impl Of {
+    const ALL: [Self; 4] = [Self::Deal, Self::Person, Self::Verdict, Self::Member];
+
+    /// A row of it, in the transaction of whoever inserts.
+    fn insert(self, tenant: &Tenant, id: i64) -> String {
+        let (columns, values) = match self {
+            Self::Deal => (
+                "hubspot_object (workspace_id, portal_id, object_type, object_id, properties, modified_at, read_at)",
+                format!("3, {id}, '{{}}', now(), now()"),
+            ),
+            Self::Person => (
+                "profile (workspace_id, portal_id, object_type, app_id, hash)",
+                format!("1, '{id}', ''"),
+            ),
+            Self::Verdict => (
+                "dnc_verdict (workspace_id, portal_id, person_id, allowed, reasons, stale)",
+                format!("'{id}', true, '[]', false"),
+            ),
+            Self::Member => (
+                "hubspot_list_member (workspace_id, portal_id, list_id, object_id)",
+                format!("9, {id}"),
+            ),
+        };
+        let (workspace, portal) = (tenant.id(), tenant.portal);
+        format!("insert into {columns} values ('{workspace}', {portal}, {values});")
+    }
+
+    /// What is told of it.
+    fn item(self, id: i64) -> Value {
+        let id = id.to_string();
+        match self {
+            Self::Deal => json!({"kind": "deal", "id": id, "change": "changed"}),
+            Self::Person => json!({"kind": "person", "id": id, "change": "changed"}),
+            Self::Verdict => json!({"kind": "verdict", "id": id, "change": "changed"}),
+            Self::Member => {
+                json!({"kind": "list_member", "id": id, "change": "added", "list": 9})
+            }
+        }
+    }
+}
+
+async fn write(database: &tokio_postgres::Client, tenant: &Tenant, of: Of, id: i64) {
+    database
+        .batch_execute(&of.insert(tenant, id))
+        .await
+        .unwrap();
+}
+
+/// Those of records and lists: what the app has of them, and verdicts, follow when they are due.
+fn of_hubspot(items: &[Value]) -> Vec<Value> {
+    let kinds = ["contact", "company", "deal", "list"];
+    let is_one = |item: &&Value| kinds.iter().any(|kind| item["kind"] == *kind);
+    items.iter().filter(is_one).cloned().collect()
 }
 
 #[tokio::test]
@@ -64,7 +118,8 @@ async fn whoever_begins_gets_everything_once_in_pages_of_any_size() {
     let (tenant, door) = connected(size).await;
     let (all, end) = everything(&door, 1_000, 98).await;
     let (small, _) = everything(&door, 7, 98).await;
-    assert_eq!(small, all);
+    let all = of_hubspot(&all);
+    assert_eq!(of_hubspot(&small), all);
     let count = |kind: &str| all.iter().filter(|item| item["kind"] == kind).count();
     assert_eq!(
         (
@@ -88,19 +143,32 @@ async fn whoever_begins_gets_everything_once_in_pages_of_any_size() {
     let line = CommandLine::new(&tenant, &door);
     let printed = line.run(&["changes"]).await;
     assert_eq!(printed.code, 0, "{}", printed.err);
-    assert_eq!(printed.out.lines().count(), all.len());
+    let lines = printed.out.lines().filter(|line| {
+        ["contact\t", "company\t", "deal\t", "list\t"]
+            .iter()
+            .any(|kind| line.starts_with(kind))
+    });
+    assert_eq!(lines.count(), all.len());
     let (_, cursor) = printed.err.trim_end().split_once("--after ").unwrap();
     let nothing = line.run(&["changes", "--after", cursor, "--json"]).await;
-    assert_eq!(nothing.json()["items"], json!([]));
+    let items = |ended: &Value| of_hubspot(ended["items"].as_array().unwrap());
+    assert_eq!(items(&nothing.json()), [Value::Null; 0]);
     let database = database(&tenant).await;
-    write(&database, &tenant, 7).await;
-    let page = door
-        .ok("GET", &format!("/changes?wait=20&after={end}"), None)
-        .await;
-    let new = json!([{"kind": "contact", "id": "7", "change": "changed"}]);
-    assert_eq!(page["items"], new);
+    write(&database, &tenant, Of::Deal, 7).await;
+    let mut after = end;
+    loop {
+        let path = format!("/changes?wait=20&after={after}");
+        let page = door.ok("GET", &path, None).await;
+        let new = items(&page);
+        if !new.is_empty() {
+            assert_eq!(new, [Of::Deal.item(7)]);
+            break;
+        }
+        assert_ne!(page["items"], json!([]), "it is not told");
+        after = page["next"].as_str().unwrap().to_owned();
+    }
     let more = line.run(&["changes", "--after", cursor, "--json"]).await;
-    assert_eq!(more.json()["items"], new);
+    assert_eq!(items(&more.json()), [Of::Deal.item(7)]);
     let odd = line.run(&["changes", "--after", "a b"]).await;
     assert_eq!(odd.code, 2, "{}", odd.err);
 }
@@ -182,21 +250,23 @@ async fn cursors_that_cannot_be_gone_on_from_are_refused_with_a_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_hears_within_a_second_and_not_everybody_may_wait() {
-    let (tenant, door) = connected(json!({"contacts": 3, "limits": "off"})).await;
+    // Without contacts nobody is made of them meanwhile, and nobody is judged.
+    let size = json!({"contacts": 0, "companies": 0, "deals": 3, "lists": 0, "limits": "off"});
+    let (tenant, door) = connected(size).await;
     let database = database(&tenant).await;
     let (_, mut end) = everything(&door, 100, 3).await;
     let mut took = Vec::new();
-    for n in 0..7 {
+    for (n, of) in (0..).zip(Of::ALL.into_iter().cycle().take(8)) {
         let waits = {
             let (door, path) = (door.clone(), format!("/changes?wait=20&after={end}"));
             tokio::spawn(async move { (door.ok("GET", &path, None).await, Instant::now()) })
         };
         tokio::time::sleep(Duration::from_millis(700)).await;
         assert!(!waits.is_finished(), "nothing changed");
-        write(&database, &tenant, 1_000 + n).await;
+        write(&database, &tenant, of, 1_000 + n).await;
         let written = Instant::now();
         let (page, heard) = waits.await.unwrap();
-        assert_eq!(page["items"][0]["id"], (1_000 + n).to_string());
+        assert_eq!(page["items"], json!([of.item(1_000 + n)]));
         took.push(heard.duration_since(written));
         end = page["next"].as_str().unwrap().to_owned();
     }
@@ -251,9 +321,68 @@ async fn whoever_waits_hears_within_a_second_and_not_everybody_may_wait() {
             .status,
         200
     );
-    write(&database, &tenant, 2_000).await;
+    write(&database, &tenant, Of::Deal, 2_000).await;
     for one in waiting {
         let page = tokio::time::timeout(Duration::from_secs(15), one).await;
         assert_eq!(page.unwrap().unwrap()["items"][0]["id"], "2000");
     }
+}
+
+/// A transaction that began first commits last, and the reader dies between two of its pages.
+#[tokio::test]
+async fn what_commits_late_is_told_in_its_place_and_a_reader_goes_on_after_a_restart() {
+    let size = json!({"contacts": 0, "companies": 0, "deals": 3, "lists": 0, "limits": "off"});
+    let (tenant, door) = connected(size).await;
+    let (_, end) = everything(&door, 100, 3).await;
+    let slow = database(&tenant).await;
+    let fast = database(&tenant).await;
+    let of_all = |id: i64| -> String { Of::ALL.map(|of| of.insert(&tenant, id)).concat() };
+    slow.batch_execute(&format!("begin; {}", of_all(1)))
+        .await
+        .unwrap();
+    fast.batch_execute(&format!("begin; {} commit", of_all(2)))
+        .await
+        .unwrap();
+    // What is there already waits for what is older.
+    let path = format!("/changes?wait=1&after={end}");
+    let page = door.ok("GET", &path, None).await;
+    assert_eq!(
+        (&page["items"], page["next"].as_str()),
+        (&json!([]), Some(&*end))
+    );
+    slow.batch_execute("commit").await.unwrap();
+
+    let line = CommandLine::new(&tenant, &door);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let (mut seen, mut after) = (Vec::new(), end.clone());
+    while seen.len() < 8 {
+        // Whoever reads is always somebody new, who knows no more than the cursor.
+        let reader = Door::of(&tenant).await;
+        let path = format!("/changes?wait=5&limit=1&after={after}");
+        let page = reader.ok("GET", &path, None).await;
+        seen.extend(page["items"].as_array().unwrap().iter().cloned());
+        after = page["next"].as_str().unwrap().to_owned();
+        assert!(Instant::now() < deadline, "{seen:#?}");
+    }
+    let want: Vec<Value> = [1, 2]
+        .into_iter()
+        .flat_map(|id| Of::ALL.map(|of| of.item(id)))
+        .collect();
+    assert_eq!(seen, want);
+    let printed = line.run(&["changes", "--after", &end]).await;
+    assert_eq!(
+        printed.out.lines().collect::<Vec<_>>(),
+        [
+            "deal\t1\tchanged",
+            "person\t1\tchanged",
+            "verdict\t1\tchanged",
+            "list_member\t1\tadded\tlist 9",
+            "deal\t2\tchanged",
+            "person\t2\tchanged",
+            "verdict\t2\tchanged",
+            "list_member\t2\tadded\tlist 9",
+        ],
+        "{}",
+        printed.err
+    );
 }

@@ -11,6 +11,7 @@ mod c4_lost_signals;
 mod c5_revoked;
 mod c7_erase;
 mod changes_feed;
+mod changes_of_the_app;
 mod conformance;
 mod e1_people;
 mod e1_people_files;

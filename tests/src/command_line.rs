@@ -1,8 +1,15 @@
 //! `hubspot-sync` as a person or a script uses it: the program itself, as a process.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Child,
+};
 
 use crate::{Tenant, binaries, door::Door};
 
@@ -56,12 +63,8 @@ impl CommandLine {
         }
     }
 
-    /// Runs it to its end.
-    ///
-    /// # Panics
-    /// When it cannot be started, is killed, or writes what is no text.
-    pub async fn run(&self, arguments: &[&str]) -> Ended {
-        let child = tokio::process::Command::new(binaries().join("hubspot-sync"))
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        tokio::process::Command::new(binaries().join("hubspot-sync"))
             .args(arguments)
             .env_clear()
             .env("HUBSPOT_SYNC_URL", &self.url)
@@ -72,7 +75,36 @@ impl CommandLine {
             .stderr(std::process::Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("hubspot-sync starts");
+            .expect("hubspot-sync starts")
+    }
+
+    /// Starts it, to be read while it runs; it is ended with what is returned.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn follow(&self, arguments: &[&str]) -> Following {
+        let mut child = self.spawn(arguments);
+        let out = child.stdout.take().expect("standard output");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&lines);
+        tokio::spawn(async move {
+            let mut out = BufReader::new(out).lines();
+            while let Ok(Some(line)) = out.next_line().await {
+                heard.lock().expect("lines").push(line);
+            }
+        });
+        Following {
+            lines,
+            _child: child,
+        }
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started, is killed, or writes what is no text.
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
+        let child = self.spawn(arguments);
         let id = child.id().expect("a process id");
         let mut peak_kib = None;
         let ended = child.wait_with_output();
@@ -92,6 +124,40 @@ impl CommandLine {
             out: text(output.stdout),
             err: text(output.stderr),
             peak_kib,
+        }
+    }
+}
+
+/// The program while it runs.
+#[derive(Debug)]
+pub struct Following {
+    lines: Arc<Mutex<Vec<String>>>,
+    _child: Child,
+}
+
+impl Following {
+    /// What it printed so far.
+    ///
+    /// # Panics
+    /// When whoever reads it has failed.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("lines").clone()
+    }
+
+    /// Waits until it has printed all of these, and forgets everything before.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn until(&self, wanted: &[String], within: Duration) {
+        let deadline = Instant::now() + within;
+        loop {
+            let lines = self.lines();
+            if wanted.iter().all(|want| lines.contains(want)) {
+                self.lines.lock().expect("lines").drain(..lines.len());
+                return;
+            }
+            assert!(Instant::now() < deadline, "{wanted:#?} of {lines:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

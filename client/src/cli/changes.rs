@@ -70,27 +70,48 @@ fn line(item: &ChangeItem) -> String {
         ChangeKind::Company => "company",
         ChangeKind::Deal => "deal",
         ChangeKind::List => "list",
+        ChangeKind::ListMember => "list_member",
+        ChangeKind::Person => "person",
+        ChangeKind::AppCompany => "app_company",
+        ChangeKind::Verdict => "verdict",
         ChangeKind::Other => "other",
     };
     let change = match item.change {
         ChangeWhat::Changed | ChangeWhat::Other => "changed",
         ChangeWhat::Archived => "archived",
+        ChangeWhat::Merged => "merged",
         ChangeWhat::Gone => "gone",
         ChangeWhat::Erased => "erased",
+        ChangeWhat::Added => "added",
+        ChangeWhat::Removed => "removed",
     };
-    format!("{kind}\t{}\t{change}", clean(&item.id))
+    let mut line = format!("{kind}\t{}\t{change}", clean(&item.id));
+    if let Some(into) = &item.into {
+        line.push_str(&format!("\tinto {}", clean(into)));
+    }
+    if let Some(list) = item.list {
+        line.push_str(&format!("\tlist {list}"));
+    }
+    if let Some(list_use) = item.list_use {
+        line.push('\t');
+        line.push_str(super::lists::use_name(list_use));
+    }
+    line
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::{portal::ListId, settings::ListUse};
+
     use super::*;
 
     #[test]
-    fn a_line_has_kind_id_and_change() {
-        let item = |kind, id: &str, change| ChangeItem {
-            kind,
-            id: id.to_owned(),
-            change,
+    fn a_line_has_kind_id_and_change_and_what_else_is_told() {
+        let item = |kind, id: &str, change| ChangeItem::new(kind, id.to_owned(), change);
+        let member = ChangeItem {
+            list: Some(ListId::new(12)),
+            list_use: Some(ListUse::Suppression),
+            ..item(ChangeKind::ListMember, "7", ChangeWhat::Added)
         };
         for (item, want) in [
             (
@@ -100,6 +121,24 @@ mod tests {
             (
                 item(ChangeKind::Other, "x\u{1b}[2J", ChangeWhat::Other),
                 "other\tx [2J\tchanged",
+            ),
+            (
+                ChangeItem {
+                    into: Some("lead".to_owned()),
+                    ..item(ChangeKind::Person, "p", ChangeWhat::Merged)
+                },
+                "person\tp\tmerged\tinto lead",
+            ),
+            (
+                member.clone(),
+                "list_member\t7\tadded\tlist 12\tsuppression",
+            ),
+            (
+                ChangeItem {
+                    list_use: None,
+                    ..member
+                },
+                "list_member\t7\tadded\tlist 12",
             ),
         ] {
             assert_eq!(line(&item), want);

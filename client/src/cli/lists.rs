@@ -14,6 +14,14 @@ use super::{
     show::list,
 };
 
+/// What a list is used for, as it is shown.
+pub(crate) const fn use_name(list_use: ListUse) -> &'static str {
+    match list_use {
+        ListUse::Audience => "audience",
+        ListUse::Suppression => "suppression",
+    }
+}
+
 pub(crate) async fn all(
     service: &Service,
     workspace: WorkspaceId,
@@ -32,17 +40,12 @@ pub(crate) async fn all(
             (None, true) => "processing",
             (None, false) => "complete",
         };
-        let list_use = match l.list_use {
-            Some(ListUse::Audience) => "audience",
-            Some(ListUse::Suppression) => "suppression",
-            None => "",
-        };
         vec![
             l.list.to_string(),
             of.to_owned(),
             l.processing_type.to_lowercase(),
             state.to_owned(),
-            list_use.to_owned(),
+            l.list_use.map(use_name).unwrap_or_default().to_owned(),
             l.size.map(|size| size.to_string()).unwrap_or_default(),
             l.name.clone(),
         ]

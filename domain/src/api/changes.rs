@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::PageCursor;
-use crate::ids::IdError;
+use crate::{ids::IdError, portal::ListId, settings::ListUse};
 
 /// What changed. A reader passes over kinds that it does not know: there will be more.
 #[derive(
@@ -18,8 +18,16 @@ pub enum ChangeKind {
     Company,
     /// A deal of the mirror, or its associations.
     Deal,
-    /// A HubSpot list: its definition or its members.
+    /// A HubSpot list: its definition, its use or its members.
     List,
+    /// A member of a list that has, or had, a use.
+    ListMember,
+    /// A person of the app: the profile or the link.
+    Person,
+    /// A company of the app: the profile or the link.
+    AppCompany,
+    /// Whether a person of the app may be contacted, and why not.
+    Verdict,
     /// One of a later version.
     #[serde(other)]
     Other,
@@ -33,12 +41,20 @@ pub enum ChangeKind {
 pub enum ChangeWhat {
     /// It is new, has other values or other associations, or was restored.
     Changed,
-    /// It lies in HubSpot's recycle bin.
+    /// It lies in HubSpot's recycle bin, or was not found in HubSpot once.
     Archived,
+    /// It lives on under another id: a record that was merged into another one, or a person who was
+    /// made from a contact and gave way to one of the app's own.
+    Merged,
     /// HubSpot has it no more.
     Gone,
-    /// The person was erased: forget what you have of it.
+    /// All its values were removed here, as somebody was erased or HubSpot knows the contact no more:
+    /// forget what you have of it, its verdict and its places on lists too.
     Erased,
+    /// It is on the list now.
+    Added,
+    /// It is on the list no more.
+    Removed,
     /// One of a later version.
     #[serde(other)]
     Other,
@@ -49,10 +65,34 @@ pub enum ChangeWhat {
 pub struct ChangeItem {
     /// What.
     pub kind: ChangeKind,
-    /// Its id: HubSpot's, for records and lists.
+    /// Its id: HubSpot's of records, lists and members of lists; the app's of people, companies of the
+    /// app and verdicts.
     pub id: String,
     /// What happened.
     pub change: ChangeWhat,
+    /// Of what was `merged`: the id that it lives on under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
+    /// Of a member: of which list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<ListId>,
+    /// Of a member: what its list is used for now; left out where for nothing.
+    #[serde(rename = "use", default, skip_serializing_if = "Option::is_none")]
+    pub list_use: Option<ListUse>,
+}
+
+impl ChangeItem {
+    /// A change of which nothing more is to be told.
+    pub const fn new(kind: ChangeKind, id: String, change: ChangeWhat) -> Self {
+        Self {
+            kind,
+            id,
+            change,
+            into: None,
+            list: None,
+            list_use: None,
+        }
+    }
 }
 
 /// A page of the feed.
@@ -122,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_a_later_version_says_can_be_read() {
-        let text = r#"{"kind":"verdict","id":"p1","change":"softened","more":[1]}"#;
+        let text = r#"{"kind":"hunch","id":"p1","change":"softened","more":[1]}"#;
         let item: ChangeItem = serde_json::from_str(text).unwrap();
         assert_eq!(item.kind, ChangeKind::Other);
         assert_eq!(item.change, ChangeWhat::Other);
@@ -133,6 +173,33 @@ mod tests {
             (ChangeKind::Contact, ChangeWhat::Erased)
         );
         assert_eq!(serde_json::to_string(&item).unwrap(), text);
+    }
+
+    #[test]
+    fn what_only_some_kinds_tell_is_left_out_of_the_others() {
+        let merged = ChangeItem {
+            into: Some("8".to_owned()),
+            ..ChangeItem::new(ChangeKind::Contact, "7".to_owned(), ChangeWhat::Merged)
+        };
+        let member = ChangeItem {
+            list: Some(ListId::new(12)),
+            list_use: Some(ListUse::Audience),
+            ..ChangeItem::new(ChangeKind::ListMember, "7".to_owned(), ChangeWhat::Added)
+        };
+        for (item, text) in [
+            (
+                merged,
+                r#"{"kind":"contact","id":"7","change":"merged","into":"8"}"#,
+            ),
+            (
+                member,
+                r#"{"kind":"list_member","id":"7","change":"added","list":12,"use":"audience"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&item).unwrap(), text);
+            let back: ChangeItem = serde_json::from_str(text).unwrap();
+            assert_eq!(back, item);
+        }
     }
 
     #[test]

@@ -33,10 +33,23 @@ pub(super) async fn remove_people(
     .await?
     .rows_affected();
     links::erase(&mut *tx, workspace, portals, people).await?;
+    // Whoever follows the changes was told of them by these rows, and is told that they are gone.
     sqlx::query!(
-        "delete from dnc_verdict where workspace_id = $1 and person_id = any($2)",
+        "with profiles as (
+           delete from profile
+           where workspace_id = $1 and portal_id = any($3) and object_type = $4 and app_id = any($2)
+           returning portal_id, app_id),
+         verdicts as (
+           delete from dnc_verdict where workspace_id = $1 and person_id = any($2)
+           returning portal_id, person_id)
+         insert into change_tombstone (workspace_id, portal_id, object_type, object_id, app_id)
+         select $1, portal_id, $4, -nextval('change_tombstone_of_person'), app_id
+         from (select portal_id, app_id from profiles
+               union select portal_id, person_id from verdicts) gone",
         workspace.as_uuid(),
-        people
+        people,
+        portals,
+        type_number(ObjectType::Contact)
     )
     .execute(&mut *tx)
     .await?;

@@ -156,7 +156,7 @@ impl Store {
             "select m.changed, m.list_id, m.object_id, l.object_type_id as \"type_id?\"
              from hubspot_list_member m left join hubspot_list l
                on l.workspace_id = m.workspace_id and l.portal_id = m.portal_id and l.list_id = m.list_id
-             where m.workspace_id = $1 and uuid_hash(m.workspace_id) = uuid_hash($1) and m.portal_id + 0 = $2
+             where m.workspace_id = $1 and uuid_hash(m.workspace_id) = uuid_hash($1) and m.portal_id - 0 = $2
                and (m.changed, m.list_id + 0, m.object_id + 0) > ($3, $4, $5) and m.changed < mirror_settled()
              order by m.changed, m.list_id + 0, m.object_id + 0 limit $6",
             workspace.as_uuid(),
@@ -428,7 +428,7 @@ impl Store {
                    and (o.changed, o.object_type + 0, o.object_id + 0) > (p.record_number, p.record_type::int, p.record_id)
                    and o.changed < mirror_settled())
                  or exists (select 1 from hubspot_list_member m where m.workspace_id = c.workspace_id
-                   and uuid_hash(m.workspace_id) = uuid_hash(c.workspace_id) and m.portal_id + 0 = c.portal_id
+                   and uuid_hash(m.workspace_id) = uuid_hash(c.workspace_id) and m.portal_id - 0 = c.portal_id
                    and (m.changed, m.list_id + 0, m.object_id + 0) > (p.member_number, p.member_list, p.member_id)
                    and m.changed < mirror_settled()))
              order by c.workspace_id limit $2",

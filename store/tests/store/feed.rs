@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use domain::{
-    HubSpotObjectId, ObjectType, ResyncRequest, SyncType,
+    ResyncRequest, SyncType,
     api::{ChangeItem, ChangeKind, ChangeWhat, PageCursor},
     app::Email,
+    portal::ListId,
+    settings::ListUse,
 };
 use store::{EraseTarget, FeedPage, FeedRefused, Followed, ListRow, MembershipPage, Rows};
 
@@ -13,7 +15,7 @@ use crate::support::{
     Commit as _, Page, Reader, World, at, bounded, committed, portal, record, row, run_id,
 };
 
-async fn commit(world: &World, page: Page) {
+pub(crate) async fn commit(world: &World, page: Page) {
     let version = page.expected_version;
     let outcome = world.store.commit_page(page, at(0)).await.unwrap();
     assert_eq!(outcome, committed(version + 1));
@@ -24,7 +26,7 @@ fn contact(id: i64, modified: i64, email: &str) -> store::MirrorRow {
     row(id, modified, &properties.to_string())
 }
 
-async fn asked(
+pub(crate) async fn asked(
     world: &World,
     after: Option<&PageCursor>,
     limit: u32,
@@ -37,7 +39,7 @@ async fn asked(
 }
 
 /// Items, once there are so many: whatever else the server does may hold them up for a moment.
-async fn settled(
+pub(crate) async fn settled(
     world: &World,
     after: Option<&PageCursor>,
     many: usize,
@@ -53,15 +55,20 @@ async fn settled(
     }
 }
 
-fn item(kind: ChangeKind, id: i64, change: ChangeWhat) -> ChangeItem {
+pub(crate) fn item(kind: ChangeKind, id: i64, change: ChangeWhat) -> ChangeItem {
+    ChangeItem::new(kind, id.to_string(), change)
+}
+
+/// A member of list 9.
+pub(crate) fn member(id: i64, change: ChangeWhat, list_use: Option<ListUse>) -> ChangeItem {
     ChangeItem {
-        kind,
-        id: id.to_string(),
-        change,
+        list: Some(ListId::new(9)),
+        list_use,
+        ..item(ChangeKind::ListMember, id, change)
     }
 }
 
-fn list(id: i64, name: &str) -> ListRow {
+pub(crate) fn list(id: i64, name: &str) -> ListRow {
     ListRow {
         id: record(id),
         name: name.to_owned(),
@@ -172,9 +179,14 @@ async fn a_list_changes_with_its_members_and_not_with_being_read() {
         commit(&world, definitions(first, 0)).await;
         let (_, end) = settled(&world, None, 1).await;
         commit(&world, members(&world, first, 1, 9, &[1, 2, 3])).await;
-        let changed = [item(ChangeKind::List, 9, ChangeWhat::Changed)];
-        let (seen, end) = settled(&world, Some(&end), 1).await;
-        assert_eq!(seen, changed);
+        let first_three = [
+            item(ChangeKind::List, 9, ChangeWhat::Changed),
+            member(1, ChangeWhat::Added, None),
+            member(2, ChangeWhat::Added, None),
+            member(3, ChangeWhat::Added, None),
+        ];
+        let (seen, end) = settled(&world, Some(&end), 4).await;
+        assert_eq!(seen, first_three);
         // Read again as it is: by nobody's account a change.
         commit(&world, members(&world, first, 2, 9, &[3, 1, 2])).await;
         world.store.finish_run(first.run, at(2)).await.unwrap();
@@ -204,8 +216,12 @@ async fn a_list_changes_with_its_members_and_not_with_being_read() {
         world.resync(&ResyncRequest::all(), 3, at(6)).await;
         let third = world.reader(SyncType::Lists, at(7)).await;
         commit(&world, members(&world, third, 0, 9, &[1, 2])).await;
-        let (seen, _) = settled(&world, Some(&end), 1).await;
-        assert_eq!(seen, changed);
+        let (seen, _) = settled(&world, Some(&end), 2).await;
+        let left = [
+            item(ChangeKind::List, 9, ChangeWhat::Changed),
+            member(3, ChangeWhat::Removed, None),
+        ];
+        assert_eq!(seen, left);
     })
     .await;
 }
@@ -343,59 +359,4 @@ async fn one_look_tells_who_has_something_to_read() {
         assert_eq!(world.store.has_changes(&[now]).await.unwrap(), [0_usize; 0]);
     })
     .await;
-}
-
-/// Writers that begin and end in whatever order, while one follows in small pages: each record is
-/// told, and never twice for one change.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_follower_gets_each_change_once_whoever_commits_when() {
-    const WRITERS: i64 = 6;
-    const EACH: i64 = 15;
-    bounded(async {
-        let (world, _) = World::connected().await;
-        let world = std::sync::Arc::new(world);
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| {
-                let world = std::sync::Arc::clone(&world);
-                tokio::spawn(async move {
-                    for n in 0..EACH {
-                        let mut tx = world.raw.begin().await.unwrap();
-                        insert(&mut tx, &world, record(1 + writer * EACH + n)).await;
-                        let millis = u64::try_from((writer * 7 + n * 13) % 23).unwrap();
-                        tokio::time::sleep(Duration::from_millis(millis)).await;
-                        tx.commit().await.unwrap();
-                    }
-                })
-            })
-            .collect();
-        let mut after: Option<PageCursor> = None;
-        let mut seen: Vec<i64> = Vec::new();
-        loop {
-            let over = writers.iter().all(tokio::task::JoinHandle::is_finished);
-            let page = asked(&world, after.as_ref(), 7).await.unwrap();
-            seen.extend(page.items.iter().map(|i| i.id.parse::<i64>().unwrap()));
-            after = Some(page.next);
-            if over && seen.len() >= usize::try_from(WRITERS * EACH).unwrap() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        seen.sort_unstable();
-        assert_eq!(seen, (1..=WRITERS * EACH).collect::<Vec<_>>());
-    })
-    .await;
-}
-
-async fn insert(tx: &mut sqlx::PgConnection, world: &World, id: HubSpotObjectId) {
-    sqlx::query(
-        "insert into hubspot_object (workspace_id, portal_id, object_type, object_id, properties, modified_at, read_at)
-         values ($1, $2, $3, $4, '{}', now(), now())",
-    )
-    .bind(world.workspace.as_uuid())
-    .bind(world.portal.get())
-    .bind(ObjectType::Contact.number())
-    .bind(id.get())
-    .execute(tx)
-    .await
-    .unwrap();
 }

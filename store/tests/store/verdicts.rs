@@ -36,8 +36,8 @@ fn tied(from: i64, to_type: ObjectType, to: i64) -> AssociationRow {
 }
 
 /// A portal that is being read.
-struct Portal {
-    world: World,
+pub(crate) struct Portal {
+    pub(crate) world: World,
     run: Reader,
     /// Of readings, which one: a later one brings later pages.
     round: i64,
@@ -53,7 +53,7 @@ const READ: [SyncType; 5] = [
 ];
 
 impl Portal {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (world, _) = World::connected().await;
         let run = world.reader(SyncType::Owners, at(0)).await;
         for sync_type in READ {
@@ -69,7 +69,7 @@ impl Portal {
     }
 
     /// Everything is read anew: pages of the reading before are not taken any more.
-    async fn again(&mut self) {
+    pub(crate) async fn again(&mut self) {
         self.round += 1;
         let now = at(self.round * 1_000);
         self.world
@@ -92,7 +92,7 @@ impl Portal {
         self.versions.clear();
     }
 
-    async fn commit(&mut self, sync_type: SyncType, change: impl FnOnce(Page) -> Page) {
+    pub(crate) async fn commit(&mut self, sync_type: SyncType, change: impl FnOnce(Page) -> Page) {
         let reader = Reader {
             sync_type,
             ..self.run
@@ -109,7 +109,7 @@ impl Portal {
     }
 
     /// Everything was read to its end.
-    async fn finish(&self) {
+    pub(crate) async fn finish(&self) {
         for sync_type in READ {
             let reader = Reader {
                 sync_type,
@@ -120,7 +120,7 @@ impl Portal {
         }
     }
 
-    async fn contact(
+    pub(crate) async fn contact(
         &mut self,
         id: i64,
         modified: i64,
@@ -157,7 +157,7 @@ impl Portal {
         .await;
     }
 
-    async fn people(&self, all: &[(&str, &str)]) {
+    pub(crate) async fn people(&self, all: &[(&str, &str)]) {
         let all: Vec<PersonUpsert> = all.iter().map(|(id, email)| person(id, email)).collect();
         self.world
             .store
@@ -166,7 +166,7 @@ impl Portal {
             .unwrap();
     }
 
-    async fn suppress(&self, list: i64, expected: u64) {
+    pub(crate) async fn suppress(&self, list: i64, expected: u64) {
         let settings = Settings {
             lists: vec![FollowedList {
                 list: ListId::new(list),
@@ -190,7 +190,7 @@ impl Portal {
     }
 
     /// Steps until nothing is left; how many people were judged and written.
-    async fn settle(&self) -> (u64, u64) {
+    pub(crate) async fn settle(&self) -> (u64, u64) {
         let mut pass = VerdictPass::default();
         let mut sum = (0, 0);
         loop {
