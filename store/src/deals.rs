@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     HubSpotObjectId, HubSpotOwnerId, ObjectType, PortalId, WorkspaceId,
+    app::PersonId,
     deals::PipelineLabels,
     dnc::{DealStatus, RecordRef},
 };
@@ -115,18 +116,20 @@ impl Store {
         Ok(deals.into_values().collect())
     }
 
-    /// The deals of a person: on their contacts, and on the companies that they are at. Of a person
-    /// whom the app does not have there are none.
+    /// The deals of a person of the app: on their contacts, and on the companies that they are at.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn deals_of_email(
+    pub async fn deals_of_person(
         &self,
         workspace: WorkspaceId,
         portal: PortalId,
+        person: &PersonId,
         email: Option<&str>,
     ) -> Result<Vec<DealRow>, StoreError> {
-        let (contacts, companies) = self.at_hand(workspace, portal, email).await?;
+        let (contacts, companies) = self
+            .at_hand(workspace, portal, person.as_str(), email)
+            .await?;
         self.deals_on(workspace, portal, &contacts, &companies)
             .await
     }

@@ -35,7 +35,7 @@ pub struct ListedMember {
     pub id: HubSpotObjectId,
     /// The contacts that count: itself, or those of the company.
     pub contacts: Vec<HubSpotObjectId>,
-    /// The app's people who have an address of one of these.
+    /// The app's people who are linked to one of these, or have an address of one.
     pub people: Vec<String>,
 }
 
@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// The members of a list in the order of their ids, with the contacts and people who count by them:
-    /// of a list of companies their contacts do.
+    /// of a list of companies their contacts do, but those in the recycle bin.
     ///
     /// # Errors
     /// When the database fails.
@@ -130,6 +130,9 @@ impl Store {
                        where a.workspace_id = $1 and uuid_hash(a.workspace_id) = uuid_hash($1)
                          and a.portal_id + 0 = $2 and a.to_type + 0 = 2 and a.to_id + 0 = e.id
                          and a.from_type = 1 and not a.removed offset 0) a
+                     where exists (select 1 from hubspot_object o
+                       where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = 1
+                         and o.object_id = a.from_id and not o.archived offset 0)
                      order by 1, 2",
                     workspace.as_uuid(),
                     portal.get(),
@@ -146,11 +149,17 @@ impl Store {
         let all: Vec<i64> = contacts.values().flatten().copied().collect();
         let rows = sqlx::query!(
             "select e.id as \"contact!\", p.person_id as \"person!\" from unnest($3::bigint[]) as e (id)
-             cross join lateral (select k.key from hubspot_object_key k
-               where k.workspace_id = $1 and k.portal_id = $2 and k.object_type = 1 and k.object_id = e.id
-               offset 0) k
-             cross join lateral (select p.person_id from app_person p
-               where p.workspace_id = $1 and p.email = k.key collate \"default\" offset 0) p
+             cross join lateral (
+               (select p.person_id from (select k.key from hubspot_object_key k
+                  where k.workspace_id = $1 and k.portal_id = $2 and k.object_type = 1 and k.object_id = e.id
+                  offset 0) k
+                cross join lateral (select p.person_id from app_person p
+                  where p.workspace_id = $1 and p.email = k.key collate \"default\" offset 0) p)
+               union
+               (select l.app_id from record_link l
+                where l.workspace_id = $1 and uuid_hash(l.workspace_id) = uuid_hash($1) and l.portal_id + 0 = $2
+                  and l.object_type + 0 = 1 and l.object_id + 0 = e.id and l.adopted_by is null offset 0)
+             ) p
              order by 1, 2",
             workspace.as_uuid(),
             portal.get(),

@@ -66,6 +66,9 @@ pub(crate) struct Relinked {
     pub(crate) adopted: Vec<String>,
 }
 
+/// Merges that are followed at once: aliases lead to the end of their chain, which may move meanwhile.
+const LONGEST_CHAIN: usize = 3;
+
 /// Links records anew that changed on either side, makes people of contacts that nobody is, and takes
 /// those back that the app has by now. The caller holds the workspace's lock shared.
 pub(crate) async fn relink(
@@ -93,16 +96,21 @@ pub(crate) async fn relink(
         .iter()
         .filter_map(|(id, row)| Some((id.as_str(), row.as_ref().ok()?)))
         .collect();
-    let current = links_of(tx, of, &ids).await?;
     let wanted: Vec<String> = known.values().flat_map(|ours| ours.keys()).collect();
     let claimed = claims(tx, of, &wanted).await?;
-    let objects: BTreeSet<i64> = current
-        .values()
-        .map(|link| link.object_id)
-        .chain(claimed.values().flatten().copied())
-        .collect();
-    let objects: Vec<i64> = objects.into_iter().collect();
-    let records = theirs(tx, of, &objects).await?;
+    let mut current = links_of(tx, of, &ids).await?;
+    let mut records = linked_and_claiming(tx, of, &current, &claimed).await?;
+    // A merge may be written at any moment, also before this batch comes to what it changed: whoever
+    // sees that a record is gone asks whether it was merged, before the link is anybody else's.
+    for _ in 0..LONGEST_CHAIN {
+        let gone = current.values().filter(|link| !is_live(link, &records));
+        let gone: Vec<String> = gone.map(|link| link.app_id.clone()).collect();
+        if gone.is_empty() || !follow_aliases(tx, of, &gone).await? {
+            break;
+        }
+        current = links_of(tx, of, &ids).await?;
+        records = linked_and_claiming(tx, of, &current, &claimed).await?;
+    }
     let mut concerned: BTreeSet<i64> = current.values().map(|link| link.object_id).collect();
     let (mut linked, mut to, mut origins) = (Vec::new(), Vec::new(), Vec::new());
     for (id, ours) in &known {
@@ -150,8 +158,28 @@ fn link_of(link: &LinkRow, records: &BTreeMap<i64, Theirs>) -> Result<Link, Stor
     Ok(Link {
         record: object_id(link.object_id)?,
         origin: link.origin,
-        live: records.get(&link.object_id).is_some_and(|r| !r.archived),
+        live: is_live(link, records),
     })
+}
+
+fn is_live(link: &LinkRow, records: &BTreeMap<i64, Theirs>) -> bool {
+    records.get(&link.object_id).is_some_and(|r| !r.archived)
+}
+
+/// The records that ours are linked to, and those that have a key of ours.
+async fn linked_and_claiming(
+    tx: &mut PgConnection,
+    of: Of,
+    current: &BTreeMap<String, LinkRow>,
+    claimed: &BTreeMap<String, BTreeSet<i64>>,
+) -> Result<BTreeMap<i64, Theirs>, StoreError> {
+    let objects: BTreeSet<i64> = current
+        .values()
+        .map(|link| link.object_id)
+        .chain(claimed.values().flatten().copied())
+        .collect();
+    let objects: Vec<i64> = objects.into_iter().collect();
+    theirs(tx, of, &objects).await
 }
 
 /// What was linked to a record that went into another is linked to that one.
@@ -187,6 +215,30 @@ async fn follow_merges(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Moves links of these records of ours from what was merged away to what lives. Says whether there were
+/// any.
+async fn follow_aliases(tx: &mut PgConnection, of: Of, ids: &[String]) -> Result<bool, StoreError> {
+    let moved = sqlx::query!(
+        "update record_link l set object_id = t.living, changed = (select mirror_change())
+         from (select e.id, a.living_id as living from unnest($4::text[]) as e (id)
+               cross join lateral (select l.object_id from record_link l
+                 where l.workspace_id = $1 and l.portal_id = $2 and l.object_type = $3 and l.app_id = e.id
+                 limit 1) l
+               cross join lateral (select a.living_id from hubspot_alias a
+                 where a.workspace_id = $1 and a.portal_id = $2 and a.object_type = $3
+                   and a.object_id = l.object_id limit 1) a) t
+         where l.workspace_id = $1 and l.portal_id = $2 and l.object_type = $3 and l.app_id = t.id
+           and l.app_id = any($4)",
+        of.workspace.as_uuid(),
+        of.portal.get(),
+        of.number(),
+        ids
+    )
+    .execute(tx)
+    .await?;
+    Ok(moved.rows_affected() > 0)
 }
 
 /// Makes people of contacts. Their ids follow from the contacts', so that making one again makes none.
@@ -298,17 +350,34 @@ async fn write_links(
 }
 
 /// A person who was made from a contact, and of whom the app has said nothing, gives way to one of the
-/// app's own who is the same contact.
+/// app's own who is the same contact, be it the contact that they were made from or another one.
 async fn adopt(
     tx: &mut PgConnection,
     of: Of,
     holders: &[LinkRow],
 ) -> Result<Vec<String>, StoreError> {
+    let ids: Vec<String> = holders
+        .iter()
+        .map(|link| link.app_id.clone())
+        .filter(|id| id.parse().is_ok_and(|id| linking::is_imported(&id)))
+        .collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let made: BTreeSet<String> = sqlx::query_scalar!(
+        "select person_id from app_person where workspace_id = $1 and person_id = any($2) and version = 0",
+        of.workspace.as_uuid(),
+        &ids
+    )
+    .fetch_all(&mut *tx)
+    .await?
+    .into_iter()
+    .collect();
     let (mut imported, mut by) = (Vec::new(), Vec::new());
-    for link in holders.iter().filter(|l| l.origin == LinkOrigin::Imported) {
+    for link in holders.iter().filter(|l| made.contains(&l.app_id)) {
         let other = holders
             .iter()
-            .find(|l| l.object_id == link.object_id && l.origin != LinkOrigin::Imported);
+            .find(|l| l.object_id == link.object_id && !made.contains(&l.app_id));
         if let Some(other) = other {
             imported.push(link.app_id.clone());
             by.push(other.app_id.clone());

@@ -159,6 +159,20 @@ async fn lists_are_known_and_their_members_are_tables() {
         .await;
     assert_eq!(verdict(&door, "zero").await["allowed"], true);
     assert_eq!(verdict(&door, "four").await["allowed"], false);
+
+    // Who lies in the recycle bin counts for no company.
+    let counting = async || {
+        let page = door
+            .ok("GET", &format!("/lists/{targets}/members"), None)
+            .await;
+        page["items"][0]["contacts"].clone()
+    };
+    assert_eq!(counting().await, json!(contacts[3..]));
+    let path = format!("records/contacts/{}", contacts[3]);
+    p.tenant.control("DELETE", &path, None).await;
+    p.resync(json!({"types": ["contacts"], "mode": {"mode": "from_scratch"}}))
+        .await;
+    assert_eq!(counting().await, json!(contacts[4..]));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use e2e::{
     command_line::CommandLine,
     door::Door,
     planted::{Planted, change_settings, reasons},
+    profiles::until,
     store_of,
 };
 use serde_json::{Value, json};
@@ -330,6 +331,57 @@ async fn an_address_that_was_changed_or_merged_away_stays_suppressed() {
     }
     let now = verdict(&door, "gone").await;
     assert_eq!(now["allowed"], false, "{now:#}");
+}
+
+#[tokio::test]
+async fn who_is_linked_to_a_contact_is_judged_by_it_whatever_the_addresses() {
+    let p = Planted::new().await;
+    let contact = p
+        .record("contacts", json!({"email": "before@linked-dnc.com"}), &[])
+        .await;
+    let list = p.list("Friends", "0-1", &[contact]).await;
+    let door = p.connect().await;
+    people(&door, &[("ann", "before@linked-dnc.com")]).await;
+    change_settings(&door, |settings| {
+        settings["lists"] = json!([{"list": list, "use": "audience"}]);
+    })
+    .await;
+    until("ann is linked", async || {
+        door.ok("GET", "/people/ann/profile", None).await["link"]["hubspot_id"] == contact
+    })
+    .await;
+    p.set(
+        "contacts",
+        contact,
+        json!({"email": "hubspot@linked-dnc.com"}),
+    )
+    .await;
+    let moved = json!([{"id": "ann", "version": 2, "email": "app@elsewhere-dnc.com"}]);
+    door.people(moved).await;
+    p.resync(json!({"types": ["contacts"]})).await;
+    // On the list she is by her link alone.
+    until("ann is on the list", async || {
+        let members = door
+            .ok("GET", &format!("/lists/{list}/members"), None)
+            .await;
+        members["items"][0]["people"] == json!(["ann"])
+    })
+    .await;
+    kept(&p, &door, "ann").await;
+    assert_eq!(verdict(&door, "ann").await["allowed"], true);
+
+    p.set("contacts", contact, json!({"hs_email_optout": "true"}))
+        .await;
+    p.resync(json!({"types": ["contacts"]})).await;
+    let wanted = [format!("opted_out contact {contact}")];
+    let now = verdict(&door, "ann").await;
+    assert_eq!(reasons(&now), wanted, "{now:#}");
+    kept(&p, &door, "ann").await;
+    // Her address alone is hers.
+    let asked = json!({"emails": ["App@elsewhere-dnc.com", "nobody@elsewhere-dnc.com"]});
+    let answer = door.ok("POST", "/dnc", Some(asked)).await;
+    assert_eq!(reasons(&answer["emails"][0]), wanted, "{answer:#}");
+    assert_eq!(answer["emails"][1]["allowed"], true, "{answer:#}");
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ mod i1_unanswered;
 mod i2_periodic_sync;
 mod i3_associations;
 mod i3_definitions;
+mod i3_random_operations;
 mod i3_records;
 mod i3_support;
 mod i4_toggle;

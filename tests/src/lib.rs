@@ -5,6 +5,7 @@ pub mod command_line;
 pub mod data;
 pub mod door;
 pub mod hooks;
+pub mod mirrored;
 pub mod periodic;
 pub mod planted;
 pub mod profiles;
@@ -17,6 +18,8 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
+
+pub use mirrored::assert_mirrored;
 
 use dev::{
     demo::{Api, Consent},
@@ -204,106 +207,4 @@ pub fn object<'a>(status: &'a Value, name: &str) -> &'a Value {
         .flatten()
         .find(|o| o["object_type"] == name)
         .unwrap_or(&Value::Null)
-}
-
-/// Compares the mirror of a tenant with the simulator, record by record and property by property,
-/// and the associations; what lies in the recycle bin is no part of either. Returns how many
-/// records were compared.
-///
-/// # Panics
-/// Where they differ.
-pub async fn assert_mirrored(tenant: &Tenant, store: &Store) -> u64 {
-    use domain::ObjectType;
-    let mut compared = 0;
-    for object_type in ObjectType::MIRRORED {
-        let plural = object_type.plural();
-        let mut theirs = std::collections::BTreeMap::new();
-        let mut their_links = std::collections::BTreeSet::new();
-        let mut after = String::from("0");
-        loop {
-            let path = format!("records/{plural}?after={after}&limit=5000");
-            let page = tenant.control("GET", &path, None).await;
-            for record in page["results"].as_array().into_iter().flatten() {
-                // In the recycle bin.
-                if record["archived"] == true {
-                    continue;
-                }
-                let id: i64 = record["id"]
-                    .as_str()
-                    .expect("an id")
-                    .parse()
-                    .expect("a number");
-                for (to, block) in record["associations"].as_object().into_iter().flatten() {
-                    for link in block["results"].as_array().into_iter().flatten() {
-                        their_links.insert((
-                            id,
-                            to.clone(),
-                            link["id"].as_str().expect("an id").to_owned(),
-                            link["type"].as_str().expect("a type").to_owned(),
-                        ));
-                    }
-                }
-                theirs.insert(id, record.clone());
-            }
-            match page["next"].as_str() {
-                Some(next) => after = next.to_owned(),
-                None => break,
-            }
-        }
-        let mut ours = std::collections::BTreeMap::new();
-        let mut last = None;
-        loop {
-            let page = store
-                .objects_after(tenant.workspace, tenant.portal, object_type, last, 5_000)
-                .await
-                .expect("a page of the mirror");
-            let Some(end) = page.last() else { break };
-            last = Some(end.id);
-            // What HubSpot no longer shows stays as a tombstone.
-            for row in page.into_iter().filter(|row| !row.archived) {
-                assert!(ours.insert(row.id.get(), row.properties).is_none(), "twice");
-            }
-        }
-        assert_eq!(
-            ours.keys().collect::<Vec<_>>(),
-            theirs.keys().collect::<Vec<_>>(),
-            "the ids of {plural} differ"
-        );
-        for (id, properties) in &ours {
-            for (name, value) in properties.as_object().into_iter().flatten() {
-                assert_eq!(
-                    value, &theirs[id]["properties"][name],
-                    "{plural} {id}: {name} differs"
-                );
-            }
-            // What the source has and we ask for must not be missing either.
-            for name in domain::backfill::needed_properties(object_type) {
-                if theirs[id]["properties"].get(*name).is_some() {
-                    assert!(
-                        properties.get(*name).is_some(),
-                        "{plural} {id} lacks {name}"
-                    );
-                }
-            }
-            compared += 1;
-        }
-        let wanted = domain::backfill::associations_read_with(object_type);
-        let mut our_links = std::collections::BTreeSet::new();
-        for link in store
-            .associations_from(tenant.workspace, tenant.portal, object_type)
-            .await
-            .expect("associations")
-        {
-            let to = link.to_type.plural();
-            for label in link.labels {
-                our_links.insert((link.from.get(), to.to_owned(), link.to.to_string(), label));
-            }
-        }
-        their_links.retain(|(_, to, ..)| wanted.iter().any(|t| to == t.plural()));
-        assert_eq!(
-            our_links, their_links,
-            "the associations of {plural} differ"
-        );
-    }
-    compared
 }

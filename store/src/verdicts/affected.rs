@@ -31,9 +31,9 @@ impl ChangedRecords {
 }
 
 impl Store {
-    /// The people of the app whose verdict may be another one after these records changed: whoever has
-    /// an address of a contact at hand, or of one at the same company, or an e-mail at a company's
-    /// domain. Associations that are gone count, too.
+    /// The people of the app whose verdict may be another one after these records changed: whoever is
+    /// linked to a contact at hand, or has an address of it, or is so to one at the same company, or has
+    /// an e-mail at a company's domain. Associations that are gone count, too.
     pub(crate) async fn affected_people(
         &self,
         workspace: WorkspaceId,
@@ -77,6 +77,10 @@ impl Store {
                  where k.workspace_id = $1 and k.portal_id = $2 and k.object_type = 2 and k.object_id = at.id offset 0) k)
              select p.person_id as \"person!\" from emails e cross join lateral (select p.person_id from app_person p
                where p.workspace_id = $1 and p.email = e.key collate \"default\" offset 0) p
+             union
+             select l.app_id from contacts c cross join lateral (select l.app_id from record_link l
+               where l.workspace_id = $1 and uuid_hash(l.workspace_id) = uuid_hash($1) and l.portal_id + 0 = $2
+                 and l.object_type + 0 = 1 and l.object_id + 0 = c.id and l.adopted_by is null offset 0) l
              union
              select p.person_id from domains d cross join lateral (select p.person_id from app_person p
                where p.workspace_id = $1 and p.email is not null and split_part(p.email, '@', 2) = d.key collate \"default\" offset 0) p",

@@ -15,6 +15,8 @@ use crate::{Store, StoreError, keys::email_key, mirror::object_id};
 /// Somebody to be judged.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct Subject {
+    /// The person of the app, if it is one.
+    person: Option<String>,
     /// The e-mail address, in the form in which it is compared.
     email: Option<String>,
     /// The domain of it, where that may be a company's.
@@ -28,7 +30,15 @@ impl std::fmt::Debug for Subject {
 }
 
 impl Subject {
-    /// Somebody with this address; with none nothing is found.
+    /// A person of the app, who is found by the link and by the address.
+    pub(crate) fn of_person(person: &str, email: Option<&str>) -> Self {
+        Self {
+            person: Some(person.to_owned()),
+            ..Self::of_email(email)
+        }
+    }
+
+    /// Whoever has this address; with none nothing is found.
     pub(crate) fn of_email(email: Option<&str>) -> Self {
         let email = email.and_then(email_key);
         let domain = email
@@ -36,7 +46,11 @@ impl Subject {
             .and_then(|email| email.rsplit_once('@'))
             .and_then(|(_, domain)| company_domain::normalised(domain))
             .filter(|domain| !company_domain::is_free_mail(domain));
-        Self { email, domain }
+        Self {
+            person: None,
+            email,
+            domain,
+        }
     }
 
     /// The address, in the form in which it is compared.
@@ -154,14 +168,15 @@ impl Store {
         })
     }
 
-    /// The contacts of an address, and the companies that they are at, or those of its domain.
+    /// The contacts of a person, and the companies that they are at, or those of the address's domain.
     pub(crate) async fn at_hand(
         &self,
         workspace: WorkspaceId,
         portal: PortalId,
+        person: &str,
         email: Option<&str>,
     ) -> Result<(Vec<i64>, Vec<i64>), StoreError> {
-        let subject = [Subject::of_email(email)];
+        let subject = [Subject::of_person(person, email)];
         let found = self.contacts_of(workspace, portal, &subject).await?;
         let ids = all_of(&found);
         let alive: Vec<i64> = self
@@ -186,21 +201,20 @@ impl Store {
         Ok((alive, companies.into_iter().collect()))
     }
 
-    /// The contacts that have a subject's address, as primary or additional one, now or formerly. The
-    /// one place that says who is whom.
+    /// The contacts of a subject: the one that a person is linked to, and those that have the address, as
+    /// primary or additional one, now or formerly. An address alone is also that of the people of the app
+    /// who have it. The one place that says who is whom.
     async fn contacts_of(
         &self,
         workspace: WorkspaceId,
         portal: PortalId,
         subjects: &[Subject],
     ) -> Result<Vec<BTreeSet<i64>>, StoreError> {
-        let keys: Vec<&str> = subjects
-            .iter()
-            .map(|s| s.email.as_deref().unwrap_or(""))
-            .collect();
+        let keys: Vec<Option<&str>> = subjects.iter().map(|s| s.email.as_deref()).collect();
+        let people: Vec<Option<&str>> = subjects.iter().map(|s| s.person.as_deref()).collect();
         let rows = sqlx::query!(
             "select e.n as \"n!\", k.object_id as \"id!\"
-             from unnest($3::text[]) with ordinality as e (key, n)
+             from unnest($3::text[], $4::text[]) with ordinality as e (key, person, n)
              cross join lateral (
                (select k.object_id from hubspot_object_key k
                 where k.workspace_id = $1 and uuid_hash(k.workspace_id) = uuid_hash($1)
@@ -208,11 +222,21 @@ impl Store {
                union all
                (select f.object_id from hubspot_former_key f
                 where f.workspace_id = $1 and f.portal_id = $2 and f.object_type = 1 and f.key = e.key offset 0)
-             ) k
-             where e.key <> ''",
+               union all
+               (select l.object_id from record_link l
+                where l.workspace_id = $1 and l.portal_id = $2 and l.object_type = 1 and l.app_id = e.person
+                  and l.adopted_by is null offset 0)
+               union all
+               (select l.object_id from (select p.person_id from app_person p
+                  where e.person is null and p.workspace_id = $1 and p.email = e.key offset 0) p
+                cross join lateral (select l.object_id from record_link l
+                  where l.workspace_id = $1 and l.portal_id = $2 and l.object_type = 1 and l.app_id = p.person_id
+                    and l.adopted_by is null offset 0) l)
+             ) k",
             workspace.as_uuid(),
             portal.get(),
-            &keys as &[&str]
+            &keys as &[Option<&str>],
+            &people as &[Option<&str>]
         )
         .fetch_all(&self.pool)
         .await?;

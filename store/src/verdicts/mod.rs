@@ -71,7 +71,7 @@ impl Store {
             .map(|a| match a {
                 Asked::Person(person) => known
                     .get(person.as_str())
-                    .map(|email| Subject::of_email(email.as_deref())),
+                    .map(|email| Subject::of_person(person.as_str(), email.as_deref())),
                 Asked::Email(email) => {
                     email_key(email).map(|email| Subject::of_email(Some(&email)))
                 }

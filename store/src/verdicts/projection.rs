@@ -5,7 +5,10 @@ use domain::{ObjectType, PortalId, WorkspaceId, app::PersonId, dnc::Verdict};
 use sqlx::PgConnection;
 
 use super::{Companies, affected::ChangedRecords, basis::DncBasis, facts::Subject};
-use crate::{ChangePosition, Store, StoreError, Swept, erasure};
+use crate::{ChangePosition, Store, StoreError, Swept, erasure, mirror::type_number};
+
+/// As the type of record links, people's.
+const CONTACT: i16 = type_number(ObjectType::Contact);
 
 /// People that are judged at once.
 const PEOPLE: usize = 5_000;
@@ -13,6 +16,7 @@ const PEOPLE: usize = 5_000;
 const RECORDS: u32 = 1_000;
 const CHANGED_PEOPLE: i64 = 5_000;
 const CHANGED_MEMBERS: i64 = 5_000;
+const CHANGED_LINKS: i64 = 5_000;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +45,7 @@ struct At {
     record: ChangePosition,
     member: (i64, i64, i64),
     person: (i64, String),
+    link: (i64, i16, String),
 }
 
 /// Where a step leaves it.
@@ -59,6 +64,7 @@ enum Move<'a> {
         record: ChangePosition,
         member: (i64, i64, i64),
         person: (i64, &'a str),
+        link: (i64, i16, &'a str),
     },
 }
 
@@ -180,7 +186,22 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        if records.is_empty() && members.is_empty() && people.is_empty() {
+        // Who is linked to another contact is another one to HubSpot.
+        let links = sqlx::query!(
+            "select app_id, object_type, changed from record_link
+             where workspace_id = $1 and uuid_hash(workspace_id) = uuid_hash($1) and portal_id + 0 = $2
+               and (changed, object_type + 0, app_id) > ($3, $4::int, $5) and changed < mirror_settled()
+             order by changed, object_type + 0, app_id limit $6",
+            workspace.as_uuid(),
+            portal.get(),
+            at.link.0,
+            i32::from(at.link.1),
+            at.link.2,
+            CHANGED_LINKS
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        if records.is_empty() && members.is_empty() && people.is_empty() && links.is_empty() {
             self.rest(workspace, basis, marks, at).await?;
             return Ok(VerdictStep {
                 done: true,
@@ -202,6 +223,8 @@ impl Store {
         }
         let mut affected = self.affected_people(workspace, portal, &changed).await?;
         affected.extend(people.iter().map(|p| p.person_id.clone()));
+        let person_links = links.iter().filter(|l| l.object_type == CONTACT);
+        affected.extend(person_links.map(|l| l.app_id.clone()));
         let to = Move::Changes {
             record: records.last().map_or(at.record, |r| r.position),
             member: members
@@ -211,6 +234,11 @@ impl Store {
                 .last()
                 .map_or((at.person.0, at.person.1.as_str()), |p| {
                     (p.changed, p.person_id.as_str())
+                }),
+            link: links
+                .last()
+                .map_or((at.link.0, at.link.1, at.link.2.as_str()), |l| {
+                    (l.changed, l.object_type, l.app_id.as_str())
                 }),
         };
         let affected: Vec<String> = affected.into_iter().collect();
@@ -260,7 +288,7 @@ impl Store {
     ) -> Result<VerdictStep, StoreError> {
         let subjects: Vec<Subject> = people
             .iter()
-            .map(|(_, email)| Subject::of_email(email.as_deref()))
+            .map(|(id, email)| Subject::of_person(id, email.as_deref()))
             .collect();
         let ids: Vec<&str> = people.iter().map(|(id, _)| id.as_str()).collect();
         let last = if basis.stale.is_empty() {
@@ -345,7 +373,8 @@ impl Store {
         .await?;
         let row = sqlx::query!(
             "select version, basis, pass_basis, pass_after, record_number, record_type, record_id,
-               member_number, member_list, member_id, person_number, person_id
+               member_number, member_list, member_id, person_number, person_id,
+               link_number, link_type, link_id
              from dnc_projection where workspace_id = $1 and portal_id = $2",
             workspace.as_uuid(),
             portal.get()
@@ -365,6 +394,7 @@ impl Store {
             },
             member: (row.member_number, row.member_list, row.member_id),
             person: (row.person_number, row.person_id),
+            link: (row.link_number, row.link_type, row.link_id),
         })
     }
 
@@ -430,7 +460,11 @@ impl Store {
                  or exists (select 1 from hubspot_list_member m where m.workspace_id = c.workspace_id
                    and uuid_hash(m.workspace_id) = uuid_hash(c.workspace_id) and m.portal_id - 0 = c.portal_id
                    and (m.changed, m.list_id + 0, m.object_id + 0) > (p.member_number, p.member_list, p.member_id)
-                   and m.changed < mirror_settled()))
+                   and m.changed < mirror_settled())
+                 or exists (select 1 from record_link l where l.workspace_id = c.workspace_id
+                   and uuid_hash(l.workspace_id) = uuid_hash(c.workspace_id) and l.portal_id + 0 = c.portal_id
+                   and (l.changed, l.object_type + 0, l.app_id) > (p.link_number, p.link_type::int, p.link_id)
+                   and l.changed < mirror_settled()))
              order by c.workspace_id limit $2",
             after.map(|a| a.as_uuid()),
             i64::from(limit)
@@ -482,7 +516,8 @@ async fn move_on(
                     "update dnc_projection set
                        record_number = $4::bigint, record_type = 32767, record_id = 9223372036854775807,
                        member_number = $4::bigint, member_list = 9223372036854775807, member_id = 9223372036854775807,
-                       person_number = $4::bigint + 1, person_id = ''
+                       person_number = $4::bigint + 1, person_id = '',
+                       link_number = $4::bigint + 1, link_type = 0, link_id = ''
                      where workspace_id = $1 and portal_id = $2 and version = $3",
                     workspace.as_uuid(),
                     basis.portal.get(),
@@ -512,12 +547,14 @@ async fn move_on(
             record,
             member,
             person,
+            link,
         } => {
             sqlx::query!(
                 "update dnc_projection set version = version + 1,
                    record_number = $4, record_type = $5, record_id = $6,
                    member_number = $7, member_list = $8, member_id = $9,
-                   person_number = $10, person_id = $11
+                   person_number = $10, person_id = $11,
+                   link_number = $12, link_type = $13, link_id = $14
                  where workspace_id = $1 and portal_id = $2 and version = $3",
                 workspace.as_uuid(),
                 basis.portal.get(),
@@ -529,7 +566,10 @@ async fn move_on(
                 member.1,
                 member.2,
                 person.0,
-                person.1
+                person.1,
+                link.0,
+                link.1,
+                link.2
             )
             .execute(tx)
             .await?

@@ -384,6 +384,142 @@ async fn only_those_whom_a_change_concerns_are_judged_again() {
     .await;
 }
 
+/// Links and profiles follow until somebody is linked to this contact: transactions of other tests hold
+/// them up.
+async fn link(p: &Portal, who: &str, contact: i64) {
+    let (workspace, portal) = (p.world.workspace, p.world.portal);
+    let due = store::ProjectionDue { workspace, portal };
+    let store = &p.world.store;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let (basis, mark) = store.projection_basis(workspace, portal).await.unwrap();
+        store.project_profiles(due, &basis, &mark).await.unwrap();
+        let linked: Option<i64> = sqlx::query_scalar(
+            "select object_id from record_link where workspace_id = $1 and app_id = $2",
+        )
+        .bind(workspace.as_uuid())
+        .bind(who)
+        .fetch_optional(&p.world.raw)
+        .await
+        .unwrap();
+        let behind = store.projections_due(None, 1_000).await.unwrap();
+        let ours = behind.into_iter().find(|s| s.workspace == workspace);
+        if linked == Some(contact) && ours.is_some_and(|swept| swept.row.unwrap().is_none()) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{who} is {linked:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_link_follows_a_merge_in_whatever_order_changes_come() {
+    bounded(async {
+        let mut p = Portal::new().await;
+        let email = |email: &str| serde_json::json!({"email": email});
+        p.contact(1, 0, email("ann@acme.example"), &[]).await;
+        p.contact(2, 0, email("two@acme.example"), &[]).await;
+        p.people(&[("ann", "ann@acme.example")]).await;
+        p.finish().await;
+        link(&p, "ann", 1).await;
+        p.again().await;
+        // Another contact has her address by now, and hers is part of a third one.
+        p.contact(3, 10, email("ann@acme.example"), &[]).await;
+        let merged =
+            serde_json::json!({"email": "two@acme.example", "hs_merged_object_ids": "1;2"});
+        p.contact(4, 10, merged, &[]).await;
+        // What the app says is followed before what HubSpot says.
+        let again = serde_json::json!({"id": "ann", "version": 2, "status": "contacted"});
+        let again = serde_json::from_value::<PersonInput>(again)
+            .unwrap()
+            .check(&Fields::new(std::iter::empty::<&CustomField>()))
+            .unwrap();
+        let workspace = p.world.workspace;
+        p.world
+            .store
+            .upsert_people(workspace, &[again], at(8))
+            .await
+            .unwrap();
+        link(&p, "ann", 4).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_linked_to_a_contact_is_judged_by_it_whatever_the_addresses() {
+    bounded(async {
+        let mut p = Portal::new().await;
+        let email = |email: &str| serde_json::json!({"email": email});
+        p.contact(1, 0, email("before@acme.example"), &[]).await;
+        p.contact(2, 0, email("other@calm.example"), &[]).await;
+        p.finish().await;
+        p.people(&[
+            ("ann", "before@acme.example"),
+            ("bob", "bob@nowhere.example"),
+        ])
+        .await;
+        link(&p, "ann", 1).await;
+        p.until("ann", |v| v.allowed).await;
+        p.again().await;
+
+        // Both sides change the address.
+        p.contact(1, 10, email("hubspot@acme.example"), &[]).await;
+        let moved =
+            serde_json::json!({"id": "ann", "version": 2, "email": "app@elsewhere.example"});
+        let moved = serde_json::from_value::<PersonInput>(moved)
+            .unwrap()
+            .check(&Fields::new(std::iter::empty::<&CustomField>()))
+            .unwrap();
+        let workspace = p.world.workspace;
+        p.world
+            .store
+            .upsert_people(workspace, &[moved], at(7))
+            .await
+            .unwrap();
+        link(&p, "ann", 1).await;
+        p.quiet().await;
+        let out = serde_json::json!({"email": "hubspot@acme.example", "hs_email_optout": "true"});
+        p.contact(1, 20, out, &[]).await;
+        p.until("ann", |v| rules(v) == [DncRule::OptedOut]).await;
+        let ann = Asked::Person("ann".parse().unwrap());
+        assert_eq!(rules(&p.asked(ann).await), [DncRule::OptedOut]);
+        // So is the address that she has now, and nobody else.
+        assert_eq!(
+            rules(&p.email("app@elsewhere.example").await),
+            [DncRule::OptedOut]
+        );
+        p.until("bob", |v| v.allowed).await;
+
+        // Nothing but the link is another one.
+        link(&p, "ann", 1).await;
+        p.quiet().await;
+        for (contact, allowed) in [(2_i64, true), (1, false)] {
+            sqlx::query(
+                "update record_link set object_id = $2, changed = mirror_change()
+                 where workspace_id = $1 and app_id = 'ann'",
+            )
+            .bind(workspace.as_uuid())
+            .bind(contact)
+            .execute(&p.world.raw)
+            .await
+            .unwrap();
+            p.until("ann", |v| v.allowed == allowed).await;
+        }
+        // The rule of whole companies reaches who is linked to a colleague.
+        p.commit(SyncType::Companies, |page| Page {
+            rows: vec![row(7, 0, r#"{"domain":"acme.example"}"#)],
+            ..page
+        })
+        .await;
+        let calm = serde_json::json!({"email": "hubspot@acme.example", "hs_email_optout": "false"});
+        p.contact(1, 30, calm, &[7]).await;
+        p.until("ann", |v| v.allowed).await;
+        p.deal(30, 10, false, &[7]).await;
+        p.until("ann", |v| rules(v) == [DncRule::OpenDeal]).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_address_that_a_contact_had_before_stays_suppressed() {
     bounded(async {
@@ -598,6 +734,24 @@ async fn large_portal_is_judged(others_before: bool) {
             made += batch.made;
             assert!(!batch.done || made > 0);
         }
+        // By their links, too: each step from the people and contacts at hand.
+        let linked: Vec<Asked> = (0..COMPANIES)
+            .map(|n| Asked::Person(format!("hubspot.{portal}.{n}").parse().unwrap()))
+            .collect();
+        let basis = store.dnc_basis(workspace).await.unwrap().unwrap();
+        let verdicts = store.check_dnc(workspace, &basis, &linked).await.unwrap();
+        for (n, verdict) in verdicts.iter().enumerate() {
+            assert_eq!(rules(verdict), [DncRule::OpenDeal], "{n}");
+        }
+        sqlx::query(
+            "update record_link set changed = mirror_change() where workspace_id = $1 and object_id < 2000",
+        )
+        .bind(workspace.as_uuid())
+        .execute(&p.world.raw)
+        .await
+        .unwrap();
+        let (judged, _) = p.settle().await;
+        assert!(judged >= made);
     })
     .await;
 }

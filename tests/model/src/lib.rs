@@ -5,6 +5,7 @@ mod ops;
 pub mod profiles;
 mod rules;
 mod state;
+pub mod whole;
 
 pub use ops::{Answer, Decode, Filter, Key, Op, Raw, Refusal, Seen, Upserted};
 pub use rules::Broken;

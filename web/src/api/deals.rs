@@ -100,7 +100,7 @@ pub(crate) async fn list_person_deals(
     };
     let email = person.email.as_ref().map(|e| e.as_str());
     let deals = store
-        .deals_of_email(workspace, connection.portal, email)
+        .deals_of_person(workspace, connection.portal, &person.id, email)
         .await?;
     let labels = store.pipeline_labels(workspace, connection.portal).await?;
     answer(store, workspace, deals, &labels, &query).await
