@@ -305,6 +305,7 @@ mod tests {
             property: property.to_owned(),
             import_priority: Default::default(),
             export: Default::default(),
+            options: Default::default(),
         };
         let settings = Settings {
             contacts: vec![

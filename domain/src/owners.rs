@@ -9,6 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     HubSpotOwnerId,
     app::{Member, MemberId},
@@ -47,7 +49,8 @@ impl<'a> MemberForOwner<'a> {
 }
 
 /// Which owner an export gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by", content = "owner")]
 pub enum OwnerForMember {
     /// The owner of the same e-mail.
     Email(HubSpotOwnerId),

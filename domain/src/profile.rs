@@ -173,7 +173,7 @@ pub fn from_hubspot(
 
 /// A day (its midnight in UTC), a moment by RFC 3339, or milliseconds since 1970; of the years that
 /// are believed.
-fn moment(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
     parse_date(text)
         .map(|day| day.and_time(chrono::NaiveTime::MIN).and_utc())
         .or_else(|| parse_datetime(text))
@@ -351,6 +351,7 @@ mod tests {
             property: property.to_owned(),
             import_priority,
             export: ExportBehavior::FillIfEmpty,
+            options: Default::default(),
         };
         let rows = |priority| {
             vec![

@@ -217,6 +217,7 @@ mod tests {
             property: property.to_owned(),
             import_priority: priority,
             export: ExportBehavior::FillIfEmpty,
+            options: Default::default(),
         };
         let settings = Settings {
             contacts: vec![row("job_title", "jobtitle"), row("city", "city")],

@@ -8,6 +8,7 @@ mod dnc;
 mod lists;
 mod paging;
 mod people;
+mod preview;
 mod problem;
 mod profiles;
 mod requests;
@@ -29,6 +30,10 @@ pub use people::{
     FieldsAnswer, ItemOutcome, MAX_ITEMS, MemberUpserts, OutreachInput, OutreachUpserts,
     PersonUpserts, PurgeAnswer, StatusAnswerRow, StatusInput, StatusUpserts, UpsertAnswer,
     UpsertCounts,
+};
+pub use preview::{
+    ChangePreview, ExportPreview, LeftOutPreview, PreviewAction, RecordPreview, RulePreview,
+    WhyPreview,
 };
 pub use problem::{Problem, SettingsConflict, SettingsRefused};
 pub use profiles::{
@@ -66,6 +71,7 @@ mod tests {
         EraseAnswer,
         EraseRequest,
         ExportAnswer,
+        ExportPreview,
         FieldsAnswer,
         IdempotencyKey,
         ManualExport,

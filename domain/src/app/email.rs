@@ -157,7 +157,7 @@ impl fmt::Debug for AddressForms {
 }
 
 /// At least two labels of letters, digits and inner hyphens; the last one is not all digits.
-fn is_domain(domain: &str) -> bool {
+pub(crate) fn is_domain(domain: &str) -> bool {
     let labels: Vec<&str> = domain.split('.').collect();
     domain.len() <= 253
         && labels.len() >= 2

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::SkipReason;
+use super::{RequestKind, SkipReason};
 use crate::{app::Outreach, settings::ExportPolicy};
 
 /// Whether a person qualifies under a policy.
@@ -78,7 +78,10 @@ pub enum ExportCause {
     /// Their facts changed.
     Automatic,
     /// Somebody asked for this one lead.
-    Manual,
+    Manual {
+        /// Whether they said that a contact which was archived in HubSpot is to be made anew.
+        anew: bool,
+    },
     /// A bulk export that an admin asked for.
     Bulk {
         /// Whether the admin confirmed that people who qualified earlier are taken too.
@@ -102,7 +105,7 @@ impl ExportCause {
             return Err(SkipReason::NoEmail);
         }
         match (self, automatic(policy, in_force_since, facts)) {
-            (Self::Manual, _) | (_, Automatic::Export) => Ok(()),
+            (Self::Manual { .. }, _) | (_, Automatic::Export) => Ok(()),
             (
                 Self::Bulk {
                     include_earlier: true,
@@ -112,6 +115,80 @@ impl ExportCause {
             (_, Automatic::QualifiedEarlier) => Err(SkipReason::QualifiedEarlier),
             (_, Automatic::No(reason)) => Err(reason),
         }
+    }
+}
+
+/// What a request is judged by, each time before it goes on: a person who waited is judged anew by
+/// what holds then.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// Whether an admin has saved the settings once.
+    pub settings_saved: bool,
+    /// The policy in force.
+    pub policy: ExportPolicy,
+    /// When the policy was last changed or the portal first connected, whichever is later.
+    pub in_force_since: DateTime<Utc>,
+    /// The facts about the person.
+    pub outreach: &'a Outreach,
+    /// Whether the person has an e-mail address.
+    pub has_email: bool,
+    /// Whether the person was erased.
+    pub erased: bool,
+    /// Whether the person was exported before.
+    pub exported: bool,
+}
+
+/// Whether a request goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Qualified {
+    /// It does.
+    Yes,
+    /// It ends with this reason.
+    No(SkipReason),
+    /// It waits until the person is exported, or until anything may be (E8).
+    Waits,
+}
+
+/// Whether a request about a person goes on (E1).
+///
+/// - Nothing goes on by itself before an admin saved the settings; what somebody asked for does.
+/// - Whoever was exported is kept up to date with changed values and statuses, whatever the policy
+///   has become since.
+/// - Changes about somebody who was not exported go on if the policy takes the person by itself; a
+///   status or an activity waits for the export otherwise.
+pub fn requalify(kind: RequestKind, cause: ExportCause, standing: &Standing<'_>) -> Qualified {
+    use RequestKind as K;
+    if standing.erased {
+        return Qualified::No(SkipReason::Erased);
+    }
+    let by_itself = matches!(kind, K::Policy | K::FieldChange | K::Status | K::Activity);
+    if by_itself && !standing.settings_saved {
+        return match kind {
+            // These happened, and are told as soon as they may be.
+            K::Status | K::Activity => Qualified::Waits,
+            _ => Qualified::No(SkipReason::SettingsNotSaved),
+        };
+    }
+    if standing.exported && matches!(kind, K::FieldChange | K::Status | K::Activity) {
+        return if standing.has_email {
+            Qualified::Yes
+        } else {
+            Qualified::No(SkipReason::NoEmail)
+        };
+    }
+    let decided = cause.decide(
+        standing.policy,
+        standing.in_force_since,
+        standing.outreach,
+        standing.has_email,
+    );
+    match (kind, decided) {
+        // An activity exports nobody: it waits for the request that does.
+        (K::Activity, _) => Qualified::Waits,
+        (_, Ok(())) => Qualified::Yes,
+        (_, Err(SkipReason::NoEmail)) => Qualified::No(SkipReason::NoEmail),
+        (K::Status, Err(_)) => Qualified::Waits,
+        (_, Err(reason)) => Qualified::No(reason),
     }
 }
 
@@ -179,7 +256,8 @@ mod tests {
 
     #[test]
     fn decisions() {
-        use ExportCause::{Automatic, Bulk, Manual};
+        use ExportCause::{Automatic, Bulk};
+        const MANUAL: ExportCause = ExportCause::Manual { anew: false };
         use SkipReason as R;
         let bulk = Bulk {
             include_earlier: false,
@@ -194,10 +272,10 @@ mod tests {
             (Automatic, old, true, Err(R::QualifiedEarlier)),
             (Automatic, none, true, Err(R::NotReplied)),
             (Automatic, new, false, Err(R::NoEmail)),
-            (Manual, new, true, Ok(())),
-            (Manual, old, true, Ok(())),
-            (Manual, none, true, Ok(())),
-            (Manual, new, false, Err(R::NoEmail)),
+            (MANUAL, new, true, Ok(())),
+            (MANUAL, old, true, Ok(())),
+            (MANUAL, none, true, Ok(())),
+            (MANUAL, new, false, Err(R::NoEmail)),
             (bulk, new, true, Ok(())),
             (bulk, old, true, Err(R::QualifiedEarlier)),
             (bulk, none, true, Err(R::NotReplied)),
@@ -210,6 +288,127 @@ mod tests {
                 want,
                 "{cause:?} {facts:?}"
             );
+        }
+    }
+
+    /// Every kind of request, policy, facts, settings saved or not, exported before or not.
+    #[test]
+    fn the_table_of_policies() {
+        use ExportPolicy as P;
+        use Qualified::{No, Waits, Yes};
+        use RequestKind as K;
+        use SkipReason as R;
+        let standings = |policy, outreach: Outreach, saved, exported| {
+            let standing = Standing {
+                settings_saved: saved,
+                policy,
+                in_force_since: at(10),
+                outreach: &outreach,
+                has_email: true,
+                erased: false,
+                exported,
+            };
+            let bulk = |include_earlier| ExportCause::Bulk { include_earlier };
+            [
+                requalify(K::Policy, ExportCause::Automatic, &standing),
+                requalify(K::FieldChange, ExportCause::Automatic, &standing),
+                requalify(K::Status, ExportCause::Automatic, &standing),
+                requalify(K::Activity, ExportCause::Automatic, &standing),
+                requalify(K::Manual, ExportCause::Manual { anew: false }, &standing),
+                requalify(K::Bulk, bulk(false), &standing),
+                requalify(K::Bulk, bulk(true), &standing),
+            ]
+        };
+        let (never, contacted) = (facts(None, None, None), facts(Some(20), None, None));
+        let (replied, earlier) = (
+            facts(Some(20), Some(30), None),
+            facts(Some(1), Some(2), None),
+        );
+        let positive = facts(Some(20), Some(30), Some(40));
+        let early = R::QualifiedEarlier;
+        for (policy, outreach, want) in [
+            (P::AllContacted, never, Err(R::NotContacted)),
+            (P::AllContacted, contacted, Ok(())),
+            (P::AllContacted, replied, Ok(())),
+            (P::AllContacted, positive, Ok(())),
+            (P::AllContacted, earlier, Err(early)),
+            (P::Replied, never, Err(R::NotReplied)),
+            (P::Replied, contacted, Err(R::NotReplied)),
+            (P::Replied, replied, Ok(())),
+            (P::Replied, positive, Ok(())),
+            (P::Replied, earlier, Err(early)),
+            (P::RepliedPositively, never, Err(R::NotRepliedPositively)),
+            (
+                P::RepliedPositively,
+                contacted,
+                Err(R::NotRepliedPositively),
+            ),
+            (P::RepliedPositively, replied, Err(R::NotRepliedPositively)),
+            (P::RepliedPositively, positive, Ok(())),
+            (P::RepliedPositively, earlier, Err(R::NotRepliedPositively)),
+        ] {
+            let bulk = want.map_or_else(No, |()| Yes);
+            let confirmed = if want == Err(early) { Yes } else { bulk };
+            let status = if want.is_ok() { Yes } else { Waits };
+            let new = [bulk, bulk, status, Waits, Yes, bulk, confirmed];
+            assert_eq!(
+                standings(policy, outreach, true, false),
+                new,
+                "{policy} {outreach:?}"
+            );
+            let known = [bulk, Yes, Yes, Yes, Yes, bulk, confirmed];
+            assert_eq!(
+                standings(policy, outreach, true, true),
+                known,
+                "{policy} {outreach:?}"
+            );
+            for exported in [false, true] {
+                let not = No(R::SettingsNotSaved);
+                let unsaved = [not, not, Waits, Waits, Yes, bulk, confirmed];
+                assert_eq!(
+                    standings(policy, outreach, false, exported),
+                    unsaved,
+                    "{policy}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_has_no_address_or_was_erased_is_not_exported_whatever_asks() {
+        let outreach = facts(Some(20), Some(30), Some(40));
+        for kind in RequestKind::ALL {
+            for exported in [false, true] {
+                let mut standing = Standing {
+                    settings_saved: true,
+                    policy: ExportPolicy::AllContacted,
+                    in_force_since: at(10),
+                    outreach: &outreach,
+                    has_email: false,
+                    erased: false,
+                    exported,
+                };
+                let cause = match kind {
+                    RequestKind::Manual => ExportCause::Manual { anew: true },
+                    RequestKind::Bulk => ExportCause::Bulk {
+                        include_earlier: true,
+                    },
+                    _ => ExportCause::Automatic,
+                };
+                let without = requalify(kind, cause, &standing);
+                let waits = kind == RequestKind::Activity && !exported;
+                let want = if waits {
+                    Qualified::Waits
+                } else {
+                    Qualified::No(SkipReason::NoEmail)
+                };
+                assert_eq!(without, want, "{kind}");
+                standing.erased = true;
+                assert_eq!(
+                    requalify(kind, cause, &standing),
+                    Qualified::No(SkipReason::Erased)
+                );
+            }
         }
     }
 

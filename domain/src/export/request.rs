@@ -157,6 +157,8 @@ pub enum WaitReason {
     TriedAgainLater,
     /// A write of unknown outcome has to have time to land before it is looked for (X2).
     OutcomeUnknown,
+    /// The day's ceiling of written records is reached (E1).
+    OverCeiling,
 }
 
 crate::named::named!(WaitReason, "wait reason");
@@ -202,6 +204,43 @@ pub enum SkipReason {
     StatusNotMapped,
     /// A newer request about the same says it already.
     Superseded,
+    /// No admin has saved the settings yet; until then nothing is exported by itself (E1).
+    SettingsNotSaved,
+    /// HubSpot has no such contact, and the workspace makes none (E1).
+    UpdateOnly,
+    /// The contact was archived in HubSpot; only a manual export that says so makes another (E2).
+    ContactArchived,
+    /// HubSpot does not know the linked contact any more, nor one of this address.
+    ContactGone,
+    /// The portal requires a property of new contacts that this one has no value for.
+    PortalRule,
+    /// HubSpot does not take the address (E2).
+    EmailRefused,
+    /// HubSpot erased whoever had this address, and takes it no more (C7).
+    ErasedInHubspot,
+}
+
+impl SkipReason {
+    /// The paragraph in `docs/errors.md`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownPerson => "HS-4009",
+            Self::NoEmail => "HS-2401",
+            Self::NotContacted | Self::NotReplied | Self::NotRepliedPositively => "HS-2402",
+            Self::QualifiedEarlier => "HS-2403",
+            Self::SettingsNotSaved => "HS-2404",
+            Self::UpdateOnly => "HS-2405",
+            Self::ContactArchived => "HS-2406",
+            Self::ContactGone => "HS-2407",
+            Self::EmailRefused => "HS-2408",
+            Self::ErasedInHubspot => "HS-2409",
+            Self::Erased => "HS-2209",
+            Self::PortalRule => "HS-3015",
+            Self::ActivityOff => "HS-2414",
+            Self::StatusNotMapped => "HS-2415",
+            Self::Superseded => "HS-2416",
+        }
+    }
 }
 
 crate::named::named!(SkipReason, "skip reason");
@@ -393,10 +432,12 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_has_a_paragraph() {
+    fn every_failure_and_every_skip_has_a_paragraph() {
         let docs = include_str!("../../../docs/errors.md");
-        for reason in FailReason::ALL {
-            assert!(docs.contains(&format!("\n## {} ", reason.code())));
+        let failed = FailReason::ALL.map(|r| r.code());
+        let skipped = SkipReason::ALL.map(|r| r.code());
+        for code in failed.into_iter().chain(skipped) {
+            assert!(docs.contains(&format!("\n## {code} ")), "{code}");
         }
     }
 }

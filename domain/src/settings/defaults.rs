@@ -1,5 +1,7 @@
 //! The settings of a fresh connection.
 
+use std::collections::BTreeMap;
+
 use super::{ExportBehavior, ImportPriority, MappingRow, Settings, activity};
 use crate::{
     app::{COMPANY_FIELDS, CatalogueField, FieldKey, PERSON_FIELDS},
@@ -44,6 +46,7 @@ fn rows(fields: &[CatalogueField], properties: Option<&Properties>) -> Vec<Mappi
                 } else {
                     ExportBehavior::DoNotExport
                 },
+                options: BTreeMap::new(),
             })
         })
         .collect()

@@ -45,7 +45,15 @@ pub fn changes(old: &Settings, new: &Settings) -> Vec<SettingsChange> {
 }
 
 /// The fields that say what a row is about, in the order in which they are looked for.
-const KEYS: [&str; 6] = ["app_field", "owner", "status", "list", "pipeline", "member"];
+const KEYS: [&str; 7] = [
+    "app_field",
+    "owner",
+    "status",
+    "list",
+    "pipeline",
+    "member",
+    "property",
+];
 
 /// What a row is about. Rows of the tab Activity are about a kind and a field, writing owners about
 /// their member.
@@ -156,6 +164,7 @@ mod tests {
             property: property.to_owned(),
             import_priority: ImportPriority::Crm,
             export: ExportBehavior::FillIfEmpty,
+            options: Default::default(),
         }
     }
 
@@ -175,7 +184,7 @@ mod tests {
         new.contacts.pop();
         new.contacts[1].export = ExportBehavior::Overwrite;
         new.import.interval_minutes = 5;
-        new.contact_source = Some(ContactSource {
+        new.contact_source = Some(FixedValue {
             property: "lead_source".to_owned(),
             value: "Artisan".to_owned(),
             behavior: StampBehavior::FillIfEmpty,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    ActivityContext, ActivityRow, ActivitySettings, ContactSource, DncRules, ExportSettings,
+    ActivityContext, ActivityRow, ActivitySettings, DncRules, ExportSettings, FixedValue,
     FollowedList, ImportSettings, MappingRow, OwnerSettings, RetentionSettings, StatusMapping,
 };
 use crate::ObjectType;
@@ -31,7 +31,15 @@ pub struct Settings {
     pub export: ExportSettings,
     /// What is stamped on exported contacts (E5).
     #[serde(default)]
-    pub contact_source: Option<ContactSource>,
+    pub contact_source: Option<FixedValue>,
+    /// What else is stamped on exported contacts (E5).
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub contact_values: Vec<FixedValue>,
+    /// What is stamped on exported companies (E5).
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub company_values: Vec<FixedValue>,
     /// The tab Contacts of the property mapping (E4).
     #[serde(default)]
     #[schema(max_items = 500)]
@@ -72,12 +80,13 @@ impl Settings {
     /// The properties of a type that the settings speak of, for import and export: they are read with
     /// each record, beside those that are always needed (design §4.13).
     pub fn mapped_properties(&self, object_type: ObjectType) -> BTreeSet<&str> {
-        let rows = match object_type {
-            ObjectType::Contact => &self.contacts,
-            ObjectType::Company => &self.companies,
+        let (rows, values) = match object_type {
+            ObjectType::Contact => (&self.contacts, &self.contact_values),
+            ObjectType::Company => (&self.companies, &self.company_values),
             _ => return BTreeSet::new(),
         };
         let mut names: BTreeSet<&str> = rows.iter().map(|r| r.property.as_str()).collect();
+        names.extend(values.iter().map(|v| v.property.as_str()));
         if object_type == ObjectType::Contact {
             names.extend(self.contact_source.as_ref().map(|s| s.property.as_str()));
             names.extend(self.status.as_ref().map(|s| s.property.as_str()));
@@ -92,6 +101,8 @@ impl Settings {
             import: ImportSettings::default(),
             export: ExportSettings::default(),
             contact_source: None,
+            contact_values: Vec::new(),
+            company_values: Vec::new(),
             contacts: Vec::new(),
             companies: Vec::new(),
             activity_properties: Vec::new(),
@@ -167,9 +178,16 @@ mod tests {
         };
         assert_eq!(
             names(ObjectType::Contact),
-            ["email", "hs_lead_status", "jobtitle", "lead_source"]
+            [
+                "email",
+                "hs_analytics_source_data_1",
+                "hs_lead_status",
+                "industry",
+                "jobtitle",
+                "lead_source"
+            ]
         );
-        assert_eq!(names(ObjectType::Company), ["domain"]);
+        assert_eq!(names(ObjectType::Company), ["domain", "type"]);
         assert!(names(ObjectType::Deal).is_empty());
     }
 }

@@ -31,6 +31,10 @@ pub enum ExportBehavior {
     FillIfEmpty,
     /// Writes whatever HubSpot has.
     Overwrite,
+    /// Writes only with a record that is made.
+    CreateOnly,
+    /// Adds to the options that HubSpot has; for properties of several options.
+    Append,
     /// Never writes; the row is for import alone.
     DoNotExport,
 }
@@ -50,6 +54,10 @@ pub struct MappingRow {
     /// What an export does.
     #[serde(default)]
     pub export: ExportBehavior,
+    /// For enumerations: which option a value of the app becomes. A value that is not named here goes
+    /// by the option's value or label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
 }
 
 /// What the app does that is logged in HubSpot (E8).
@@ -134,13 +142,16 @@ pub enum StampBehavior {
     FillIfEmpty,
     /// Writes whatever HubSpot has.
     Overwrite,
+    /// Writes only with a record that is made.
+    CreateOnly,
 }
 
-/// A value that is stamped on exported contacts (E5), such as Lead Source = Artisan.
+/// A value that is stamped on exported records (E5): the contact source, such as Lead Source =
+/// Artisan, and any further ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ContactSource {
-    /// The name of the contact property.
+pub struct FixedValue {
+    /// The name of the property.
     #[schema(min_length = 1, max_length = 100)]
     pub property: String,
     /// The value; of an enumeration the option's value.

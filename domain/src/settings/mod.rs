@@ -17,7 +17,7 @@ pub use activity::{
 pub use diff::{ChangeKind, SettingsChange, changes};
 pub use document::{SCHEMA_VERSION, Settings, SettingsRevision};
 pub use mapping::{
-    ActivityKind, ActivityRow, ActivitySetting, ActivitySettings, ContactSource, ExportBehavior,
+    ActivityKind, ActivityRow, ActivitySetting, ActivitySettings, ExportBehavior, FixedValue,
     ImportPriority, MappingRow, OwnerRow, OwnerSettings, StampBehavior, StatusMapping, StatusRow,
     UnmappedOwner, WritingOwner,
 };
@@ -26,9 +26,10 @@ pub use problem::{SettingsCode, SettingsPath, SettingsProblem, Severity};
 pub use rules::{
     ActivityContext, CustomerRule, DncRules, DncScopes, ExportPolicy, ExportSettings, FollowedList,
     ImportSettings, InHubSpotRule, ListUse, LostDealRule, OpenDealRule, PipelineChoice,
-    RecentTouchRule, RetentionSettings, RuleScope,
+    RecentTouchRule, RecordCreation, RetentionSettings, RuleScope,
 };
 
+pub(crate) use validate::RESERVED_PROPERTIES;
 pub use validate::{skipped_rows, validate};
 
 /// Whether settings with these problems can be saved.

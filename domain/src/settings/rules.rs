@@ -81,6 +81,35 @@ pub enum ExportPolicy {
 
 crate::named::named!(ExportPolicy, "export policy");
 
+/// Whether exports may make records of a type (E1). It holds for manual exports too.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum RecordCreation {
+    /// Makes what HubSpot does not have, and updates what it has.
+    #[default]
+    CreateAndUpdate,
+    /// Updates what HubSpot has, and makes nothing.
+    UpdateOnly,
+}
+
+crate::named::named!(RecordCreation, "rule for new records");
+
 /// Who is exported.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +117,22 @@ pub struct ExportSettings {
     /// Whom the app exports by itself.
     #[serde(default)]
     pub policy: ExportPolicy,
+    /// Whether contacts may be made.
+    #[serde(default)]
+    pub contacts: RecordCreation,
+    /// Whether companies may be made.
+    #[serde(default)]
+    pub companies: RecordCreation,
+    /// The most records that are written in a day of the portal's time zone, manual exports aside;
+    /// null: as many as there are. What lies beyond waits for the next day.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub daily_ceiling: Option<u32>,
+}
+
+impl ExportSettings {
+    /// The lowest and the highest ceiling, in records a day.
+    pub const CEILING: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 }
 
 /// What a followed list is used for (I6).

@@ -89,6 +89,7 @@ fn mapped(properties: &[&str]) -> Settings {
                 property: (*property).to_owned(),
                 import_priority: Default::default(),
                 export: Default::default(),
+                options: Default::default(),
             })
             .collect(),
         ..Settings::empty()

@@ -3,6 +3,8 @@
 mod owners;
 mod rows;
 mod rules;
+mod stamps;
+mod status;
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,8 @@ use std::{
 };
 
 use serde_json::Value;
+
+pub(crate) use rows::RESERVED as RESERVED_PROPERTIES;
 
 use super::{Settings, SettingsCode, SettingsPath, SettingsProblem, Severity};
 use crate::{app::Fields, portal::PortalFacts};
@@ -35,6 +39,8 @@ pub fn validate(
         unread: BTreeSet::new(),
     };
     rows::check(settings, &mut checker);
+    stamps::check(settings, &mut checker);
+    status::check(settings, &mut checker);
     owners::check(settings, &mut checker);
     rules::check(settings, &mut checker);
     let mut problems = checker.problems;

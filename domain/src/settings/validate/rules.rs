@@ -6,7 +6,8 @@ use super::Checker;
 use crate::{
     ObjectType,
     settings::{
-        ActivitySettings, ImportSettings, RetentionSettings, Settings, SettingsCode, SettingsPath,
+        ActivitySettings, ExportSettings, ImportSettings, RetentionSettings, Settings,
+        SettingsCode, SettingsPath,
     },
 };
 
@@ -65,6 +66,19 @@ pub(super) fn check(settings: &Settings, c: &mut Checker<'_>) {
                 ),
             );
         }
+    }
+    if let Some(ceiling) = settings.export.daily_ceiling
+        && !ExportSettings::CEILING.contains(&ceiling)
+    {
+        c.error(
+            SettingsPath::new("/export/daily_ceiling"),
+            SettingsCode::OutOfBounds,
+            format!(
+                "export.daily_ceiling: {ceiling} is not within {} to {}; leave it out for no ceiling",
+                ExportSettings::CEILING.start(),
+                ExportSettings::CEILING.end()
+            ),
+        );
     }
     labels(&settings.activities, c);
     lists(settings, c);

@@ -11,6 +11,52 @@ pub(super) fn cases() -> Vec<(Change, &'static str, SettingsCode, Severity)> {
     use serde_json::json;
     vec![
         (
+            |d| d["contact_values"] = json!([{"property": "nope", "value": "x"}]),
+            "/contact_values/0/property",
+            C::PropertyUnknown,
+            Error,
+        ),
+        (
+            |d| d["contact_values"] = json!([{"property": "firstname", "value": "x"}]),
+            "/contact_values/0",
+            C::WrittenTwice,
+            Error,
+        ),
+        (
+            |d| d["company_values"] = json!([{"property": "domain", "value": "x.example"}]),
+            "/company_values/0/property",
+            C::ReservedProperty,
+            Error,
+        ),
+        (
+            |d| d["contacts"][0]["export"] = json!("append"),
+            "/contacts/0/export",
+            C::TypeMismatch,
+            Error,
+        ),
+        (
+            |d| d["contacts"][0]["options"] = json!({"a": "b"}),
+            "/contacts/0/options",
+            C::TypeMismatch,
+            Error,
+        ),
+        (
+            |d| {
+                d["contact_source"] = json!(null);
+                d["contacts"][0] = json!({"app_field": "department", "property": "lead_source",
+                                          "options": {"R&D": "NO SUCH OPTION"}});
+            },
+            "/contacts/0/options/R&D",
+            C::OptionUnknown,
+            Error,
+        ),
+        (
+            |d| d["export"] = json!({"daily_ceiling": 0}),
+            "/export/daily_ceiling",
+            C::OutOfBounds,
+            Error,
+        ),
+        (
             |d| d["contacts"][0] = row("first_name", "nope"),
             "/contacts/0/property",
             C::PropertyUnknown,

@@ -1,0 +1,292 @@
+//! The journal (E10): each write to HubSpot is an entry that is committed before the write and closed
+//! after it. The entry is the intent: a retry that finds the new values closes it as done, and a
+//! write of unknown outcome is not sent again before it had time to land (X2).
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Change, HubSpotValue, RequestKind, Rule, record::RecordRead, sameness::Definitions};
+use crate::{
+    HubSpotObjectId, IdError, ObjectType,
+    app::{AppCompanyId, PersonId},
+};
+
+/// An entry of the journal.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(transparent)]
+pub struct EntryId(Uuid);
+
+impl EntryId {
+    /// Wraps a UUID; version 7, so that entries sort by time.
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    pub const fn as_uuid(&self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for EntryId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Uuid::parse_str(text)
+            .map(Self)
+            .map_err(|_| IdError::Malformed {
+                kind: "journal entry",
+                expected: "a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057",
+            })
+    }
+}
+
+/// Why something was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A request.
+    Request(RequestKind),
+    /// The company was needed by a person's export.
+    Company,
+    /// HubSpot's own automation had replaced what was written.
+    Repair,
+    /// Somebody reverted an entry.
+    Revert(EntryId),
+}
+
+/// Whom or what of the app's a write is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A person.
+    Person(PersonId),
+    /// A company of the app.
+    Company(AppCompanyId),
+    /// A company that only a person's address names, in the export of this person.
+    CompanyOf(PersonId),
+}
+
+/// What was done to one property.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The property's name.
+    pub property: String,
+    /// The rule that wanted it; none of a revert.
+    pub rule: Option<Rule>,
+    /// What HubSpot had; none where it had nothing, or where retention took it.
+    pub old: Option<HubSpotValue>,
+    /// What stands there afterwards; none where retention took it.
+    pub new: Option<HubSpotValue>,
+    /// Whether the old value was replaced: what a revert can bring back.
+    pub overwrote: bool,
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written")
+            .field("property", &self.property)
+            .field("rule", &self.rule)
+            .field("overwrote", &self.overwrote)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<&Change> for Written {
+    fn from(change: &Change) -> Self {
+        Self {
+            property: change.property.clone(),
+            rule: Some(change.rule.clone()),
+            overwrote: change.old.is_some(),
+            old: change.old.clone(),
+            new: Some(change.write.result().clone()),
+        }
+    }
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A new record.
+    Create(ObjectType),
+    /// Values of a record.
+    Update(ObjectType, HubSpotObjectId),
+    /// A contact and its company.
+    Associate {
+        /// The contact.
+        contact: HubSpotObjectId,
+        /// The company.
+        company: HubSpotObjectId,
+        /// Whether as the contact's primary company.
+        primary: bool,
+    },
+}
+
+/// How an entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntryState {
+    /// Committed, and not known to be done: it was not sent yet, or nobody knows what became of it.
+    Open {
+        /// When it was last sent; none: never.
+        sent_at: Option<DateTime<Utc>>,
+    },
+    /// HubSpot has it.
+    Done {
+        /// The record; of a new one the id that HubSpot gave.
+        record: HubSpotObjectId,
+        /// When that was known.
+        at: DateTime<Utc>,
+    },
+    /// HubSpot refused it; nothing was written.
+    Refused {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// It was given up before it was sent: the plan was another one by then.
+    Dropped {
+        /// When.
+        at: DateTime<Utc>,
+    },
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Which one.
+    pub id: EntryId,
+    /// About whom.
+    pub subject: Subject,
+    /// Why.
+    pub cause: Cause,
+    /// What is sent.
+    pub operation: Operation,
+    /// Its properties; none of an association.
+    pub written: Vec<Written>,
+    /// When it was committed.
+    pub opened_at: DateTime<Utc>,
+    /// How it stands.
+    pub state: EntryState,
+}
+
+/// Why an entry cannot turn like this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the journal's entry is closed already")]
+pub struct Closed;
+
+impl Entry {
+    /// The entry to commit before a write is sent.
+    pub fn open(
+        id: EntryId,
+        subject: Subject,
+        cause: Cause,
+        operation: Operation,
+        changes: &[Change],
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            subject,
+            cause,
+            operation,
+            written: changes.iter().map(Written::from).collect(),
+            opened_at: now,
+            state: EntryState::Open { sent_at: None },
+        }
+    }
+
+    /// Turns an open entry; a closed one stays for ever.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub const fn turn(&mut self, state: EntryState) -> Result<(), Closed> {
+        match self.state {
+            EntryState::Open { .. } => {
+                self.state = state;
+                Ok(())
+            }
+            _ => Err(Closed),
+        }
+    }
+
+    /// Whether HubSpot has what the entry says.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.state, EntryState::Done { .. })
+    }
+}
+
+/// What a read-back of an open entry's record brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadBack<'a> {
+    /// The record: of a create the one that was found by the address, the domain or our key.
+    Record(&'a RecordRead),
+    /// HubSpot said that there is none.
+    Nothing,
+    /// The answer says neither.
+    Doubtful,
+    /// Of an association: whether it is there, primary where it was to be.
+    Associated(bool),
+}
+
+/// What becomes of an open entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It landed.
+    Done,
+    /// It may still land: looked at again at this time.
+    Wait(DateTime<Utc>),
+    /// It was never sent, or had its time and did not land: the entry ends as dropped, and a new plan
+    /// is made.
+    PlanAgain,
+    /// The answer says nothing: read back again.
+    ReadAgain,
+}
+
+/// Takes over an open entry, whoever left it. A write that may have been sent is not sent again before
+/// `settle` has passed since, and then only after a read-back that found nothing of it.
+pub fn take_over(
+    entry: &Entry,
+    back: ReadBack<'_>,
+    definitions: Definitions<'_>,
+    settle: TimeDelta,
+    now: DateTime<Utc>,
+) -> Taken {
+    let EntryState::Open { sent_at } = entry.state else {
+        return Taken::Done;
+    };
+    let Some(sent_at) = sent_at else {
+        return Taken::PlanAgain;
+    };
+    let landed = match (back, &entry.operation) {
+        (ReadBack::Doubtful, _) => return Taken::ReadAgain,
+        (ReadBack::Nothing, _) => false,
+        (ReadBack::Associated(there), _) => there,
+        // What was found by its key is the record, whatever its values are by now.
+        (ReadBack::Record(_), Operation::Create(_)) => true,
+        (ReadBack::Record(read), _) => entry.written.iter().all(|written| {
+            written.new.as_ref().is_some_and(|new| {
+                read.value(&written.property)
+                    .is_some_and(|now| definitions.same(&written.property, now, new.as_str()))
+            })
+        }),
+    };
+    let settled = sent_at + settle;
+    if landed {
+        Taken::Done
+    } else if now < settled {
+        Taken::Wait(settled)
+    } else {
+        Taken::PlanAgain
+    }
+}
