@@ -283,18 +283,18 @@ pub(crate) fn took(status: &Value) -> anyhow::Result<Duration> {
 }
 
 /// Process ids of the parts; what somebody else runs is not there.
-struct Parts {
+pub(crate) struct Parts {
     all: Vec<(&'static str, i32)>,
 }
 
 /// Processor seconds at a moment: of each part, and of the whole machine.
-struct CpuTimes {
+pub(crate) struct CpuTimes {
     parts: Vec<Cpu>,
     machine: f64,
 }
 
 impl Parts {
-    fn of(stack: &Stack) -> anyhow::Result<Self> {
+    pub(crate) fn of(stack: &Stack) -> anyhow::Result<Self> {
         let mut all = vec![
             ("worker", stack.pid("worker-0")?),
             ("simulator", stack.pid("simulator")?),
@@ -308,7 +308,7 @@ impl Parts {
         Ok(Self { all })
     }
 
-    fn cpu(&self) -> anyhow::Result<CpuTimes> {
+    pub(crate) fn cpu(&self) -> anyhow::Result<CpuTimes> {
         let parts = self
             .all
             .iter()
@@ -323,7 +323,7 @@ impl Parts {
         })
     }
 
-    fn since(&self, before: &CpuTimes) -> anyhow::Result<Vec<Cpu>> {
+    pub(crate) fn since(&self, before: &CpuTimes) -> anyhow::Result<Vec<Cpu>> {
         let now = self.cpu()?;
         let mut parts = now.parts;
         for (part, then) in parts.iter_mut().zip(&before.parts) {

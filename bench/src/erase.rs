@@ -22,6 +22,8 @@ use serde_json::json;
 use store::{EraseTarget, PurgeStep, Store, testing::store_of};
 use uuid::Uuid;
 
+use crate::times::Times;
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -41,33 +43,6 @@ impl fmt::Display for Plan {
             "erase: {} people, {} erasures, then a purge",
             self.people, self.erasures
         )
-    }
-}
-
-/// Milliseconds: median, 95 of 100, most.
-#[derive(Debug, Clone, Copy)]
-struct Times([f64; 3]);
-
-impl Times {
-    fn of(mut all: Vec<Duration>) -> Self {
-        all.sort_unstable();
-        let share = |percent: usize| {
-            let place = (all.len() * percent).div_ceil(100).max(1) - 1;
-            all.get(place)
-                .map_or(f64::NAN, |t| t.as_secs_f64() * 1_000.0)
-        };
-        Self([share(50), share(95), share(100)])
-    }
-
-    fn p95(self) -> f64 {
-        self.0[1]
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [median, p95, most] = self.0;
-        write!(f, "median {median:.1}, p95 {p95:.1}, most {most:.1}")
     }
 }
 
@@ -299,12 +274,6 @@ fn person(n: u64) -> anyhow::Result<PersonUpsert> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_shares_of_sorted_values() {
-        let all = (1..=20).map(Duration::from_millis).collect();
-        assert_eq!(Times::of(all).0, [10.0, 19.0, 20.0]);
-    }
 
     #[test]
     fn a_person_is_taken() {

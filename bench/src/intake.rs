@@ -15,7 +15,7 @@ use dev::stack::{Addresses, Stack, StackOptions};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::process;
+use crate::{process, times::Times};
 
 /// People of one bulk call: the most that a call takes.
 const BULK: u64 = 1_000;
@@ -57,7 +57,7 @@ pub(crate) struct Figures {
     unchanged: Pass,
     rows_written_by_unchanged: u64,
     updated: Pass,
-    single_ms: [f64; 3],
+    single: Times,
     web_peak: u64,
 }
 
@@ -86,11 +86,7 @@ impl fmt::Display for Figures {
             self.rows_written_by_unchanged.to_string(),
         )?;
         line("people/s, all changed", pass(&self.updated))?;
-        let [median, p95, most] = self.single_ms;
-        line(
-            "single upsert, ms",
-            format!("median {median:.1}, p95 {p95:.1}, most {most:.1}"),
-        )?;
+        line("single upsert, ms", self.single.to_string())?;
         line(
             "front door's peak memory, MB",
             format!("{:.0}", self.web_peak as f64 / 1e6),
@@ -129,10 +125,9 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
         let body = format!(r#"{{"items":[{}]}}"#, person(n * 7 % plan.people, 3 + n));
         let began = Instant::now();
         let counts = door.put(body).await?;
-        times.push(began.elapsed().as_secs_f64() * 1_000.0);
+        times.push(began.elapsed());
         ensure!(counts["updated"] == 1, "a single upsert: {counts}");
     }
-    times.sort_by(f64::total_cmp);
     Ok(Figures {
         people: plan.people,
         body_bytes: person(plan.people / 2, 1).len() as u64,
@@ -144,15 +139,9 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
             changed_rows(&before, &after)
         },
         updated,
-        single_ms: [share(&times, 50), share(&times, 95), share(&times, 100)],
+        single: Times::of(times),
         web_peak: process::peak_memory(stack.pid("web")?)?,
     })
-}
-
-/// The value below which so many of a hundred lie.
-fn share(sorted: &[f64], percent: usize) -> f64 {
-    let place = (sorted.len() * percent).div_ceil(100).max(1) - 1;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
 /// A person as the app sends them, of about the usual size.
@@ -309,16 +298,6 @@ fn changed_rows(before: &(i64, i64, String), after: &(i64, i64, String)) -> u64 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_are_of_sorted_values() {
-        let values: Vec<f64> = (1..=20).map(f64::from).collect();
-        assert_eq!(
-            [share(&values, 50), share(&values, 95), share(&values, 100)],
-            [10.0, 19.0, 20.0]
-        );
-        assert!(share(&[], 95).is_nan());
-    }
 
     #[test]
     fn a_person_is_json() {

@@ -14,6 +14,8 @@ mod intake;
 mod peers;
 mod process;
 mod requests;
+mod sync;
+mod times;
 
 use std::{
     path::{Path, PathBuf},
@@ -47,6 +49,8 @@ enum Bench {
     Peers(PeersArgs),
     /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
     Intake(IntakeArgs),
+    /// Stays in step with HubSpot: what that costs, and how soon a change is here
+    Sync(sync::Plan),
 }
 
 #[derive(Args, Clone, Copy)]
@@ -214,6 +218,7 @@ async fn main() -> ExitCode {
         Bench::Erase(args) => run_erase(args).await,
         Bench::Intake(args) => run_intake(args).await,
         Bench::Peers(args) => run_peers(args).await,
+        Bench::Sync(plan) => run_sync(&plan).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -293,6 +298,11 @@ async fn run_peers(args: PeersArgs) -> anyhow::Result<()> {
     println!("{plan}");
     println!("{}", peers::run(plan, &places.binaries, &dir).await?);
     remove(&dir)
+}
+
+async fn run_sync(plan: &sync::Plan) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    sync::run(plan, &places.binaries, &places.dir.join("sync")).await
 }
 
 fn remove(dir: &Path) -> anyhow::Result<()> {

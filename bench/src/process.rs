@@ -9,13 +9,22 @@ const TICKS: f64 = 100.0;
 
 /// The most memory that a process had resident until now, in bytes.
 pub(crate) fn peak_memory(pid: i32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
-    peak_of(&text).with_context(|| format!("{path} has no VmHWM"))
+    memory(pid, "VmHWM:")
 }
 
-fn peak_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+/// The memory that a process has resident now, in bytes.
+pub(crate) fn resident_memory(pid: i32) -> anyhow::Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: i32, line: &str) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+    bytes_of(&text, line).with_context(|| format!("{path} has no {line}"))
+}
+
+fn bytes_of(status: &str, line: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix(line))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -97,10 +106,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peak_is_in_bytes() {
+    fn memory_is_in_bytes() {
         let text = "Name:\tx\nVmHWM:\t   2048 kB\nVmRSS:\t 1 kB\n";
-        assert_eq!(peak_of(text), Some(2_097_152));
-        assert_eq!(peak_of("VmRSS: 1 kB"), None);
+        assert_eq!(bytes_of(text, "VmHWM:"), Some(2_097_152));
+        assert_eq!(bytes_of(text, "VmRSS:"), Some(1_024));
+        assert_eq!(bytes_of("VmRSS: 1 kB", "VmHWM:"), None);
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const WORKSPACE_NAME: &str = "Demo workspace";
 /// See [`WORKSPACE_NAME`].
 pub const ADMIN_NAME: &str = "Demo admin";
 
+/// Longer than a call may wait for changes, and than ten thousand people take.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Talks to front door and simulator.
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -121,16 +124,33 @@ impl Api {
         what: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Reply> {
+        let method = if body.is_some() { "POST" } else { "GET" };
+        self.ask(method, workspace, &format!("hubspot/{what}"), body)
+            .await
+    }
+
+    /// A call to `/api/v1/workspaces/{workspace}/{path}`.
+    ///
+    /// # Errors
+    /// When the front door does not answer; a refusal is a reply.
+    pub async fn ask(
+        &self,
+        method: &str,
+        workspace: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Reply> {
         let url = format!(
-            "{}/api/v1/workspaces/{workspace}/hubspot/{what}",
+            "{}/api/v1/workspaces/{workspace}/{path}",
             self.addresses.web
         );
-        let request = match body {
-            Some(body) => self.client.post(url).json(&body),
-            None => self.client.get(url),
-        };
+        let mut request = self.client.request(method.parse()?, url);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
         let answer = request
             .bearer_auth(&self.addresses.api_token)
+            .timeout(PATIENCE)
             .send()
             .await?;
         Reply::of(answer).await
@@ -308,36 +328,6 @@ impl Api {
         let question = self.question(&back).await?;
         self.confirm(&question, Confirm::Connect).await
     }
-}
-
-/// What the mirror of the demo workspace has of a property of a record: none where it lacks it.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn mirrored(
-    api: &Api,
-    plural: &str,
-    id: &str,
-    property: &str,
-) -> anyhow::Result<Option<String>> {
-    let object_type: i16 = match plural {
-        "contacts" => 1,
-        "companies" => 2,
-        _ => 3,
-    };
-    let url = &api.addresses.database_url;
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-    let connection = tokio::spawn(connection);
-    let row = client
-        .query_opt(
-            "select properties ->> $4::text from hubspot_object
-             where workspace_id = $1::text::uuid and object_type = $2 and object_id = $3::text::bigint",
-            &[&WORKSPACE, &object_type, &id, &property],
-        )
-        .await?;
-    drop(client);
-    connection.abort();
-    Ok(row.and_then(|row| row.get(0)))
 }
 
 /// Our page that asks once more.

@@ -5,6 +5,9 @@
     reason = "a command line talks to whoever typed it"
 )]
 
+mod edits;
+mod show;
+
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -15,12 +18,12 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use dev::{
-    demo::{self, Api, Consent},
+    demo::{self, Api},
     guard::{self, GUARD_PROGRAM},
     provision::{self, say},
     stack::{Stack, StackOptions},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[derive(Parser)]
 #[command(
@@ -238,7 +241,7 @@ async fn run_up(up: &Up) -> anyhow::Result<ExitCode> {
                 .unwrap_or("(connected already)")
         );
     } else {
-        equal = show_demo(&api, up).await?;
+        equal = show::demo(&api, up).await?;
     }
     if up.exit {
         drop(stack);
@@ -251,175 +254,6 @@ async fn run_up(up: &Up) -> anyhow::Result<ExitCode> {
     println!("Ctrl-C ends everything.");
     tokio::signal::ctrl_c().await?;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn wait_for_phase(api: &Api, phase: &str, within: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + within;
-    loop {
-        let status = api.status(demo::WORKSPACE).await?;
-        if status["phase"] == phase {
-            return Ok(());
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "the workspace is still {}",
-            status["phase"]
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-async fn show_demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
-    let portal = match &up.portal {
-        Some(dir) => {
-            let dir = dir
-                .canonicalize()
-                .with_context(|| format!("no such folder: {}", dir.display()))?;
-            api.simulator(
-                "POST",
-                "portals/csv",
-                Some(json!({"portal_id": demo::PORTAL, "dir": dir})),
-            )
-            .await?
-        }
-        None => {
-            let size = json!({
-                "portal_id": demo::PORTAL, "contacts": up.contacts, "companies": up.companies,
-                "deals": up.deals, "lists": 12, "owners": 20,
-            });
-            api.simulator("POST", "portals", Some(size)).await?
-        }
-    };
-    // The simulator forgets its tokens when it ends: a connection of the last time is taken down.
-    let before = api.call(demo::WORKSPACE, "status", None).await?;
-    if before.status == 200
-        && matches!(
-            before.json()?["state"].as_str(),
-            Some("connected" | "needs_reconnect")
-        )
-    {
-        api.call(demo::WORKSPACE, "disconnect", Some(json!({})))
-            .await?;
-        wait_for_phase(api, "disconnected", Duration::from_secs(30)).await?;
-    }
-    let began = Instant::now();
-    let reply = api
-        .connect(demo::WORKSPACE, demo::PORTAL, Consent::Approve)
-        .await?;
-    ensure!(
-        reply.status == 200,
-        "the workspace was not connected: {} {}",
-        reply.status,
-        reply.text
-    );
-    println!(
-        "connected workspace {} to portal {} through the consent page",
-        demo::WORKSPACE,
-        demo::PORTAL
-    );
-    let status = watch(api).await?;
-    println!("read in {:.1} s", began.elapsed().as_secs_f64());
-    println!("{:12} {:>10} {:>10}", "", "stored", "HubSpot");
-    let mut equal = true;
-    for (name, ours, theirs) in demo::compare(&status, &portal) {
-        let mark = if ours == theirs { "" } else { "  differs" };
-        equal &= ours == theirs;
-        println!("{name:12} {ours:>10} {theirs:>10}{mark}");
-    }
-    show_edits(api).await?;
-    Ok(equal)
-}
-
-/// Edits a few records in the simulator, as people do in HubSpot, and tells how they arrive.
-async fn show_edits(api: &Api) -> anyhow::Result<()> {
-    let edited = [
-        ("contacts", "jobtitle"),
-        ("companies", "city"),
-        ("deals", "dealname"),
-    ];
-    let portal = format!("portals/{}", demo::PORTAL);
-    let mut waiting = Vec::new();
-    for (plural, property) in edited {
-        let page = api
-            .simulator("GET", &format!("{portal}/records/{plural}?limit=1"), None)
-            .await?;
-        let Some(id) = page["results"][0]["id"].as_str().map(str::to_owned) else {
-            continue;
-        };
-        let value = format!("edited at {}", chrono::Utc::now().format("%H:%M:%S"));
-        let body = json!({"properties": {property: value}});
-        let path = format!("{portal}/records/{plural}/{id}");
-        api.simulator("PATCH", &path, Some(body)).await?;
-        println!("edited in HubSpot: {property} of {plural} {id}");
-        waiting.push((plural, property, id, value));
-    }
-    let began = Instant::now();
-    while !waiting.is_empty() {
-        let mut still = Vec::new();
-        for (plural, property, id, value) in waiting {
-            if demo::mirrored(api, plural, &id, property).await? == Some(value.clone()) {
-                let seconds = began.elapsed().as_secs_f64();
-                println!(
-                    "here after {seconds:.1} s, by periodic sync: {property} of {plural} {id}"
-                );
-            } else {
-                still.push((plural, property, id, value));
-            }
-        }
-        waiting = still;
-        ensure!(
-            began.elapsed() < Duration::from_secs(120),
-            "edits did not arrive within two minutes"
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    Ok(())
-}
-
-/// Shows progress, a line for each type that moved, until everything is read.
-async fn watch(api: &Api) -> anyhow::Result<Value> {
-    let deadline = Instant::now() + Duration::from_secs(30 * 60);
-    let mut shown = String::new();
-    loop {
-        let status = api.status(demo::WORKSPACE).await?;
-        let line: Vec<String> = status["objects"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|o| o["total"].is_u64())
-            .map(|o| {
-                let (done, total) = (
-                    o["done"].as_u64().unwrap_or(0),
-                    o["total"].as_u64().unwrap_or(0),
-                );
-                let bar =
-                    "#".repeat(usize::try_from(done.min(total) * 12 / total.max(1)).unwrap_or(0));
-                let eta = o["eta_seconds"]
-                    .as_u64()
-                    .map_or_else(String::new, |s| format!(" {s} s left"));
-                format!(
-                    "{} [{bar:12}] {done}/{total} {:.0}/s{eta}",
-                    o["object_type"].as_str().unwrap_or_default(),
-                    o["rate_per_second"].as_f64().unwrap_or(0.0)
-                )
-            })
-            .collect();
-        let line = line.join("  ");
-        if line != shown {
-            println!("{line}");
-            shown = line;
-        }
-        match status["phase"].as_str() {
-            Some("syncing") => return Ok(status),
-            Some("connected" | "backfilling") => {}
-            other => bail!("the workspace is {}", other.unwrap_or("in no phase")),
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "not everything was read in 30 minutes"
-        );
-        tokio::time::sleep(Duration::from_millis(1_000)).await;
-    }
 }
 
 async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {

@@ -76,6 +76,10 @@ pub struct StackOptions {
     /// Servers of its own, whatever `DATABASE_URL` and `TEMPORAL_ADDRESS` say: for tests that kill
     /// them.
     pub own_servers: bool,
+    /// Settings of an own Postgres besides the usual, as `name=value`.
+    pub postgres: Vec<String>,
+    /// Where an own Temporal shows its metrics, if anywhere in particular.
+    pub temporal_metrics: Option<u16>,
 }
 
 impl StackOptions {
@@ -88,6 +92,8 @@ impl StackOptions {
             real_hubspot: false,
             workers: 1,
             own_servers: false,
+            postgres: Vec::new(),
+            temporal_metrics: None,
         }
     }
 }
@@ -301,6 +307,9 @@ impl Stack {
         args.extend(setting("shared_buffers=256MB"));
         // The details of errors repeat values of rows.
         args.extend(setting("log_error_verbosity=terse"));
+        for own in &self.options.postgres {
+            args.extend(setting(own));
+        }
         self.launch(&Program {
             name: "postgres".to_owned(),
             program: bin.join("postgres"),
@@ -368,6 +377,9 @@ impl Stack {
         .to_vec();
         args.extend(["--port".to_owned(), self.ports.temporal.to_string()]);
         args.extend(["--ui-port".to_owned(), self.ports.temporal_ui.to_string()]);
+        if let Some(port) = self.options.temporal_metrics {
+            args.extend(["--metrics-port".to_owned(), port.to_string()]);
+        }
         args.extend([
             "--db-filename".to_owned(),
             self.options.dir.join("temporal.db").display().to_string(),

@@ -44,6 +44,9 @@ pub(crate) fn handle(
     data.actor = Actor::HubSpot;
     Some(match (method, rest) {
         ("POST", ["records", kind_name]) => kind(kind_name).and_then(|k| plant(data, k, body, now)),
+        ("PATCH", ["records", kind_name]) => {
+            kind(kind_name).and_then(|k| set_many(data, k, body, now))
+        }
         ("PATCH", ["records", kind_name, text]) => kind(kind_name)
             .and_then(|k| Ok((k, id(text)?)))
             .and_then(|(k, id)| set(data, k, id, body, now)),
@@ -209,6 +212,34 @@ fn set(data: &mut Data, kind: Kind, id: u64, body: &[u8], now: i64) -> Outcome {
     let names: Vec<&str> = set.properties.keys().map(String::as_str).collect();
     write::apply(data, kind, id, values, now);
     Ok(one(data, 200, kind, id, &Shown::read(&names)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetMany {
+    properties: BTreeMap<String, Value>,
+    #[serde(default)]
+    every: Option<usize>,
+    #[serde(default)]
+    most: Option<usize>,
+}
+
+/// A bulk edit: many records at one moment.
+fn set_many(data: &mut Data, kind: Kind, body: &[u8], now: i64) -> Outcome {
+    let set: SetMany = parse(body)?;
+    let values = texts(&set.properties)?;
+    known(data, kind, &values)?;
+    let ids: Vec<u64> = data.records[kind as usize]
+        .keys()
+        .copied()
+        .filter(|id| data.is_live(kind, *id))
+        .step_by(set.every.unwrap_or(1).max(1))
+        .take(set.most.unwrap_or(usize::MAX))
+        .collect();
+    for id in &ids {
+        write::apply(data, kind, *id, values.clone(), now);
+    }
+    Ok(Answer::json(200, &json!({"edited": ids.len()})))
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,134 @@
+//! The demo: a portal of the simulator is connected, read and edited, and what comes of it is told.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use dev::demo::{self, Api, Consent};
+use serde_json::{Value, json};
+
+use crate::{Up, edits};
+
+async fn wait_for_phase(api: &Api, phase: &str, within: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within;
+    loop {
+        let status = api.status(demo::WORKSPACE).await?;
+        if status["phase"] == phase {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "the workspace is still {}",
+            status["phase"]
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Connects the demo workspace to a portal of the simulator, reads it, and lets people edit it. Whether
+/// what was read is what the simulator has.
+pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
+    let portal = match &up.portal {
+        Some(dir) => {
+            let dir = dir
+                .canonicalize()
+                .with_context(|| format!("no such folder: {}", dir.display()))?;
+            api.simulator(
+                "POST",
+                "portals/csv",
+                Some(json!({"portal_id": demo::PORTAL, "dir": dir})),
+            )
+            .await?
+        }
+        None => {
+            let size = json!({
+                "portal_id": demo::PORTAL, "contacts": up.contacts, "companies": up.companies,
+                "deals": up.deals, "lists": 12, "owners": 20,
+            });
+            api.simulator("POST", "portals", Some(size)).await?
+        }
+    };
+    // The simulator forgets its tokens when it ends: a connection of the last time is taken down.
+    let before = api.call(demo::WORKSPACE, "status", None).await?;
+    if before.status == 200
+        && matches!(
+            before.json()?["state"].as_str(),
+            Some("connected" | "needs_reconnect")
+        )
+    {
+        api.call(demo::WORKSPACE, "disconnect", Some(json!({})))
+            .await?;
+        wait_for_phase(api, "disconnected", Duration::from_secs(30)).await?;
+    }
+    let began = Instant::now();
+    let reply = api
+        .connect(demo::WORKSPACE, demo::PORTAL, Consent::Approve)
+        .await?;
+    ensure!(
+        reply.status == 200,
+        "the workspace was not connected: {} {}",
+        reply.status,
+        reply.text
+    );
+    println!(
+        "connected workspace {} to portal {} through the consent page",
+        demo::WORKSPACE,
+        demo::PORTAL
+    );
+    let status = watch(api).await?;
+    println!("read in {:.1} s", began.elapsed().as_secs_f64());
+    println!("{:12} {:>10} {:>10}", "", "stored", "HubSpot");
+    let mut equal = true;
+    for (name, ours, theirs) in demo::compare(&status, &portal) {
+        let mark = if ours == theirs { "" } else { "  differs" };
+        equal &= ours == theirs;
+        println!("{name:12} {ours:>10} {theirs:>10}{mark}");
+    }
+    edits::show(api, up.exit).await?;
+    Ok(equal)
+}
+
+/// Shows progress, a line for each type that moved, until everything is read.
+async fn watch(api: &Api) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + Duration::from_secs(30 * 60);
+    let mut shown = String::new();
+    loop {
+        let status = api.status(demo::WORKSPACE).await?;
+        let line: Vec<String> = status["objects"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|o| o["total"].is_u64())
+            .map(|o| {
+                let (done, total) = (
+                    o["done"].as_u64().unwrap_or(0),
+                    o["total"].as_u64().unwrap_or(0),
+                );
+                let bar =
+                    "#".repeat(usize::try_from(done.min(total) * 12 / total.max(1)).unwrap_or(0));
+                let eta = o["eta_seconds"]
+                    .as_u64()
+                    .map_or_else(String::new, |s| format!(" {s} s left"));
+                format!(
+                    "{} [{bar:12}] {done}/{total} {:.0}/s{eta}",
+                    o["object_type"].as_str().unwrap_or_default(),
+                    o["rate_per_second"].as_f64().unwrap_or(0.0)
+                )
+            })
+            .collect();
+        let line = line.join("  ");
+        if line != shown {
+            println!("{line}");
+            shown = line;
+        }
+        match status["phase"].as_str() {
+            Some("syncing") => return Ok(status),
+            Some("connected" | "backfilling") => {}
+            other => bail!("the workspace is {}", other.unwrap_or("in no phase")),
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "not everything was read in 30 minutes"
+        );
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+    }
+}
