@@ -100,6 +100,22 @@ fn is_of_the_day(error: &hubspot::Error) -> bool {
     }
 }
 
+/// Somebody else is at it: asked again after a while.
+pub(crate) fn busy(wait: Duration) -> ActivityError {
+    failure(
+        "HS-3019",
+        "somebody else writes now",
+        "busy",
+        true,
+        Some(wait),
+    )
+}
+
+/// What waits for so short a time that the next attempt waits for it.
+pub(crate) fn waits(reason: &'static str, wait: Duration) -> ActivityError {
+    failure("HS-3020", reason, "waits", true, Some(wait))
+}
+
 /// A defect: what no attempt mends.
 pub(crate) fn defect(what: &'static str) -> ActivityError {
     failure(DEFECT, what, FAILURE_DEFECT, false, None)

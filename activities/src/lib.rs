@@ -4,6 +4,7 @@ mod backfill;
 mod budget;
 mod connection;
 mod convert;
+mod export;
 mod failure;
 mod fence;
 mod metrics;
@@ -25,6 +26,7 @@ mod webhooks;
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
+pub use export::{ContactExporting, ExportConfig};
 pub use metrics::Metrics;
 pub use periodic::{PeriodicConfig, Syncing};
 pub use profiles::Profiling;
@@ -84,6 +86,8 @@ pub struct ActivitiesConfig {
     pub sharing: Sharing,
     /// How the periodic sync goes.
     pub periodic: PeriodicConfig,
+    /// How exports go.
+    pub exports: ExportConfig,
 }
 
 /// What activities share. Cheap to clone.
@@ -102,6 +106,7 @@ pub(crate) struct Deps {
     pub(crate) slots: u64,
     pub(crate) sharing: Sharing,
     pub(crate) periodic: PeriodicConfig,
+    pub(crate) exports: ExportConfig,
 }
 
 impl Activities {
@@ -147,6 +152,7 @@ impl Activities {
                 slots: config.slots as u64,
                 sharing: config.sharing,
                 periodic: config.periodic,
+                exports: config.exports,
             }),
         })
     }
@@ -191,6 +197,11 @@ impl Activities {
     /// The activity of `WebhookRead`.
     pub fn webhooks(&self) -> WebhookReading {
         WebhookReading::new(self.deps.clone())
+    }
+
+    /// The activity of `ContactExport`.
+    pub fn contact_export(&self) -> ContactExporting {
+        ContactExporting::new(self.deps.clone())
     }
 
     /// The activity of `Verdicts`.

@@ -4,6 +4,7 @@ mod aliases;
 mod batches;
 mod changes;
 mod companies;
+mod company_claims;
 mod connections;
 mod consents;
 mod crypto;
@@ -13,9 +14,12 @@ mod deals;
 mod definitions;
 mod erasure;
 mod error;
+mod export_drain;
+mod export_stub;
 mod exports;
 mod feed;
 mod idempotency;
+mod journal;
 mod keys;
 mod links;
 mod list_tables;
@@ -26,6 +30,7 @@ mod mirror;
 mod oauth_states;
 mod people;
 mod periodic;
+mod person_writer;
 mod portal_facts;
 mod profiles;
 mod projection;
@@ -52,6 +57,7 @@ mod workspaces;
 
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
 pub use changes::{ChangePosition, ChangedRecord};
+pub use company_claims::{ClaimHold, Claimed};
 pub use connections::{
     Connected, ConnectionRow, FenceRaised, FenceState, NewConnection, RefusedConnect,
 };
@@ -62,9 +68,13 @@ pub use deals::DealRow;
 pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
 pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;
+pub use export_drain::{
+    DrainFacts, DueExport, ExportedPerson, MirroredRecord, PendingRow, RecordHolder, RequestsEnd,
+};
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
+pub use journal::{CloseEntry, JournalRow, LinkWrite, Opened};
 pub use list_tables::{ListDetails, ListedMember};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
@@ -72,6 +82,7 @@ pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
 pub use periodic::{FollowedMembers, Freshness, NewPeriodic, PeriodicType};
+pub use person_writer::{WRITER_HOLD, WriterHold};
 pub use profiles::{FoundProfiles, ProfileChange};
 pub use projection::{ProjectedSlice, ProjectionDue};
 pub use purge::{PurgeStatus, PurgeStep, RefusedPurge};

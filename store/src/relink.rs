@@ -317,7 +317,7 @@ fn document(id: &PersonId, email: Option<&Email>) -> Result<String, StoreError> 
     serde_json::to_string(&person).map_err(|_| StoreError::Corrupt("person"))
 }
 
-async fn write_links(
+pub(crate) async fn write_links(
     tx: &mut PgConnection,
     of: Of,
     ids: &[String],

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use activities::{PeriodicConfig, RateLimits};
+use activities::{ExportConfig, PeriodicConfig, RateLimits};
+use chrono::TimeDelta;
 use clap::{Parser, Subcommand};
 use domain::Sharing;
 use process::{
@@ -55,6 +56,15 @@ pub(crate) struct Args {
     /// Seconds between two readings of a type over the long window of a day
     #[arg(long, env = "SYNC_SWEEP_SECONDS", default_value = "3600")]
     sync_sweep_seconds: String,
+    /// Seconds that a write of unknown outcome may take to land, before it may be sent again
+    #[arg(long, env = "EXPORT_SETTLE_SECONDS", default_value = "90")]
+    export_settle_seconds: String,
+    /// Seconds after which the companies of a new contact are looked at once more
+    #[arg(long, env = "EXPORT_RECHECK_SECONDS", default_value = "60")]
+    export_recheck_seconds: String,
+    /// Exports of single people that run at the same time in this process
+    #[arg(long, env = "EXPORT_SLOTS", default_value = "50")]
+    export_slots: String,
     /// Seconds between two sweeps for lost workflows and signals
     #[arg(long, env = "SWEEP_SECONDS", default_value = "30")]
     sweep_seconds: String,
@@ -102,6 +112,8 @@ pub(crate) struct Config {
     pub(crate) sharing: Sharing,
     pub(crate) sync_slots: usize,
     pub(crate) periodic: PeriodicConfig,
+    pub(crate) exports: ExportConfig,
+    pub(crate) export_slots: usize,
     pub(crate) shutdown: Duration,
     pub(crate) recycle_bytes: u64,
     pub(crate) log: LogFormat,
@@ -137,6 +149,22 @@ impl Args {
             })?,
             bulk_slots: count(&self.bulk_slots, "BULK_SLOTS", 1..=1_000, "16")? as usize,
             sync_slots: count(&self.sync_slots, "SYNC_SLOTS", 1..=1_000, "16")? as usize,
+            exports: ExportConfig {
+                settle: TimeDelta::from_std(seconds(
+                    &self.export_settle_seconds,
+                    "EXPORT_SETTLE_SECONDS",
+                    1..=3_600,
+                    "90",
+                )?)
+                .unwrap_or(TimeDelta::seconds(90)),
+                recheck_after: seconds(
+                    &self.export_recheck_seconds,
+                    "EXPORT_RECHECK_SECONDS",
+                    1..=3_600,
+                    "60",
+                )?,
+            },
+            export_slots: count(&self.export_slots, "EXPORT_SLOTS", 1..=1_000, "50")? as usize,
             periodic: PeriodicConfig {
                 interval: self
                     .sync_seconds

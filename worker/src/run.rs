@@ -18,8 +18,8 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, PeriodicSync, Profiles, Purge, Reconcile, Sweep,
-    Verdicts, WebhookRead,
+    Backfill, Connection as ConnectionWorkflow, ContactExport, PeriodicSync, Profiles, Purge,
+    Reconcile, Sweep, Verdicts, WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -109,6 +109,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             slots: config.bulk_slots,
             sharing: config.sharing,
             periodic: config.periodic,
+            exports: config.exports,
         },
         store.clone(),
         client.clone(),
@@ -144,6 +145,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
                 TaskQueue::Main => queue.slots().activities,
                 TaskQueue::Bulk => config.bulk_slots,
                 TaskQueue::Sync => config.sync_slots,
+                TaskQueue::Export => config.export_slots,
             },
             grace: config.shutdown / 2,
             health: health.clone(),
@@ -336,8 +338,12 @@ impl Supervised {
                 .register_activities(self.activities.webhooks())
                 .register_activities(self.activities.periodic())
                 .build(),
+            TaskQueue::Export => options
+                .register_activities(self.activities.contact_export())
+                .build(),
             TaskQueue::Main => options
                 .register_workflow::<ConnectionWorkflow>()?
+                .register_workflow::<ContactExport>()?
                 .register_workflow::<Backfill>()?
                 .register_workflow::<Profiles>()?
                 .register_workflow::<PeriodicSync>()?

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use domain::{
     ConnectionState, Epoch, PortalId, Progress, ResyncOutcome, ResyncRequest, RunKind, SyncRunId,
-    SyncType, WorkspaceId, reconcile::Cost,
+    SyncType, WorkspaceId, app::PersonId, reconcile::Cost,
 };
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
@@ -528,6 +528,49 @@ impl VerdictActivities {
     }
 }
 
+/// Input of the activity of `ContactExport`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportInput {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// About whom.
+    pub person: PersonId,
+}
+
+/// What became of a person's requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportReport {
+    /// Requests that ended exported.
+    pub exported: u32,
+    /// That were left out.
+    pub skipped: u32,
+    /// That wait.
+    pub waiting: u32,
+    /// That failed.
+    pub failed: u32,
+}
+
+/// Activities of `ContactExport`.
+#[derive(Debug)]
+pub struct ExportActivities;
+
+#[activity_definitions]
+impl ExportActivities {
+    /// Carries out what is pending about one person: finds out what became of writes that were left open,
+    /// reads the contact afresh, plans, makes sure of the company, writes, and ends the requests.
+    ///
+    /// - Idempotency key: the person; the right to write about them (`person_writer`), entries of the
+    ///   journal that are committed before each write, the claim of a company's domains.
+    /// - Timeouts: start-to-close 5 min, heartbeat 10 s. Retry class: transient and short waits, a few
+    ///   attempts, then the requests are parked with a reason and a time; what HubSpot refuses is an
+    ///   answer.
+    /// - Heartbeat: requests to HubSpot, for a person who looks.
+    #[activity(name = "export_contact")]
+    pub fn export_contact(input: ExportInput) -> Result<ExportReport, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -543,6 +586,9 @@ pub struct SweepReport {
     /// `Purge` workflows that were missing and were started.
     #[serde(default)]
     pub purges_started: u32,
+    /// `ContactExport` workflows that were missing and were started.
+    #[serde(default)]
+    pub exports_started: u32,
     /// `Reconcile` workflows that were due and were started.
     #[serde(default)]
     pub reconciles_started: u32,
@@ -588,6 +634,7 @@ pub mod declared {
     pub use super::{
         backfill_activities::{FinishRun, ReadSlice},
         connection_activities::{AdoptResync, EraseConnection, KeepSchedule, RaiseFence, TakeTurn},
+        export_activities::ExportContact,
         periodic_activities::SyncSlice,
         profiles_activities::ProfileSlice,
         purge_activities::PurgeSlice,

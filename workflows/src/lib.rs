@@ -3,6 +3,7 @@
 pub mod activities;
 pub mod backfill;
 pub mod connection;
+pub mod contact_export;
 pub mod names;
 pub mod ops;
 pub mod periodic_sync;
@@ -16,6 +17,7 @@ pub mod webhook_read;
 
 pub use backfill::Backfill;
 pub use connection::Connection;
+pub use contact_export::ContactExport;
 pub use periodic_sync::PeriodicSync;
 pub use profiles::Profiles;
 pub use purge::Purge;

@@ -1,7 +1,7 @@
 //! Names on the Temporal server: ids, task queues, search attributes, failure types. They are part
 //! of the contract with other languages and with histories that were recorded; none is ever changed.
 
-use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId};
+use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId, app::PersonId};
 use temporalio_common::{
     Priority,
     search_attributes::{SearchAttributeKey, SearchAttributes},
@@ -14,6 +14,8 @@ pub enum TaskQueue {
     Main,
     /// What takes long, whose slots therefore cannot be those of interactive work: slices.
     Bulk,
+    /// Exports of single people, which people wait for.
+    Export,
     /// Slices of periodic syncs and reads of what webhooks told of, which must not wait for backfills.
     Sync,
 }
@@ -31,13 +33,14 @@ pub struct Slots {
 
 impl TaskQueue {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Main, Self::Bulk, Self::Sync];
+    pub const ALL: [Self; 4] = [Self::Main, Self::Bulk, Self::Export, Self::Sync];
 
     /// The name on the Temporal server.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Main => "hubspot",
             Self::Bulk => "hubspot-bulk",
+            Self::Export => "hubspot-export",
             Self::Sync => "hubspot-sync",
         }
     }
@@ -45,7 +48,7 @@ impl TaskQueue {
     /// The slots of one worker, as long as nothing else is configured.
     pub const fn slots(self) -> Slots {
         match self {
-            Self::Main => Slots {
+            Self::Main | Self::Export => Slots {
                 workflow_tasks: 50,
                 activities: 50,
                 local_activities: 10,
@@ -129,6 +132,11 @@ pub fn webhook_read_id(workspace: WorkspaceId) -> String {
 /// The id of a workspace's `Verdicts`.
 pub fn verdicts_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/verdicts")
+}
+
+/// The id of a person's `ContactExport`.
+pub fn contact_export_id(workspace: WorkspaceId, person: &PersonId) -> String {
+    format!("hubspot/{workspace}/contact/{person}")
 }
 
 /// The id of the installation's one `Sweep`.

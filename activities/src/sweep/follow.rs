@@ -8,7 +8,12 @@ use store::{DueWorkspace, ProjectionDue, StoreError, Swept};
 use uuid::Uuid;
 
 use super::{Did, PAGE, Sweeping, Tally, Unmended};
-use crate::{profiles, verdicts, webhooks};
+use crate::{export, profiles, verdicts, webhooks};
+
+/// Exports that are started at once by one sweep.
+const EXPORTS: u32 = 2_000;
+/// A request that is due for longer than this has lost its wake-up.
+const EXPORT_OVERDUE: Duration = Duration::from_secs(2);
 
 /// A record that webhooks told of and that is due for longer than this has lost its reader.
 const TOLD_OVERDUE: Duration = Duration::from_secs(10);
@@ -102,5 +107,21 @@ impl Sweeping {
             .await
             .map(|done| Did::StartedVerdicts.so(done))
             .map_err(|_| Unmended::Temporal("verdicts could not be started"))
+    }
+
+    /// A person's export is woken by whoever asks for it; here by what is due all the same: what waited,
+    /// what is due again, and whom a bulk export is about.
+    pub(super) async fn start_exports(&self, tally: &Tally) -> Result<(), Unmended> {
+        let due = self.deps.store.due_exports(EXPORT_OVERDUE, EXPORTS).await?;
+        tally
+            .each(due, async |due| {
+                let started = export::start(&self.deps, &due)
+                    .await
+                    .map(|done| Did::StartedExport.so(done))
+                    .map_err(|_| Unmended::Temporal("ContactExport could not be started"));
+                (due.workspace, started)
+            })
+            .await;
+        Ok(())
     }
 }

@@ -48,7 +48,7 @@ impl Sweeping {
     }
 
     async fn sweep(&self, tally: &Tally) {
-        let (mended, purges, reconciles, told, mapped, profiles, verdicts) = join!(
+        let (mended, purges, reconciles, told, mapped, profiles, verdicts, exports) = join!(
             self.mend(tally),
             self.start_purges(tally),
             self.start_reconciles(tally),
@@ -56,8 +56,11 @@ impl Sweeping {
             self.read_mapped(tally),
             self.follow_profiles(tally),
             self.start_verdicts(tally),
+            self.start_exports(tally),
         );
-        for ended in [mended, purges, reconciles, told, mapped, profiles, verdicts] {
+        for ended in [
+            mended, purges, reconciles, told, mapped, profiles, verdicts, exports,
+        ] {
             if let Err(error) = ended {
                 tally.part(&error);
             }
@@ -78,6 +81,7 @@ enum Did {
     StartedWebhookRead,
     StartedProfiles,
     StartedVerdicts,
+    StartedExport,
 }
 
 impl Did {
@@ -119,6 +123,7 @@ impl Tally {
             Did::StartedWebhookRead => &mut report.webhook_reads_started,
             Did::StartedProfiles => &mut report.profiles_started,
             Did::StartedVerdicts => &mut report.verdicts_started,
+            Did::StartedExport => &mut report.exports_started,
         };
         *count += 1;
         did

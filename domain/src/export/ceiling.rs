@@ -6,6 +6,11 @@ use chrono_tz::Tz;
 use super::ExportCause;
 use crate::settings::ExportSettings;
 
+/// The time zone of this name; UTC where there is none of it.
+pub fn zone_of(name: Option<&str>) -> Tz {
+    name.and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC)
+}
+
 /// Until when an export waits that would write `records` more today, if it waits. What somebody asked
 /// for by hand is counted and never waits.
 pub fn waits_until(

@@ -275,6 +275,25 @@ impl Store {
         Ok(())
     }
 
+    /// The name of the portal's time zone, where it is known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn portal_zone(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "select time_zone from hubspot_portal where workspace_id = $1 and portal_id = $2",
+            workspace.as_uuid(),
+            portal.get()
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .flatten())
+    }
+
     /// Whether a portal has to be asked for its time zone: it was not within a day.
     ///
     /// # Errors

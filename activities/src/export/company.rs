@@ -1,0 +1,418 @@
+//! The company of a person's export (E3, design §4.4): found, or made once for all who need it.
+
+use std::time::{Duration, Instant};
+
+use domain::{
+    HubSpotObjectId, ObjectType,
+    app::{Person, RecordKind},
+    export::{
+        CompanyDomains, CompanyFacts, CompanyPlan, Decision, LinkChange, RecordRead, WaitReason,
+        company,
+        journal::{Cause, Operation, Subject},
+        policy::ExportCause,
+    },
+    linking::{self, Holder, Link, LinkOrigin},
+};
+use hubspot::objects::{CreateInput, ReadOptions};
+use store::{ClaimHold, Claimed, LinkWrite};
+
+use super::{
+    run::{DOUBT, Exporting},
+    stop::Stop,
+    wire,
+};
+
+/// How long one waits for another who makes the same company, before giving its place to others.
+const PATIENCE: Duration = Duration::from_secs(8);
+const LOOK: Duration = Duration::from_millis(100);
+/// When the place is taken again.
+const BUSY: Duration = Duration::from_secs(2);
+/// Plans of one company, at most.
+const PLANS: usize = 5;
+
+/// What is known of the company so far.
+struct Search {
+    domains: CompanyDomains,
+    linked: Option<Link>,
+    hits: Vec<RecordRead>,
+    /// Whether HubSpot was asked by the domains.
+    searched: bool,
+}
+
+impl Exporting<'_> {
+    /// Finds or makes the person's company. None where there is to be none.
+    pub(super) async fn ensure_company(
+        &mut self,
+        person: &Person,
+    ) -> Result<Option<HubSpotObjectId>, Stop> {
+        let Some(domains) = self.domains(person) else {
+            return Ok(None);
+        };
+        let mut search = Search {
+            linked: self.facts.company_linked.map(|link| Link {
+                live: link.live && !self.gone.contains(&link.record),
+                ..link
+            }),
+            hits: self.in_the_mirror(&domains).await?,
+            domains,
+            searched: false,
+        };
+        let began = Instant::now();
+        for _ in 0..PLANS {
+            let plan = self.plan_company(&search).await?;
+            match (&plan.decision, plan.read_first, search.searched) {
+                // What the mirror has may say that nothing is to be written, and nothing more.
+                (Ok(Decision::Nothing(id)), false, _) => {
+                    self.link_company(&plan, *id).await?;
+                    return Ok(Some(*id));
+                }
+                (Ok(Decision::Adopt(id)), false, _) if plan.changes.is_empty() => {
+                    self.link_company(&plan, *id).await?;
+                    return Ok(Some(*id));
+                }
+                (Ok(Decision::Adopt(id) | Decision::Update(id)), false, _)
+                    if search.hits.iter().any(|h| h.id() == *id && h.is_fresh()) =>
+                {
+                    if let Some(company) = self.update_company(&plan, *id).await? {
+                        return Ok(Some(company));
+                    }
+                    search.hits = self.fresh(&[*id]).await?;
+                }
+                (Ok(Decision::Adopt(id) | Decision::Update(id) | Decision::Nothing(id)), _, _) => {
+                    let id = *id;
+                    let fresh = self.fresh(&[id]).await?;
+                    let live = fresh.iter().any(|hit| hit.id() == id);
+                    search.hits.retain(|hit| hit.id() != id);
+                    search.hits.extend(fresh);
+                    if !live && let Some(link) = search.linked.as_mut().filter(|l| l.record == id) {
+                        link.live = false;
+                    }
+                    if !live {
+                        self.gone.insert(id);
+                        self.deps
+                            .store
+                            .doubt_company(self.ground.portal, id)
+                            .await?;
+                    }
+                }
+                (Ok(Decision::Create) | Err(_), _, false) => {
+                    search.searched = true;
+                    self.search(&mut search).await?;
+                }
+                (Err(_) | Ok(Decision::Skip(_)), _, _) => return Ok(None),
+                (Ok(Decision::Create), _, true) => {
+                    if let Some(company) = self.make(&mut search, began).await? {
+                        return Ok(Some(company));
+                    }
+                }
+            }
+        }
+        Err(Stop::Waits(WaitReason::TriedAgainLater, DOUBT))
+    }
+
+    async fn in_the_mirror(&self, domains: &CompanyDomains) -> Result<Vec<RecordRead>, Stop> {
+        let (store, ground) = (&self.deps.store, self.ground);
+        let keys: Vec<String> = domains
+            .all()
+            .iter()
+            .map(|domain| domain.as_str().to_owned())
+            .collect();
+        let mut found = store
+            .mirrored_by_keys(ground.workspace, ground.portal, RecordKind::Company, &keys)
+            .await?;
+        if let Some(link) = self.facts.company_linked
+            && !found.iter().any(|record| record.id == link.record)
+        {
+            let linked = store
+                .mirrored_by_ids(
+                    ground.workspace,
+                    ground.portal,
+                    RecordKind::Company,
+                    &[link.record],
+                )
+                .await?;
+            found.extend(linked);
+        }
+        Ok(found
+            .into_iter()
+            .filter(|record| !self.gone.contains(&record.id))
+            .map(|record| RecordRead::mirrored(record.id, &record.properties))
+            .collect())
+    }
+
+    /// Companies as HubSpot has them now; those that are not there are left out.
+    async fn fresh(&self, ids: &[HubSpotObjectId]) -> Result<Vec<RecordRead>, Stop> {
+        self.tick();
+        let names = self.ground.company_properties();
+        let records = ids
+            .iter()
+            .map(|id| wire::record_id(*id))
+            .collect::<Vec<_>>();
+        let read = self
+            .ground
+            .client
+            .objects()
+            .batch_read(
+                hubspot::ObjectType::Company,
+                &records,
+                &ReadOptions::new().properties(&names),
+            )
+            .await?;
+        if !read.unanswered.is_empty() {
+            return Err(Stop::Waits(WaitReason::TriedAgainLater, DOUBT));
+        }
+        read.found
+            .iter()
+            .filter_map(|found| found.as_ref().ok())
+            .filter(|object| !object.archived)
+            .map(|object| {
+                let id = wire::object_id(object.id)?;
+                Ok(wire::record_read(id, &names, object))
+            })
+            .collect()
+    }
+
+    /// Asks HubSpot by the domains.
+    async fn search(&self, search: &mut Search) -> Result<(), Stop> {
+        self.tick();
+        let names = self.ground.company_properties();
+        let domains: Vec<&str> = search.domains.all().iter().map(|d| d.as_str()).collect();
+        let found = wire::by_domains(&self.ground.client, &domains, &names).await?;
+        for object in found.iter().filter(|object| !object.archived) {
+            let id = wire::object_id(object.id)?;
+            search.hits.retain(|hit| hit.id() != id);
+            search.hits.push(wire::record_read(id, &names, object));
+        }
+        Ok(())
+    }
+
+    fn company_subject(&self, person: &Person) -> Subject {
+        match &self.facts.company {
+            Some(company) => Subject::Company(company.id.clone()),
+            None => Subject::CompanyOf(person.id.clone()),
+        }
+    }
+
+    async fn plan_company(&self, search: &Search) -> Result<CompanyPlan, Stop> {
+        let person = self.person()?;
+        let history = self.history(&self.company_subject(person)).await?;
+        let chosen = company::choose(&search.domains, search.linked, &search.hits);
+        let owns_values = match chosen.link {
+            Some((record, _)) => self.owns_company(record, &search.hits).await?,
+            None => true,
+        };
+        let facts = CompanyFacts {
+            company: self.facts.company.as_ref(),
+            domains: &search.domains,
+            linked: search.linked,
+            hits: &search.hits,
+            owns_values,
+            anew: matches!(self.asked, ExportCause::Manual { anew: true }),
+            owner: self.ground.owners().owner_for_member(person.owner.as_ref()),
+            history: &history,
+        };
+        let mut plan = company::plan(&self.ground.rules(), &facts);
+        plan.changes
+            .retain(|c| !self.rejected.contains(&c.property));
+        Ok(plan)
+    }
+
+    async fn owns_company(
+        &self,
+        record: HubSpotObjectId,
+        hits: &[RecordRead],
+    ) -> Result<bool, Stop> {
+        let Some(company) = &self.facts.company else {
+            return Ok(true);
+        };
+        let ground = self.ground;
+        let all = self
+            .deps
+            .store
+            .holders_of(ground.workspace, ground.portal, RecordKind::Company, record)
+            .await?;
+        let primary = hits
+            .iter()
+            .find(|hit| hit.id() == record)
+            .and_then(|hit| hit.value("domain"))
+            .and_then(domain::company_domain::normalised);
+        let has_primary = |keys: &[String]| primary.as_ref().is_some_and(|p| keys.contains(p));
+        let mut holders: Vec<Holder> = all
+            .into_iter()
+            .map(|h| Holder {
+                has_primary: has_primary(&h.keys),
+                ..h.holder
+            })
+            .collect();
+        if !holders.iter().any(|h| h.id == company.id.as_str()) {
+            let has_primary = has_primary(&linking::domains_of(company));
+            holders.push(Holder {
+                id: company.id.as_str().to_owned(),
+                origin: if has_primary {
+                    LinkOrigin::Primary
+                } else {
+                    LinkOrigin::Additional
+                },
+                has_primary,
+            });
+        }
+        Ok(linking::owner(&holders) == Some(company.id.as_str()))
+    }
+
+    fn company_link(&self, plan: &CompanyPlan, to: HubSpotObjectId) -> Option<LinkWrite> {
+        let company = self.facts.company.as_ref()?;
+        let origin = match plan.link {
+            LinkChange::Make(_, origin) | LinkChange::Follow { origin, .. } => origin,
+            LinkChange::Keep if plan.decision == Ok(Decision::Create) => LinkOrigin::Primary,
+            LinkChange::Keep => return None,
+        };
+        Some(LinkWrite {
+            record: RecordKind::Company,
+            id: company.id.as_str().to_owned(),
+            to,
+            origin,
+        })
+    }
+
+    async fn link_company(&self, plan: &CompanyPlan, to: HubSpotObjectId) -> Result<(), Stop> {
+        if let Some(link) = self.company_link(plan, to) {
+            let ground = self.ground;
+            self.deps
+                .store
+                .write_link(ground.workspace, ground.portal, &link)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// None where another plan is to be made.
+    async fn update_company(
+        &mut self,
+        plan: &CompanyPlan,
+        id: HubSpotObjectId,
+    ) -> Result<Option<HubSpotObjectId>, Stop> {
+        let subject = self.company_subject(self.person()?);
+        let operation = Operation::Update(ObjectType::Company, id);
+        let entry = self
+            .open(subject, Cause::Company, operation, &plan.changes, None)
+            .await?;
+        self.tick();
+        let answer = self
+            .ground
+            .client
+            .objects()
+            .update(
+                hubspot::ObjectType::Company,
+                wire::record_id(id),
+                &wire::sent(&plan.changes),
+            )
+            .await;
+        match answer {
+            Ok(object) => {
+                let now = wire::object_id(object.id)?;
+                let link = self.company_link(plan, now);
+                self.close_done(entry, now, Some((ObjectType::Company, &object)), link)
+                    .await?;
+                Ok(Some(now))
+            }
+            Err(error) => {
+                self.not_written(entry, error, &plan.changes, false).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes the company under its claim. None where something was found out by which another plan is made.
+    async fn make(
+        &mut self,
+        search: &mut Search,
+        began: Instant,
+    ) -> Result<Option<HubSpotObjectId>, Stop> {
+        let store = self.deps.store.clone();
+        let (hold, left_open) = loop {
+            match store
+                .claim_company(self.ground.portal, &search.domains)
+                .await?
+            {
+                Claimed::Known(id) => {
+                    let fresh = self.fresh(&[id]).await?;
+                    if fresh.is_empty() {
+                        store
+                            .forget_claimed(self.ground.portal, &search.domains, id)
+                            .await?;
+                        continue;
+                    }
+                    // It may be known by another domain than those that HubSpot has of it.
+                    let record = fresh.first().map_or(id, RecordRead::id);
+                    search.linked = Some(Link {
+                        record,
+                        origin: LinkOrigin::Primary,
+                        live: true,
+                    });
+                    search.hits.retain(|hit| hit.id() != record);
+                    search.hits.extend(fresh);
+                    return Ok(None);
+                }
+                Claimed::Busy if began.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
+                Claimed::Busy => return Err(Stop::Waits(WaitReason::TriedAgainLater, BUSY)),
+                Claimed::Held(hold, left_open) => break (hold, left_open),
+            }
+        };
+        let made = self.make_under(search, &hold, left_open).await;
+        if !matches!(made, Ok(Some(_))) {
+            store.settle_claim(&hold, None).await?;
+        }
+        made
+    }
+
+    async fn make_under(
+        &mut self,
+        search: &mut Search,
+        hold: &ClaimHold,
+        left_open: Option<(domain::WorkspaceId, domain::export::journal::EntryId)>,
+    ) -> Result<Option<HubSpotObjectId>, Stop> {
+        if let Some((workspace, entry)) = left_open {
+            if let Some(row) = self.deps.store.journal_entry(workspace, entry).await? {
+                self.take_over_of(workspace, &row.entry).await?;
+            }
+            // What it made is known by the claim now; else another plan may make it.
+            return Ok(None);
+        }
+        let plan = self.plan_company(search).await?;
+        if plan.decision != Ok(Decision::Create) {
+            return Ok(None);
+        }
+        let subject = self.company_subject(self.person()?);
+        let operation = Operation::Create(ObjectType::Company);
+        let entry = self
+            .open(
+                subject,
+                Cause::Company,
+                operation,
+                &plan.changes,
+                Some(hold),
+            )
+            .await?;
+        self.tick();
+        let input = CreateInput::new(wire::sent(&plan.changes));
+        let answer = self
+            .ground
+            .client
+            .objects()
+            .create(hubspot::ObjectType::Company, &input)
+            .await;
+        match answer {
+            Ok(object) => {
+                let id = wire::object_id(object.id)?;
+                let link = self.company_link(&plan, id);
+                self.close_done(entry, id, Some((ObjectType::Company, &object)), link)
+                    .await?;
+                Ok(Some(id))
+            }
+            Err(error) => {
+                self.not_written(entry, error, &plan.changes, false).await?;
+                Ok(None)
+            }
+        }
+    }
+}

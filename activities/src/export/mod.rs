@@ -1,0 +1,447 @@
+//! The activities of `ContactExport`. What they promise is said at their declarations.
+
+mod company;
+mod ground;
+mod run;
+mod stop;
+mod takeover;
+mod wire;
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use domain::{
+    Urgency,
+    export::{
+        FailReason, RequestId, RequestOutcome, SkipReason, WaitReason,
+        coalesce::{Pending, Together, together},
+        journal::Cause,
+        policy::Standing,
+    },
+};
+use store::{DrainFacts, DueExport, RequestsEnd, WriterHold};
+use temporalio_client::{
+    WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use workflows::{
+    ContactExport,
+    activities::{ExportInput, ExportReport, declared},
+    contact_export::ContactExportInput,
+    names::{self, TaskQueue},
+};
+
+use self::{ground::Ground, run::Exporting, stop::Stop};
+use crate::{
+    Deps, failure, revoked,
+    slices::{alive, started},
+};
+
+/// When a write of unknown outcome is looked for first.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// A wait that is no longer is waited for by the next attempt of the activity.
+const SHORT: Duration = Duration::from_secs(60);
+/// Attempts of the activity before its requests are parked.
+const ATTEMPTS: u32 = 5;
+/// The longest wait of requests that HubSpot does not get on with.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// When the right to write about a person is asked for again.
+const WRITER_BUSY: Duration = Duration::from_secs(2);
+
+/// How exports go.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportConfig {
+    /// How long a write of unknown outcome may take to land.
+    pub settle: TimeDelta,
+    /// When the companies of a new contact are looked at again.
+    pub recheck_after: Duration,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        Self {
+            settle: TimeDelta::seconds(90),
+            recheck_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The activities of `ContactExport`.
+pub struct ContactExporting {
+    deps: Arc<Deps>,
+}
+
+impl ContactExporting {
+    pub(crate) fn new(deps: Arc<Deps>) -> Self {
+        Self { deps }
+    }
+
+    async fn drain(
+        &self,
+        input: &ExportInput,
+        attempt: u32,
+        done: &AtomicU64,
+    ) -> Result<ExportReport, ActivityError> {
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let store = &self.deps.store;
+        let Some(ground) = Ground::of(&self.deps, input.workspace)
+            .await
+            .map_err(of_store)?
+        else {
+            // What is pending goes on when the workspace is connected again.
+            return Ok(ExportReport::default());
+        };
+        let hold = store
+            .take_writer(input.workspace, &input.person)
+            .await
+            .map_err(of_store)?
+            .ok_or_else(|| failure::busy(WRITER_BUSY))?;
+        let mut report = ExportReport::default();
+        let drained = self
+            .drain_held(&ground, &hold, attempt, done, &mut report)
+            .await;
+        store.give_writer_back(&hold).await.map_err(of_store)?;
+        drained?;
+        Ok(report)
+    }
+
+    async fn drain_held(
+        &self,
+        ground: &Ground,
+        hold: &WriterHold,
+        attempt: u32,
+        done: &AtomicU64,
+        report: &mut ExportReport,
+    ) -> Result<(), ActivityError> {
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let store = &self.deps.store;
+        let facts = store
+            .drain_facts(ground.workspace, ground.portal, &hold.person)
+            .await
+            .map_err(of_store)?;
+        let Some(together) = pending_together(ground, &facts) else {
+            return Ok(());
+        };
+        for (request, reason) in &together.ended {
+            store
+                .skip_requests(ground.workspace, &[*request], *reason)
+                .await
+                .map_err(of_store)?;
+            report.skipped += 1;
+        }
+        if !together.waiting.is_empty() {
+            store
+                .park_requests(
+                    ground.workspace,
+                    &together.waiting,
+                    WaitReason::PersonNotExported,
+                    None,
+                    None,
+                )
+                .await
+                .map_err(of_store)?;
+        }
+        let Some(lead) = together.lead else {
+            return Ok(());
+        };
+        let exported = self.export(ground, hold, &facts, lead, done).await;
+        let with = &together.with;
+        let count = u32::try_from(with.len()).unwrap_or(u32::MAX);
+        match exported {
+            Ok(exported) => {
+                let again = exported
+                    .look_again
+                    .map(|company| (company, self.deps.exports.recheck_after));
+                let end = RequestsEnd {
+                    error_code: (!exported.rejected.is_empty()).then_some("HS-3005"),
+                    properties: exported.rejected,
+                };
+                store
+                    .end_exported(
+                        ground.workspace,
+                        ground.portal,
+                        &hold.person,
+                        exported.contact,
+                        exported.status_said,
+                        again,
+                        with,
+                        &end,
+                    )
+                    .await
+                    .map_err(of_store)?;
+                report.exported += count;
+                Ok(())
+            }
+            Err(stop) => {
+                let tries = facts
+                    .pending
+                    .iter()
+                    .find(|row| row.pending.request == lead.request)
+                    .map_or(0, |row| row.attempts);
+                self.stopped(ground, stop, with, attempt, tries, report)
+                    .await
+            }
+        }
+    }
+
+    async fn export(
+        &self,
+        ground: &Ground,
+        hold: &WriterHold,
+        facts: &DrainFacts,
+        lead: Pending,
+        done: &AtomicU64,
+    ) -> Result<run::Exported, Stop> {
+        let open = self
+            .deps
+            .store
+            .open_entries(ground.workspace, &hold.person)
+            .await?;
+        let mut exporting = Exporting {
+            deps: &self.deps,
+            ground,
+            hold,
+            facts,
+            asked: lead.cause,
+            why: Cause::Request(lead.kind),
+            done,
+            rejected: BTreeSet::new(),
+            gone: BTreeSet::new(),
+        };
+        exporting.run(open).await
+    }
+
+    /// What becomes of requests whose export stopped.
+    async fn stopped(
+        &self,
+        ground: &Ground,
+        stop: Stop,
+        requests: &[RequestId],
+        attempt: u32,
+        tries: u32,
+        report: &mut ExportReport,
+    ) -> Result<(), ActivityError> {
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let store = &self.deps.store;
+        let workspace = ground.workspace;
+        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        match stop {
+            Stop::Store(error) => Err(failure::of_store(&error)),
+            Stop::Lost => Err(failure::busy(WRITER_BUSY)),
+            // The next attempt sees what the connection is now.
+            Stop::Fenced => {
+                store
+                    .park_requests(workspace, requests, WaitReason::NotConnected, None, None)
+                    .await
+                    .map_err(of_store)?;
+                report.waiting += count;
+                Ok(())
+            }
+            Stop::Waits(reason, wait)
+                if wait <= SHORT && attempt < ATTEMPTS && reason != WaitReason::OverCeiling =>
+            {
+                // Shown meanwhile; the next attempt looks at it all the same.
+                store
+                    .park_requests(workspace, requests, reason, Some(wait), None)
+                    .await
+                    .map_err(of_store)?;
+                Err(failure::waits(reason.as_str(), wait))
+            }
+            Stop::Waits(reason, wait) => {
+                store
+                    .park_requests(workspace, requests, reason, Some(wait), None)
+                    .await
+                    .map_err(of_store)?;
+                report.waiting += count;
+                Ok(())
+            }
+            Stop::Skips(skip) => {
+                let end = RequestsEnd {
+                    error_code: Some(skip.reason.code()),
+                    properties: skip.properties,
+                };
+                let outcome = RequestOutcome::Skipped {
+                    reason: skip.reason,
+                };
+                store
+                    .turn_requests(workspace, requests, outcome, &end)
+                    .await
+                    .map_err(of_store)?;
+                report.skipped += count;
+                Ok(())
+            }
+            Stop::Fails(reason, properties) => {
+                let end = RequestsEnd {
+                    error_code: Some(reason.code()),
+                    properties,
+                };
+                let outcome = RequestOutcome::Failed { reason };
+                store
+                    .turn_requests(workspace, requests, outcome, &end)
+                    .await
+                    .map_err(of_store)?;
+                report.failed += count;
+                Ok(())
+            }
+            Stop::HubSpot(error) => {
+                self.refused_by_hubspot(ground, error, requests, attempt, tries, report)
+                    .await
+            }
+        }
+    }
+
+    async fn refused_by_hubspot(
+        &self,
+        ground: &Ground,
+        error: hubspot::Error,
+        requests: &[RequestId],
+        attempt: u32,
+        tries: u32,
+        report: &mut ExportReport,
+    ) -> Result<(), ActivityError> {
+        use hubspot::ErrorClass;
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let store = &self.deps.store;
+        let workspace = ground.workspace;
+        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let code = failure::code_of(&error);
+        let park = async |reason, wait| {
+            store
+                .park_requests(workspace, requests, reason, wait, Some(code))
+                .await
+                .map_err(of_store)
+        };
+        match error.class() {
+            ErrorClass::AuthRevoked => {
+                park(WaitReason::NeedsReconnect, None).await?;
+                revoked::tell(&self.deps, workspace, ground.epoch).await?;
+                report.waiting += count;
+                Ok(())
+            }
+            ErrorClass::ScopeMissing
+            | ErrorClass::Forbidden
+            | ErrorClass::Invalid
+            | ErrorClass::PortalRule
+            | ErrorClass::Conflict
+            | ErrorClass::NotFound
+            | ErrorClass::PagingStuck => {
+                let reason = match error.class() {
+                    ErrorClass::ScopeMissing | ErrorClass::Forbidden => FailReason::ScopeMissing,
+                    ErrorClass::Conflict => FailReason::Conflict,
+                    ErrorClass::NotFound => FailReason::RecordGone,
+                    _ => FailReason::Invalid,
+                };
+                let end = RequestsEnd {
+                    error_code: Some(code),
+                    properties: Vec::new(),
+                };
+                store
+                    .turn_requests(workspace, requests, RequestOutcome::Failed { reason }, &end)
+                    .await
+                    .map_err(of_store)?;
+                report.failed += count;
+                Ok(())
+            }
+            ErrorClass::OutcomeUnknown => {
+                park(WaitReason::OutcomeUnknown, Some(FIRST_LOOK)).await?;
+                Err(failure::waits("outcome_unknown", FIRST_LOOK))
+            }
+            ErrorClass::Transient
+            | ErrorClass::RateLimited
+            | ErrorClass::Refused
+            | ErrorClass::Misconfigured => {
+                let asked = error.retry_after();
+                if attempt < ATTEMPTS && asked.is_none_or(|wait| wait <= SHORT) {
+                    return Err(failure::of_hubspot(&error));
+                }
+                let wait = SHORT * 2u32.saturating_pow(tries.min(10));
+                let wait = asked.unwrap_or(wait).max(SHORT).min(LONGEST);
+                park(WaitReason::TriedAgainLater, Some(wait)).await?;
+                report.waiting += count;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What becomes of the pending requests by what holds now; none where it is not yet time for any.
+fn pending_together(ground: &Ground, facts: &DrainFacts) -> Option<Together> {
+    if !facts.pending.iter().any(|row| row.ready) {
+        return None;
+    }
+    let pending: Vec<Pending> = facts.pending.iter().map(|row| row.pending).collect();
+    let Some(person) = &facts.person else {
+        return Some(Together {
+            ended: pending
+                .iter()
+                .map(|p| (p.request, SkipReason::UnknownPerson))
+                .collect(),
+            ..Together::default()
+        });
+    };
+    let standing = Standing {
+        settings_saved: ground.settings_saved,
+        policy: ground.settings.export.policy,
+        in_force_since: ground.in_force_since,
+        outreach: &person.outreach,
+        has_email: person.email.is_some(),
+        erased: false,
+        exported: facts.exported.is_some(),
+    };
+    Some(together(&pending, &standing))
+}
+
+#[activities]
+impl ContactExporting {
+    #[activity(definition = declared::ExportContact)]
+    pub async fn export_contact(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        input: ExportInput,
+    ) -> Result<ExportReport, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        let done = AtomicU64::new(0);
+        let attempt = ctx.info().attempt;
+        let report = alive(&ctx, &done, self.drain(&input, attempt, &done)).await?;
+        tracing::info!(
+            workspace = %input.workspace,
+            exported = report.exported,
+            skipped = report.skipped,
+            waiting = report.waiting,
+            failed = report.failed,
+            requests = done.load(Ordering::Relaxed),
+            "a person was exported"
+        );
+        Ok(report)
+    }
+}
+
+/// Starts a `ContactExport` that lost its wake-up. `false` where it runs already.
+pub(crate) async fn start(deps: &Deps, due: &DueExport) -> Result<bool, WorkflowStartError> {
+    let id = names::contact_export_id(due.workspace, &due.person);
+    let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+        .search_attributes(names::of_portal(due.workspace, due.portal))
+        .static_summary(format!("a person of portal {}", due.portal))
+        .priority(names::priority(Urgency::Interactive, Some(due.portal)))
+        .build();
+    let input = ContactExportInput {
+        workspace: due.workspace,
+        person: due.person.clone(),
+        portal: Some(due.portal),
+        report: ExportReport::default(),
+    };
+    started(
+        deps.temporal
+            .start_workflow(ContactExport::run, input, options)
+            .await,
+    )
+}

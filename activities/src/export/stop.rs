@@ -1,0 +1,40 @@
+//! Why an export stops before its end.
+
+use std::time::Duration;
+
+use domain::export::{FailReason, WaitReason, contact::Skip};
+use store::StoreError;
+
+/// Why an export stops before its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The database.
+    Store(StoreError),
+    /// HubSpot; nothing was written by what it answered to.
+    HubSpot(hubspot::Error),
+    /// Somebody else writes about the person by now.
+    Lost,
+    /// The connection is another one.
+    Fenced,
+    /// The requests wait.
+    Waits(WaitReason, Duration),
+    /// The requests end.
+    Skips(Skip),
+    /// The requests end, and can be retried.
+    Fails(FailReason, Vec<String>),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<hubspot::Error> for Stop {
+    fn from(error: hubspot::Error) -> Self {
+        match error {
+            hubspot::Error::Fenced => Self::Fenced,
+            error => Self::HubSpot(error),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Who writes about a person now (design §4.6). It keeps order; that nothing is made twice is kept by
+//! keys and by the journal, also where a hold expires.
+
+use std::time::Duration;
+
+use domain::{WorkspaceId, app::PersonId};
+
+use crate::{Store, StoreError};
+
+/// How long a hold lasts that is not renewed.
+pub const WRITER_HOLD: Duration = Duration::from_secs(15);
+
+/// That one writes about a person, until somebody else does.
+#[derive(Debug, Clone)]
+pub struct WriterHold {
+    /// In which workspace.
+    pub workspace: WorkspaceId,
+    /// About whom.
+    pub person: PersonId,
+    pub(crate) generation: i64,
+}
+
+impl Store {
+    /// Takes the right to write about a person; none while somebody else has it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_writer(
+        &self,
+        workspace: WorkspaceId,
+        person: &PersonId,
+    ) -> Result<Option<WriterHold>, StoreError> {
+        let generation = sqlx::query_scalar!(
+            "insert into person_writer as w (workspace_id, person_id, generation, held_until)
+             values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+             on conflict (workspace_id, person_id) do update set
+               generation = w.generation + 1, held_until = excluded.held_until
+             where w.held_until < clock_timestamp()
+             returning generation",
+            workspace.as_uuid(),
+            person.as_str(),
+            WRITER_HOLD.as_secs_f64()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(generation.map(|generation| WriterHold {
+            workspace,
+            person: person.clone(),
+            generation,
+        }))
+    }
+
+    /// Renews a hold. `false` where somebody else writes by now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn renew_writer(&self, hold: &WriterHold) -> Result<bool, StoreError> {
+        let renewed = sqlx::query!(
+            "update person_writer set held_until = clock_timestamp() + make_interval(secs => $4)
+             where workspace_id = $1 and person_id = $2 and generation = $3",
+            hold.workspace.as_uuid(),
+            hold.person.as_str(),
+            hold.generation,
+            WRITER_HOLD.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(renewed.rows_affected() > 0)
+    }
+
+    /// Gives a hold back.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn give_writer_back(&self, hold: &WriterHold) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update person_writer set held_until = '-infinity'
+             where workspace_id = $1 and person_id = $2 and generation = $3",
+            hold.workspace.as_uuid(),
+            hold.person.as_str(),
+            hold.generation
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
