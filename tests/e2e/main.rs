@@ -15,6 +15,7 @@ mod changes_of_the_app;
 mod conformance;
 mod e1_people;
 mod e1_people_files;
+mod e2_export;
 mod e4_settings;
 mod i1_backfill;
 mod i1_faults;
