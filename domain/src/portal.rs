@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     HubSpotOwnerId, IdError, ObjectType,
     app::{CustomField, Email, Member},
+    export::RequiredProperty,
 };
 
 /// A HubSpot list's id.
@@ -404,6 +405,10 @@ pub struct PortalFacts {
     pub contact_properties: Option<Properties>,
     /// The properties of companies.
     pub company_properties: Option<Properties>,
+    /// What the portal asks of contacts; none where it was not read.
+    pub contact_rules: Vec<RequiredProperty>,
+    /// What the portal asks of companies; none where it was not read.
+    pub company_rules: Vec<RequiredProperty>,
     /// The properties of engagements, as far as they were read.
     pub engagement_properties: BTreeMap<ObjectType, Properties>,
     /// Owners, active and archived.

@@ -6,6 +6,7 @@ pub mod associations;
 mod batch;
 pub mod budget;
 mod client;
+pub mod companies;
 pub mod contacts;
 pub mod engagements;
 mod error;
@@ -20,6 +21,7 @@ pub mod properties;
 pub mod search;
 mod time;
 mod token;
+pub mod validations;
 pub mod webhooks;
 
 pub use batch::{BatchOutcome, InputOutcome};

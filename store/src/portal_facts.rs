@@ -61,6 +61,9 @@ impl Store {
                 );
             }
         }
+        let mut rules = self.portal_rules(workspace, portal).await?;
+        facts.contact_rules = rules.remove(&ObjectType::Contact).unwrap_or_default();
+        facts.company_rules = rules.remove(&ObjectType::Company).unwrap_or_default();
         if read.contains(&SyncType::Owners) {
             facts.owners = Some(self.portal_owners(workspace, portal).await?);
         }

@@ -253,6 +253,7 @@ impl Store {
             "delete from hubspot_owner where workspace_id = $1",
             "delete from hubspot_property where workspace_id = $1",
             "delete from hubspot_pipeline where workspace_id = $1",
+            "delete from portal_rule where workspace_id = $1",
             "delete from hubspot_list where workspace_id = $1",
             "delete from hubspot_list_member where workspace_id = $1",
             "delete from change_tombstone where workspace_id = $1",

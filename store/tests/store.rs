@@ -33,6 +33,8 @@ mod pages;
 mod people;
 #[path = "store/periodic.rs"]
 mod periodic;
+#[path = "store/portal_said.rs"]
+mod portal_said;
 #[path = "store/quarantine.rs"]
 mod quarantine;
 #[path = "store/ranges.rs"]

@@ -1,6 +1,11 @@
 //! E2, E3, E4, E6, E7: what a manual export of a person makes in HubSpot.
 
-use e2e::{door::Door, mirrored, planted::{Planted, change_settings, number}, profiles::until};
+use e2e::{
+    door::Door,
+    mirrored,
+    planted::{Planted, change_settings, number},
+    profiles::until,
+};
 use serde_json::{Value, json};
 
 /// Asks for an export, and waits for its end.
@@ -18,7 +23,10 @@ async fn ended(door: &Door, request: &str) -> Value {
     let path = format!("/exports/{request}");
     until("the request ends", async || {
         let now = door.ok("GET", &path, None).await;
-        matches!(now["outcome"]["state"].as_str(), Some("exported" | "skipped" | "failed"))
+        matches!(
+            now["outcome"]["state"].as_str(),
+            Some("exported" | "skipped" | "failed")
+        )
     })
     .await;
     door.ok("GET", &path, None).await["outcome"].clone()
@@ -64,7 +72,10 @@ async fn a_person_becomes_a_contact_at_one_company_and_again_nothing_is_written(
     assert_eq!((contacts.len(), companies.len()), (1, 1));
     assert_eq!(contacts[0]["properties"]["email"], "lead@example-e2.co.uk");
     assert_eq!(contacts[0]["properties"]["firstname"], "Lea");
-    assert_eq!(number(&contacts[0]["id"]), done["hubspot_id"].as_i64().unwrap());
+    assert_eq!(
+        number(&contacts[0]["id"]),
+        done["hubspot_id"].as_i64().unwrap()
+    );
     assert_eq!(companies[0]["properties"]["domain"], "example-e2.co.uk");
     let at: Vec<(String, String)> = mirrored::ties_of(&contacts[0])
         .into_iter()
@@ -92,9 +103,11 @@ async fn a_contact_that_is_there_is_adopted_and_only_its_gaps_are_filled() {
     let there = json!({"email": "Known@adopt-e2.com", "firstname": "Theirs"});
     let known = p.record("contacts", there, &[]).await;
     let door = p.connect().await;
-    door.people(json!([{"id": "known", "version": 1, "email": "known@adopt-e2.com",
-        "fields": {"first_name": "Ours", "job_title": "Buyer"}}]))
-        .await;
+    door.people(
+        json!([{"id": "known", "version": 1, "email": "known@adopt-e2.com",
+        "fields": {"first_name": "Ours", "job_title": "Buyer"}}]),
+    )
+    .await;
     let done = export(&door, "known", json!({})).await;
     assert_eq!(done["state"], "exported", "{done}");
     assert_eq!(done["hubspot_id"].as_i64().unwrap(), known);
@@ -130,7 +143,10 @@ async fn who_cannot_be_exported_is_left_out_with_the_reason() {
     ]))
     .await;
     let done = export(&door, "nobody", json!({})).await;
-    assert_eq!((&done["state"], &done["reason"]), (&json!("skipped"), &json!("no_email")));
+    assert_eq!(
+        (&done["state"], &done["reason"]),
+        (&json!("skipped"), &json!("no_email"))
+    );
     // Linked by an export, and archived in HubSpot afterwards: nobody makes another by itself.
     let done = export(&door, "gone", json!({})).await;
     assert_eq!(done["state"], "exported", "{done}");

@@ -13,8 +13,10 @@ use domain::{
     },
     linking::{self, Holder, Link, LinkOrigin},
 };
-use hubspot::objects::{CreateInput, ReadOptions};
+use hubspot::objects::{CreateInput, ReadOptions, RecordKey};
 use store::{ClaimHold, Claimed, LinkWrite};
+
+use crate::portal_keys::{PortalKeyError, company_key};
 
 use super::{
     run::{DOUBT, Exporting},
@@ -176,8 +178,20 @@ impl Exporting<'_> {
     async fn search(&self, search: &mut Search) -> Result<(), Stop> {
         self.tick();
         let names = self.ground.company_properties();
-        let domains: Vec<&str> = search.domains.all().iter().map(|d| d.as_str()).collect();
-        let found = wire::by_domains(&self.ground.client, &domains, &names).await?;
+        let mut domains: Vec<String> = Vec::new();
+        let first = search.domains.first();
+        for domain in std::iter::once(first).chain(search.domains.all()) {
+            let domain = domain.as_str().to_owned();
+            if !domains.contains(&domain) && domains.len() < hubspot::companies::DOMAINS {
+                domains.push(domain);
+            }
+        }
+        let found = self
+            .ground
+            .client
+            .companies()
+            .by_domains(&domains, &names)
+            .await?;
         for object in found.iter().filter(|object| !object.archived) {
             let id = wire::object_id(object.id)?;
             search.hits.retain(|hit| hit.id() != id);
@@ -394,7 +408,10 @@ impl Exporting<'_> {
             )
             .await?;
         self.tick();
-        let input = CreateInput::new(wire::sent(&plan.changes));
+        let mut input = CreateInput::new(wire::sent(&plan.changes));
+        let key = self.company_key().await?;
+        let key = key.map(|property| (property, search.domains.first().as_str().to_owned()));
+        input.properties.extend(key.clone());
         let answer = self
             .ground
             .client
@@ -410,9 +427,60 @@ impl Exporting<'_> {
                 Ok(Some(id))
             }
             Err(error) => {
+                let taken = matches!(error, hubspot::Error::Conflict { .. });
                 self.not_written(entry, error, &plan.changes, false).await?;
+                if let Some((property, value)) = key.filter(|_| taken) {
+                    self.adopt_by_key(search, &property, &value).await?;
+                }
                 Ok(None)
             }
         }
+    }
+
+    /// The unique property of companies that holds our key, where the portal allows one (X2).
+    pub(super) async fn company_key(&self) -> Result<Option<String>, Stop> {
+        let ground = self.ground;
+        company_key(
+            &self.deps.store,
+            &ground.client,
+            ground.portal,
+            &ground.scopes,
+            self.facts.now,
+        )
+        .await
+        .map_err(|error| match error {
+            PortalKeyError::HubSpot(error) => error.into(),
+            PortalKeyError::Store(error) => error.into(),
+        })
+    }
+
+    /// Another company has our key: it is the one that was made.
+    async fn adopt_by_key(
+        &self,
+        search: &mut Search,
+        property: &str,
+        value: &str,
+    ) -> Result<(), Stop> {
+        self.tick();
+        let names = self.ground.company_properties();
+        let options = ReadOptions::new().properties(&names);
+        let key = RecordKey::unique(property, value);
+        let found = self
+            .ground
+            .client
+            .objects()
+            .find(hubspot::ObjectType::Company, &key, &options)
+            .await?;
+        if let Some(object) = found.filter(|object| !object.archived) {
+            let record = wire::object_id(object.id)?;
+            search.linked = Some(Link {
+                record,
+                origin: LinkOrigin::Primary,
+                live: true,
+            });
+            search.hits.retain(|hit| hit.id() != record);
+            search.hits.push(wire::record_read(record, &names, &object));
+        }
+        Ok(())
     }
 }

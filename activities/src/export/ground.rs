@@ -30,6 +30,8 @@ pub(super) struct Ground {
     pub(super) settings_saved: bool,
     pub(super) in_force_since: DateTime<Utc>,
     pub(super) zone: Tz,
+    /// The scopes of the connection; none where HubSpot does not tell them.
+    pub(super) scopes: Vec<String>,
     fields: Fields,
     facts: PortalFacts,
     contacts: Properties,
@@ -52,6 +54,7 @@ impl Ground {
         let mut facts = store.portal_facts(workspace).await?;
         let standing = store.export_standing(workspace).await?;
         let portal = connection.portal;
+        let mut rules = store.portal_rules(workspace, portal).await?;
         let client = deps
             .portals
             .client(workspace, portal, connection.epoch)
@@ -61,6 +64,7 @@ impl Ground {
             workspace,
             portal,
             epoch: connection.epoch,
+            scopes: connection.scopes.clone(),
             client,
             settings: standing.settings,
             settings_saved: standing.settings_saved,
@@ -71,12 +75,8 @@ impl Ground {
             contacts: facts.contact_properties.take().unwrap_or_default(),
             companies: facts.company_properties.take().unwrap_or_default(),
             facts,
-            contact_rules: store
-                .portal_rules(workspace, portal, ObjectType::Contact)
-                .await?,
-            company_rules: store
-                .portal_rules(workspace, portal, ObjectType::Company)
-                .await?,
+            contact_rules: rules.remove(&ObjectType::Contact).unwrap_or_default(),
+            company_rules: rules.remove(&ObjectType::Company).unwrap_or_default(),
         }))
     }
 

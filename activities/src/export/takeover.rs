@@ -10,7 +10,7 @@ use domain::{
         journal::{Entry, EntryState, Operation, ReadBack, Taken, take_over},
     },
 };
-use hubspot::objects::{CrmObject, ReadOptions};
+use hubspot::objects::{CrmObject, ReadOptions, RecordKey};
 
 use super::{
     run::{DOUBT, Exporting},
@@ -115,7 +115,11 @@ impl Exporting<'_> {
                 let Some(domain) = value("domain") else {
                     return Ok(Back::Doubtful);
                 };
-                self.made_company(&domain).await
+                match self.made_company(&domain).await {
+                    Ok(made) => Ok(made),
+                    Err(Stop::HubSpot(error)) => Err(error),
+                    Err(stop) => return Err(stop),
+                }
             }
             Operation::Create(_) => {
                 let Some(email) = value("email") else {
@@ -133,7 +137,7 @@ impl Exporting<'_> {
                 let names: Vec<String> = entry.written.iter().map(|w| w.property.clone()).collect();
                 let record = wire::record_id(*id);
                 let kind = wire::object_type(*of);
-                let key = hubspot::objects::RecordKey::Id(record);
+                let key = RecordKey::Id(record);
                 let options = ReadOptions::new().properties(&names);
                 let objects = self.ground.client.objects();
                 objects
@@ -175,9 +179,25 @@ impl Exporting<'_> {
     async fn made_company(
         &self,
         domain: &str,
-    ) -> Result<Option<(CrmObject, Vec<String>, ObjectType)>, hubspot::Error> {
+    ) -> Result<Option<(CrmObject, Vec<String>, ObjectType)>, Stop> {
         let names = self.ground.company_properties();
-        let mut found = wire::by_domains(&self.ground.client, &[domain], &names).await?;
+        if let Some(key) = self.company_key().await? {
+            let options = ReadOptions::new().properties(&names);
+            let key = RecordKey::unique(key, domain);
+            let objects = self.ground.client.objects();
+            let made = objects
+                .find(hubspot::ObjectType::Company, &key, &options)
+                .await?;
+            if let Some(object) = made {
+                return Ok(Some((object, names, ObjectType::Company)));
+            }
+        }
+        let mut found = self
+            .ground
+            .client
+            .companies()
+            .by_domains(&[domain.to_owned()], &names)
+            .await?;
         found.retain(|object| {
             let is = object.property("domain").unwrap_or_default();
             !object.archived && domain::company_domain::normalised(&is).as_deref() == Some(domain)

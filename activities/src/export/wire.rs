@@ -153,25 +153,3 @@ pub(super) async fn associate(
         }),
     })
 }
-
-/// Stand-in.
-pub(super) async fn by_domains(
-    client: &Client,
-    domains: &[&str],
-    names: &[String],
-) -> Result<Vec<CrmObject>, hubspot::Error> {
-    use hubspot::search::{Filter, SearchRequest};
-    let mut request = SearchRequest::new(ObjectType::Company).properties(names.iter().cloned());
-    for domain in domains.iter().take(2) {
-        request = request
-            .group([Filter::eq("domain", *domain)])
-            .group([Filter::contains_token("hs_additional_domains", *domain)]);
-    }
-    let page = client.search().run(&request).await?;
-    if page.total.is_some_and(|t| t > page.results.len() as u64) && page.next.is_none() {
-        return Err(hubspot::Error::UnexpectedResponse {
-            context: "companies by domain",
-        });
-    }
-    Ok(page.results.into_iter().filter_map(Result::ok).collect())
-}

@@ -2,10 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use domain::{HubSpotOwnerId, ObjectType, ReadPart};
-use hubspot::Cursor;
+use chrono::Utc;
+use domain::{
+    HubSpotOwnerId, ObjectType, ReadPart,
+    export::{RequiredProperty, RequiredWhen},
+};
+use hubspot::{
+    Cursor,
+    validations::{PropertyRule, Required},
+};
 use serde::{Deserialize, Serialize};
-use store::{Listing, OwnerRow, PipelineRow, PropertyRow, QuarantineRow, Rows};
+use store::{CursorKey, Listing, OwnerRow, PipelineRow, PropertyRow, QuarantineRow, Rows};
 
 use super::{
     Job, Stop,
@@ -15,6 +22,7 @@ use super::{
     },
     records,
 };
+use crate::failure;
 
 /// Active owners first, then those who were deactivated: records may still be theirs.
 #[derive(Default, Serialize, Deserialize)]
@@ -213,6 +221,7 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         }
         Err(error) => return Err(error.into()),
     };
+    note_rules(job, object_type).await?;
     let active: BTreeSet<&str> = page
         .results
         .iter()
@@ -240,6 +249,47 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         served_at,
         newest: None,
     })
+}
+
+/// Reads what the portal requires of a type's records (E4). Where HubSpot does not tell, what is known
+/// stays, and the type is as well read as without: it is an addition, and no part of the listing.
+async fn note_rules(job: &Job<'_>, object_type: ObjectType) -> Result<(), Stop> {
+    if !matches!(object_type, ObjectType::Contact | ObjectType::Company) {
+        return Ok(());
+    }
+    let read_at = Utc::now();
+    let rules = job.client.validations();
+    let rules = match rules.required(records::object_type(object_type)).await {
+        Ok(rules) => rules,
+        Err(error @ (hubspot::Error::Fenced | hubspot::Error::AuthRevoked)) => {
+            return Err(error.into());
+        }
+        Err(error) => {
+            tracing::info!(
+                %object_type, code = failure::code_of(&error), "the rules of the portal were not read"
+            );
+            return Ok(());
+        }
+    };
+    let rules: Vec<RequiredProperty> = rules.into_iter().map(required).collect();
+    let CursorKey {
+        workspace, portal, ..
+    } = job.key;
+    let store = &job.deps.store;
+    store
+        .write_portal_rules(workspace, portal, job.epoch, object_type, &rules, read_at)
+        .await?;
+    Ok(())
+}
+
+fn required(rule: PropertyRule) -> RequiredProperty {
+    RequiredProperty {
+        property: rule.property,
+        when: match rule.required {
+            Required::Always => None,
+            Required::When { property, values } => Some(RequiredWhen { property, values }),
+        },
+    }
 }
 
 pub(super) async fn pipelines(job: &Job<'_>) -> Result<Page, Stop> {

@@ -89,11 +89,14 @@ pub enum SettingsCode {
     /// A name or value is empty, too long, or holds a NUL.
     #[serde(rename = "HS-2127")]
     TextNotValid,
+    /// The portal requires a property of new records that no rule writes.
+    #[serde(rename = "HS-2128")]
+    RequiredNotWritten,
 }
 
 impl SettingsCode {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::PropertyUnknown,
         Self::PropertyReadOnly,
         Self::PropertyCalculated,
@@ -121,6 +124,7 @@ impl SettingsCode {
         Self::NotChecked,
         Self::TooManyRows,
         Self::TextNotValid,
+        Self::RequiredNotWritten,
     ];
 
     /// The code, as in `docs/errors.md`.
@@ -153,6 +157,7 @@ impl SettingsCode {
             Self::NotChecked => "HS-2125",
             Self::TooManyRows => "HS-2126",
             Self::TextNotValid => "HS-2127",
+            Self::RequiredNotWritten => "HS-2128",
         }
     }
 

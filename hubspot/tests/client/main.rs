@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test says why it did not run")]
 
 mod batches;
+mod companies;
 mod odd;
 mod patience;
 mod recorded;
@@ -12,3 +13,4 @@ mod script;
 mod support;
 mod trouble;
 mod unanswered;
+mod validations;

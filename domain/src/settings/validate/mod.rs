@@ -1,6 +1,7 @@
 //! What is wrong with settings: a pure function of the settings and the facts of the portal.
 
 mod owners;
+mod required;
 mod rows;
 mod rules;
 mod stamps;
@@ -43,6 +44,7 @@ pub fn validate(
     status::check(settings, &mut checker);
     owners::check(settings, &mut checker);
     rules::check(settings, &mut checker);
+    required::check(settings, &mut checker);
     let mut problems = checker.problems;
     if let Some(saved) = saved {
         soften(&mut problems, settings, saved);
