@@ -27,7 +27,7 @@ mod webhooks;
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
-pub use export::{ContactExporting, ExportConfig};
+pub use export::{ContactExporting, ExportConfig, Previewing};
 pub use metrics::Metrics;
 pub use periodic::{PeriodicConfig, Syncing};
 pub use portal_keys::{COMPANY_KEY, PortalKeyError, company_key};
@@ -204,6 +204,11 @@ impl Activities {
     /// The activity of `ContactExport`.
     pub fn contact_export(&self) -> ContactExporting {
         ContactExporting::new(self.deps.clone())
+    }
+
+    /// The activity of `ExportPreview`.
+    pub fn previews(&self) -> Previewing {
+        Previewing::new(self.deps.clone())
     }
 
     /// The activity of `Verdicts`.

@@ -132,6 +132,14 @@ macro_rules! number_id {
 }
 
 uuid_id! {
+    /// A preview of an export that was asked for; version 7.
+    PreviewId
+}
+uuid_id! {
+    /// A revert that was asked for; version 7, so that they sort by time.
+    RevertId
+}
+uuid_id! {
     /// A customer of the app. Given by the app.
     WorkspaceId
 }

@@ -39,7 +39,7 @@ pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};
 pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};
 pub use ids::{
     AdminId, ConsentId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId,
-    SyncRunId, SyncType, WorkspaceId,
+    PreviewId, RevertId, SyncRunId, SyncType, WorkspaceId,
 };
 pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart, TypeOutcome};
 pub use page_size::PageSize;

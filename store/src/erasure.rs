@@ -22,6 +22,7 @@ use crate::{
     Store, StoreError,
     batches::{Batch, QuarantineRow, Rows},
     crypto::KeyRingError,
+    journal::forget_contacts_written,
     keys::{self, email_key},
     links,
     mirror::{AssociationRow, MirrorRow, type_number},
@@ -585,6 +586,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         let mut erased = Erased::default();
+        forget_contacts_written(tx, workspace, portals, &contacts).await?;
         (erased.people, erased.exports_ended) =
             remove_people(tx, &self.identities, workspace, portals, &people, now).await?;
         let emails: Vec<String> = found.emails.iter().cloned().collect();

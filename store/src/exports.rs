@@ -19,6 +19,8 @@ pub struct NewExports<'a> {
     pub people: &'a [(RequestId, PersonId)],
     /// Whether people who qualified before the policy was in force are taken too.
     pub include_earlier: bool,
+    /// Whether a contact that was archived in HubSpot is made again; of a manual request alone.
+    pub anew: bool,
 }
 
 /// A request as it stands.
@@ -185,8 +187,8 @@ impl Store {
             .collect();
         sqlx::query!(
             "insert into export_request
-               (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at, person_hash)
-             select id, $1, person, $2, $3, state, reason, due, $4, $4, hash
+               (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at, person_hash, anew)
+             select id, $1, person, $2, $3, state, reason, due, $4, $4, hash, $11
              from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::bytea[])
                as t (id, person, state, reason, due, hash)
              on conflict (id) do nothing",
@@ -199,7 +201,8 @@ impl Store {
             &states as &[&str],
             &reasons as &[Option<&str>],
             &due as &[Option<DateTime<Utc>>],
-            &hashes as &[Option<&[u8]>]
+            &hashes as &[Option<&[u8]>],
+            new.anew
         )
         .execute(&mut *tx)
         .await?;

@@ -15,6 +15,8 @@ mod definitions;
 mod erasure;
 mod error;
 mod export_drain;
+mod export_previews;
+mod export_reverts;
 mod exports;
 mod feed;
 mod idempotency;
@@ -72,6 +74,7 @@ pub use error::StoreError;
 pub use export_drain::{
     DrainFacts, DueExport, ExportedPerson, MirroredRecord, PendingRow, RecordHolder, RequestsEnd,
 };
+pub use export_reverts::{NewRevert, RefusedRevert, RevertEnd, RevertRow};
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};

@@ -20,6 +20,17 @@ pub struct WriterHold {
     pub(crate) generation: i64,
 }
 
+impl WriterHold {
+    /// For who only looks: nothing can be written with it.
+    pub const fn nobody(workspace: WorkspaceId, person: PersonId) -> Self {
+        Self {
+            workspace,
+            person,
+            generation: 0,
+        }
+    }
+}
+
 impl Store {
     /// Takes the right to write about a person; none while somebody else has it.
     ///

@@ -191,6 +191,14 @@ impl Store {
                 "delete from app_member where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from export_request where workspace_id = $1 limit $2" =>
                 "delete from export_request where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from export_journal where workspace_id = $1 limit $2" =>
+                "delete from export_journal where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from exported_person where workspace_id = $1 limit $2" =>
+                "delete from exported_person where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from person_writer where workspace_id = $1 limit $2" =>
+                "delete from person_writer where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from export_revert where workspace_id = $1 limit $2" =>
+                "delete from export_revert where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from idempotency_key where workspace_id = $1 limit $2" =>
                 "delete from idempotency_key where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from webhook_record where workspace_id = $1 limit $2" =>
@@ -228,6 +236,13 @@ impl Store {
                 $(removed += sqlx::query!($sql, id).execute(&mut *tx).await?.rows_affected();)+
             };
         }
+        // Which company a domain is belongs to the portal, and stays.
+        sqlx::query!(
+            "update company_claim set entry_workspace = null, entry_id = null where entry_workspace = $1",
+            id
+        )
+        .execute(&mut *tx)
+        .await?;
         // What refers to others comes before them. A test compares this with the tables there are.
         empty!(
             "delete from app_person where workspace_id = $1",
@@ -242,6 +257,14 @@ impl Store {
             "delete from service_token where workspace_id = $1",
             "delete from idempotency_key where workspace_id = $1",
             "delete from export_request where workspace_id = $1",
+            "delete from export_journal where workspace_id = $1",
+            "delete from exported_person where workspace_id = $1",
+            "delete from person_writer where workspace_id = $1",
+            "delete from export_revert where workspace_id = $1",
+            "delete from export_recheck where workspace_id = $1",
+            "delete from export_preview where workspace_id = $1",
+            "delete from export_day where workspace_id = $1",
+            "delete from portal_rule where workspace_id = $1",
             "delete from erased_identity where workspace_id = $1",
             "delete from hubspot_object where workspace_id = $1",
             "delete from hubspot_object_key where workspace_id = $1",

@@ -13,6 +13,8 @@ mod definitions;
 mod door;
 #[path = "store/erasure.rs"]
 mod erasure;
+#[path = "store/exports.rs"]
+mod exports;
 #[path = "store/feed.rs"]
 mod feed;
 #[path = "store/feed_kinds.rs"]

@@ -13,6 +13,7 @@ mod c7_erase;
 mod changes_feed;
 mod changes_of_the_app;
 mod conformance;
+mod e10_journal;
 mod e1_people;
 mod e1_people_files;
 mod e2_export;

@@ -6,6 +6,7 @@ use axum::{
 };
 use domain::{
     api::{Problem, SettingsConflict, SettingsRefused},
+    export::revert::NoRevert,
     settings::{SettingsChange, SettingsProblem, SettingsRevision, Severity},
 };
 
@@ -34,6 +35,10 @@ pub(crate) enum Refusal {
     /// With the name of the field that has too many.
     TooMany(&'static str),
     StillConnected,
+    NeedsReconnect,
+    ScopeMissing,
+    /// Why a value is not brought back.
+    NoRevert(NoRevert),
     SettingsRefused(Vec<SettingsProblem>),
     SettingsChanged {
         revision: SettingsRevision,
@@ -172,6 +177,18 @@ impl Refusal {
                 409, "HS-4011", "Still connected",
                 "Only a disconnected workspace can be purged; nothing was removed. Disconnect it, and wait until its state is disconnected.".to_owned(),
             ),
+            Self::NeedsReconnect => (
+                409, "HS-3003", "Connection revoked in HubSpot",
+                "HubSpot refuses the workspace's tokens; nothing was changed. Connect it again.".to_owned(),
+            ),
+            Self::ScopeMissing => (
+                409, "HS-3004", "Scope missing",
+                "HubSpot refuses this for want of a scope; nothing was changed. Connect again and grant what is asked for.".to_owned(),
+            ),
+            Self::NoRevert(why) => (
+                409, why.code(), "Cannot be reverted",
+                format!("property: {why}; nothing was changed."),
+            ),
             Self::Store(code) => (
                 503, *code, "The database did not do it",
                 "Nothing was changed, or the change can be sent again. Try again in a moment.".to_owned(),
@@ -298,6 +315,11 @@ mod tests {
             Refusal::UnknownRecord("person"),
             Refusal::TooMany("items"),
             Refusal::StillConnected,
+            Refusal::NeedsReconnect,
+            Refusal::ScopeMissing,
+            Refusal::NoRevert(NoRevert::NotWritten),
+            Refusal::NoRevert(NoRevert::NotDone),
+            Refusal::NoRevert(NoRevert::ValuesGone),
             Refusal::SettingsRefused(Vec::new()),
             Refusal::SettingsChanged {
                 revision: SettingsRevision::NONE,

@@ -1,8 +1,11 @@
 //! What all handlers share.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId};
+use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId, app::PersonId};
 use hubspot::{ClientConfig, oauth::OAuth};
 use secrecy::SecretString;
 use store::Store;
@@ -10,8 +13,11 @@ use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
 use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 use workflows::{
-    Connection, Purge, WebhookRead,
+    Connection, ContactExport, ExportPreview, Purge, WebhookRead,
+    activities::ExportReport,
     connection::{Carried, ConnectionInput},
+    contact_export::ContactExportInput,
+    export_preview::{ExportPreviewInput, PreviewEnd},
     names::{self, TaskQueue},
     purge::PurgeInput,
     webhook_read::WebhookReadInput,
@@ -26,6 +32,9 @@ use crate::{
     tally::Tally,
     tasks::Tasks,
 };
+
+/// How long whoever asks for a preview waits for it.
+const PREVIEW_WITHIN: Duration = Duration::from_secs(20);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -225,5 +234,54 @@ impl Parts {
         {
             tracing::warn!(workspace = %workspace, "the purge was not started; Sweep will see the row");
         }
+    }
+
+    /// Wakes whoever writes about a person, who is started if nobody does. The rows are written already:
+    /// should this fail, `Sweep` finds them.
+    pub(crate) async fn wake_export(&self, workspace: WorkspaceId, person: &PersonId) {
+        let id = names::contact_export_id(workspace, person);
+        let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+            .static_summary("export of a person")
+            .priority(names::priority(Urgency::Interactive, None))
+            .build();
+        let input = ContactExportInput {
+            workspace,
+            person: person.clone(),
+            portal: None,
+            report: ExportReport::default(),
+        };
+        let woken = self
+            .temporal
+            .signal_with_start_workflow(ContactExport::run, input, ContactExport::wake, (), options)
+            .await;
+        if woken.is_err() {
+            tracing::warn!(workspace = %workspace, "nobody was woken to export; Sweep will see the rows");
+        }
+    }
+
+    /// Has a preview made, and waits for it. None when it did not end in time.
+    pub(crate) async fn preview(
+        &self,
+        input: ExportPreviewInput,
+        portal: PortalId,
+    ) -> Option<PreviewEnd> {
+        let id = names::export_preview_id(input.workspace, input.preview);
+        let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+            .execution_timeout(PREVIEW_WITHIN)
+            .search_attributes(names::of_portal(input.workspace, portal))
+            .static_summary("preview of an export")
+            .priority(names::priority(Urgency::Interactive, Some(portal)))
+            .build();
+        let ended = async {
+            let handle = self
+                .temporal
+                .start_workflow(ExportPreview::run, input, options)
+                .await
+                .ok()?;
+            handle.get_result(Default::default()).await.ok()
+        };
+        tokio::time::timeout(PREVIEW_WITHIN, ended).await.ok()?
     }
 }

@@ -18,8 +18,8 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, ContactExport, PeriodicSync, Profiles, Purge,
-    Reconcile, Sweep, Verdicts, WebhookRead,
+    Backfill, Connection as ConnectionWorkflow, ContactExport, ExportPreview, PeriodicSync,
+    Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -62,6 +62,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<Ended> {
             TaskQueue::Main.name(),
             TaskQueue::Bulk.name(),
             TaskQueue::Sync.name(),
+            TaskQueue::Export.name(),
         ],
     );
     let listener = TcpListener::bind(config.http_addr)
@@ -340,11 +341,13 @@ impl Supervised {
                 .build(),
             TaskQueue::Export => options
                 .register_activities(self.activities.contact_export())
+                .register_activities(self.activities.previews())
                 .build(),
             TaskQueue::Main => options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<ContactExport>()?
                 .register_workflow::<Backfill>()?
+                .register_workflow::<ExportPreview>()?
                 .register_workflow::<Profiles>()?
                 .register_workflow::<PeriodicSync>()?
                 .register_workflow::<Purge>()?

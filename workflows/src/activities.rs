@@ -16,6 +16,7 @@ use temporalio_macros::activity_definitions;
 use utoipa::ToSchema;
 
 use crate::{
+    export_preview::{ExportPreviewInput, PreviewEnd},
     profiles::{ProfilesInput, ProfilesProgress},
     purge::PurgeProgress,
     verdicts::VerdictsProgress,
@@ -347,6 +348,25 @@ impl BackfillActivities {
     }
 }
 
+/// Activities of `ExportPreview`.
+#[derive(Debug)]
+pub struct PreviewActivities;
+
+#[activity_definitions]
+impl PreviewActivities {
+    /// Plans the export of the person whom the preview's row names, by a fresh read and without any
+    /// write, and puts the plan into the row.
+    ///
+    /// - Idempotency key: the preview; done again it plans again. Timeouts: start-to-close 15 s.
+    /// - Retry class: transient, until nobody waits any more: the workflow has a time-out of its own. A
+    ///   connection that cannot be used, a refusal and limits that are reached are answers.
+    /// - Heartbeat: none.
+    #[activity(name = "preview_export")]
+    pub fn preview_export(input: ExportPreviewInput) -> Result<PreviewEnd, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// Activities of `Purge`.
 #[derive(Debug)]
 pub struct PurgeActivities;
@@ -636,6 +656,7 @@ pub mod declared {
         connection_activities::{AdoptResync, EraseConnection, KeepSchedule, RaiseFence, TakeTurn},
         export_activities::ExportContact,
         periodic_activities::SyncSlice,
+        preview_activities::PreviewExport,
         profiles_activities::ProfileSlice,
         purge_activities::PurgeSlice,
         reconcile_activities::{AskReconcile, ReconcileOnce},

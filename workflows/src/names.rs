@@ -1,7 +1,7 @@
 //! Names on the Temporal server: ids, task queues, search attributes, failure types. They are part
 //! of the contract with other languages and with histories that were recorded; none is ever changed.
 
-use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId, app::PersonId};
+use domain::{ConnectionPhase, PortalId, PreviewId, Urgency, WorkspaceId, app::PersonId};
 use temporalio_common::{
     Priority,
     search_attributes::{SearchAttributeKey, SearchAttributes},
@@ -14,7 +14,7 @@ pub enum TaskQueue {
     Main,
     /// What takes long, whose slots therefore cannot be those of interactive work: slices.
     Bulk,
-    /// Exports of single people, which people wait for.
+    /// Exports of single people and previews, for which somebody waits.
     Export,
     /// Slices of periodic syncs and reads of what webhooks told of, which must not wait for backfills.
     Sync,
@@ -137,6 +137,11 @@ pub fn verdicts_id(workspace: WorkspaceId) -> String {
 /// The id of a person's `ContactExport`.
 pub fn contact_export_id(workspace: WorkspaceId, person: &PersonId) -> String {
     format!("hubspot/{workspace}/contact/{person}")
+}
+
+/// The id of an `ExportPreview`.
+pub fn export_preview_id(workspace: WorkspaceId, preview: PreviewId) -> String {
+    format!("hubspot/{workspace}/preview/{preview}")
 }
 
 /// The id of the installation's one `Sweep`.

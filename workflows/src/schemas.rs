@@ -11,6 +11,7 @@ use crate::{
     activities::SweepReport,
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
+    export_preview::PreviewEnd,
     periodic_sync::PeriodicSyncStatus,
     profiles::ProfilesProgress,
     purge::PurgeProgress,
@@ -34,6 +35,7 @@ pub struct Document {
     Cost,
     ProfilesProgress,
     PeriodicSyncStatus,
+    PreviewEnd,
     Progress,
     PurgeProgress,
     ReconcileInput,
@@ -45,7 +47,7 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 14] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 15] = [
     (
         "connection-input.json",
         "Input of the workflow Connection",
@@ -122,6 +124,12 @@ const DOCUMENTS: [(&str, &str, &str, bool); 14] = [
         "periodic-sync-result.json",
         "Result of the workflow PeriodicSync",
         "PeriodicSyncStatus",
+        false,
+    ),
+    (
+        "export-preview-result.json",
+        "Result of the workflow ExportPreview",
+        "PreviewEnd",
         false,
     ),
     (

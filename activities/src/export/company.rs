@@ -112,6 +112,43 @@ impl Exporting<'_> {
         Err(Stop::Waits(WaitReason::TriedAgainLater, DOUBT))
     }
 
+    /// The plan of the company, for whoever only looks.
+    pub(super) async fn planned_company(
+        &mut self,
+        domains: CompanyDomains,
+    ) -> Result<CompanyPlan, Stop> {
+        let mut search = Search {
+            linked: self.facts.company_linked,
+            hits: self.in_the_mirror(&domains).await?,
+            domains,
+            searched: false,
+        };
+        for _ in 0..PLANS {
+            let plan = self.plan_company(&search).await?;
+            let known = plan.company();
+            match known {
+                Some(id) if plan.read_first => {
+                    let fresh = self.fresh(&[id]).await?;
+                    search.hits.retain(|hit| hit.id() != id);
+                    if fresh.is_empty() {
+                        self.gone.insert(id);
+                        search.linked = search.linked.map(|link| Link {
+                            live: link.live && link.record != id,
+                            ..link
+                        });
+                    }
+                    search.hits.extend(fresh);
+                }
+                None if !search.searched => {
+                    search.searched = true;
+                    self.search(&mut search).await?;
+                }
+                _ => return Ok(plan),
+            }
+        }
+        Err(hubspot::Error::Unanswered.into())
+    }
+
     async fn in_the_mirror(&self, domains: &CompanyDomains) -> Result<Vec<RecordRead>, Stop> {
         let (store, ground) = (&self.deps.store, self.ground);
         let keys: Vec<String> = domains

@@ -2,10 +2,14 @@
 
 mod company;
 mod ground;
+mod preview;
+mod revert;
 mod run;
 mod stop;
 mod takeover;
 mod wire;
+
+pub use preview::Previewing;
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +24,7 @@ use chrono::TimeDelta;
 use domain::{
     Urgency,
     export::{
-        FailReason, RequestId, RequestOutcome, SkipReason, WaitReason,
+        ExportCause, FailReason, RequestId, RequestOutcome, SkipReason, WaitReason,
         coalesce::{Pending, Together, together},
         journal::Cause,
         policy::Standing,
@@ -108,6 +112,10 @@ impl ContactExporting {
         let drained = self
             .drain_held(&ground, &hold, attempt, done, &mut report)
             .await;
+        let drained = match drained {
+            Ok(()) => self.revert_held(&ground, &hold, done).await,
+            failed => failed,
+        };
         store.give_writer_back(&hold).await.map_err(of_store)?;
         drained?;
         Ok(report)
@@ -189,6 +197,44 @@ impl ContactExporting {
                 self.stopped(ground, stop, with, attempt, tries, report)
                     .await
             }
+        }
+    }
+
+    /// Carries out what is to be reverted about the person.
+    async fn revert_held(
+        &self,
+        ground: &Ground,
+        hold: &WriterHold,
+        done: &AtomicU64,
+    ) -> Result<(), ActivityError> {
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let store = &self.deps.store;
+        let pending = store
+            .pending_reverts(ground.workspace, &hold.person)
+            .await
+            .map_err(of_store)?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let facts = store
+            .drain_facts(ground.workspace, ground.portal, &hold.person)
+            .await
+            .map_err(of_store)?;
+        let mut exporting = Exporting {
+            deps: &self.deps,
+            ground,
+            hold,
+            facts: &facts,
+            asked: ExportCause::Automatic,
+            why: Cause::Repair,
+            done,
+            rejected: BTreeSet::new(),
+            gone: BTreeSet::new(),
+        };
+        match exporting.reverts().await {
+            Ok(_) => Ok(()),
+            Err(Stop::Store(error)) => Err(failure::of_store(&error)),
+            Err(_) => Err(failure::busy(WRITER_BUSY)),
         }
     }
 

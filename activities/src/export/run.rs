@@ -215,6 +215,19 @@ impl<'a> Exporting<'a> {
         }
     }
 
+    /// The plan of the contact by a fresh read, for whoever only looks.
+    pub(super) async fn planned_contact(&self, person: &Person) -> Result<ContactPlan, Stop> {
+        let linked = self.facts.linked.map(|link| link.record);
+        let mut read = Read::default();
+        loop {
+            match steps::reading(linked, read.by_link, read.by_email) {
+                steps::Reading::Ask(by) => self.read(person, by, &mut read).await?,
+                steps::Reading::Doubtful => return Err(hubspot::Error::Unanswered.into()),
+                _ => return self.plan(person, linked, &read).await,
+            }
+        }
+    }
+
     fn planned<'p>(&self, plan: &'p Option<ContactPlan>) -> Result<&'p ContactPlan, Stop> {
         plan.as_ref()
             .ok_or(Stop::Fails(FailReason::Defect, Vec::new()))

@@ -24,6 +24,21 @@ pub(super) enum Stop {
     Fails(FailReason, Vec<String>),
 }
 
+impl Stop {
+    /// What it is called in logs.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::HubSpot(error) => crate::failure::code_of(error),
+            Self::Lost => "lost",
+            Self::Fenced => "fenced",
+            Self::Waits(reason, _) => reason.as_str(),
+            Self::Skips(skip) => skip.reason.as_str(),
+            Self::Fails(reason, _) => reason.as_str(),
+        }
+    }
+}
+
 impl From<StoreError> for Stop {
     fn from(error: StoreError) -> Self {
         Self::Store(error)

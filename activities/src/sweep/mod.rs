@@ -8,6 +8,7 @@ mod mend;
 mod retention;
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,7 +17,7 @@ use std::{
     time::Instant,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::WorkspaceId;
 use futures::{StreamExt as _, join, stream};
 use store::{StoreError, Swept};
@@ -37,6 +38,8 @@ pub struct Sweeping {
     deps: Arc<Deps>,
     /// When this process last applied it.
     retention: Mutex<Option<Instant>>,
+    /// Up to which moment this process has taken values out of a workspace's journal.
+    forgotten: Mutex<BTreeMap<WorkspaceId, DateTime<Utc>>>,
 }
 
 impl Sweeping {
@@ -44,6 +47,7 @@ impl Sweeping {
         Self {
             deps,
             retention: Mutex::new(None),
+            forgotten: Mutex::default(),
         }
     }
 
@@ -214,6 +218,7 @@ impl Sweeping {
         alive(&ctx, &tally.rows, async {
             self.sweep(&tally).await;
             self.apply_retention_if_due().await;
+            self.prune_previews().await;
         })
         .await;
         Ok(tally.report())

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
-use domain::settings::RetentionSettings;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{WorkspaceId, settings::RetentionSettings};
 use store::StoreError;
 
 use super::Sweeping;
@@ -16,6 +16,8 @@ const RETENTION_BATCH: u32 = 10_000;
 const RETENTION_ROUNDS: u32 = 20;
 /// How long what is gone stays known to those who follow the changes.
 const TOMBSTONES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a preview waits for whoever asked for it.
+const PREVIEWS_KEPT: TimeDelta = TimeDelta::minutes(10);
 /// Runs that ended are kept for so long,
 const RUNS_KEPT: TimeDelta = TimeDelta::days(90);
 /// and the newest of each workspace for ever.
@@ -58,14 +60,7 @@ impl Sweeping {
             .prune_tombstones(TOMBSTONES_KEPT, RETENTION_BATCH)
             .await?;
         for workspace in store.workspaces_with_quarantine().await? {
-            let kept = match store.settings(workspace).await? {
-                Some(row) => {
-                    domain::settings::read(row.document)
-                        .map_err(|_| StoreError::Corrupt("settings"))?
-                        .retention
-                }
-                None => RetentionSettings::default(),
-            };
+            let kept = self.retention_of(workspace).await?;
             let before = now - TimeDelta::days(i64::from(kept.quarantine_days));
             for _ in 0..RETENTION_ROUNDS {
                 let gone = store
@@ -77,6 +72,62 @@ impl Sweeping {
                 }
             }
         }
+        for workspace in store.workspaces_with_journal().await? {
+            let kept = self.retention_of(workspace).await?;
+            let before = now - TimeDelta::days(i64::from(kept.journal_days));
+            removed += self.forget_written(workspace, before).await?;
+        }
         Ok(removed)
+    }
+
+    /// What this process has looked at before is not looked at again: entries only come at the end.
+    async fn forget_written(
+        &self,
+        workspace: WorkspaceId,
+        before: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let from = self
+            .forgotten
+            .lock()
+            .ok()
+            .and_then(|all| all.get(&workspace).copied());
+        let mut forgotten = 0;
+        for _ in 0..RETENTION_ROUNDS {
+            let some = self
+                .deps
+                .store
+                .forget_written(workspace, from, before, RETENTION_BATCH)
+                .await?;
+            forgotten += some;
+            if some < u64::from(RETENTION_BATCH) {
+                if let Ok(mut all) = self.forgotten.lock() {
+                    all.insert(workspace, before);
+                }
+                break;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    async fn retention_of(&self, workspace: WorkspaceId) -> Result<RetentionSettings, StoreError> {
+        match self.deps.store.settings(workspace).await? {
+            Some(row) => domain::settings::read(row.document)
+                .map(|settings| settings.retention)
+                .map_err(|_| StoreError::Corrupt("settings")),
+            None => Ok(RetentionSettings::default()),
+        }
+    }
+
+    /// Previews that nobody fetched have values of people in them.
+    pub(super) async fn prune_previews(&self) {
+        let before = Utc::now() - PREVIEWS_KEPT;
+        let pruned = self
+            .deps
+            .store
+            .prune_previews(before, RETENTION_BATCH)
+            .await;
+        if let Err(error) = pruned {
+            tracing::warn!(code = error.code(), "old previews could not be removed");
+        }
     }
 }

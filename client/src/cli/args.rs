@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 pub(crate) use data::{DataWork, DealsOf, DncOf, FileFormat, Import};
 use data::{
-    DealsArgs, DncArgs, ListsArgs, MembersCommand, OwnersCommand, PeopleCommand, ProfileArgs,
-    SettingsCommand, TokenCommand,
+    DealsArgs, DncArgs, ExportArgs, JournalArgs, ListsArgs, MembersCommand, OwnersCommand,
+    PeopleCommand, ProfileArgs, RevertArgs, SettingsCommand, TokenCommand,
 };
 
 const URL: &str = "HUBSPOT_SYNC_URL";
@@ -158,6 +158,12 @@ enum Command {
     Lists(ListsArgs),
     /// List the deals of a person or a company
     Deals(DealsArgs),
+    /// Export a person to HubSpot, whatever the policy says, or show what that would do
+    Export(ExportArgs),
+    /// List what exports of a person wrote to HubSpot, newest first
+    Journal(JournalArgs),
+    /// Bring back what an export overwrote, unless HubSpot has another value by then
+    Revert(RevertArgs),
     /// The settings of the workspace
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -341,6 +347,9 @@ impl Args {
             Command::Dnc(args) => data(service, args.into())?,
             Command::Lists(args) => data(service, args.into())?,
             Command::Deals(args) => data(service, args.check()?)?,
+            Command::Export(args) => data(service, args.into())?,
+            Command::Journal(args) => data(service, args.into())?,
+            Command::Revert(args) => data(service, args.into())?,
             Command::Settings(command) => data(service, command.into())?,
             Command::Token(command) => data(service, command.into())?,
         };

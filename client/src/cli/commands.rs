@@ -5,14 +5,16 @@ use std::time::Duration;
 use client::{Signals, SignalsError};
 use domain::{
     ResyncOutcome, ResyncRequest, WorkspaceId,
-    api::{ConnectAnswer, ConnectRequest, ResyncAnswer},
+    api::{
+        ConnectAnswer, ConnectRequest, ManualExport, PreviewRequest, ResyncAnswer, RevertRequest,
+    },
 };
 use process::temporal::TemporalConfig;
 use secrecy::ExposeSecret as _;
 
 use super::{
     args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
-    changes, dnc,
+    changes, dnc, export,
     failure::Failure,
     import, lists,
     output::{clean, count, is_connected, resync_text},
@@ -128,6 +130,35 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
             json,
         } => lists::members(service, workspace, list, json).await,
         DataWork::Deals { of, json } => lists::deals(service, workspace, of, json).await,
+        DataWork::Preview { person, anew, json } => {
+            let asked = PreviewRequest { person, anew };
+            let preview = sync.preview_export(workspace, &asked).await;
+            show(&preview.map_err(failed)?, json)
+        }
+        DataWork::Export {
+            person,
+            anew,
+            wait,
+            json,
+        } => {
+            let asked = ManualExport { person, anew };
+            export::person(service, workspace, &asked, wait, json).await
+        }
+        DataWork::Journal { person, json } => {
+            let entries = sync.all_person_journal(workspace, person);
+            show_rows(service, entries, json).await
+        }
+        DataWork::Revert {
+            entry,
+            property,
+            json,
+        } => {
+            let asked = RevertRequest { property };
+            let revert = sync
+                .revert_journal_entry(workspace, entry, &asked, None)
+                .await;
+            show(&revert.map_err(failed)?, json)
+        }
         DataWork::GetSettings => print_json(&sync.get_settings(workspace).await.map_err(failed)?),
         DataWork::SetSettings {
             file,

@@ -4,6 +4,7 @@ pub(crate) mod args;
 pub(crate) mod changes;
 pub(crate) mod commands;
 pub(crate) mod dnc;
+mod export;
 pub(crate) mod failure;
 pub(crate) mod import;
 pub(crate) mod lists;

@@ -9,6 +9,7 @@ mod erasure;
 mod error;
 mod exports;
 mod fields;
+mod journal;
 mod lists;
 mod members;
 mod paging;

@@ -5,6 +5,7 @@ mod changes;
 mod connection;
 mod deals;
 mod dnc;
+mod journal;
 mod lists;
 mod paging;
 mod people;
@@ -23,6 +24,10 @@ pub use connection::{
 };
 pub use deals::{DealAnswer, LabelledId};
 pub use dnc::{DncAnswer, DncCheck, DncCheckAnswer, DncCounts, DncItem, MAX_CHECKED};
+pub use journal::{
+    JournalCause, JournalEntry, JournalOperation, JournalProperty, JournalState, JournalSubject,
+    PreviewRequest, RevertAnswer, RevertRequest,
+};
 pub use lists::{ListAnswer, ListMemberAnswer, ListOf};
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{
@@ -74,11 +79,13 @@ mod tests {
         ExportPreview,
         FieldsAnswer,
         IdempotencyKey,
+        JournalEntry,
         ManualExport,
         MemberUpserts,
         OutreachUpserts,
         OwnerAnswer,
         Page<DealAnswer>,
+        Page<JournalEntry>,
         Page<ListAnswer>,
         Page<ListMemberAnswer>,
         Page<RequestAnswer>,
@@ -87,12 +94,15 @@ mod tests {
         Page<crate::app::Person>,
         PageLimit,
         PersonUpserts,
+        PreviewRequest,
         Problem,
         ProfileAnswer,
         ProfilesAnswer,
         ProfilesRequest,
         PurgeAnswer,
         ResyncAnswer,
+        RevertAnswer,
+        RevertRequest,
         SettingsAnswer,
         SettingsCheck,
         SettingsCheckAnswer,

@@ -9,8 +9,8 @@ use crate::{
     ErrorCode, HubSpotObjectId,
     app::{FieldKey, LeadStatus},
     export::{
-        Change, CompanyPlan, ContactPlan, Decision, LeftOut, NoCompany, NoDomain, Rule, SkipReason,
-        Why,
+        Change, CompanyPlan, ContactPlan, Decision, LeftOut, LinkChange, NoCompany, NoDomain, Rule,
+        Skip, SkipReason, Why,
     },
     owners::OwnerForMember,
     settings::ExportBehavior,
@@ -240,6 +240,18 @@ impl RecordPreview {
 }
 
 impl ExportPreview {
+    /// Of a person who is left out before there is anything to plan.
+    pub fn skipped(skip: Skip, no_company: NoDomain) -> Self {
+        let plan = ContactPlan {
+            decision: Decision::Skip(skip),
+            link: LinkChange::Keep,
+            changes: Vec::new(),
+            left_out: Vec::new(),
+            status_said: None,
+        };
+        Self::new(&plan, Err(no_company))
+    }
+
     /// Shows plans. Of a contact that is not exported the company is none.
     pub fn new(contact: &ContactPlan, company: Result<&CompanyPlan, NoDomain>) -> Self {
         let exported = !matches!(contact.decision, Decision::Skip(_));

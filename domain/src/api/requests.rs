@@ -15,6 +15,9 @@ use crate::{
 pub struct ManualExport {
     /// Whom.
     pub person: PersonId,
+    /// Whether a contact is made again that was archived in HubSpot (E2).
+    #[serde(default)]
+    pub anew: bool,
 }
 
 /// Exports many people, by the policy (E1); who is left out is said, with the reason.

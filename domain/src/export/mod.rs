@@ -1,5 +1,6 @@
 //! Export: who qualifies, what an export would write and why, in which order, and what became of it.
 
+pub mod ask;
 pub mod association;
 pub mod ceiling;
 pub mod change;
@@ -24,6 +25,7 @@ pub mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use ask::RevertState;
 pub use association::{AssociationKind, ContactCompany};
 pub use change::{Change, LeftOut, Rule, Why, Write};
 pub use company::{CompanyFacts, CompanyPlan, NoCompany};

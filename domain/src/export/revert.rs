@@ -77,16 +77,23 @@ pub struct Revert {
     pub write: Write,
 }
 
-/// Decides a revert of one property of an entry, by a fresh read of the record.
+/// What an entry keeps of an overwrite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept<'e> {
+    /// The record.
+    pub record: HubSpotObjectId,
+    /// What HubSpot had.
+    pub old: &'e HubSpotValue,
+    /// What was written.
+    pub new: &'e HubSpotValue,
+}
+
+/// Whether an entry has what a revert of one of its properties needs. That can be told without HubSpot,
+/// and so at once to whoever asks.
 ///
 /// # Errors
 /// [`NoRevert`].
-pub fn revert(
-    entry: &Entry,
-    property: &str,
-    read: &RecordRead,
-    definitions: &Properties,
-) -> Result<Revert, NoRevert> {
+pub fn may_revert<'e>(entry: &'e Entry, property: &str) -> Result<Kept<'e>, NoRevert> {
     let written = entry
         .written
         .iter()
@@ -98,9 +105,24 @@ pub fn revert(
     if !written.overwrote {
         return Err(NoRevert::NotAnOverwrite);
     }
-    let (Some(old), Some(new)) = (&written.old, &written.new) else {
-        return Err(NoRevert::ValuesGone);
-    };
+    match (&written.old, &written.new) {
+        (Some(old), Some(new)) => Ok(Kept { record, old, new }),
+        _ => Err(NoRevert::ValuesGone),
+    }
+}
+
+/// Decides a revert of one property of an entry, by a fresh read of the record.
+///
+/// # Errors
+/// [`NoRevert`].
+pub fn revert(
+    entry: &Entry,
+    property: &str,
+    read: &RecordRead,
+    definitions: &Properties,
+) -> Result<Revert, NoRevert> {
+    let kept = may_revert(entry, property)?;
+    let (record, old, new) = (kept.record, kept.old, kept.new);
     let definition = definitions.get(property).ok_or(NoRevert::PropertyUnknown)?;
     // A record that was merged meanwhile is another one; what it has is not what was written here.
     if !read.is_fresh() || read.id() != record {

@@ -52,7 +52,7 @@ async fn by_the_primary_and_by_additional_domains_in_one_request() {
     assert_eq!(find(&portal, &all).await.unwrap(), [a, b]);
     assert_eq!(portal.requests("/companies/search").await, before + 1);
     assert_eq!(find(&portal, &["nobody.example.com"]).await.unwrap(), []);
-    let many = vec!["x.example.com"; DOMAINS + 1];
+    let many = ["x.example.com"; DOMAINS + 1];
     for wrong in [&many[..], &[]] {
         assert!(matches!(
             find(&portal, wrong).await,

@@ -7,7 +7,12 @@ use domain::{HubSpotObjectId, ObjectType, WorkspaceId};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{BadKey, Found, Identity, IdentityKey};
-use crate::{links, mirror::type_number, steps::Step};
+use crate::{
+    journal::{forget_contacts_written, remove_people_exported},
+    links,
+    mirror::type_number,
+    steps::Step,
+};
 
 /// Removes people of the app, with their links, profiles and verdicts. Requests to export them stay, for
 /// whoever asks what became of them; the app's id goes. Says how many people there were, and how many
@@ -33,6 +38,7 @@ pub(super) async fn remove_people(
     .await?
     .rows_affected();
     links::erase(&mut *tx, workspace, portals, people).await?;
+    remove_people_exported(&mut *tx, workspace, portals, people, &hashes).await?;
     // Whoever follows the changes was told of them by these rows, and is told that they are gone.
     sqlx::query!(
         "with profiles as (
@@ -249,6 +255,7 @@ pub(crate) async fn forget_contacts(
     .await?;
     let bad = found.in_quarantine(tx, workspace, i64::MIN).await?;
     remove_bad(tx, workspace, bad).await?;
+    forget_contacts_written(tx, workspace, portals, &ids).await?;
     let imported = sqlx::query_scalar!(
         "select l.app_id from record_link l
          cross join lateral (select from app_person p

@@ -1,8 +1,10 @@
-//! The journal (E10): entries as rows, and pages of them.
+//! The journal (E10): entries as rows, written and read, and what is taken out of them (C7).
 
+mod forget;
 mod pages;
 mod row;
 mod write;
 
+pub(crate) use forget::{forget_contacts_written, remove_people_exported};
 pub use row::JournalRow;
 pub use write::{CloseEntry, LinkWrite, Opened};

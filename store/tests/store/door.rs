@@ -206,6 +206,7 @@ async fn requests_that_are_made_again_under_their_ids_are_there_once() {
             kind: RequestKind::Bulk,
             people: &people,
             include_earlier: false,
+            anew: false,
         };
         let first = world.store.request_exports(&new, at(1)).await.unwrap();
         let again = world.store.request_exports(&new, at(90)).await.unwrap();
@@ -342,6 +343,7 @@ async fn requests_are_rows_with_their_state_from_the_first_moment() {
                     kind: RequestKind::Bulk,
                     people: &people,
                     include_earlier: false,
+                    anew: false,
                 };
                 store.request_exports(&new, at(1)).await.unwrap()
             }

@@ -68,7 +68,7 @@ fn page_of(world: &World, reader: crate::support::Reader, version: i64) -> Page 
 }
 
 /// Every value of every table that holds one of the needles.
-async fn traces(world: &World, needles: &[&str]) -> Vec<String> {
+pub(crate) async fn traces(world: &World, needles: &[&str]) -> Vec<String> {
     let columns: Vec<(String, String)> = sqlx::query_as(
         "select table_name::text, column_name::text from information_schema.columns
          where table_schema = 'public' and data_type not in ('uuid', 'bigint', 'smallint', 'integer', 'boolean')
@@ -480,6 +480,7 @@ async fn requests_of_an_erased_person_stay_without_the_id() {
                 kind: domain::export::RequestKind::Manual,
                 people: &people,
                 include_earlier: false,
+                anew: false,
             };
             store.request_exports(&new, at(1)).await.unwrap()
         };

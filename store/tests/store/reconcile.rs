@@ -277,6 +277,16 @@ async fn who_is_named_as_unknown_in_two_readings_is_gone_with_all_values() {
              values ($1, $2, 1, 'imported', 1, 'imported'), ($1, $2, 1, 'own', 1, 'primary')",
             "insert into dnc_verdict (workspace_id, portal_id, person_id, allowed, reasons, stale, judged_at)
              select $1, $2, id, true, '[]', false, now() from unnest(array['imported', 'own']) as id",
+            "insert into export_journal (workspace_id, entry_id, portal_id, person_id, subject_kind, subject_id,
+               cause, operation, object_type, object_id, written, state, opened_at, closed_at)
+             select $1, gen_random_uuid(), $2, 'own', 'person', 'own', '\"company\"',
+               '{\"update\": [\"contact\", 1]}', 1, nullif(n, 0),
+               '[{\"property\": \"city\", \"rule\": null, \"old\": \"Ulm\", \"new\": \"Bonn\", \"overwrote\": true}]',
+               'dropped', now(), now() from unnest(array[0, 1]) as n",
+            "insert into exported_person (workspace_id, portal_id, person_id, contact_id, status_said, exported_at, last_exported_at)
+             values ($1, $2, 'own', 1, 'replied', now(), now())",
+            "insert into export_recheck (workspace_id, portal_id, person_id, contact_id, company_id, was_primary, due_at)
+             values ($1, $2, 'own', 1, 7, true, now())",
         ] {
             sqlx::query(planted)
                 .bind(workspace)
@@ -307,6 +317,9 @@ async fn who_is_named_as_unknown_in_two_readings_is_gone_with_all_values() {
                        + (select count(*) from hubspot_former_key)
                        + (select count(*) from webhook_record)
                        + (select count(*) from app_person where person_id = 'imported')
+                       + (select count(*) from export_journal where written::text like '%Ulm%' or written::text like '%Bonn%')
+                       + (select count(*) from exported_person)
+                       + (select count(*) from export_recheck)
                        + (select count(*) from record_link where app_id = 'imported')
                        + (select count(*) from dnc_verdict where person_id = 'imported')"
                 )

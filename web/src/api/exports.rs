@@ -5,8 +5,9 @@ use domain::{
     WorkspaceId,
     api::{BulkExport, ExportAnswer, ManualExport, Page, PageCursor, PageLimit, RequestAnswer},
     app::PersonId,
-    export::{RequestId, RequestKind, RequestState},
+    export::{RequestId, RequestKind, RequestOutcome, RequestState},
 };
+use futures::future::join_all;
 use serde::Deserialize;
 use store::{ExportFilter, ExportRow, NewExports};
 use utoipa::IntoParams;
@@ -33,12 +34,22 @@ fn shown(row: ExportRow) -> RequestAnswer {
     }
 }
 
+/// People who are woken for at once; the rest is left to `Sweep`, for one call must not fill all slots.
+const WOKEN: usize = 25;
+
+/// What people are to be exported for.
+#[derive(Debug, Clone, Copy)]
+struct Asking {
+    kind: RequestKind,
+    include_earlier: bool,
+    anew: bool,
+}
+
 async fn request(
     app: &App,
     workspace: WorkspaceId,
-    kind: RequestKind,
+    asking: Asking,
     people: Vec<PersonId>,
-    include_earlier: bool,
     ids: CallIds,
 ) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
     let people: Vec<(RequestId, PersonId)> = people
@@ -48,11 +59,19 @@ async fn request(
         .collect();
     let new = NewExports {
         workspace,
-        kind,
+        kind: asking.kind,
         people: &people,
-        include_earlier,
+        include_earlier: asking.include_earlier,
+        anew: asking.anew,
     };
-    let rows = app.parts()?.store.request_exports(&new, now()).await?;
+    let parts = app.parts()?;
+    let rows = parts.store.request_exports(&new, now()).await?;
+    let accepted = rows
+        .iter()
+        .filter(|row| row.outcome == RequestOutcome::Accepted)
+        .filter_map(|row| row.person.as_ref())
+        .take(WOKEN);
+    join_all(accepted.map(|person| parts.wake_export(workspace, person))).await;
     let requests = rows.into_iter().map(shown).collect();
     Ok((StatusCode::ACCEPTED, Json(ExportAnswer { requests })))
 }
@@ -78,9 +97,12 @@ pub(crate) async fn export_person(
     request(
         &app,
         workspace,
-        RequestKind::Manual,
+        Asking {
+            kind: RequestKind::Manual,
+            include_earlier: false,
+            anew: asked.anew,
+        },
         vec![asked.person],
-        false,
         ids,
     )
     .await
@@ -112,9 +134,12 @@ pub(crate) async fn export_in_bulk(
     request(
         &app,
         workspace,
-        RequestKind::Bulk,
+        Asking {
+            kind: RequestKind::Bulk,
+            include_earlier: asked.include_earlier,
+            anew: false,
+        },
         asked.people,
-        asked.include_earlier,
         ids,
     )
     .await

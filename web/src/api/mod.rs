@@ -11,9 +11,11 @@ mod exports;
 mod extract;
 mod fields;
 mod idempotency;
+mod journal;
 mod lists;
 mod openapi;
 mod owners;
+mod previews;
 mod profiles;
 mod records;
 mod settings;
@@ -76,6 +78,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(exports::export_person, exports::list_exports))
         .routes(routes!(exports::get_export))
         .routes(routes!(exports::export_in_bulk))
+        .routes(routes!(previews::preview_export))
+        .routes(routes!(journal::list_person_journal))
+        .routes(routes!(journal::get_journal_entry))
+        .routes(routes!(journal::revert_journal_entry))
+        .routes(routes!(journal::get_revert))
         .routes(routes!(changes::list_changes))
         .routes(routes!(erasure::erase_person))
         .routes(routes!(erasure::purge_workspace))

@@ -7,6 +7,7 @@ use domain::{
     HubSpotObjectId,
     api::TokenId,
     app::{AppCompanyId, PersonId},
+    export::journal::EntryId,
     portal::ListId,
     settings::SettingsRevision,
 };
@@ -176,6 +177,44 @@ pub(crate) struct DealsArgs {
     json: bool,
 }
 
+#[derive(clap::Args)]
+pub(crate) struct ExportArgs {
+    /// The app's id of the person
+    person: PersonId,
+    /// Show what the export would do, and write nothing
+    #[arg(long, conflicts_with = "wait")]
+    preview: bool,
+    /// Make the contact again if it was archived in HubSpot
+    #[arg(long)]
+    anew: bool,
+    /// Stay until the request has ended, two minutes at most; ends with 1 unless HubSpot has the person
+    #[arg(long)]
+    wait: bool,
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct JournalArgs {
+    /// The app's id of the person
+    person: PersonId,
+    /// A JSON object a line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct RevertArgs {
+    /// The entry, as `journal` shows it
+    entry: EntryId,
+    /// The property to bring back
+    property: String,
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
 // ---- checked ---------------------------------------------------------------------------------
 
 /// What a file is.
@@ -221,6 +260,26 @@ pub(crate) enum DealsOf {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DataWork {
+    Preview {
+        person: PersonId,
+        anew: bool,
+        json: bool,
+    },
+    Export {
+        person: PersonId,
+        anew: bool,
+        wait: bool,
+        json: bool,
+    },
+    Journal {
+        person: PersonId,
+        json: bool,
+    },
+    Revert {
+        entry: EntryId,
+        property: String,
+        json: bool,
+    },
     Dnc {
         of: DncOf,
         json: bool,
@@ -288,6 +347,43 @@ impl MembersCommand {
                 }
                 Ok(DataWork::ImportMembers(import))
             }
+        }
+    }
+}
+
+impl From<ExportArgs> for DataWork {
+    fn from(args: ExportArgs) -> Self {
+        let (person, anew, json) = (args.person, args.anew, args.json);
+        if args.preview {
+            return Self::Preview { person, anew, json };
+        }
+        Self::Export {
+            person,
+            anew,
+            wait: args.wait,
+            json,
+        }
+    }
+}
+
+impl From<JournalArgs> for DataWork {
+    fn from(args: JournalArgs) -> Self {
+        let JournalArgs { person, json } = args;
+        Self::Journal { person, json }
+    }
+}
+
+impl From<RevertArgs> for DataWork {
+    fn from(args: RevertArgs) -> Self {
+        let RevertArgs {
+            entry,
+            property,
+            json,
+        } = args;
+        Self::Revert {
+            entry,
+            property,
+            json,
         }
     }
 }

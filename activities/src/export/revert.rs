@@ -1,0 +1,137 @@
+//! Reverts of overwrites (E10): one by one, each by a fresh read of its record.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use domain::{
+    ObjectType,
+    export::{
+        journal::{Entry, EntryId, Operation},
+        revert::{NoRevert, revert},
+    },
+};
+use hubspot::objects::{ReadOptions, RecordKey};
+use store::{Opened, RevertEnd, RevertRow};
+use uuid::Uuid;
+
+use super::{run::Exporting, stop::Stop, wire};
+
+/// When a revert that could not be carried out is looked at again.
+const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN_AT: TimeDelta = TimeDelta::seconds(60);
+
+impl Exporting<'_> {
+    /// Carries out all reverts that are pending about the person. Says how many ended.
+    pub(super) async fn reverts(&mut self) -> Result<u32, Stop> {
+        let (store, workspace) = (self.deps.store.clone(), self.ground.workspace);
+        let mut ended = 0;
+        for row in store.pending_reverts(workspace, &self.hold.person).await? {
+            match self.revert(&row).await {
+                Ok(end) => {
+                    store
+                        .finish_revert(workspace, row.id, end, Utc::now())
+                        .await?;
+                    ended += 1;
+                }
+                Err(stop @ (Stop::Store(_) | Stop::Lost)) => return Err(stop),
+                Err(stop) => {
+                    tracing::info!(stop = stop.name(), "a revert is put off");
+                    let again = self.facts.now + AGAIN_AT;
+                    store.put_off_revert(workspace, row.id, again).await?;
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn revert(&mut self, row: &RevertRow) -> Result<RevertEnd, Stop> {
+        let refused = |why: NoRevert| Ok(RevertEnd::Refused(why.code()));
+        let store = &self.deps.store;
+        let workspace = self.ground.workspace;
+        let Some(found) = store.journal_entry(workspace, row.entry).await? else {
+            return refused(NoRevert::NotDone);
+        };
+        if found.portal != self.ground.portal {
+            return refused(NoRevert::NotRead);
+        }
+        let entry = found.entry;
+        let (of, record) = match record_of(&entry) {
+            Ok(of) => of,
+            Err(why) => return refused(why),
+        };
+        let names = vec![row.property.clone()];
+        let (kind, id) = (wire::object_type(of), wire::record_id(record));
+        let options = ReadOptions::new().properties(&names);
+        self.tick();
+        let objects = self.ground.client.objects();
+        let Some(object) = objects.find(kind, &RecordKey::Id(id), &options).await? else {
+            return refused(NoRevert::NotRead);
+        };
+        let read = wire::record_read(wire::object_id(object.id)?, &names, &object);
+        let made = match revert(&entry, &row.property, &read, self.ground.properties(of)) {
+            Ok(made) => made,
+            Err(why) => return refused(why),
+        };
+        let committed = made.entry(EntryId::new(Uuid::now_v7()), &entry, self.facts.now);
+        match store
+            .open_entry(
+                self.hold,
+                self.ground.portal,
+                self.ground.epoch,
+                &committed,
+                None,
+            )
+            .await?
+        {
+            Opened::Open => {}
+            Opened::Fenced => return Err(Stop::Fenced),
+            Opened::Lost => return Err(Stop::Lost),
+        }
+        self.tick();
+        let values = |text: &str| [(row.property.clone(), text.to_owned())].into();
+        if made.write.empties_first() {
+            objects.update(kind, id, &values("")).await?;
+        }
+        match objects
+            .update(kind, id, &values(made.write.sent().as_str()))
+            .await
+        {
+            Ok(answer) => {
+                self.close_done(committed.id, record, Some((of, &answer)), None)
+                    .await?;
+                Ok(RevertEnd::Done)
+            }
+            Err(error) => {
+                let code = crate::failure::code_of(&error);
+                let refusal = matches!(
+                    error,
+                    hubspot::Error::Invalid { .. }
+                        | hubspot::Error::PortalRule { .. }
+                        | hubspot::Error::NotFound
+                        | hubspot::Error::ScopeMissing { .. }
+                        | hubspot::Error::Forbidden { .. }
+                );
+                if refusal {
+                    store.refuse_entry(workspace, committed.id, code).await?;
+                    return Ok(RevertEnd::Refused(code));
+                }
+                self.not_written(committed.id, error, &[], false).await?;
+                Err(Stop::Waits(
+                    domain::export::WaitReason::TriedAgainLater,
+                    AGAIN,
+                ))
+            }
+        }
+    }
+}
+
+fn record_of(entry: &Entry) -> Result<(ObjectType, domain::HubSpotObjectId), NoRevert> {
+    use domain::export::journal::EntryState;
+    let EntryState::Done { record, .. } = entry.state else {
+        return Err(NoRevert::NotDone);
+    };
+    match entry.operation {
+        Operation::Create(of) | Operation::Update(of, _) => Ok((of, record)),
+        Operation::Associate { .. } => Err(NoRevert::NotWritten),
+    }
+}
