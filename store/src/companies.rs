@@ -8,8 +8,8 @@ use domain::{
 use sqlx::PgConnection;
 
 use crate::{
-    Store, StoreError,
-    records::{Listed, Record, RowToWrite, StoredRow, Upserted, listed, record_of},
+    Store, StoreError, intake,
+    records::{Listed, Record, RowToWrite, StoredRow, Upserted, Written, listed, record_of},
 };
 
 impl Record for Company {
@@ -79,11 +79,22 @@ impl Record for Company {
         .await?;
         Ok(done.rows_affected())
     }
+
+    async fn follow(
+        store: &Store,
+        tx: &mut PgConnection,
+        workspace: WorkspaceId,
+        written: &[Written<'_, Self>],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        intake::companies_changed(store, tx, workspace, written, now).await
+    }
 }
 
 impl Store {
     /// Applies versioned updates of companies, in the order given: newer versions win, and rows that do
-    /// not change are not written.
+    /// not change are not written. A change that exports write makes a request for somebody of the
+    /// company (E1).
     ///
     /// # Errors
     /// When the database fails, nothing of the bulk is written then;

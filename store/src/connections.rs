@@ -174,6 +174,15 @@ impl Store {
         .await?
         .epoch;
         sqlx::query!(
+            "insert into connected_portal (workspace_id, portal_id, first_at) values ($1, $2, $3)
+             on conflict do nothing",
+            workspace,
+            new.portal.get(),
+            now
+        )
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query!(
             "insert into connection_token
                (workspace_id, version, access_token, refresh_token, issued_at, expires_at)
              values ($1, 1, $2, $3, now(), now() + make_interval(secs => $4))

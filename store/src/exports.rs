@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    ConnectionState, HubSpotObjectId, WorkspaceId,
+    HubSpotObjectId, WorkspaceId,
     app::PersonId,
-    export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason, WaitReason},
+    export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason},
 };
 
 use crate::{Listed, Store, StoreError, UnreadableRow, connections::state_of, erasure};
@@ -116,14 +116,7 @@ impl Store {
         .await?
         .map(|row| state_of(&row.state))
         .transpose()?;
-        let waiting = |reason| RequestOutcome::Waiting { reason, due: None };
-        let usual = match state {
-            Some(ConnectionState::Connected) => RequestOutcome::Accepted,
-            Some(ConnectionState::NeedsReconnect) => waiting(WaitReason::NeedsReconnect),
-            Some(ConnectionState::Disconnecting | ConnectionState::Disconnected) | None => {
-                waiting(WaitReason::NotConnected)
-            }
-        };
+        let usual = RequestOutcome::to_go_on(state);
         let asked: Vec<&str> = new.people.iter().map(|(_, p)| p.as_str()).collect();
         let known: std::collections::BTreeSet<String> = sqlx::query!(
             "select person_id from app_person where workspace_id = $1 and person_id = any($2)",

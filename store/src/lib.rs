@@ -16,10 +16,14 @@ mod erasure;
 mod error;
 mod export_drain;
 mod export_previews;
+mod export_retry;
 mod export_reverts;
+mod export_standing;
+mod export_summary;
 mod exports;
 mod feed;
 mod idempotency;
+mod intake;
 mod journal;
 mod keys;
 mod links;
@@ -74,7 +78,10 @@ pub use error::StoreError;
 pub use export_drain::{
     DrainFacts, DueExport, ExportedPerson, MirroredRecord, PendingRow, RecordHolder, RequestsEnd,
 };
+pub use export_retry::{Requeued, Retried};
 pub use export_reverts::{NewRevert, RefusedRevert, RevertEnd, RevertRow};
+pub use export_standing::ExportStanding;
+pub use export_summary::{ExportNumbers, Qualifying};
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};

@@ -10,7 +10,8 @@ use sqlx::PgConnection;
 use crate::{
     Store, StoreError,
     erasure::Identity,
-    records::{Listed, Record, RowToWrite, StoredRow, Upserted, listed, record_of},
+    intake,
+    records::{Listed, Record, RowToWrite, StoredRow, Upserted, Written, listed, record_of},
 };
 
 impl Record for Person {
@@ -108,11 +109,22 @@ impl Record for Person {
         .await?;
         Ok(done.rows_affected())
     }
+
+    async fn follow(
+        store: &Store,
+        tx: &mut PgConnection,
+        workspace: WorkspaceId,
+        written: &[Written<'_, Self>],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        intake::people_changed(store, tx, workspace, written, now).await
+    }
 }
 
 impl Store {
     /// Applies versioned updates of people, in the order given: newer versions win, and rows that do
-    /// not change are not written. Erased people stay out.
+    /// not change are not written. Erased people stay out. Requests that follow by the rules of export are
+    /// made in the same transaction (E1, E7).
     ///
     /// # Errors
     /// When the database fails, nothing of the bulk is written then;

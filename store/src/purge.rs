@@ -297,6 +297,7 @@ impl Store {
             "delete from pending_consent where workspace_id = $1",
             "delete from connection_token where workspace_id = $1",
             "delete from connection where workspace_id = $1",
+            "delete from connected_portal where workspace_id = $1",
             "delete from workspace_purge where workspace_id = $1",
             "delete from workspace where id = $1",
         );

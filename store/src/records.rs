@@ -74,6 +74,15 @@ pub(crate) struct RowToWrite<'a, R> {
     pub(crate) slots: String,
 }
 
+/// A record that was written.
+pub(crate) struct Written<'a, R> {
+    /// Counts the writes of its row, this one among them.
+    pub(crate) revision: i64,
+    /// What was stored before; none for a row that was not there.
+    pub(crate) before: Option<&'a R>,
+    pub(crate) after: &'a R,
+}
+
 /// A kind of record of the app's side.
 pub(crate) trait Record:
     Versioned + Clone + serde::Serialize + serde::de::DeserializeOwned
@@ -105,6 +114,17 @@ pub(crate) trait Record:
         rows: &[RowToWrite<'_, Self>],
         now: DateTime<Utc>,
     ) -> Result<u64, sqlx::Error>;
+
+    /// What follows from rows that were written, in the same transaction.
+    async fn follow(
+        _store: &Store,
+        _tx: &mut PgConnection,
+        _workspace: WorkspaceId,
+        _written: &[Written<'_, Self>],
+        _now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 pub(crate) fn record_of<R: Record>(document: &str, slots: &str) -> Result<R, StoreError> {
@@ -134,6 +154,8 @@ fn json_of(value: &impl serde::Serialize) -> Result<String, StoreError> {
 struct Working<R> {
     revision: Option<i64>,
     record: Option<R>,
+    /// What is stored, once `record` is to be written.
+    stored: Option<R>,
     unreadable: bool,
     write: bool,
 }
@@ -172,6 +194,7 @@ impl Store {
                 let nothing = Working {
                     revision: None,
                     record: None,
+                    stored: None,
                     unreadable: false,
                     write: false,
                 };
@@ -206,8 +229,10 @@ impl Store {
             match R::apply(entry.record.as_ref(), upsert) {
                 Ok(merged) => {
                     if merged.write {
-                        entry.record = Some(merged.record);
-                        entry.write = true;
+                        let before = entry.record.replace(merged.record);
+                        if !std::mem::replace(&mut entry.write, true) {
+                            entry.stored = before;
+                        }
                     }
                     outcomes.push(Ok(merged.outcome));
                 }
@@ -229,6 +254,20 @@ impl Store {
         if !rows.is_empty() && R::save(&mut tx, workspace, &rows, now).await? != rows.len() as u64 {
             tx.rollback().await?;
             return Ok(None);
+        }
+        let written: Vec<Written<'_, R>> = working
+            .values()
+            .filter(|entry| entry.write)
+            .filter_map(|entry| {
+                Some(Written {
+                    revision: entry.revision.unwrap_or_default() + 1,
+                    before: entry.stored.as_ref(),
+                    after: entry.record.as_ref()?,
+                })
+            })
+            .collect();
+        if !written.is_empty() {
+            R::follow(self, &mut tx, workspace, &written, now).await?;
         }
         tx.commit().await?;
         Ok(Some(outcomes))

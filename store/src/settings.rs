@@ -101,15 +101,18 @@ impl Store {
         erasure::hold_shared(&mut tx, workspace).await?;
         erasure::must_exist(&mut tx, workspace).await?;
         let saved = sqlx::query!(
-            "insert into settings_version (workspace_id, version, document, saved_at)
-             select $1, $2::bigint + 1, $3, $4
+            "insert into settings_version (workspace_id, version, document, saved_at, policy_since)
+             select $1, $2::bigint + 1, $3, $4, coalesce(
+               (select coalesce(policy_since, saved_at) from settings_version
+                where workspace_id = $1 and version = $2 and document -> 'export' ->> 'policy' = $5), $4)
              where (select coalesce(max(version), 0) from settings_version where workspace_id = $1) = $2
              on conflict do nothing
              returning version",
             workspace.as_uuid(),
             signed(expected.get()),
             document,
-            now
+            now,
+            settings.export.policy.as_str()
         )
         .fetch_optional(&mut *tx)
         .await?;

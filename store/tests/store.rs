@@ -13,6 +13,8 @@ mod definitions;
 mod door;
 #[path = "store/erasure.rs"]
 mod erasure;
+#[path = "store/export_intake.rs"]
+mod export_intake;
 #[path = "store/exports.rs"]
 mod exports;
 #[path = "store/feed.rs"]

@@ -16,6 +16,7 @@ mod conformance;
 mod e10_journal;
 mod e1_people;
 mod e1_people_files;
+mod e1_requests;
 mod e2_export;
 mod e4_settings;
 mod i1_backfill;

@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 pub(crate) use data::{DataWork, DealsOf, DncOf, FileFormat, Import};
 use data::{
-    DealsArgs, DncArgs, ExportArgs, JournalArgs, ListsArgs, MembersCommand, OwnersCommand,
-    PeopleCommand, ProfileArgs, RevertArgs, SettingsCommand, TokenCommand,
+    DealsArgs, DncArgs, ExportArgs, ExportsCommand, JournalArgs, ListsArgs, MembersCommand,
+    OwnersCommand, PeopleCommand, ProfileArgs, RevertArgs, SettingsCommand, TokenCommand,
 };
 
 const URL: &str = "HUBSPOT_SYNC_URL";
@@ -164,6 +164,9 @@ enum Command {
     Journal(JournalArgs),
     /// Bring back what an export overwrote, unless HubSpot has another value by then
     Revert(RevertArgs),
+    /// Requests to export people to HubSpot
+    #[command(subcommand)]
+    Exports(ExportsCommand),
     /// The settings of the workspace
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -350,6 +353,7 @@ impl Args {
             Command::Export(args) => data(service, args.into())?,
             Command::Journal(args) => data(service, args.into())?,
             Command::Revert(args) => data(service, args.into())?,
+            Command::Exports(command) => data(service, command.into())?,
             Command::Settings(command) => data(service, command.into())?,
             Command::Token(command) => data(service, command.into())?,
         };

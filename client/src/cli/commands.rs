@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use client::{Signals, SignalsError};
+use client::{ExportFilter, Signals, SignalsError};
 use domain::{
     ResyncOutcome, ResyncRequest, WorkspaceId,
     api::{
-        ConnectAnswer, ConnectRequest, ManualExport, PreviewRequest, ResyncAnswer, RevertRequest,
+        ConnectAnswer, ConnectRequest, ManualExport, PreviewRequest, ResyncAnswer, RetryExports,
+        RevertRequest,
     },
 };
 use process::temporal::TemporalConfig;
@@ -14,7 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
-    changes, dnc, export,
+    changes, dnc, export, exports,
     failure::Failure,
     import, lists,
     output::{clean, count, is_connected, resync_text},
@@ -158,6 +159,27 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
                 .revert_journal_entry(workspace, entry, &asked, None)
                 .await;
             show(&revert.map_err(failed)?, json)
+        }
+        DataWork::ListExports {
+            person,
+            state,
+            json,
+        } => {
+            let filter = ExportFilter { person, state };
+            show_rows(service, sync.all_exports(workspace, filter), json).await
+        }
+        DataWork::RetryExport { request, json } => {
+            let row = sync.retry_export(workspace, request, None).await;
+            exports::show_one(&row.map_err(failed)?, json)
+        }
+        DataWork::RetryExports { reason, json } => {
+            let which = RetryExports { reason };
+            let retried = sync.retry_exports(workspace, &which, None).await;
+            show(&retried.map_err(failed)?, json)
+        }
+        DataWork::SummarizeExports { json } => {
+            let summary = sync.summarize_exports(workspace).await;
+            show(&summary.map_err(failed)?, json)
         }
         DataWork::GetSettings => print_json(&sync.get_settings(workspace).await.map_err(failed)?),
         DataWork::SetSettings {

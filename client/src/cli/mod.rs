@@ -5,6 +5,7 @@ pub(crate) mod changes;
 pub(crate) mod commands;
 pub(crate) mod dnc;
 mod export;
+pub(crate) mod exports;
 pub(crate) mod failure;
 pub(crate) mod import;
 pub(crate) mod lists;

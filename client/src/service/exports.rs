@@ -3,8 +3,8 @@
 use domain::{
     WorkspaceId,
     api::{
-        BulkExport, ExportAnswer, IdempotencyKey, ManualExport, Page, PageCursor, PageLimit,
-        RequestAnswer,
+        BulkExport, ExportAnswer, ExportSummary, IdempotencyKey, ManualExport, Page, PageCursor,
+        PageLimit, RequestAnswer, RetryAnswer, RetryExports,
     },
     app::PersonId,
     export::{RequestId, RequestState},
@@ -106,6 +106,47 @@ impl HubSpotSync {
         request: RequestId,
     ) -> Result<RequestAnswer, Error> {
         self.get(workspace, &["exports", &request.to_string()])
+            .answer()
+            .await
+    }
+
+    /// How exports stand: who qualifies, what waits, failed or was left out, and since when.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn summarize_exports(&self, workspace: WorkspaceId) -> Result<ExportSummary, Error> {
+        self.get(workspace, &["exports", "summary"]).answer().await
+    }
+
+    /// Lets a request that failed, was left out or waits go on now.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] with HS-4009 where there is none of this id.
+    pub async fn retry_export(
+        &self,
+        workspace: WorkspaceId,
+        request: RequestId,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<RequestAnswer, Error> {
+        self.post(workspace, &["exports", &request.to_string(), "retry"])
+            .key(key)
+            .answer()
+            .await
+    }
+
+    /// Lets all requests that failed, or those with one reason, go on now: a thousand in a call.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn retry_exports(
+        &self,
+        workspace: WorkspaceId,
+        which: &RetryExports,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<RetryAnswer, Error> {
+        self.post(workspace, &["exports", "retry"])
+            .body(which)
+            .key(key)
             .answer()
             .await
     }

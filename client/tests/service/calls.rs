@@ -7,10 +7,10 @@ use domain::{
     api::{
         BulkExport, CompanyUpserts, CustomFieldUpserts, EraseRequest, FieldsAnswer, IdempotencyKey,
         ManualExport, MemberUpserts, OutreachUpserts, PageCursor, PageLimit, PersonUpserts,
-        ProfileAnswer, ProfilesRequest, SettingsCheck, SettingsPut, StatusUpserts, TokenCreate,
-        UpsertAnswer,
+        ProfileAnswer, ProfilesRequest, RetryExports, SettingsCheck, SettingsPut, StatusUpserts,
+        TokenCreate, UpsertAnswer,
     },
-    export::RequestState,
+    export::{RequestState, WaitReason},
     settings::SettingsRevision,
 };
 use futures::TryStreamExt as _;
@@ -243,7 +243,24 @@ async fn exports_erasures_and_tokens() {
     asked(json!({"items": [row], "next": null}), call, at, None).await;
     let call = async |s: HubSpotSync| s.get_export(w, read(json!(ID))).await;
     let at = format!("exports/{ID}");
-    asked(row, call, ("GET", &at, false), None).await;
+    asked(row.clone(), call, ("GET", &at, false), None).await;
+    let call = async |s: HubSpotSync| s.retry_export(w, read(json!(ID)), Some(&key())).await;
+    let at = format!("exports/{ID}/retry");
+    asked(row, call, ("POST", &at, true), None).await;
+    let body = json!({"reason": "no_email"});
+    let which: RetryExports = read(body.clone());
+    let call = async |s: HubSpotSync| s.retry_exports(w, &which, Some(&key())).await;
+    let at = ("POST", "exports/retry", true);
+    asked(json!({"retried": 2, "more": false}), call, at, Some(body)).await;
+    let call = async |s: HubSpotSync| s.summarize_exports(w).await;
+    let summary = json!({
+        "settings_saved": true, "policy": "replied", "in_force_since": "2026-11-20T10:00:00Z",
+        "qualifying": {"people": 3, "qualified_earlier": 1, "more": false}, "accepted": 1,
+        "waiting": {"not_connected": 2}, "failed": {}, "skipped": {"no_email": 1},
+        "oldest_pending": null,
+    });
+    let summary = asked(summary, call, ("GET", "exports/summary", false), None).await;
+    assert_eq!(summary.waiting[&WaitReason::NotConnected], 2);
 
     let body = json!({"email": "x1@example.com"});
     let whom: EraseRequest = read(body.clone());

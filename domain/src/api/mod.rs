@@ -44,7 +44,10 @@ pub use problem::{Problem, SettingsConflict, SettingsRefused};
 pub use profiles::{
     ProfileAnswer, ProfileField, ProfileLink, ProfileOwner, ProfilesAnswer, ProfilesRequest,
 };
-pub use requests::{BulkExport, ExportAnswer, ManualExport, RequestAnswer};
+pub use requests::{
+    BulkExport, ExportAnswer, ExportSummary, ManualExport, QualifyingCounts, RequestAnswer,
+    RetryAnswer, RetryExports, RetryReason,
+};
 pub use settings::{
     OwnerAnswer, OwnerMapping, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut,
 };
@@ -77,6 +80,7 @@ mod tests {
         EraseRequest,
         ExportAnswer,
         ExportPreview,
+        ExportSummary,
         FieldsAnswer,
         IdempotencyKey,
         JournalEntry,
@@ -103,6 +107,8 @@ mod tests {
         ResyncAnswer,
         RevertAnswer,
         RevertRequest,
+        RetryAnswer,
+        RetryExports,
         SettingsAnswer,
         SettingsCheck,
         SettingsCheckAnswer,

@@ -11,6 +11,7 @@ pub mod contact;
 pub mod convert;
 pub mod domains;
 pub mod history;
+pub mod intake;
 pub mod journal;
 mod lifecycle;
 pub mod policy;
@@ -33,6 +34,7 @@ pub use contact::{ContactFacts, ContactPlan, Decision, Found, LinkChange, Skip, 
 pub use convert::{ConvertError, HubSpotValue, fits, fixed, to_hubspot};
 pub use domains::{CompanyDomain, CompanyDomains, NoDomain};
 pub use history::History;
+pub use intake::Intake;
 pub use policy::{Automatic, ExportCause, Qualification, Qualified, automatic, qualify, requalify};
 pub use portal_rules::{RequiredProperty, RequiredWhen};
 pub use record::RecordRead;

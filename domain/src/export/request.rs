@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{HubSpotObjectId, ids::IdError};
+use crate::{ConnectionState, HubSpotObjectId, ids::IdError};
 
 /// One request to export one person, or one thing about a person.
 #[derive(
@@ -324,6 +324,18 @@ pub enum RequestOutcome {
 }
 
 impl RequestOutcome {
+    /// A request that may go on, given how the workspace is connected; none: it never was.
+    pub const fn to_go_on(connection: Option<ConnectionState>) -> Self {
+        let reason = match connection {
+            Some(ConnectionState::Connected) => return Self::Accepted,
+            Some(ConnectionState::NeedsReconnect) => WaitReason::NeedsReconnect,
+            Some(ConnectionState::Disconnecting | ConnectionState::Disconnected) | None => {
+                WaitReason::NotConnected
+            }
+        };
+        Self::Waiting { reason, due: None }
+    }
+
     /// Where the request stands.
     pub const fn state(&self) -> RequestState {
         match self {

@@ -1,9 +1,13 @@
 //! Requests to export: a row first, and what came of it.
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
+use chrono::TimeDelta;
 use domain::{
     WorkspaceId,
-    api::{BulkExport, ExportAnswer, ManualExport, Page, PageCursor, PageLimit, RequestAnswer},
+    api::{
+        BulkExport, ExportAnswer, ExportSummary, MAX_ITEMS, ManualExport, Page, PageCursor,
+        PageLimit, QualifyingCounts, RequestAnswer, RetryAnswer, RetryExports,
+    },
     app::PersonId,
     export::{RequestId, RequestKind, RequestOutcome, RequestState},
 };
@@ -17,11 +21,14 @@ use crate::{
         extract::{Asked, Ids, In, body_of},
         idempotency::CallIds,
         now,
-        records::{PageQuery, page},
+        records::{PageQuery, page, refusal},
     },
     problem::Refusal,
     state::App,
 };
+
+/// How far back the summary counts requests that were left out.
+const SKIPPED_FOR: TimeDelta = TimeDelta::days(30);
 
 fn shown(row: ExportRow) -> RequestAnswer {
     RequestAnswer {
@@ -128,7 +135,7 @@ pub(crate) async fn export_in_bulk(
             "people: name at least one person, and each once".to_owned(),
         ));
     }
-    if asked.people.len() > domain::api::MAX_ITEMS {
+    if asked.people.len() > MAX_ITEMS {
         return Err(Refusal::TooMany("people"));
     }
     request(
@@ -221,4 +228,91 @@ pub(crate) async fn get_export(
     found
         .map(|row| Json(shown(row)))
         .ok_or(Refusal::UnknownRecord("request"))
+}
+
+/// How exports stand: who qualifies, what waits, failed or was left out, and since when
+#[utoipa::path(
+    get, path = "/workspaces/{workspace}/exports/summary", tag = "exports", operation_id = "summarizeExports",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    responses((status = 200, description = "Numbers", body = ExportSummary))
+)]
+pub(crate) async fn summarize_exports(
+    State(app): State<App>,
+    In(workspace): In,
+) -> Result<Json<ExportSummary>, Refusal> {
+    let store = &app.parts()?.store;
+    let standing = store.export_standing(workspace).await?;
+    let numbers = store
+        .export_numbers(workspace, &standing, SKIPPED_FOR, now())
+        .await?;
+    Ok(Json(ExportSummary {
+        settings_saved: standing.settings_saved,
+        policy: standing.settings.export.policy,
+        in_force_since: standing.in_force_since.filter(|_| standing.settings_saved),
+        qualifying: QualifyingCounts {
+            people: numbers.qualifying.people,
+            qualified_earlier: numbers.qualifying.earlier,
+            more: numbers.qualifying.more,
+        },
+        accepted: numbers.accepted,
+        waiting: numbers.waiting,
+        failed: numbers.failed,
+        skipped: numbers.skipped,
+        oldest_pending: numbers.oldest,
+    }))
+}
+
+/// Lets a request that failed, was left out or waits go on now
+///
+/// One that goes on already or was exported stays as it is, and so does one about somebody who was
+/// erased.
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/exports/{request}/retry", tag = "exports", operation_id = "retryExport",
+    params(
+        ("workspace" = WorkspaceId, Path, description = "The workspace"),
+        ("request" = RequestId, Path, description = "The request"),
+    ),
+    responses((status = 200, description = "The request as it stands now", body = RequestAnswer))
+)]
+pub(crate) async fn retry_export(
+    State(app): State<App>,
+    In(workspace): In,
+    ids: Ids,
+) -> Result<Json<RequestAnswer>, Refusal> {
+    let request: RequestId = ids.get("request")?;
+    let store = &app.parts()?.store;
+    store
+        .retry_export(workspace, request, now())
+        .await
+        .map_err(refusal)?
+        .map(|row| Json(shown(row)))
+        .ok_or(Refusal::UnknownRecord("request"))
+}
+
+/// Lets all requests that failed, or those with one reason, go on now
+///
+/// A thousand in a call; `more` tells whether another one is needed.
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/exports/retry", tag = "exports", operation_id = "retryExports",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = RetryExports,
+    responses((status = 200, description = "How many go on", body = RetryAnswer))
+)]
+pub(crate) async fn retry_exports(
+    State(app): State<App>,
+    In(workspace): In,
+    body: Bytes,
+) -> Result<Json<RetryAnswer>, Refusal> {
+    let asked: RetryExports = body_of(&body)?;
+    let limit = u32::try_from(MAX_ITEMS).unwrap_or(u32::MAX);
+    let retried = app
+        .parts()?
+        .store
+        .retry_exports(workspace, asked.reason, limit, now())
+        .await
+        .map_err(refusal)?;
+    Ok(Json(RetryAnswer {
+        retried: retried.requests,
+        more: retried.more,
+    }))
 }

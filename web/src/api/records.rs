@@ -149,7 +149,7 @@ fn good<U: Clone>(checked: &[Checked<U>]) -> Vec<U> {
 }
 
 /// A workspace may be purged while a call goes on.
-fn refusal(error: StoreError) -> Refusal {
+pub(crate) fn refusal(error: StoreError) -> Refusal {
     match error {
         StoreError::NotFound(_) => Refusal::UnknownWorkspace,
         other => other.into(),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use domain::{
     HubSpotObjectId,
-    api::TokenId,
+    api::{RetryReason, TokenId},
     app::{AppCompanyId, PersonId},
-    export::journal::EntryId,
+    export::{RequestId, RequestState, journal::EntryId},
     portal::ListId,
     settings::SettingsRevision,
 };
@@ -215,6 +215,39 @@ pub(crate) struct RevertArgs {
     json: bool,
 }
 
+#[derive(Subcommand)]
+pub(crate) enum ExportsCommand {
+    /// List requests to export with what became of them, oldest first
+    List {
+        /// About this person only
+        #[arg(long, value_name = "ID")]
+        person: Option<PersonId>,
+        /// In this state only: accepted, waiting, exported, skipped, failed
+        #[arg(long, value_name = "STATE")]
+        state: Option<RequestState>,
+        /// A JSON object a line instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a request go on now, or all that failed, or all with one reason
+    Retry {
+        /// The request, as in the list
+        request: Option<RequestId>,
+        /// Those that wait, were left out or failed for this reason, as in the list
+        #[arg(long, value_name = "REASON", conflicts_with = "request")]
+        reason: Option<RetryReason>,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show in numbers who qualifies, what waits, failed or was left out, and since when
+    Summary {
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 // ---- checked ---------------------------------------------------------------------------------
 
 /// What a file is.
@@ -303,6 +336,22 @@ pub(crate) enum DataWork {
     ShowProfile {
         person: Option<PersonId>,
         company: Option<AppCompanyId>,
+        json: bool,
+    },
+    ListExports {
+        person: Option<PersonId>,
+        state: Option<RequestState>,
+        json: bool,
+    },
+    RetryExport {
+        request: RequestId,
+        json: bool,
+    },
+    RetryExports {
+        reason: Option<RetryReason>,
+        json: bool,
+    },
+    SummarizeExports {
         json: bool,
     },
     GetSettings,
@@ -453,6 +502,29 @@ impl DealsArgs {
             of,
             json: self.json,
         })
+    }
+}
+
+impl From<ExportsCommand> for DataWork {
+    fn from(command: ExportsCommand) -> Self {
+        match command {
+            ExportsCommand::List {
+                person,
+                state,
+                json,
+            } => Self::ListExports {
+                person,
+                state,
+                json,
+            },
+            ExportsCommand::Retry {
+                request: Some(request),
+                json,
+                ..
+            } => Self::RetryExport { request, json },
+            ExportsCommand::Retry { reason, json, .. } => Self::RetryExports { reason, json },
+            ExportsCommand::Summary { json } => Self::SummarizeExports { json },
+        }
     }
 }
 
