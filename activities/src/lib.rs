@@ -27,7 +27,7 @@ mod webhooks;
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
-pub use export::{ContactExporting, ExportConfig, Previewing};
+pub use export::{ContactExporting, ExportConfig, Previewing, Rechecking};
 pub use metrics::Metrics;
 pub use periodic::{PeriodicConfig, Syncing};
 pub use portal_keys::{COMPANY_KEY, PortalKeyError, company_key};
@@ -209,6 +209,11 @@ impl Activities {
     /// The activity of `ExportPreview`.
     pub fn previews(&self) -> Previewing {
         Previewing::new(self.deps.clone())
+    }
+
+    /// The activity of `ExportRecheck`.
+    pub fn rechecks(&self) -> Rechecking {
+        Rechecking::new(self.deps.clone())
     }
 
     /// The activity of `Verdicts`.

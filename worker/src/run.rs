@@ -18,8 +18,8 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, ContactExport, ExportPreview, PeriodicSync,
-    Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
+    Backfill, Connection as ConnectionWorkflow, ContactExport, ExportPreview, ExportRecheck,
+    PeriodicSync, Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -342,12 +342,14 @@ impl Supervised {
             TaskQueue::Export => options
                 .register_activities(self.activities.contact_export())
                 .register_activities(self.activities.previews())
+                .register_activities(self.activities.rechecks())
                 .build(),
             TaskQueue::Main => options
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<ContactExport>()?
                 .register_workflow::<Backfill>()?
                 .register_workflow::<ExportPreview>()?
+                .register_workflow::<ExportRecheck>()?
                 .register_workflow::<Profiles>()?
                 .register_workflow::<PeriodicSync>()?
                 .register_workflow::<Purge>()?

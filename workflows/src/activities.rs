@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use crate::{
     export_preview::{ExportPreviewInput, PreviewEnd},
+    export_recheck::RecheckReport,
     profiles::{ProfilesInput, ProfilesProgress},
     purge::PurgeProgress,
     verdicts::VerdictsProgress,
@@ -591,6 +592,26 @@ impl ExportActivities {
     }
 }
 
+/// Activities of `ExportRecheck`.
+#[derive(Debug)]
+pub struct RecheckActivities;
+
+#[activity_definitions]
+impl RecheckActivities {
+    /// Reads the companies of contacts that are due, a hundred in a request, and restores ours where
+    /// HubSpot's own automation replaced it or never let it in.
+    ///
+    /// - Idempotency key: the contact; nobody else writes about its person meanwhile, and each write has
+    ///   its entry in the journal. Done again it finds nothing to do.
+    /// - Timeouts: start-to-close 5 min, heartbeat 10 s. Retry class: transient of the store; what HubSpot
+    ///   does not answer is put off, ten times at most.
+    /// - Heartbeat: requests to HubSpot, for a person who looks.
+    #[activity(name = "recheck_companies")]
+    pub fn recheck_companies(input: WorkspaceInput) -> Result<RecheckReport, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -609,6 +630,9 @@ pub struct SweepReport {
     /// `ContactExport` workflows that were missing and were started.
     #[serde(default)]
     pub exports_started: u32,
+    /// `ExportRecheck` workflows that were missing and were started.
+    #[serde(default)]
+    pub rechecks_started: u32,
     /// `Reconcile` workflows that were due and were started.
     #[serde(default)]
     pub reconciles_started: u32,
@@ -659,6 +683,7 @@ pub mod declared {
         preview_activities::PreviewExport,
         profiles_activities::ProfileSlice,
         purge_activities::PurgeSlice,
+        recheck_activities::RecheckCompanies,
         reconcile_activities::{AskReconcile, ReconcileOnce},
         sweep_activities::SweepOnce,
         verdict_activities::JudgeSlice,

@@ -144,6 +144,11 @@ pub fn export_preview_id(workspace: WorkspaceId, preview: PreviewId) -> String {
     format!("hubspot/{workspace}/preview/{preview}")
 }
 
+/// The id of a workspace's `ExportRecheck`.
+pub fn export_recheck_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/export-recheck")
+}
+
 /// The id of the installation's one `Sweep`.
 pub const SWEEP_ID: &str = "hubspot/sweep";
 

@@ -3,6 +3,7 @@
 mod company;
 mod ground;
 mod preview;
+mod recheck;
 mod revert;
 mod run;
 mod stop;
@@ -10,6 +11,8 @@ mod takeover;
 mod wire;
 
 pub use preview::Previewing;
+pub use recheck::Rechecking;
+pub(crate) use recheck::start as start_recheck;
 
 use std::{
     collections::BTreeSet,

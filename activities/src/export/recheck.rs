@@ -1,36 +1,232 @@
-//! Companies of new contacts are looked at once more: HubSpot's own automation comes a little later, and
-//! may have put another company in the place of ours (E3).
+//! The activity of `ExportRecheck`. What it promises is said at its declaration.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::{
-    HubSpotObjectId,
+    HubSpotObjectId, PortalId, Urgency, WorkspaceId,
     export::{
-        association::{self, Moment},
+        ContactCompany, ExportCause,
+        association::{self, AssociationKind, Moment},
         journal::Cause,
     },
 };
+use store::DueRecheck;
+use temporalio_client::{
+    WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
+};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use workflows::{
+    ExportRecheck,
+    activities::{WorkspaceInput, declared},
+    export_recheck::{ExportRecheckInput, RecheckReport},
+    names::{self, TaskQueue},
+};
 
-use super::{run::Exporting, stop::Stop};
+use super::{ground::Ground, run::Exporting, stop::Stop, wire};
+use crate::{
+    Deps, failure,
+    slices::{alive, started},
+};
 
-/// A contact to look at again.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Recheck {
-    pub(super) contact: HubSpotObjectId,
-    pub(super) company: HubSpotObjectId,
-    pub(super) was_primary: bool,
+/// Contacts that are looked at together.
+const BATCH: u32 = 100;
+/// When a contact is looked at again of which nothing could be found out.
+const AGAIN: Duration = Duration::from_secs(60);
+/// Looks in vain before it is given up.
+const LOOKS: u32 = 10;
+
+/// The activity of `ExportRecheck`.
+pub struct Rechecking {
+    deps: Arc<Deps>,
 }
 
-impl Exporting<'_> {
-    /// Restores our company where it was replaced, or never arrived.
-    pub(super) async fn recheck(&mut self, recheck: Recheck) -> Result<(), Stop> {
-        let companies = self.companies_of(recheck.contact).await?;
-        let moment = Moment::AfterCreate {
-            was_primary: recheck.was_primary,
+impl Rechecking {
+    pub(crate) fn new(deps: Arc<Deps>) -> Self {
+        Self { deps }
+    }
+
+    async fn all(
+        &self,
+        ctx: &ActivityContext,
+        workspace: WorkspaceId,
+        done: &AtomicU64,
+    ) -> Result<RecheckReport, Stop> {
+        let mut report = RecheckReport::default();
+        let Some(ground) = Ground::of(&self.deps, workspace).await? else {
+            return Ok(report);
         };
-        if let Some(kind) = association::decide(&companies, recheck.company, moment) {
-            self.associate(recheck.contact, recheck.company, kind, Cause::Repair)
+        while !ctx.is_cancelled() {
+            let due = self
+                .deps
+                .store
+                .due_rechecks(workspace, ground.portal, BATCH)
                 .await?;
+            if due.is_empty() {
+                break;
+            }
+            self.batch(&ground, &due, &mut report, done).await?;
         }
-        Ok(())
+        Ok(report)
+    }
+
+    async fn batch(
+        &self,
+        ground: &Ground,
+        due: &[DueRecheck],
+        report: &mut RecheckReport,
+        done: &AtomicU64,
+    ) -> Result<(), Stop> {
+        let (store, workspace, portal) = (&self.deps.store, ground.workspace, ground.portal);
+        let ids: Vec<_> = due.iter().map(|d| wire::record_id(d.contact)).collect();
+        let read = ground
+            .client
+            .associations()
+            .batch_read(
+                hubspot::ObjectType::Contact,
+                hubspot::ObjectType::Company,
+                &ids,
+            )
+            .await?;
+        done.fetch_add(1, Ordering::Relaxed);
+        self.deps.pulse.progress();
+        let (mut ended, mut later) = (Vec::new(), Vec::new());
+        for recheck in due {
+            let id = wire::record_id(recheck.contact);
+            let Some(found) = read.answered.get(&id) else {
+                let gone = matches!(
+                    read.unanswered.get(&id),
+                    Some(Some(hubspot::Error::NotFound))
+                );
+                if gone || recheck.attempts >= LOOKS {
+                    ended.push(recheck.contact);
+                } else {
+                    later.push(recheck.contact);
+                }
+                continue;
+            };
+            let companies = found
+                .iter()
+                .map(|association| {
+                    Ok(ContactCompany {
+                        company: wire::object_id(association.to)?,
+                        primary: wire::is_primary(association),
+                    })
+                })
+                .collect::<Result<Vec<_>, Stop>>()?;
+            let moment = Moment::AfterCreate {
+                was_primary: recheck.was_primary,
+            };
+            match association::decide(&companies, recheck.company, moment) {
+                None => {
+                    report.unchanged += 1;
+                    ended.push(recheck.contact);
+                }
+                Some(kind) => match self.restore(ground, recheck, kind, done).await {
+                    Ok(true) => {
+                        report.restored += 1;
+                        ended.push(recheck.contact);
+                    }
+                    Ok(false) if recheck.attempts >= LOOKS => ended.push(recheck.contact),
+                    Ok(false) => later.push(recheck.contact),
+                    Err(stop @ (Stop::Store(_) | Stop::Fenced)) => return Err(stop),
+                    Err(stop) => {
+                        tracing::info!(stop = stop.name(), "a company is restored later");
+                        later.push(recheck.contact);
+                    }
+                },
+            }
+        }
+        report.put_off += u32::try_from(later.len()).unwrap_or(u32::MAX);
+        store.end_rechecks(workspace, portal, &ended).await?;
+        store
+            .put_off_rechecks(workspace, portal, &later, AGAIN)
+            .await
+            .map_err(Stop::from)
+    }
+
+    /// `false` while somebody else writes about the person.
+    async fn restore(
+        &self,
+        ground: &Ground,
+        recheck: &DueRecheck,
+        kind: AssociationKind,
+        done: &AtomicU64,
+    ) -> Result<bool, Stop> {
+        let store = &self.deps.store;
+        let hold = store.take_writer(ground.workspace, &recheck.person).await?;
+        let Some(hold) = hold else {
+            return Ok(false);
+        };
+        let facts = store
+            .drain_facts(ground.workspace, ground.portal, &recheck.person)
+            .await?;
+        let mut exporting = Exporting {
+            deps: &self.deps,
+            ground,
+            hold: &hold,
+            facts: &facts,
+            asked: ExportCause::Automatic,
+            why: Cause::Repair,
+            done,
+            rejected: BTreeSet::new(),
+            gone: BTreeSet::<HubSpotObjectId>::new(),
+        };
+        let restored = exporting
+            .associate(recheck.contact, recheck.company, kind, Cause::Repair)
+            .await;
+        store.give_writer_back(&hold).await?;
+        restored
     }
 }
 
+#[activities]
+impl Rechecking {
+    #[activity(definition = declared::RecheckCompanies)]
+    pub async fn recheck_companies(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        input: WorkspaceInput,
+    ) -> Result<RecheckReport, ActivityError> {
+        let _in_flight = self.deps.pulse.enter();
+        let done = AtomicU64::new(0);
+        let looked = alive(&ctx, &done, self.all(&ctx, input.workspace, &done)).await;
+        match looked {
+            Ok(report) => Ok(report),
+            Err(Stop::Store(error)) => Err(failure::of_store(&error)),
+            // `Sweep` comes again while any are due.
+            Err(stop) => {
+                tracing::info!(workspace = %input.workspace, stop = stop.name(), "rechecks go on later");
+                Ok(RecheckReport::default())
+            }
+        }
+    }
+}
+
+/// Starts to look at what is due. `false` where that goes on already.
+pub(crate) async fn start(
+    deps: &Deps,
+    workspace: WorkspaceId,
+    portal: PortalId,
+) -> Result<bool, WorkflowStartError> {
+    let id = names::export_recheck_id(workspace);
+    let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+        .search_attributes(names::of_portal(workspace, portal))
+        .static_summary(format!("companies of new contacts of portal {portal}"))
+        .priority(names::priority(Urgency::Activity, Some(portal)))
+        .build();
+    let input = ExportRecheckInput { workspace, portal };
+    started(
+        deps.temporal
+            .start_workflow(ExportRecheck::run, input, options)
+            .await,
+    )
+}

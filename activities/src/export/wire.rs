@@ -8,7 +8,9 @@ use domain::{
 };
 use hubspot::{
     Client, Cursor, FieldProblem, InputOutcome, ObjectType, PagingGuard, RecordId,
-    associations::{AssociationCategory, AssociationSpec, AssociationType, PAGE, Pair, TypedPair},
+    associations::{
+        Association, AssociationCategory, AssociationSpec, AssociationType, PAGE, Pair, TypedPair,
+    },
     objects::CrmObject,
 };
 use serde_json::{Map, Value};
@@ -86,6 +88,11 @@ pub(super) fn companies(object: &CrmObject) -> Result<Option<Vec<ContactCompany>
         .map(Some)
 }
 
+/// Whether an association is with the primary company.
+pub(super) fn is_primary(association: &Association) -> bool {
+    association.types.iter().any(AssociationType::is_primary)
+}
+
 /// All companies of a contact, to the end of the pages.
 pub(super) async fn all_companies(
     client: &Client,
@@ -113,7 +120,7 @@ pub(super) async fn all_companies(
             })?;
             all.push(ContactCompany {
                 company: object_id(association.to)?,
-                primary: association.types.iter().any(AssociationType::is_primary),
+                primary: is_primary(&association),
             });
         }
         moves?;

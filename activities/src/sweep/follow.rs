@@ -112,7 +112,10 @@ impl Sweeping {
     /// A person's export is woken by whoever asks for it; here by what is due all the same: what waited,
     /// what is due again, and whom a bulk export is about.
     pub(super) async fn start_exports(&self, tally: &Tally) -> Result<(), Unmended> {
-        let due = self.deps.store.due_exports(EXPORT_OVERDUE, EXPORTS).await?;
+        let store = &self.deps.store;
+        // Those of a connection that is there again, and of one that is not there any more.
+        while !store.requeue_exports(EXPORTS, Utc::now()).await?.done {}
+        let due = store.due_exports(EXPORT_OVERDUE, EXPORTS).await?;
         tally
             .each(due, async |due| {
                 let started = export::start(&self.deps, &due)
@@ -123,5 +126,28 @@ impl Sweeping {
             })
             .await;
         Ok(())
+    }
+
+    /// Companies of new contacts are looked at once more.
+    pub(super) async fn start_rechecks(&self, tally: &Tally) -> Result<(), Unmended> {
+        tally
+            .pages(
+                |after| self.deps.store.rechecks_due(after, PAGE),
+                async |Swept { workspace, row }| {
+                    (workspace, self.start_recheck(workspace, row).await)
+                },
+            )
+            .await
+    }
+
+    async fn start_recheck(
+        &self,
+        workspace: WorkspaceId,
+        portal: Result<PortalId, StoreError>,
+    ) -> Result<Did, Unmended> {
+        export::start_recheck(&self.deps, workspace, portal?)
+            .await
+            .map(|done| Did::StartedRecheck.so(done))
+            .map_err(|_| Unmended::Temporal("ExportRecheck could not be started"))
     }
 }

@@ -52,7 +52,7 @@ impl Sweeping {
     }
 
     async fn sweep(&self, tally: &Tally) {
-        let (mended, purges, reconciles, told, mapped, profiles, verdicts, exports) = join!(
+        let (mended, purges, reconciles, told, mapped, profiles, verdicts, exports, rechecks) = join!(
             self.mend(tally),
             self.start_purges(tally),
             self.start_reconciles(tally),
@@ -61,9 +61,10 @@ impl Sweeping {
             self.follow_profiles(tally),
             self.start_verdicts(tally),
             self.start_exports(tally),
+            self.start_rechecks(tally),
         );
         for ended in [
-            mended, purges, reconciles, told, mapped, profiles, verdicts, exports,
+            mended, purges, reconciles, told, mapped, profiles, verdicts, exports, rechecks,
         ] {
             if let Err(error) = ended {
                 tally.part(&error);
@@ -86,6 +87,7 @@ enum Did {
     StartedProfiles,
     StartedVerdicts,
     StartedExport,
+    StartedRecheck,
 }
 
 impl Did {
@@ -128,6 +130,7 @@ impl Tally {
             Did::StartedProfiles => &mut report.profiles_started,
             Did::StartedVerdicts => &mut report.verdicts_started,
             Did::StartedExport => &mut report.exports_started,
+            Did::StartedRecheck => &mut report.rechecks_started,
         };
         *count += 1;
         did
