@@ -278,6 +278,8 @@ async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
     let mut options = StackOptions::new(&dir, &binaries);
     options.env = vec![
         ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
+        ("EXPORT_SETTLE_SECONDS".to_owned(), "8".to_owned()),
+        ("EXPORT_RECHECK_SECONDS".to_owned(), "3".to_owned()),
         // Periodic syncs come when a test asks for them, not in the middle of another's count.
         ("SYNC_SECONDS".to_owned(), "86400".to_owned()),
         (

@@ -1,56 +1,12 @@
 //! E2, E3, E4, E6, E7: what a manual export of a person makes in HubSpot.
 
 use e2e::{
-    door::Door,
+    exports::{entries, export, live, writes},
     mirrored,
     planted::{Planted, change_settings, number},
     profiles::until,
 };
-use serde_json::{Value, json};
-
-/// Asks for an export, and waits for its end.
-async fn export(door: &Door, person: &str, more: Value) -> Value {
-    let mut body = json!({"person": person});
-    if let (Some(all), Some(more)) = (body.as_object_mut(), more.as_object()) {
-        all.extend(more.clone());
-    }
-    let asked = door.ok("POST", "/exports", Some(body)).await;
-    ended(door, asked["requests"][0]["request"].as_str().unwrap()).await
-}
-
-/// Waits until a request has ended.
-async fn ended(door: &Door, request: &str) -> Value {
-    let path = format!("/exports/{request}");
-    until("the request ends", async || {
-        let now = door.ok("GET", &path, None).await;
-        matches!(
-            now["outcome"]["state"].as_str(),
-            Some("exported" | "skipped" | "failed")
-        )
-    })
-    .await;
-    door.ok("GET", &path, None).await["outcome"].clone()
-}
-
-async fn records(p: &Planted, plural: &str) -> Vec<Value> {
-    mirrored::records_of(&p.tenant, plural)
-        .await
-        .into_iter()
-        .filter(|record| record["archived"] != true)
-        .collect()
-}
-
-/// Requests that HubSpot was asked since a moment, without those that only tell of tokens.
-async fn writes(p: &Planted) -> usize {
-    let all = p.tenant.requests().await;
-    all.iter()
-        .filter(|r| {
-            let path = r["path"].as_str().unwrap_or_default();
-            let read = path.ends_with("/search") || path.ends_with("/batch/read");
-            r["method"] != "GET" && path.starts_with("/crm/") && !read
-        })
-        .count()
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn a_person_becomes_a_contact_at_one_company_and_again_nothing_is_written() {
@@ -65,10 +21,10 @@ async fn a_person_becomes_a_contact_at_one_company_and_again_nothing_is_written(
         {"id": "second", "version": 1, "email": "second@example-e2.co.uk", "company": "acme"},
     ]))
     .await;
-    let done = export(&door, "lead", json!({})).await;
+    let done = export(&door, "lead").await;
     assert_eq!(done["state"], "exported", "{done}");
-    let contacts = records(&p, "contacts").await;
-    let companies = records(&p, "companies").await;
+    let contacts = live(&p, "contacts").await;
+    let companies = live(&p, "companies").await;
     assert_eq!((contacts.len(), companies.len()), (1, 1));
     assert_eq!(contacts[0]["properties"]["email"], "lead@example-e2.co.uk");
     assert_eq!(contacts[0]["properties"]["firstname"], "Lea");
@@ -88,13 +44,13 @@ async fn a_person_becomes_a_contact_at_one_company_and_again_nothing_is_written(
         "{at:?}"
     );
     let before = writes(&p).await;
-    let done = export(&door, "lead", json!({})).await;
+    let done = export(&door, "lead").await;
     assert_eq!(done["state"], "exported", "{done}");
     assert_eq!(writes(&p).await, before, "nothing changed");
-    let done = export(&door, "second", json!({})).await;
+    let done = export(&door, "second").await;
     assert_eq!(done["state"], "exported", "{done}");
-    assert_eq!(records(&p, "companies").await.len(), 1);
-    assert_eq!(records(&p, "contacts").await.len(), 2);
+    assert_eq!(live(&p, "companies").await.len(), 1);
+    assert_eq!(live(&p, "contacts").await.len(), 2);
 }
 
 #[tokio::test]
@@ -108,10 +64,10 @@ async fn a_contact_that_is_there_is_adopted_and_only_its_gaps_are_filled() {
         "fields": {"first_name": "Ours", "job_title": "Buyer"}}]),
     )
     .await;
-    let done = export(&door, "known", json!({})).await;
+    let done = export(&door, "known").await;
     assert_eq!(done["state"], "exported", "{done}");
     assert_eq!(done["hubspot_id"].as_i64().unwrap(), known);
-    let contacts = records(&p, "contacts").await;
+    let contacts = live(&p, "contacts").await;
     assert_eq!(contacts.len(), 1);
     assert_eq!(contacts[0]["properties"]["firstname"], "Theirs");
     assert_eq!(contacts[0]["properties"]["jobtitle"], "Buyer");
@@ -124,9 +80,9 @@ async fn a_contact_that_is_there_is_adopted_and_only_its_gaps_are_filled() {
         }
     })
     .await;
-    let done = export(&door, "known", json!({})).await;
+    let done = export(&door, "known").await;
     assert_eq!(done["state"], "exported", "{done}");
-    let contacts = records(&p, "contacts").await;
+    let contacts = live(&p, "contacts").await;
     assert_eq!(contacts[0]["properties"]["firstname"], "Ours");
 }
 
@@ -142,21 +98,87 @@ async fn who_cannot_be_exported_is_left_out_with_the_reason() {
         {"id": "gone", "version": 1, "email": "gone@skip-e2.com"},
     ]))
     .await;
-    let done = export(&door, "nobody", json!({})).await;
+    let done = export(&door, "nobody").await;
     assert_eq!(
         (&done["state"], &done["reason"]),
         (&json!("skipped"), &json!("no_email"))
     );
     // Linked by an export, and archived in HubSpot afterwards: nobody makes another by itself.
-    let done = export(&door, "gone", json!({})).await;
+    let done = export(&door, "gone").await;
     assert_eq!(done["state"], "exported", "{done}");
     let path = format!("records/contacts/{gone}");
     p.tenant.control("DELETE", &path, None).await;
-    let done = export(&door, "gone", json!({})).await;
+    let done = export(&door, "gone").await;
     assert_eq!(
         (&done["state"], &done["reason"]),
         (&json!("skipped"), &json!("contact_archived")),
         "{done}"
     );
-    assert!(records(&p, "contacts").await.is_empty());
+    assert!(live(&p, "contacts").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_preview_is_what_the_export_writes_then_and_a_revert_brings_the_old_value_back() {
+    let p = Planted::new().await;
+    let there = json!({"email": "shown@preview-e2.com", "firstname": "Theirs"});
+    let known = p.record("contacts", there, &[]).await;
+    let door = p.connect().await;
+    change_settings(&door, |settings| {
+        for row in settings["contacts"].as_array_mut().unwrap() {
+            if row["property"] == "firstname" {
+                row["export"] = json!("overwrite");
+            }
+        }
+    })
+    .await;
+    door.people(
+        json!([{"id": "shown", "version": 1, "email": "shown@preview-e2.com",
+        "fields": {"first_name": "Ours", "job_title": "Buyer"}}]),
+    )
+    .await;
+    let before = writes(&p).await;
+    let ask = json!({"person": "shown"});
+    let preview = door.ok("POST", "/exports/preview", Some(ask)).await;
+    assert_eq!(writes(&p).await, before, "a preview writes nothing");
+    assert_eq!(preview["contact"]["action"], "adopt");
+    assert_eq!(preview["contact"]["hubspot_id"].as_i64(), Some(known));
+    assert_eq!(preview["company"]["action"], "create");
+    let done = export(&door, "shown").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    let contact = live(&p, "contacts").await.remove(0);
+    let changes = preview["contact"]["changes"].as_array().unwrap();
+    assert!(changes.len() >= 2, "{preview}");
+    for change in changes {
+        let property = change["property"].as_str().unwrap();
+        assert_eq!(contact["properties"][property], change["new"], "{change}");
+    }
+    let written = entries(&door, "shown", "done").await;
+    assert!(entries(&door, "shown", "open").await.is_empty());
+    let update = written
+        .iter()
+        .find(|e| e.to_string().contains("firstname"))
+        .expect("the overwrite is in the journal");
+    let path = format!("/journal/{}/revert", update["entry"].as_str().unwrap());
+    let body = json!({"property": "firstname"});
+    let asked = door.ok("POST", &path, Some(body.clone())).await;
+    let revert = format!("/reverts/{}", asked["revert"].as_str().unwrap());
+    until("the revert ends", async || {
+        door.ok("GET", &revert, None).await["state"] != "accepted"
+    })
+    .await;
+    let end = door.ok("GET", &revert, None).await;
+    assert_eq!(end["state"], "done", "{end}");
+    let contact = live(&p, "contacts").await.remove(0);
+    assert_eq!(contact["properties"]["firstname"], "Theirs");
+    // What was reverted is not written again before the app has another value.
+    let before = writes(&p).await;
+    let done = export(&door, "shown").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    assert_eq!(writes(&p).await, before);
+    // And a value that somebody changed since is not reverted.
+    p.set("contacts", known, json!({"jobtitle": "Changed"}))
+        .await;
+    let body = json!({"property": "jobtitle"});
+    let refused = door.call("POST", &path, Some(body)).await;
+    assert!(refused.status >= 400 || refused.body["state"] == "accepted");
 }

@@ -39,6 +39,7 @@ mod i8_dnc;
 mod i8_dnc_model;
 mod i9_webhooks;
 mod x10_freshness;
+mod x1_exports;
 mod x1_reference_model;
 mod x3_assumptions;
 mod x3_budget;

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod command_line;
 pub mod data;
 pub mod door;
+pub mod exports;
 pub mod hooks;
 pub mod mirrored;
 pub mod periodic;
