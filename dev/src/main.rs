@@ -6,6 +6,7 @@
 )]
 
 mod edits;
+mod exports;
 mod show;
 
 use std::{

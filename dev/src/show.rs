@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use dev::demo::{self, Api, Consent};
 use serde_json::{Value, json};
 
-use crate::{Up, edits};
+use crate::{Up, edits, exports};
 
 async fn wait_for_phase(api: &Api, phase: &str, within: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + within;
@@ -84,6 +84,7 @@ pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
         println!("{name:12} {ours:>10} {theirs:>10}{mark}");
     }
     edits::show(api, up.exit).await?;
+    exports::show(api).await?;
     Ok(equal)
 }
 

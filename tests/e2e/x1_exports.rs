@@ -54,7 +54,7 @@ fn faults() -> Vec<(&'static str, Value)> {
 async fn strike(tenant: &Tenant, plural: &str, fault: &Value) {
     let mut rule = fault.clone();
     rule["method"] = json!("POST");
-    rule["path"] = json!(format!("/crm/objects/2026-09/{plural}"));
+    rule["path"] = json!(format!("/crm/objects/2026-09/{plural}$"));
     rule["times"] = json!(1);
     tenant.control("POST", "faults", Some(rule)).await;
 }
@@ -73,7 +73,10 @@ async fn once_whatever_breaks(world: &str, setting: Value) {
         strike(&p.tenant, "companies", &fault).await;
         strike(&p.tenant, "contacts", &fault).await;
         let done = export(&door, &person).await;
+        let rules = p.tenant.control("GET", "faults", None).await;
         p.tenant.control("DELETE", "faults", None).await;
+        let struck = rules.to_string().matches("\"struck\":1").count();
+        assert_eq!(struck, 2, "{world}: {what}: {rules}");
         assert_eq!(done["state"], "exported", "{world}: {what}: {done}");
         assert!(
             entries(&door, &person, "open").await.is_empty(),
@@ -158,9 +161,14 @@ async fn many_people_of_new_companies_at_once_make_each_company_once() {
         })
         .collect();
     door.people(json!(leads)).await;
-    let unreliable = json!({"method": "POST", "path": "/crm/objects/2026-09/", "probability": 0.05, "seed": 7,
-        "when": "after", "effect": {"answer": {"name": "bad_gateway"}}});
-    p.tenant.control("POST", "faults", Some(unreliable)).await;
+    for (plural, seed) in [("companies", 7), ("contacts", 8)] {
+        let unreliable = json!({
+            "method": "POST", "path": format!("/crm/objects/2026-09/{plural}$"),
+            "probability": 0.2, "seed": seed, "when": "after",
+            "effect": {"answer": {"name": "bad_gateway"}},
+        });
+        p.tenant.control("POST", "faults", Some(unreliable)).await;
+    }
     let mut requests = Vec::new();
     for n in 0..people {
         let body = json!({"person": format!("m{n}")});

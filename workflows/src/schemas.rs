@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
-    activities::SweepReport,
+    activities::{ExportReport, SweepReport},
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
+    contact_export::ContactExportInput,
     export_preview::PreviewEnd,
+    export_recheck::RecheckReport,
     periodic_sync::PeriodicSyncStatus,
     profiles::ProfilesProgress,
     purge::PurgeProgress,
@@ -32,7 +34,9 @@ pub struct Document {
     BackfillEnd,
     ConnectionInput,
     ConnectionStatus,
+    ContactExportInput,
     Cost,
+    ExportReport,
     ProfilesProgress,
     PeriodicSyncStatus,
     PreviewEnd,
@@ -40,6 +44,7 @@ pub struct Document {
     PurgeProgress,
     ReconcileInput,
     ReconcileProgress,
+    RecheckReport,
     ResyncRequest,
     SweepReport,
     VerdictsProgress,
@@ -47,7 +52,25 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 15] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 18] = [
+    (
+        "contact-export-input.json",
+        "Input of the workflow ContactExport",
+        "ContactExportInput",
+        false,
+    ),
+    (
+        "contact-export-result.json",
+        "Result of the workflow ContactExport",
+        "ExportReport",
+        false,
+    ),
+    (
+        "export-recheck-result.json",
+        "Result of the workflow ExportRecheck",
+        "RecheckReport",
+        false,
+    ),
     (
         "connection-input.json",
         "Input of the workflow Connection",
