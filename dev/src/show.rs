@@ -24,6 +24,25 @@ async fn wait_for_phase(api: &Api, phase: &str, within: Duration) -> anyhow::Res
     }
 }
 
+/// Purges the demo workspace, and waits until nothing is left.
+async fn purge(api: &Api) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(180);
+    loop {
+        let asked = api.ask("POST", demo::WORKSPACE, "purge", None).await?;
+        match asked.status {
+            200 | 404 => return Ok(()),
+            202 | 409 => {}
+            status => bail!("the workspace was not purged: {status} {}", asked.text),
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "the workspace was not purged in three minutes: {}",
+            asked.text
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
 /// Connects the demo workspace to a portal of the simulator, reads it, and lets people edit it. Whether
 /// what was read is what the simulator has.
 pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
@@ -47,7 +66,8 @@ pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
             api.simulator("POST", "portals", Some(size)).await?
         }
     };
-    // The simulator forgets its tokens when it ends: a connection of the last time is taken down.
+    // The simulator forgets its portals when it ends, and gives the same ids again: what is known of the
+    // last time is of another portal, and goes.
     let before = api.call(demo::WORKSPACE, "status", None).await?;
     if before.status == 200
         && matches!(
@@ -58,6 +78,9 @@ pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
         api.call(demo::WORKSPACE, "disconnect", Some(json!({})))
             .await?;
         wait_for_phase(api, "disconnected", Duration::from_secs(30)).await?;
+    }
+    if before.status == 200 {
+        purge(api).await?;
     }
     let began = Instant::now();
     let reply = api

@@ -23,7 +23,8 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, PeriodicSync, Profiles, Purge, Sweep, Verdicts, WebhookRead,
+    Backfill, Connection, ContactExport, ExportPreview, ExportRecheck, PeriodicSync, Profiles,
+    Purge, Reconcile, Sweep, Verdicts, WebhookRead,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -122,6 +123,14 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<WebhookRead>()
         .unwrap()
         .register_workflow::<Verdicts>()
+        .unwrap()
+        .register_workflow::<ContactExport>()
+        .unwrap()
+        .register_workflow::<ExportPreview>()
+        .unwrap()
+        .register_workflow::<ExportRecheck>()
+        .unwrap()
+        .register_workflow::<Reconcile>()
         .unwrap()
         .register_workflow::<PeriodicSync>()
         .unwrap()
@@ -235,6 +244,14 @@ fn the_folder_holds_every_kind() {
         ("Connection", Ending::ContinuedAsNew),
         ("Sweep", Ending::Running),
         ("Purge", Ending::Completed),
+        ("PeriodicSync", Ending::Completed),
+        ("Reconcile", Ending::Completed),
+        ("WebhookRead", Ending::Completed),
+        ("Profiles", Ending::Completed),
+        ("Verdicts", Ending::Completed),
+        ("ContactExport", Ending::Completed),
+        ("ExportPreview", Ending::Completed),
+        ("ExportRecheck", Ending::Completed),
     ] {
         assert!(endings.contains(&wanted), "none of {wanted:?}: {endings:?}");
     }
