@@ -121,6 +121,16 @@ mod tests {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
             tokio::spawn(simulator::serve(listener, simulator::Simulator::new(1)));
+            let config = ClientConfig {
+                api_url: url.clone(),
+                app_url: url.clone(),
+                timeouts: Timeouts::all(Duration::from_secs(5)),
+                ..ClientConfig::default()
+            };
+            // It brings along what TLS needs.
+            let nobody = StaticToken::new(String::new().into());
+            let _brings =
+                Client::new(config.clone(), Arc::new(nobody), Arc::new(Unlimited)).unwrap();
             let http = reqwest::Client::new();
             let mut body = json!({"portal_id": PORTAL, "limits": "off"});
             for (name, value) in settings.as_object().unwrap() {
@@ -134,12 +144,6 @@ mod tests {
             };
             call("portals", body).await;
             let key = call(&format!("portals/{PORTAL}/service-keys"), scopes).await;
-            let config = ClientConfig {
-                api_url: url.clone(),
-                app_url: url.clone(),
-                timeouts: Timeouts::all(Duration::from_secs(5)),
-                ..ClientConfig::default()
-            };
             let token = StaticToken::new(key["token"].as_str().unwrap().to_owned().into());
             Self {
                 store: database.store,

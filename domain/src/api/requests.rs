@@ -22,7 +22,7 @@ pub struct ManualExport {
     /// Whom.
     pub person: PersonId,
     /// Whether a contact is made again that was archived in HubSpot (E2).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub anew: bool,
 }
 

@@ -1,0 +1,102 @@
+//! E6, E7: owner and status of exported people, and what a changed value of the app brings.
+
+use e2e::{
+    exports::{export, live},
+    planted::{Planted, change_settings, number},
+    profiles::until,
+};
+use serde_json::{Value, json};
+
+fn lead(version: u64, more: Value) -> Value {
+    let mut person = json!({"id": "lead", "version": version, "email": "lead@status-e7.com"});
+    for (key, value) in more.as_object().unwrap() {
+        person[key] = value.clone();
+    }
+    json!([person])
+}
+
+async fn value(p: &Planted, property: &str) -> Value {
+    live(p, "contacts").await[0]["properties"][property].clone()
+}
+
+#[tokio::test]
+async fn status_owner_and_changed_values_reach_hubspot_by_themselves() {
+    let p = Planted::new().await;
+    let owner = async |email: &str| {
+        let made = p
+            .tenant
+            .control("POST", "owners", Some(json!({"email": email})))
+            .await;
+        number(&made["id"])
+    };
+    let (rep, fallback) = (
+        owner("rep@status-e7.com").await,
+        owner("fallback@status-e7.com").await,
+    );
+    let door = p.connect().await;
+    let members = json!({"items": [
+        {"id": "rep", "version": 1, "email": "rep@status-e7.com"},
+        {"id": "new", "version": 1, "email": "nobody@status-e7.com"}]});
+    door.ok("POST", "/members", Some(members)).await;
+    change_settings(&door, |settings| {
+        settings["export"]["policy"] = json!("all_contacted");
+        settings["owners"]["fallback_owner"] = json!(fallback);
+        settings["status"] = json!({"property": "lifecyclestage", "rows": [
+            {"status": "contacted", "value": "lead"},
+            {"status": "interested", "value": "opportunity"},
+            {"status": "not_interested", "value": "subscriber"}]});
+        for row in settings["contacts"].as_array_mut().unwrap() {
+            if row["property"] == "jobtitle" {
+                row["export"] = json!("overwrite");
+            }
+        }
+    })
+    .await;
+    let now = chrono::Utc::now();
+    let first = json!({"contacted_at": now, "status": "contacted", "owner": "rep",
+        "fields": {"job_title": "Buyer"}});
+    door.people(lead(1, first)).await;
+    until("the person is exported", async || {
+        live(&p, "contacts").await.len() == 1
+    })
+    .await;
+    assert_eq!(value(&p, "hubspot_owner_id").await, rep.to_string());
+    assert_eq!(value(&p, "lifecyclestage").await, "lead");
+    assert_eq!(value(&p, "jobtitle").await, "Buyer");
+    door.people(lead(
+        2,
+        json!({"status": "interested", "fields": {"job_title": "Head"}}),
+    ))
+    .await;
+    until("the new values arrive", async || {
+        value(&p, "lifecyclestage").await == "opportunity" && value(&p, "jobtitle").await == "Head"
+    })
+    .await;
+    // Stages only move forward, and an owner stays.
+    door.people(lead(
+        3,
+        json!({"status": "not_interested", "owner": "new", "fields": {"job_title": "Chief"}}),
+    ))
+    .await;
+    until("the change arrives", async || {
+        value(&p, "jobtitle").await == "Chief"
+    })
+    .await;
+    assert_eq!(value(&p, "lifecyclestage").await, "opportunity");
+    assert_eq!(value(&p, "hubspot_owner_id").await, rep.to_string());
+    // Whoever has no owner in HubSpot stands behind the fallback owner.
+    let other =
+        json!([{"id": "other", "version": 1, "email": "other@status-e7.com", "owner": "new"}]);
+    door.people(other).await;
+    let done = export(&door, "other").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    let contacts = live(&p, "contacts").await;
+    let other = contacts
+        .iter()
+        .find(|c| c["properties"]["email"] == "other@status-e7.com")
+        .unwrap();
+    assert_eq!(
+        other["properties"]["hubspot_owner_id"],
+        fallback.to_string()
+    );
+}
