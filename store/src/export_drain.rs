@@ -354,6 +354,29 @@ impl Store {
         Ok(records.map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)))
     }
 
+    /// Of these people, those about whom something was accepted and is to be exported.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn exports_to_wake(
+        &self,
+        workspace: WorkspaceId,
+        people: &[PersonId],
+    ) -> Result<Vec<PersonId>, StoreError> {
+        let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
+        let due = sqlx::query_scalar!(
+            "select e.id as \"id!\" from unnest($2::text[]) as e (id)
+             where exists (select 1 from export_request r
+               where r.workspace_id = $1 and r.person_id = e.id and r.state in ('accepted', 'waiting')
+                 and r.state = 'accepted' offset 0)",
+            workspace.as_uuid(),
+            &ids as &[&str]
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(due.into_iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
     /// People with requests or reverts that are due and that nobody may be looking after, the longest
     /// due first.
     ///

@@ -260,6 +260,20 @@ impl Parts {
         }
     }
 
+    /// Wakes the exports of those of these people about whom something is to be exported now.
+    pub(crate) async fn wake_exports(&self, workspace: WorkspaceId, people: &[PersonId]) {
+        match self.store.exports_to_wake(workspace, people).await {
+            Ok(due) => {
+                let woken = due.iter().map(|person| self.wake_export(workspace, person));
+                futures::future::join_all(woken).await;
+            }
+            // What was written is written; `Sweep` sees the rows.
+            Err(error) => {
+                tracing::warn!(code = error.code(), workspace = %workspace, "nobody was woken to export");
+            }
+        }
+    }
+
     /// Has a preview made, and waits for it. None when it did not end in time.
     pub(crate) async fn preview(
         &self,

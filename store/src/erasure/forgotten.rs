@@ -61,10 +61,10 @@ pub(super) async fn remove_people(
     .await?;
     let ended = sqlx::query_scalar!(
         "update export_request e set person_id = null, person_hash = t.hash,
-           state = case when state in ('accepted', 'waiting') then 'skipped' else state end,
-           reason = case when state in ('accepted', 'waiting') then 'erased' else reason end,
-           due_at = null,
-           changed_at = case when state in ('accepted', 'waiting') then $4 else changed_at end
+           state = case when state in ('accepted', 'waiting', 'exported') then 'skipped' else state end,
+           reason = case when state in ('accepted', 'waiting', 'exported') then 'erased' else reason end,
+           due_at = null, hubspot_id = null,
+           changed_at = case when state in ('accepted', 'waiting', 'exported') then $4 else changed_at end
          from unnest($2::text[], $3::bytea[]) as t (person, hash)
          where workspace_id = $1 and person_id = t.person
          returning old.state in ('accepted', 'waiting') as \"ended!\"",

@@ -490,6 +490,19 @@ async fn put_link(
     portal: PortalId,
     link: &LinkWrite,
 ) -> Result<(), StoreError> {
+    // Of whom was erased meanwhile nothing is kept.
+    if link.record == RecordKind::Person {
+        let known = sqlx::query_scalar!(
+            "select exists (select 1 from app_person where workspace_id = $1 and person_id = $2) as \"known!\"",
+            workspace.as_uuid(),
+            link.id
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if !known {
+            return Ok(());
+        }
+    }
     let of = Of {
         workspace,
         portal,

@@ -42,7 +42,7 @@ fn shown(row: ExportRow) -> RequestAnswer {
 }
 
 /// People who are woken for at once; the rest is left to `Sweep`, for one call must not fill all slots.
-const WOKEN: usize = 25;
+pub(crate) const WOKEN: usize = 25;
 
 /// What people are to be exported for.
 #[derive(Debug, Clone, Copy)]
@@ -280,13 +280,19 @@ pub(crate) async fn retry_export(
     ids: Ids,
 ) -> Result<Json<RequestAnswer>, Refusal> {
     let request: RequestId = ids.get("request")?;
-    let store = &app.parts()?.store;
-    store
+    let parts = app.parts()?;
+    let row = parts
+        .store
         .retry_export(workspace, request, now())
         .await
         .map_err(refusal)?
-        .map(|row| Json(shown(row)))
-        .ok_or(Refusal::UnknownRecord("request"))
+        .ok_or(Refusal::UnknownRecord("request"))?;
+    if let Some(person) = &row.person
+        && row.outcome == RequestOutcome::Accepted
+    {
+        parts.wake_export(workspace, person).await;
+    }
+    Ok(Json(shown(row)))
 }
 
 /// Lets all requests that failed, or those with one reason, go on now

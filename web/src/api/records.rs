@@ -18,6 +18,7 @@ use utoipa::IntoParams;
 
 use crate::{
     api::{
+        exports::WOKEN,
         extract::{Asked, Bulk, Ids, In},
         now,
     },
@@ -167,10 +168,16 @@ async fn people<I: Into<PersonInput>>(
         .into_iter()
         .map(|item| item.and_then(|input| input.into().check(&fields)))
         .collect();
+    let upserts = good(&checked);
     let stored = store
-        .upsert_people(workspace, &good(&checked), now())
+        .upsert_people(workspace, &upserts, now())
         .await
         .map_err(refusal)?;
+    // The moment a person comes to qualify, they are exported (E1); many are left to `Sweep`.
+    if upserts.len() <= WOKEN {
+        let people: Vec<PersonId> = upserts.iter().map(|u| u.id.clone()).collect();
+        app.parts()?.wake_exports(workspace, &people).await;
+    }
     Ok(Json(answer(&checked, stored)))
 }
 
