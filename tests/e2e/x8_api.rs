@@ -116,6 +116,8 @@ async fn another_workspace_does_not_exist_whatever_is_tried() {
             .replace("{member}", "theirs")
             .replace("{request}", &request)
             .replace("{consent}", &request)
+            .replace("{entry}", &request)
+            .replace("{revert}", &request)
             .replace("{list}", "1")
             .replace("{token}", &token);
         assert!(

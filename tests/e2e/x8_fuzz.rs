@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use e2e::{Tenant, door::Door, script::Script, shared};
+use e2e::{Tenant, door::Door, exports::is_final, profiles::until, script::Script, shared};
 use serde_json::{Value, json};
 
 /// Requests of the usual run, and of the long one.
@@ -78,6 +78,13 @@ async fn whatever_is_sent_the_answer_is_documented_and_others_are_untouched() {
             .wait_for_phase("syncing", Duration::from_secs(60))
             .await;
     }
+    // What was asked for before they were connected goes on by itself.
+    until("their exports end", async || {
+        let listed = their_door.ok("GET", "/exports", None).await;
+        let all = listed["items"].as_array().unwrap();
+        all.iter().all(|row| is_final(&row["outcome"]))
+    })
+    .await;
     let before = everything(&their_door).await;
     let requests = logged(&theirs, "request");
     let said = Script::python("fuzz/fuzz.py")

@@ -459,7 +459,7 @@ impl Exporting<'_> {
             Ok(object) => {
                 let id = wire::object_id(object.id)?;
                 let link = self.company_link(&plan, id);
-                self.close_done(entry, id, Some((ObjectType::Company, &object)), link)
+                self.close_made(entry, id, ObjectType::Company, &object, link)
                     .await?;
                 Ok(Some(id))
             }

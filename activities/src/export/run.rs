@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, ObjectType,
     app::{Person, RecordKind},
+    backfill::{needed_properties, with_absent},
     export::{
         Change, CompanyDomains, ContactCompany, ContactFacts, ContactPlan, Decision, ExportStep,
         FailReason, Found, History, LinkChange, RecordRead, SkipReason,
@@ -28,7 +29,7 @@ use hubspot::{
     associations::AssociationSpec,
     objects::{CreateInput, CrmObject, ReadOptions, RecordKey},
 };
-use store::{CloseEntry, DrainFacts, LinkWrite, Opened, WriterHold};
+use store::{CloseEntry, DrainFacts, LinkWrite, MirrorRow, Opened, WriterHold};
 use uuid::Uuid;
 
 use super::{ground::Ground, stop::Stop, wire};
@@ -522,11 +523,41 @@ impl<'a> Exporting<'a> {
         answer: Option<(ObjectType, &CrmObject)>,
         link: Option<LinkWrite>,
     ) -> Result<(), Stop> {
+        let mirror = answer
+            .map(|(of, object)| Ok::<_, Stop>((of, wire::mirror_row(object)?)))
+            .transpose()?;
+        self.close_with(id, record, mirror, link).await
+    }
+
+    /// The same of a record that was made: what its answer leaves out has no value.
+    pub(super) async fn close_made(
+        &self,
+        id: EntryId,
+        record: HubSpotObjectId,
+        of: ObjectType,
+        answer: &CrmObject,
+        link: Option<LinkWrite>,
+    ) -> Result<(), Stop> {
+        let mut asked = match of {
+            ObjectType::Company => self.ground.company_properties(),
+            _ => self.ground.contact_properties(),
+        };
+        let needed = needed_properties(of).iter().copied();
+        asked.extend(needed.map(str::to_owned));
+        let mut row = wire::mirror_row(answer)?;
+        row.properties = with_absent(row.properties, &asked);
+        self.close_with(id, record, Some((of, row)), link).await
+    }
+
+    async fn close_with(
+        &self,
+        id: EntryId,
+        record: HubSpotObjectId,
+        mirror: Option<(ObjectType, MirrorRow)>,
+        link: Option<LinkWrite>,
+    ) -> Result<(), Stop> {
         let ground = self.ground;
         let day = self.facts.now.with_timezone(&ground.zone).date_naive();
-        let mirror = answer
-            .map(|(object_type, object)| Ok::<_, Stop>((object_type, wire::mirror_row(object)?)))
-            .transpose()?;
         self.deps
             .store
             .close_entry_done(CloseEntry {
@@ -684,8 +715,13 @@ impl<'a> Exporting<'a> {
             Ok(object) => {
                 let id = wire::object_id(object.id)?;
                 let link = self.link_to(plan, id)?;
-                self.close_done(entry, id, Some((ObjectType::Contact, &object)), link)
-                    .await?;
+                if new {
+                    self.close_made(entry, id, ObjectType::Contact, &object, link)
+                        .await?;
+                } else {
+                    self.close_done(entry, id, Some((ObjectType::Contact, &object)), link)
+                        .await?;
+                }
                 Ok(Some(id))
             }
             Err(error) => {
