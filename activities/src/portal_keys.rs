@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_portal_without_room_is_asked_again_after_a_day() {
-        let world = World::new(json!({}), json!({})).await;
+        let world = World::new(json!({"property_delay_ms": 0}), json!({})).await;
         let properties = world.client.properties();
         let company = hubspot::ObjectType::Company;
         for n in 0..10 {

@@ -60,7 +60,8 @@ fn body_for(path: &str) -> Value {
         }
         "settings" => json!({"expected_revision": 0, "settings": {"schema_version": 2}}),
         "check" => json!({"settings": {"schema_version": 2}}),
-        "exports" => json!({"person": "theirs"}),
+        "exports" | "preview" => json!({"person": "theirs"}),
+        "revert" => json!({"property": "city"}),
         "bulk-exports" => json!({"people": ["theirs"]}),
         "erasures" => json!({"person": "theirs"}),
         "tokens" => json!({"name": "stolen"}),
