@@ -364,6 +364,7 @@ impl Store {
         people: &[PersonId],
     ) -> Result<Vec<PersonId>, StoreError> {
         let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
+        // The first condition is that of the partial index.
         let due = sqlx::query_scalar!(
             "select e.id as \"id!\" from unnest($2::text[]) as e (id)
              where exists (select 1 from export_request r

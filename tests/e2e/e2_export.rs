@@ -175,10 +175,21 @@ async fn a_preview_is_what_the_export_writes_then_and_a_revert_brings_the_old_va
     let done = export(&door, "shown").await;
     assert_eq!(done["state"], "exported", "{done}");
     assert_eq!(writes(&p).await, before);
-    // And a value that somebody changed since is not reverted.
-    p.set("contacts", known, json!({"jobtitle": "Changed"}))
+    // What was only filled is not reverted: that would clear it. Nor is what somebody changed since.
+    let filled = json!({"property": "jobtitle"});
+    let refused = door.call("POST", &path, Some(filled)).await;
+    assert_eq!(refused.code(), "HS-2441", "{}", refused.body);
+    p.set("contacts", known, json!({"firstname": "Changed"}))
         .await;
-    let body = json!({"property": "jobtitle"});
-    let refused = door.call("POST", &path, Some(body)).await;
-    assert!(refused.status >= 400 || refused.body["state"] == "accepted");
+    let asked = door.ok("POST", &path, Some(body)).await;
+    let revert = format!("/reverts/{}", asked["revert"].as_str().unwrap());
+    until("the second revert ends", async || {
+        door.ok("GET", &revert, None).await["state"] != "accepted"
+    })
+    .await;
+    let end = door.ok("GET", &revert, None).await;
+    let refused = (&json!("refused"), &json!("HS-2444"));
+    assert_eq!((&end["state"], &end["code"]), refused, "{end}");
+    let contact = live(&p, "contacts").await.remove(0);
+    assert_eq!(contact["properties"]["firstname"], "Changed");
 }

@@ -1,7 +1,5 @@
 //! Reverts of overwrites (E10): one by one, each by a fresh read of its record.
 
-use std::time::Duration;
-
 use chrono::{TimeDelta, Utc};
 use domain::{
     ObjectType,
@@ -17,8 +15,7 @@ use uuid::Uuid;
 use super::{run::Exporting, stop::Stop, wire};
 
 /// When a revert that could not be carried out is looked at again.
-const AGAIN: Duration = Duration::from_secs(60);
-const AGAIN_AT: TimeDelta = TimeDelta::seconds(60);
+const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 impl Exporting<'_> {
     /// Carries out all reverts that are pending about the person. Says how many ended.
@@ -36,7 +33,7 @@ impl Exporting<'_> {
                 Err(stop @ (Stop::Store(_) | Stop::Lost)) => return Err(stop),
                 Err(stop) => {
                     tracing::info!(stop = stop.name(), "a revert is put off");
-                    let again = self.facts.now + AGAIN_AT;
+                    let again = self.facts.now + AGAIN;
                     store.put_off_revert(workspace, row.id, again).await?;
                 }
             }
@@ -118,7 +115,7 @@ impl Exporting<'_> {
                 self.not_written(committed.id, error, &[], false).await?;
                 Err(Stop::Waits(
                     domain::export::WaitReason::TriedAgainLater,
-                    AGAIN,
+                    super::FIRST_LOOK,
                 ))
             }
         }

@@ -49,10 +49,6 @@ pub(crate) struct EntryRow {
 /// What an entry is in columns. `sent_at` is that of an open entry: whoever closes one leaves the
 /// column as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    dead_code,
-    reason = "read by whoever writes entries, and by the tests until then"
-)]
 pub(crate) struct EntryColumns<'e> {
     pub(crate) entry_id: uuid::Uuid,
     pub(crate) subject_kind: &'static str,
@@ -90,10 +86,6 @@ const fn record_of(operation: &Operation) -> (ObjectType, Option<HubSpotObjectId
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when it is no JSON, which none is.
-#[allow(
-    dead_code,
-    reason = "called by whoever writes entries, and by the tests until then"
-)]
 pub(crate) fn columns(entry: &Entry) -> Result<EntryColumns<'_>, StoreError> {
     let (subject_kind, subject_id) = subject_columns(&entry.subject);
     let (object_type, known) = record_of(&entry.operation);
