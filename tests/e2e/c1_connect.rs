@@ -265,7 +265,7 @@ async fn the_missing_scope_of_a_service_key_is_shown() {
 #[tokio::test]
 async fn tokens_are_refreshed_before_they_expire() {
     let size =
-        json!({"contacts": 2_500, "limits": "off", "latency_ms": 250, "token_ttl_seconds": 4});
+        json!({"contacts": 4_000, "limits": "off", "latency_ms": 250, "token_ttl_seconds": 8});
     let tenant = Tenant::new(&shared(), size).await;
     tenant.connect().await;
     tenant
@@ -278,7 +278,8 @@ async fn tokens_are_refreshed_before_they_expire() {
         .count();
     assert!(refreshes >= 2, "only {refreshes} token requests");
     // Refreshed before the end, so that no request met an expired token.
-    assert!(requests.iter().all(|r| r["status"] != 401));
+    let refused: Vec<_> = requests.iter().filter(|r| r["status"] == 401).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
     // One refresh token is alive: each rotation was stored, none was asked for twice.
     assert_eq!(tenant.control("GET", "", None).await["refresh_tokens"], 1);
 }

@@ -349,8 +349,13 @@ fn strings_of(json: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// An id, a number, a lower-case word of ours, or the product's name.
+/// An id, a number, a lower-case word of ours, the product's name, or a path of these: an id of a
+/// workflow.
 fn is_harmless(word: &str) -> bool {
+    word.split('/').all(is_harmless_part)
+}
+
+fn is_harmless_part(word: &str) -> bool {
     let is_id = word.len() == 36 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     let is_number = word.chars().all(|c| c.is_ascii_digit());
     let is_word = word
@@ -370,6 +375,7 @@ fn what_is_harmless_is_told_from_what_is_not() {
         "epoch-memo",
         "run,",
         "HubSpot",
+        "hubspot/0d3f0000-0000-4000-8000-000000000001/periodic-sync",
     ] {
         assert!(is_harmless(word), "{word}");
     }
