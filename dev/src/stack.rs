@@ -3,8 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs,
+    hash::{BuildHasher as _, RandomState},
     net::{SocketAddr, TcpListener},
+    ops::Range,
     path::{Path, PathBuf},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -38,6 +44,20 @@ pub struct Ports {
     pub worker: u16,
 }
 
+/// Below the ports that systems give to outgoing connections: one of those would take a port between
+/// the moment it is found free and the moment its server starts.
+const PORTS: Range<u16> = 12_000..32_000;
+
+/// One port after the other, from a place of this process's own.
+fn next_port() -> u16 {
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
+        let [one, two, ..] = RandomState::new().hash_one(()).to_le_bytes();
+        AtomicU16::new(u16::from_le_bytes([one, two]))
+    });
+    let count = PORTS.end - PORTS.start;
+    PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % count
+}
+
 impl Ports {
     /// Free ones.
     ///
@@ -45,9 +65,16 @@ impl Ports {
     /// When the machine has none.
     pub fn free() -> anyhow::Result<Self> {
         // All are held until all are known, so that none comes twice.
-        let held = (0..6)
-            .map(|_| TcpListener::bind("127.0.0.1:0"))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut held = Vec::new();
+        for _ in 0..PORTS.len() {
+            if let Ok(listener) = TcpListener::bind(("127.0.0.1", next_port())) {
+                held.push(listener);
+            }
+            if held.len() == 6 {
+                break;
+            }
+        }
+        ensure!(held.len() == 6, "no free ports in {PORTS:?}");
         let port = |n: usize| -> anyhow::Result<u16> { Ok(held[n].local_addr()?.port()) };
         Ok(Self {
             postgres: port(0)?,
@@ -530,7 +557,7 @@ impl Stack {
     fn tail(&self, name: &str) -> String {
         let path = self.logs().join(format!("{name}.log"));
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(15).collect();
+        let lines: Vec<&str> = text.lines().rev().take(40).collect();
         let lines: Vec<&str> = lines.into_iter().rev().collect();
         format!("; the end of {}:\n{}", path.display(), lines.join("\n"))
     }

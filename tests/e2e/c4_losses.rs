@@ -124,7 +124,8 @@ async fn a_worker_frozen_in_a_refresh_loses_no_token_and_holds_nobody_up() {
     let began = Instant::now();
     other.connect().await;
     other
-        .wait_for_phase("syncing", Duration::from_secs(60))
+        // What the frozen one took times out, one thing after the other.
+        .wait_for_phase("syncing", Duration::from_secs(90))
         .await;
     tokio::time::sleep(frozen_for().saturating_sub(began.elapsed())).await;
     signal(&stack, "worker-0", "-CONT");
