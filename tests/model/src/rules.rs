@@ -526,6 +526,7 @@ impl Model {
             .map(|(name, value)| (name.clone(), canonical(name, value)))
             .chain(self.unique_values(kind))
             .collect();
+        let mut later = Vec::new();
         for ((key, values), one) in inputs.iter().zip(got) {
             let there = self
                 .find(kind, name, key)
@@ -550,11 +551,18 @@ impl Model {
                 Err(refusal) => {
                     let new = there.is_none();
                     if !self.justified(kind, there, values, new, refusal, &taken) {
-                        return mismatch(format!(
-                            "no reason to refuse {values:?} for {name} {key}: {refusal:?}"
-                        ));
+                        later.push((key, values, refusal));
                     }
                 }
+            }
+        }
+        // Nobody promises an order: another item of the batch may have come first.
+        for (key, values, refusal) in later {
+            let there = self.find(kind, name, key);
+            if !self.justified(kind, there, values, there.is_none(), refusal, &taken) {
+                return mismatch(format!(
+                    "no reason to refuse {values:?} for {name} {key}: {refusal:?}"
+                ));
             }
         }
         self.nothing_twice(kind)
