@@ -8,14 +8,17 @@
 mod backfill;
 mod budget;
 mod erase;
+mod export;
 mod figures;
 mod history;
 mod intake;
 mod peers;
 mod process;
+mod report;
 mod requests;
 mod sync;
 mod times;
+mod world;
 
 use std::{
     path::{Path, PathBuf},
@@ -45,6 +48,8 @@ enum Bench {
     Budget(BudgetArgs),
     /// Erases one of many people, purges them all, and watches what others notice
     Erase(EraseArgs),
+    /// Exports people: requests of each case, how soon one is written, how many a worker gets done
+    Export(export::Plan),
     /// Lets the connectors of others and ours read the same portal, and `COPY` the same rows
     Peers(PeersArgs),
     /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
@@ -216,6 +221,7 @@ async fn main() -> ExitCode {
         Bench::Backfill(args) => run(args).await,
         Bench::Budget(args) => run_budget(args).await,
         Bench::Erase(args) => run_erase(args).await,
+        Bench::Export(plan) => run_export(&plan).await,
         Bench::Intake(args) => run_intake(args).await,
         Bench::Peers(args) => run_peers(args).await,
         Bench::Sync(plan) => run_sync(&plan).await,
@@ -303,6 +309,11 @@ async fn run_peers(args: PeersArgs) -> anyhow::Result<()> {
 async fn run_sync(plan: &sync::Plan) -> anyhow::Result<()> {
     let places = Places::from_env()?;
     sync::run(plan, &places.binaries, &places.dir.join("sync")).await
+}
+
+async fn run_export(plan: &export::Plan) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    export::run(plan, &places.binaries, &places.dir.join("export")).await
 }
 
 fn remove(dir: &Path) -> anyhow::Result<()> {

@@ -7,11 +7,12 @@ use std::{
 
 use serde_json::json;
 
-use super::{
-    Plan, Report,
+use super::Plan;
+use crate::{
+    report::Report,
+    times::Times,
     world::{BY_HAND, World},
 };
-use crate::times::Times;
 
 /// How HubSpot is heard of.
 #[derive(Clone, Copy, PartialEq, Eq)]

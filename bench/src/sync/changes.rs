@@ -7,8 +7,11 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::{
-    Plan, Report,
+    Plan,
     cost::{self, Rows},
+};
+use crate::{
+    report::Report,
     world::{BY_HAND, Workspace, World},
 };
 

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use tokio_postgres::Client;
 
-use super::world::Workspace;
+use crate::world::Workspace;
 
 /// Tables that mirror HubSpot.
 const MIRROR: [&str; 8] = [

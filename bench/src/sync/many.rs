@@ -11,11 +11,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
-use super::{
-    Plan, Report,
+use super::Plan;
+use crate::{
+    backfill::Parts,
+    report::Report,
     world::{Workspace, World},
 };
-use crate::backfill::Parts;
 
 /// Workspaces that are connected, or asked, at the same time.
 const AT_ONCE: usize = 8;

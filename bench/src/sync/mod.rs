@@ -7,12 +7,8 @@ mod cost;
 mod many;
 mod neighbours;
 mod verdicts;
-mod world;
 
-use std::{
-    fmt::{self, Write as _},
-    path::Path,
-};
+use std::path::Path;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -90,17 +86,6 @@ pub(crate) struct Plan {
     intervals: u64,
 }
 
-/// Names and values, one a line.
-#[derive(Debug, Default)]
-struct Report(String);
-
-impl Report {
-    fn line(&mut self, name: &str, value: impl fmt::Display) {
-        // Writing to text does not fail.
-        let _ = writeln!(self.0, "  {name:52} {value}");
-    }
-}
-
 /// Runs the parts that were asked for, and prints what each has found.
 pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Result<()> {
     for part in Part::ALL {
@@ -115,7 +100,7 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
             Part::Neighbours => neighbours::run(plan, binaries, &dir).await?,
             Part::Many => many::run(plan, binaries, &dir).await?,
         };
-        println!("{}", report.0);
+        println!("{report}");
         crate::remove(&dir)?;
     }
     Ok(())

@@ -8,11 +8,12 @@ use std::{
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::{
-    Plan, Report,
+use super::Plan;
+use crate::{
+    report::Report,
+    times::Times,
     world::{BY_HAND, Follower, Workspace, World},
 };
-use crate::times::Times;
 
 /// The workspace that is in step, once by each way of hearing of changes.
 struct Small {

@@ -9,11 +9,13 @@ use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{
-    Plan, Report,
+use super::Plan;
+use crate::{
+    process,
+    report::Report,
+    times::Times,
     world::{BY_HAND, Workspace, World},
 };
-use crate::{process, times::Times};
 
 /// People of one call that puts them in: the most that a call takes.
 const BULK: u64 = 1_000;

@@ -25,18 +25,18 @@ const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
 const SOON: Duration = Duration::from_secs(10 * 60);
 
 /// No periodic sync but those that the bench starts.
-pub(super) const BY_HAND: (&str, &str) = ("SYNC_SECONDS", "86400");
+pub(crate) const BY_HAND: (&str, &str) = ("SYNC_SECONDS", "86400");
 
 /// A running set.
-pub(super) struct World {
-    pub(super) stack: Stack,
-    pub(super) api: Api,
-    pub(super) store: Store,
+pub(crate) struct World {
+    pub(crate) stack: Stack,
+    pub(crate) api: Api,
+    pub(crate) store: Store,
     temporal: PathBuf,
 }
 
 impl World {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         mut options: StackOptions,
         env: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
@@ -55,12 +55,12 @@ impl World {
         })
     }
 
-    pub(super) fn options(binaries: &Path, dir: &Path) -> StackOptions {
+    pub(crate) fn options(binaries: &Path, dir: &Path) -> StackOptions {
         StackOptions::new(dir, binaries)
     }
 
     /// The database, as its administrator.
-    pub(super) async fn database(&self) -> anyhow::Result<tokio_postgres::Client> {
+    pub(crate) async fn database(&self) -> anyhow::Result<tokio_postgres::Client> {
         let url = self.api.addresses().database_url.clone();
         let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// A workspace with a portal of this size, connected; its first reading has begun.
-    pub(super) async fn connect(&self, portal: u64, mut size: Value) -> anyhow::Result<Workspace> {
+    pub(crate) async fn connect(&self, portal: u64, mut size: Value) -> anyhow::Result<Workspace> {
         size["portal_id"] = json!(portal);
         size["auto_companies"] = json!(false);
         self.api.simulator("POST", "portals", Some(size)).await?;
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Waits until profiles and verdicts of all workspaces are those of what is stored.
-    pub(super) async fn until_nothing_is_due(&self) -> anyhow::Result<()> {
+    pub(crate) async fn until_nothing_is_due(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let profiles = self.store.projections_due(None, 10_000).await?;
@@ -109,8 +109,13 @@ impl World {
         }
     }
 
+    /// Temporal's command line.
+    pub(crate) fn temporal_program(&self) -> &Path {
+        &self.temporal
+    }
+
     /// What Temporal's command line answers, as JSON.
-    pub(super) async fn temporal(&self, args: &[&str]) -> anyhow::Result<Value> {
+    pub(crate) async fn temporal(&self, args: &[&str]) -> anyhow::Result<Value> {
         temporal(&self.temporal, &self.api, args).await
     }
 }
@@ -133,7 +138,7 @@ async fn temporal(program: &Path, api: &Api, args: &[&str]) -> anyhow::Result<Va
 
 /// A connected workspace.
 #[derive(Clone)]
-pub(super) struct Workspace {
+pub(crate) struct Workspace {
     api: Api,
     temporal: PathBuf,
     id: Uuid,
@@ -141,23 +146,23 @@ pub(super) struct Workspace {
 }
 
 /// A periodic sync that came to its end.
-pub(super) struct Synced {
-    pub(super) took: Duration,
+pub(crate) struct Synced {
+    pub(crate) took: Duration,
     /// Rows that were news.
-    pub(super) changed: u64,
+    pub(crate) changed: u64,
 }
 
 impl Workspace {
-    pub(super) const fn portal(&self) -> u64 {
+    pub(crate) const fn portal(&self) -> u64 {
         self.portal
     }
 
-    pub(super) fn id(&self) -> WorkspaceId {
+    pub(crate) fn id(&self) -> WorkspaceId {
         WorkspaceId::new(self.id)
     }
 
     /// A control of the portal.
-    pub(super) async fn control(
+    pub(crate) async fn control(
         &self,
         method: &str,
         path: &str,
@@ -168,7 +173,7 @@ impl Workspace {
     }
 
     /// A call to the front door that is to succeed.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: &str,
         path: &str,
@@ -187,7 +192,7 @@ impl Workspace {
         reply.json()
     }
 
-    pub(super) async fn is_read(&self) -> anyhow::Result<bool> {
+    pub(crate) async fn is_read(&self) -> anyhow::Result<bool> {
         let status = self.api.status(&self.id.to_string()).await?;
         match status["phase"].as_str() {
             Some("syncing") => Ok(true),
@@ -197,14 +202,14 @@ impl Workspace {
     }
 
     /// Records that the first reading has read so far.
-    pub(super) async fn done(&self) -> anyhow::Result<u64> {
+    pub(crate) async fn done(&self) -> anyhow::Result<u64> {
         Ok(crate::backfill::done(
             &self.api.status(&self.id.to_string()).await?,
         ))
     }
 
     /// Waits for the end of the first reading.
-    pub(super) async fn until_read(&self) -> anyhow::Result<()> {
+    pub(crate) async fn until_read(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_read().await? {
             ensure!(Instant::now() < deadline, "a portal was not read");
@@ -214,7 +219,7 @@ impl Workspace {
     }
 
     /// Ids of the first contacts.
-    pub(super) async fn contacts(&self, most: u64) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn contacts(&self, most: u64) -> anyhow::Result<Vec<String>> {
         let path = format!("records/contacts?limit={most}");
         let page = self.control("GET", &path, None).await?;
         let results = page["results"].as_array().into_iter().flatten();
@@ -224,7 +229,7 @@ impl Workspace {
     }
 
     /// Somebody edits a contact.
-    pub(super) async fn edit(&self, contact: &str) -> anyhow::Result<()> {
+    pub(crate) async fn edit(&self, contact: &str) -> anyhow::Result<()> {
         let body = json!({"properties": {"jobtitle": format!("Edited {}", Uuid::new_v4())}});
         let path = format!("records/contacts/{contact}");
         self.control("PATCH", &path, Some(body)).await?;
@@ -232,7 +237,7 @@ impl Workspace {
     }
 
     /// From now on the portal tells the front door what happens, as HubSpot would.
-    pub(super) async fn subscribe(&self) -> anyhow::Result<()> {
+    pub(crate) async fn subscribe(&self) -> anyhow::Result<()> {
         let to = format!("{}/webhooks/hubspot", self.api.addresses().web);
         let body = json!({"target_url": to, "generic": true});
         self.control("POST", "webhooks", Some(body)).await?;
@@ -240,7 +245,7 @@ impl Workspace {
     }
 
     /// One periodic sync, as the schedule starts it.
-    pub(super) async fn sync(&self) -> anyhow::Result<Synced> {
+    pub(crate) async fn sync(&self) -> anyhow::Result<Synced> {
         let input = json!({"workspace": self.id, "portal": self.portal}).to_string();
         let id = format!("hubspot/{}/periodic-sync-{}", self.id, Uuid::new_v4());
         let began = Instant::now();
@@ -273,7 +278,7 @@ impl Workspace {
     }
 
     /// Follows the feed from its end on.
-    pub(super) async fn follow(&self) -> anyhow::Result<Follower> {
+    pub(crate) async fn follow(&self) -> anyhow::Result<Follower> {
         let mut feed = Feed::of(&self.api, &self.id.to_string());
         feed.to_the_end().await?;
         let (tell, heard) = mpsc::unbounded_channel();
@@ -293,14 +298,14 @@ impl Workspace {
 }
 
 /// Somebody who follows a workspace's feed.
-pub(super) struct Follower {
+pub(crate) struct Follower {
     heard: mpsc::UnboundedReceiver<(Instant, Item)>,
     following: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Follower {
     /// Waits until the feed tells of a contact: when it did.
-    pub(super) async fn hears_of(&mut self, contact: &str) -> anyhow::Result<Instant> {
+    pub(crate) async fn hears_of(&mut self, contact: &str) -> anyhow::Result<Instant> {
         loop {
             let (at, item) = self.next().await?;
             if item.kind == "contact" && item.id == contact {
@@ -310,7 +315,7 @@ impl Follower {
     }
 
     /// Waits until the feed has told of each of these contacts: when it first did.
-    pub(super) async fn hear_of_all(
+    pub(crate) async fn hear_of_all(
         &mut self,
         contacts: &[String],
     ) -> anyhow::Result<HashMap<String, Instant>> {

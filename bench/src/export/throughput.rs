@@ -1,0 +1,174 @@
+//! How many exports one worker does without limits, and whether one among many costs what one among few
+//! does.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::ensure;
+use futures::future::try_join_all;
+use serde_json::json;
+
+use super::{
+    Plan,
+    app::{People, ask, exported},
+};
+use crate::{
+    process,
+    report::Report,
+    world::{BY_HAND, Workspace, World},
+};
+
+/// Exports that are compared, first and last.
+const STRETCH: u64 = 1_000;
+const NO_RECHECK: (&str, &str) = ("EXPORT_RECHECK_SECONDS", "3600");
+
+/// Exports one after the other, and what they cost.
+struct Stretch {
+    exports: u64,
+    seconds: f64,
+    /// Processor seconds by program.
+    cpu: Vec<(&'static str, f64)>,
+}
+
+pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Result<Report> {
+    println!(
+        "export, throughput: no limits, no latency, one worker; {} people, ten at a company, {} calls at \
+         once",
+        plan.people, plan.callers
+    );
+    let world = World::start(World::options(binaries, dir), &[BY_HAND, NO_RECHECK]).await?;
+    let size = json!({
+        "contacts": 10, "companies": 2, "deals": 0, "lists": 0, "owners": 2, "limits": "off",
+    });
+    let workspace = world.connect(1_000_001, size).await?;
+    workspace.until_read().await?;
+    let people = Arc::new(People {
+        name: "many",
+        per_company: 10,
+    });
+    people.put(&workspace, 0..plan.people, 1).await?;
+    world.until_nothing_is_due().await?;
+    let stack = &world.stack;
+    let parts = [
+        ("worker", stack.pid("worker-0")?),
+        ("front door", stack.pid("web")?),
+        ("postgres", stack.pid("postgres")?),
+        ("temporal", stack.pid("temporal")?),
+        ("simulator", stack.pid("simulator")?),
+    ];
+    let stretch = STRETCH.min(plan.people / 2);
+    let first = export(plan, &workspace, &people, 0..stretch, &parts).await?;
+    let between = stretch..plan.people - stretch;
+    let middle = export(plan, &workspace, &people, between, &parts).await?;
+    let last = plan.people - stretch..plan.people;
+    let last = export(plan, &workspace, &people, last, &parts).await?;
+    let contacts = workspace.control("GET", "", None).await?["contacts"].clone();
+    ensure!(
+        contacts.as_u64() == Some(plan.people + 10),
+        "HubSpot has {contacts} contacts"
+    );
+
+    let mut report = Report::default();
+    for (name, stretch) in [
+        ("the first", &first),
+        ("those between", &middle),
+        ("the last", &last),
+    ] {
+        report.line(
+            &format!("exports/s, {name} {}", stretch.exports),
+            format!("{:.1}", stretch.rate()),
+        );
+        report.line("processor ms of an export", stretch.costs());
+    }
+    let worker = |stretch: &Stretch| stretch.cost("worker") + stretch.cost("postgres");
+    report.line(
+        "worker and Postgres, last of first",
+        format!("{:.2}", worker(&last) / worker(&first)),
+    );
+    report.line(
+        "worker's peak memory, MB",
+        format!("{:.0}", megabytes(process::peak_memory(parts[0].1)?)),
+    );
+    Ok(report)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "far from 2^52")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+impl Stretch {
+    #[allow(clippy::cast_precision_loss, reason = "far from 2^52")]
+    fn rate(&self) -> f64 {
+        self.exports as f64 / self.seconds.max(0.001)
+    }
+
+    /// Milliseconds of an export.
+    #[allow(clippy::cast_precision_loss, reason = "far from 2^52")]
+    fn cost(&self, of: &str) -> f64 {
+        let seconds: f64 = self
+            .cpu
+            .iter()
+            .filter(|(name, _)| *name == of)
+            .map(|(_, seconds)| seconds)
+            .sum();
+        1_000.0 * seconds / (self.exports.max(1) as f64)
+    }
+
+    fn costs(&self) -> String {
+        let each = self.cpu.iter();
+        let each: Vec<String> = each
+            .map(|(name, _)| format!("{name} {:.1}", self.cost(name)))
+            .collect();
+        each.join(", ")
+    }
+}
+
+async fn export(
+    plan: &Plan,
+    workspace: &Workspace,
+    people: &Arc<People>,
+    numbers: std::ops::Range<u64>,
+    parts: &[(&'static str, i32)],
+) -> anyhow::Result<Stretch> {
+    let cpu = || -> anyhow::Result<Vec<f64>> {
+        parts
+            .iter()
+            .map(|(_, pid)| process::cpu_seconds(*pid))
+            .collect()
+    };
+    let before = cpu()?;
+    let began = Instant::now();
+    let (next, end) = (Arc::new(AtomicU64::new(numbers.start)), numbers.end);
+    let callers = (0..plan.callers).map(|_| {
+        let (workspace, people, next) = (workspace.clone(), people.clone(), next.clone());
+        async move {
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= end {
+                    return anyhow::Ok(());
+                }
+                let request = ask(&workspace, &people.id(n)).await?;
+                exported(&workspace, &request).await?;
+            }
+        }
+    });
+    try_join_all(callers).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let after = cpu()?;
+    Ok(Stretch {
+        exports: numbers.end - numbers.start,
+        seconds,
+        cpu: parts
+            .iter()
+            .zip(before.iter().zip(&after))
+            .map(|((name, _), (before, after))| (*name, after - before))
+            .collect(),
+    })
+}
