@@ -1,7 +1,7 @@
 //! E2, E3, E4, E6, E7: what a manual export of a person makes in HubSpot.
 
 use e2e::{
-    exports::{entries, export, live, writes},
+    exports::{entries, export, live, primary_domains, writes},
     mirrored,
     planted::{Planted, change_settings, number},
     profiles::until,
@@ -67,6 +67,36 @@ async fn a_contact_that_is_there_is_adopted_and_only_its_gaps_are_filled() {
     let done = export(&door, "known").await;
     assert_eq!(done["state"], "exported", "{done}");
     assert_eq!(done["hubspot_id"].as_i64().unwrap(), known);
+#[tokio::test]
+async fn an_odd_address_makes_a_company_only_once_hubspot_took_it() {
+    let p = Planted::new().await;
+    let door = p.connect().await;
+    let company = |id: &str| json!({"id": id, "version": 1, "fields": {"name": id, "website": format!("{id}-odd-e2.com")}});
+    let companies = json!({"items": [company("refused"), company("taken")]});
+    door.ok("POST", "/companies", Some(companies)).await;
+    door.people(json!([
+        {"id": "refused", "version": 1, "email": "lead@odd-e2.bad", "company": "refused"},
+        {"id": "bare", "version": 1, "email": "bare@odd-e2.bad"},
+        {"id": "taken", "version": 1, "email": "jörg@taken-odd-e2.com", "company": "taken"},
+    ]))
+    .await;
+    for person in ["refused", "bare"] {
+        let done = export(&door, person).await;
+        assert_eq!(done["reason"], "email_refused", "{done}");
+    }
+    assert!(live(&p, "contacts").await.is_empty());
+    assert!(live(&p, "companies").await.is_empty());
+    let done = export(&door, "taken").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    let primary = primary_domains(&p).await;
+    let of = primary["jörg@taken-odd-e2.com"].as_deref();
+    assert_eq!(of, Some("taken-odd-e2.com"));
+    let before = writes(&p).await;
+    let done = export(&door, "taken").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    assert_eq!(writes(&p).await, before, "nothing changed");
+}
+
     let contacts = live(&p, "contacts").await;
     assert_eq!(contacts.len(), 1);
     assert_eq!(contacts[0]["properties"]["firstname"], "Theirs");

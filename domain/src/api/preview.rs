@@ -244,6 +244,7 @@ impl ExportPreview {
     pub fn skipped(skip: Skip, no_company: NoDomain) -> Self {
         let plan = ContactPlan {
             decision: Decision::Skip(skip),
+            contact_first: false,
             link: LinkChange::Keep,
             changes: Vec::new(),
             left_out: Vec::new(),

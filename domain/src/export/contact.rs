@@ -9,6 +9,7 @@
 
 use super::{
     Change, ExportCause, HubSpotValue, LeftOut, Rule, SkipReason, Why,
+    address::may_be_refused,
     history::History,
     lifecycle::LIFECYCLE,
     record::RecordRead,
@@ -143,6 +144,9 @@ pub enum Decision {
 pub struct ContactPlan {
     /// What is done.
     pub decision: Decision,
+    /// Whether HubSpot may refuse the address of a new contact: it is made before its company then, so that
+    /// nobody whom HubSpot does not take leaves a company behind.
+    pub contact_first: bool,
     /// What becomes of the link.
     pub link: LinkChange,
     /// The properties that are written; no others are sent.
@@ -170,6 +174,7 @@ impl ContactPlan {
     fn skipped(skip: impl Into<Skip>, left_out: Vec<LeftOut>, said: Option<LeadStatus>) -> Self {
         Self {
             decision: Decision::Skip(skip.into()),
+            contact_first: false,
             link: LinkChange::Keep,
             changes: Vec::new(),
             left_out,
@@ -249,6 +254,7 @@ pub fn plan(workspace: &Workspace<'_>, facts: &ContactFacts<'_>) -> ContactPlan 
             .iter()
             .any(|l| written(&l.rule) && matches!(l.why, Why::Same | Why::StageBack));
     ContactPlan {
+        contact_first: decision == Decision::Create && may_be_refused(email),
         decision,
         link,
         changes,

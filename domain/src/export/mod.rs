@@ -1,5 +1,6 @@
 //! Export: who qualifies, what an export would write and why, in which order, and what became of it.
 
+pub mod address;
 pub mod ask;
 pub mod association;
 pub mod ceiling;

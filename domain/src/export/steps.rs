@@ -2,6 +2,8 @@
 //! carries the steps out adds what each brought and asks again, after any crash as well.
 //!
 //! qualify → fresh read → plan → ensure company → write contact → associate where missing → done
+//!
+//! A new contact whose address HubSpot may refuse is written before the company is ensured.
 
 use chrono::{DateTime, Utc};
 
@@ -217,28 +219,30 @@ pub fn next(known: &Known<'_>) -> ExportStep {
     {
         return waits(WaitReason::OverCeiling, Some(due));
     }
+    let created = plan.decision == Decision::Create;
+    let first = created && plan.contact_first;
     let company = match known.company {
+        CompanyProgress::ToEnsure if first && known.written.is_none() => None,
         CompanyProgress::ToEnsure => return S::EnsureCompany,
         CompanyProgress::Ensured(company) => Some(company),
         CompanyProgress::None => None,
     };
-    let created = plan.decision == Decision::Create;
     let contact = match (known.written, plan.contact()) {
         (Some(contact), _) => contact,
         (None, Some(contact)) if !plan.writes() => contact,
         (None, _) => {
-            let first: Vec<String> = plan
+            let empty: Vec<String> = plan
                 .changes
                 .iter()
                 .filter(|c| c.write.empties_first())
                 .map(|c| c.property.clone())
                 .collect();
-            return if first.is_empty() || known.emptied {
+            return if empty.is_empty() || known.emptied {
                 S::WriteContact {
                     company: company.filter(|_| created),
                 }
             } else {
-                S::Empty(first)
+                S::Empty(empty)
             };
         }
     };
@@ -251,7 +255,7 @@ pub fn next(known: &Known<'_>) -> ExportStep {
     let Some(company) = company else {
         return exported(created);
     };
-    if created || known.associated {
+    if created && !first || known.associated {
         return exported(created);
     }
     let Some(companies) = known.companies else {
@@ -263,6 +267,6 @@ pub fn next(known: &Known<'_>) -> ExportStep {
             company,
             kind,
         },
-        None => exported(false),
+        None => exported(created),
     }
 }

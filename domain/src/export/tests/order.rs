@@ -137,17 +137,18 @@ fn the_steps_of_each_kind_of_export() {
         "contacts": [{"app_field": "city", "property": "city"}],
         "status": {"property": "lifecyclestage", "allow_backward": true,
                    "rows": [{"status": "contacted", "value": "lead"}]}}));
-    let someone = person(
-        Some("a@b.example"),
-        Some(LeadStatus::Contacted),
-        json!({"city": "Ulm"}),
-    );
+    let with_address = |address| {
+        let status = Some(LeadStatus::Contacted);
+        person(Some(address), status, json!({"city": "Ulm"}))
+    };
+    let (someone, odd) = (with_address("a@b.com"), with_address("a@b.bad"));
     let history = History::default();
-    let plan = |found: Found<'_>, linked| {
-        let mut facts = facts(&someone, found, &history);
+    let plan_of = |someone, found: Found<'_>, linked| {
+        let mut facts = facts(someone, found, &history);
         facts.linked = linked;
         contact::plan(&world.workspace(), &facts)
     };
+    let plan = |found: Found<'_>, linked| plan_of(&someone, found, linked);
     let read = |stored: &[(&str, &str)]| Stored::of(stored).read(id(7), &world.contacts);
     let (empty, full) = (
         read(&[]),
@@ -177,6 +178,27 @@ fn the_steps_of_each_kind_of_export() {
     assert_eq!(
         walk(&new, Answer::Nobody, false, false, &[]),
         with(start, &["write", "done, look again"])
+    );
+    // Whether HubSpot takes the address is found out before a company is made.
+    let new_and_odd = plan_of(&odd, Found::Nobody, None);
+    let odd_start = with(start, &["write", "company", "read companies"]);
+    let odd_end = |rest: &[&'static str]| [&odd_start[..], rest].concat();
+    assert_eq!(
+        walk(&new_and_odd, Answer::Nobody, false, true, &[]),
+        odd_end(&["associate as primary", "done, look again"])
+    );
+    assert_eq!(
+        walk(&new_and_odd, Answer::Nobody, false, true, &ours),
+        odd_end(&["done, look again"])
+    );
+    assert_eq!(
+        walk(&new_and_odd, Answer::Nobody, false, false, &[]),
+        with(start, &["write", "done, look again"])
+    );
+    let odd_adopt = plan_of(&odd, Found::Live(&empty), None);
+    assert_eq!(
+        walk(&odd_adopt, Answer::Live, false, true, &ours),
+        with(start, &["company", "write", "read companies", "done"])
     );
     let adopt = plan(Found::Live(&empty), None);
     assert_eq!(
