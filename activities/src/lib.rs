@@ -111,6 +111,7 @@ pub(crate) struct Deps {
     pub(crate) exports: ExportConfig,
 }
 
+    pub(crate) grounds: export::Grounds,
 impl Activities {
     /// Puts them together.
     ///
@@ -157,6 +158,7 @@ impl Activities {
                 exports: config.exports,
             }),
         })
+                grounds: export::Grounds::default(),
     }
 
     /// Waits for the token refreshes under way, which outlive the activities that asked for them: a

@@ -93,6 +93,25 @@ impl Grounds {
 }
 
 impl Store {
+    /// A mark of what all exports of a workspace stand on: another one as soon as settings, fields, team,
+    /// the portal's definitions, owners, pipelines or rules, or its connection are others. Cheap to ask for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn export_mark(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Result<String, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "select export_mark($1, $2) as \"mark!\"",
+            workspace.as_uuid(),
+            portal.get()
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
     /// What exports of a workspace are judged by.
     ///
     /// # Errors

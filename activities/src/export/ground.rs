@@ -1,6 +1,9 @@
 //! What all exports of a workspace stand on.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -16,9 +19,12 @@ use domain::{
     settings::Settings,
 };
 use hubspot::Client;
-use store::StoreError;
+use store::{Store, StoreError};
 
 use crate::{Deps, convert::request_class, slices::MAX_BUDGET_WAIT};
+
+/// Workspaces whose grounds a process keeps: a portal has some hundred definitions, a megabyte or so.
+const KEPT: usize = 64;
 
 /// What all exports of a workspace stand on, as it is when an export begins.
 pub(super) struct Ground {
@@ -26,12 +32,17 @@ pub(super) struct Ground {
     pub(super) portal: PortalId,
     pub(super) epoch: Epoch,
     pub(super) client: Client,
+    /// The scopes of the connection; none where HubSpot does not tell them.
+    pub(super) scopes: Vec<String>,
+    pub(super) known: Arc<Known>,
+}
+
+/// The part of it that is the same until the store has another mark.
+pub(super) struct Known {
     pub(super) settings: Settings,
     pub(super) settings_saved: bool,
     pub(super) in_force_since: DateTime<Utc>,
     pub(super) zone: Tz,
-    /// The scopes of the connection; none where HubSpot does not tell them.
-    pub(super) scopes: Vec<String>,
     fields: Fields,
     facts: PortalFacts,
     contacts: Properties,
@@ -40,32 +51,16 @@ pub(super) struct Ground {
     company_rules: Vec<RequiredProperty>,
 }
 
-impl Ground {
-    /// None where the workspace is not connected.
-    pub(super) async fn of(
-        deps: &Deps,
+impl Known {
+    async fn read(
+        store: &Store,
         workspace: WorkspaceId,
-    ) -> Result<Option<Self>, StoreError> {
-        let store = &deps.store;
-        let connection = store.connection(workspace).await?;
-        let Some(connection) = connection.filter(|c| c.state == ConnectionState::Connected) else {
-            return Ok(None);
-        };
+        portal: PortalId,
+    ) -> Result<Self, StoreError> {
         let mut facts = store.portal_facts(workspace).await?;
         let standing = store.export_standing(workspace).await?;
-        let portal = connection.portal;
         let mut rules = store.portal_rules(workspace, portal).await?;
-        let client = deps
-            .portals
-            .client(workspace, portal, connection.epoch)
-            .with_class(request_class(Urgency::Interactive))
-            .with_max_wait(MAX_BUDGET_WAIT);
-        Ok(Some(Self {
-            workspace,
-            portal,
-            epoch: connection.epoch,
-            scopes: connection.scopes.clone(),
-            client,
+        Ok(Self {
             settings: standing.settings,
             settings_saved: standing.settings_saved,
             // Without, nobody came to qualify yet.
@@ -77,52 +72,151 @@ impl Ground {
             facts,
             contact_rules: rules.remove(&ObjectType::Contact).unwrap_or_default(),
             company_rules: rules.remove(&ObjectType::Company).unwrap_or_default(),
+        })
+    }
+}
+
+/// What this process knows of workspaces, by the store's mark: most exports find the same as the one
+/// before. Bounded; what was asked for longest ago goes first.
+pub(crate) struct Grounds(Mutex<Kept<Known>>);
+
+impl Default for Grounds {
+    fn default() -> Self {
+        Self(Mutex::new(Kept::of(KEPT)))
+    }
+}
+
+impl Grounds {
+    async fn known(
+        &self,
+        store: &Store,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Result<Arc<Known>, StoreError> {
+        // Before what it marks: what changes in between is read again the next time.
+        let mark = store.export_mark(workspace, portal).await?;
+        if let Some(known) = self.kept().get(workspace, &mark) {
+            return Ok(known);
+        }
+        let known = Arc::new(Known::read(store, workspace, portal).await?);
+        self.kept().put(workspace, mark, known.clone());
+        Ok(known)
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept<Known>> {
+        // Each change of it is one insert: nothing is left half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One value for each of the workspaces that were asked for last, with the mark that it belongs to.
+struct Kept<T> {
+    most: usize,
+    asked: u64,
+    all: HashMap<WorkspaceId, (String, u64, Arc<T>)>,
+}
+
+impl<T> Kept<T> {
+    fn of(most: usize) -> Self {
+        Self {
+            most,
+            asked: 0,
+            all: HashMap::new(),
+        }
+    }
+
+    fn get(&mut self, workspace: WorkspaceId, mark: &str) -> Option<Arc<T>> {
+        self.asked += 1;
+        let (of, asked, value) = self.all.get_mut(&workspace)?;
+        *asked = self.asked;
+        (of == mark).then(|| value.clone())
+    }
+
+    fn put(&mut self, workspace: WorkspaceId, mark: String, value: Arc<T>) {
+        self.asked += 1;
+        self.all.insert(workspace, (mark, self.asked, value));
+        if self.all.len() > self.most {
+            let oldest = self.all.iter().min_by_key(|(_, (_, asked, _))| *asked);
+            if let Some(oldest) = oldest.map(|(workspace, _)| *workspace) {
+                self.all.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Ground {
+    /// None where the workspace is not connected.
+    pub(super) async fn of(
+        deps: &Deps,
+        workspace: WorkspaceId,
+    ) -> Result<Option<Self>, StoreError> {
+        let connection = deps.store.connection(workspace).await?;
+        let Some(connection) = connection.filter(|c| c.state == ConnectionState::Connected) else {
+            return Ok(None);
+        };
+        let portal = connection.portal;
+        let client = deps
+            .portals
+            .client(workspace, portal, connection.epoch)
+            .with_class(request_class(Urgency::Interactive))
+            .with_max_wait(MAX_BUDGET_WAIT);
+        Ok(Some(Self {
+            workspace,
+            portal,
+            epoch: connection.epoch,
+            scopes: connection.scopes,
+            client,
+            known: deps.grounds.known(&deps.store, workspace, portal).await?,
         }))
     }
 
     fn external(&self) -> External<'_> {
         External {
-            owners: self.facts.owners.as_deref(),
-            pipelines: self.facts.pipelines.as_deref(),
+            owners: self.known.facts.owners.as_deref(),
+            pipelines: self.known.facts.pipelines.as_deref(),
         }
     }
 
     pub(super) fn rules(&self) -> Workspace<'_> {
         Workspace {
-            settings: &self.settings,
-            fields: &self.fields,
+            settings: &self.known.settings,
+            fields: &self.known.fields,
             contacts: PortalSide {
-                definitions: &self.contacts,
+                definitions: &self.known.contacts,
                 external: self.external(),
-                required: &self.contact_rules,
+                required: &self.known.contact_rules,
             },
             companies: PortalSide {
-                definitions: &self.companies,
+                definitions: &self.known.companies,
                 external: self.external(),
-                required: &self.company_rules,
+                required: &self.known.company_rules,
             },
         }
     }
 
     pub(super) fn owners(&self) -> OwnerMap<'_> {
-        let owners = self.facts.owners.as_deref().unwrap_or_default();
-        OwnerMap::new(&self.settings.owners, owners, &self.facts.members)
+        let owners = self.known.facts.owners.as_deref().unwrap_or_default();
+        OwnerMap::new(
+            &self.known.settings.owners,
+            owners,
+            &self.known.facts.members,
+        )
     }
 
-    pub(super) const fn definitions(&self, object_type: ObjectType) -> Definitions<'_> {
+    pub(super) fn definitions(&self, object_type: ObjectType) -> Definitions<'_> {
         Definitions(self.properties(object_type))
     }
 
-    pub(super) const fn properties(&self, object_type: ObjectType) -> &Properties {
+    pub(super) fn properties(&self, object_type: ObjectType) -> &Properties {
         match object_type {
-            ObjectType::Company => &self.companies,
-            _ => &self.contacts,
+            ObjectType::Company => &self.known.companies,
+            _ => &self.known.contacts,
         }
     }
 
     /// What a fresh read of a contact asks for.
     pub(super) fn contact_properties(&self) -> Vec<String> {
-        let settings = &self.settings;
+        let settings = &self.known.settings;
         let mut names: BTreeSet<&str> = CONTACT_NEEDS.iter().copied().collect();
         names.extend(settings.contacts.iter().map(|row| row.property.as_str()));
         names.extend(
@@ -136,16 +230,16 @@ impl Ground {
             .iter()
             .chain(&settings.contact_values);
         names.extend(stamps.map(|stamp| stamp.property.as_str()));
-        with_rules(names, &self.contact_rules)
+        with_rules(names, &self.known.contact_rules)
     }
 
     /// What a read of a company asks for.
     pub(super) fn company_properties(&self) -> Vec<String> {
-        let settings = &self.settings;
+        let settings = &self.known.settings;
         let mut names: BTreeSet<&str> = COMPANY_NEEDS.iter().copied().collect();
         names.extend(settings.companies.iter().map(|row| row.property.as_str()));
         names.extend(settings.company_values.iter().map(|v| v.property.as_str()));
-        with_rules(names, &self.company_rules)
+        with_rules(names, &self.known.company_rules)
     }
 }
 
@@ -156,4 +250,27 @@ fn with_rules<'a>(mut names: BTreeSet<&'a str>, rules: &'a [RequiredProperty]) -
         names.extend(rule.when.iter().map(|when| when.property.as_str()));
     }
     names.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_last_is_kept_by_its_mark() {
+        let of = |n| WorkspaceId::new(Uuid::from_u128(n));
+        let mut kept = Kept::of(2);
+        kept.put(of(1), "a".to_owned(), Arc::new(1));
+        kept.put(of(2), "a".to_owned(), Arc::new(2));
+        assert_eq!(kept.get(of(1), "a").as_deref(), Some(&1));
+        assert_eq!(kept.get(of(1), "b"), None);
+        kept.put(of(3), "a".to_owned(), Arc::new(3));
+        assert_eq!(kept.get(of(2), "a"), None);
+        assert_eq!(kept.get(of(1), "a").as_deref(), Some(&1));
+        kept.put(of(1), "b".to_owned(), Arc::new(4));
+        assert_eq!(kept.get(of(1), "b").as_deref(), Some(&4));
+        assert_eq!(kept.all.len(), 2);
+    }
 }

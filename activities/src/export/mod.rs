@@ -10,6 +10,7 @@ mod stop;
 mod takeover;
 mod wire;
 
+pub(crate) use ground::Grounds;
 pub use preview::Previewing;
 pub use recheck::Rechecking;
 pub(crate) use recheck::start as start_recheck;
@@ -437,9 +438,9 @@ fn pending_together(ground: &Ground, facts: &DrainFacts) -> Option<Together> {
         });
     };
     let standing = Standing {
-        settings_saved: ground.settings_saved,
-        policy: ground.settings.export.policy,
-        in_force_since: ground.in_force_since,
+        settings_saved: ground.known.settings_saved,
+        policy: ground.known.settings.export.policy,
+        in_force_since: ground.known.in_force_since,
         outreach: &person.outreach,
         has_email: person.email.is_some(),
         erased: false,
