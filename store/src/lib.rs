@@ -90,7 +90,7 @@ pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use journal::{CloseEntry, JournalRow, LinkWrite, Opened};
 pub use list_tables::{ListDetails, ListedMember};
 pub use lists::{ListRow, MembershipPage};
-pub use mirror::{AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
+pub use mirror::{Associated, AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };

@@ -555,6 +555,80 @@ async fn replace_associations(
     Ok(changed)
 }
 
+/// A company that a write of ours associated a contact with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Associated {
+    /// The contact.
+    pub contact: HubSpotObjectId,
+    /// The company.
+    pub company: HubSpotObjectId,
+    /// Whether as the contact's primary one.
+    pub primary: bool,
+}
+
+/// HubSpot's names of the association of a contact with its primary company, and with any.
+const PRIMARY: &str = "contact_to_company";
+const PLAIN: &str = "contact_to_company_unlabeled";
+
+/// Adds what a write of ours associated, where the mirror has the contact. Types that others gave stay,
+/// and there is one primary company. What was read later stays as it is.
+pub(crate) async fn add_company(
+    tx: &mut PgConnection,
+    step: &Step,
+    made: Associated,
+    read_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let (contact, company) = (
+        type_number(ObjectType::Contact),
+        type_number(ObjectType::Company),
+    );
+    let labels: &[&str] = if made.primary {
+        sqlx::query!(
+            "update hubspot_association set read_at = $6,
+               labels = case when labels = array[$7] then array[$8] else array_remove(labels, $7) end
+             where workspace_id = $1 and portal_id = $2 and from_type = $3 and from_id = $4 and to_type = $5
+               and to_id <> $9 and not removed and $7 = any(labels) and read_at < $6",
+            step.workspace.as_uuid(),
+            step.portal.get(),
+            contact,
+            made.contact.get(),
+            company,
+            read_at,
+            PRIMARY,
+            PLAIN,
+            made.company.get()
+        )
+        .execute(&mut *tx)
+        .await?;
+        &[PRIMARY, PLAIN]
+    } else {
+        &[PLAIN]
+    };
+    sqlx::query!(
+        "insert into hubspot_association as a
+           (workspace_id, portal_id, from_type, from_id, to_type, to_id, labels, read_at)
+         select o.workspace_id, o.portal_id, o.object_type, o.object_id, $5, $6, $7, $8
+         from hubspot_object o
+         where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3 and o.object_id = $4
+         on conflict (workspace_id, portal_id, from_type, from_id, to_type, to_id) do update set
+           labels = case when a.removed then excluded.labels
+             else array(select distinct l from unnest(a.labels || excluded.labels) as u (l) order by l) end,
+           read_at = excluded.read_at, removed = false
+         where excluded.read_at > a.read_at",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        contact,
+        made.contact.get(),
+        company,
+        made.company.get(),
+        labels as &[&str],
+        read_at
+    )
+    .execute(&mut *tx)
+    .await?;
+    touch(tx, step, ObjectType::Contact, &[made.contact.get()], &[]).await
+}
+
 /// A record whose associations changed has changed, for whoever reads changes.
 async fn touch(
     tx: &mut PgConnection,

@@ -43,6 +43,20 @@ async fn a_person_becomes_a_contact_at_one_company_and_again_nothing_is_written(
                 && label == "contact_to_company"),
         "{at:?}"
     );
+    // The mirror knows it before anything is read again.
+    let store = store::testing::store_of(&p.tenant.api.addresses().database_url).await;
+    let mirrored = store
+        .associations_from(
+            p.tenant.workspace,
+            p.tenant.portal,
+            domain::ObjectType::Contact,
+        )
+        .await
+        .unwrap();
+    let ids = (number(&contacts[0]["id"]), number(&companies[0]["id"]));
+    assert_eq!(mirrored.len(), 1, "{mirrored:?}");
+    assert_eq!((mirrored[0].from.get(), mirrored[0].to.get()), ids);
+    assert!(mirrored[0].labels.iter().any(|l| l == "contact_to_company"));
     let before = writes(&p).await;
     let done = export(&door, "lead").await;
     assert_eq!(done["state"], "exported", "{done}");
@@ -53,20 +67,6 @@ async fn a_person_becomes_a_contact_at_one_company_and_again_nothing_is_written(
     assert_eq!(live(&p, "contacts").await.len(), 2);
 }
 
-#[tokio::test]
-async fn a_contact_that_is_there_is_adopted_and_only_its_gaps_are_filled() {
-    let p = Planted::new().await;
-    let there = json!({"email": "Known@adopt-e2.com", "firstname": "Theirs"});
-    let known = p.record("contacts", there, &[]).await;
-    let door = p.connect().await;
-    door.people(
-        json!([{"id": "known", "version": 1, "email": "known@adopt-e2.com",
-        "fields": {"first_name": "Ours", "job_title": "Buyer"}}]),
-    )
-    .await;
-    let done = export(&door, "known").await;
-    assert_eq!(done["state"], "exported", "{done}");
-    assert_eq!(done["hubspot_id"].as_i64().unwrap(), known);
 #[tokio::test]
 async fn an_odd_address_makes_a_company_only_once_hubspot_took_it() {
     let p = Planted::new().await;
@@ -97,6 +97,20 @@ async fn an_odd_address_makes_a_company_only_once_hubspot_took_it() {
     assert_eq!(writes(&p).await, before, "nothing changed");
 }
 
+#[tokio::test]
+async fn a_contact_that_is_there_is_adopted_and_only_its_gaps_are_filled() {
+    let p = Planted::new().await;
+    let there = json!({"email": "Known@adopt-e2.com", "firstname": "Theirs"});
+    let known = p.record("contacts", there, &[]).await;
+    let door = p.connect().await;
+    door.people(
+        json!([{"id": "known", "version": 1, "email": "known@adopt-e2.com",
+        "fields": {"first_name": "Ours", "job_title": "Buyer"}}]),
+    )
+    .await;
+    let done = export(&door, "known").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    assert_eq!(done["hubspot_id"].as_i64().unwrap(), known);
     let contacts = live(&p, "contacts").await;
     assert_eq!(contacts.len(), 1);
     assert_eq!(contacts[0]["properties"]["firstname"], "Theirs");

@@ -11,6 +11,7 @@ use domain::{
     },
 };
 use hubspot::objects::{CrmObject, ReadOptions, RecordKey};
+use store::Associated;
 
 use super::{
     run::{DOUBT, Exporting},
@@ -94,6 +95,19 @@ impl Exporting<'_> {
         answer: Option<(ObjectType, &CrmObject)>,
     ) -> Result<(), Stop> {
         if workspace == self.ground.workspace {
+            if let Operation::Associate {
+                contact,
+                company,
+                primary,
+            } = entry.operation
+            {
+                let made = Associated {
+                    contact,
+                    company,
+                    primary,
+                };
+                return self.close_associated(entry.id, made).await;
+            }
             return self.close_done(entry.id, record, answer, None).await;
         }
         // Of another workspace of the portal: its mirror is its own.

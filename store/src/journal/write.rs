@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 
 use super::row::{self, EntryRow, JournalRow};
 use crate::{
-    ClaimHold, FoundBy, MirrorRow, Store, StoreError, ToldRecord, WriterHold,
+    Associated, ClaimHold, FoundBy, MirrorRow, Store, StoreError, ToldRecord, WriterHold,
     batches::{Batch, RecordRows, Rows},
     company_claims, erasure,
     export_drain::{self, RequestsEnd},
@@ -68,6 +68,8 @@ pub struct CloseEntry {
     pub record: HubSpotObjectId,
     /// The record as HubSpot answered.
     pub mirror: Option<(ObjectType, MirrorRow)>,
+    /// The company that a contact was associated with by it.
+    pub associated: Option<Associated>,
     /// A moment before the write, by the database's clock.
     pub read_at: DateTime<Utc>,
     /// What is linked by it.
@@ -186,6 +188,25 @@ impl Store {
             Some(close.record),
         )
         .await?;
+        let step = Step {
+            workspace: close.workspace,
+            portal: close.portal,
+            epoch: close.epoch,
+            run: None,
+            sync_type: sync_type_of(
+                close
+                    .mirror
+                    .as_ref()
+                    .map_or(ObjectType::Contact, |(of, _)| *of),
+            ),
+            purpose: Purpose::Run,
+            range: None,
+            expected_version: 0,
+            position: None,
+            finished: false,
+            newest: None,
+            served_at: None,
+        };
         if closed == Some(false) {
             sqlx::query!(
                 "insert into export_day as d (workspace_id, portal_id, day, records) values ($1, $2, $3, 1)
@@ -198,20 +219,6 @@ impl Store {
             .await?;
         }
         if let Some((object_type, mirrored)) = close.mirror.as_ref().filter(|_| with_mirror) {
-            let step = Step {
-                workspace: close.workspace,
-                portal: close.portal,
-                epoch: close.epoch,
-                run: None,
-                sync_type: sync_type_of(*object_type),
-                purpose: Purpose::Run,
-                range: None,
-                expected_version: 0,
-                position: None,
-                finished: false,
-                newest: None,
-                served_at: None,
-            };
             let mut records = RecordRows::none(*object_type);
             records.found_by = FoundBy::Direct;
             records.rows.push(mirrored.clone());
@@ -221,6 +228,9 @@ impl Store {
                 mirror::write_records(&mut tx, &self.identities, &step, records, close.read_at)
                     .await?;
             }
+        }
+        if let Some(made) = close.associated.filter(|_| with_mirror) {
+            mirror::add_company(&mut tx, &step, made, close.read_at).await?;
         }
         if let Some(link) = &close.link {
             put_link(&mut tx, close.workspace, close.portal, link).await?;
