@@ -73,7 +73,10 @@ fn replayed(mut values: Values, mut journal: Vec<Value>) -> Values {
             let old = written["old"].as_str().map(str::to_owned);
             assert_eq!(values.get(&name).cloned(), old, "{entry}");
             written_names.push(name.clone());
-            values.insert(name, written["new"].as_str().unwrap().to_owned());
+            // Emptied for the write that follows, whose entry says what stood there before.
+            if entry["operation"] != "empty" {
+                values.insert(name, written["new"].as_str().unwrap().to_owned());
+            }
         }
     }
     values.retain(|name, _| written_names.contains(name));

@@ -1,7 +1,7 @@
 //! E6, E7: owner and status of exported people, and what a changed value of the app brings.
 
 use e2e::{
-    exports::{export, live},
+    exports::{entries, export, live},
     planted::{Planted, change_settings, number},
     profiles::until,
 };
@@ -99,4 +99,64 @@ async fn status_owner_and_changed_values_reach_hubspot_by_themselves() {
         other["properties"]["hubspot_owner_id"],
         fallback.to_string()
     );
+}
+
+#[tokio::test]
+async fn a_stage_that_goes_back_is_emptied_first_and_the_journal_tells_both_writes() {
+    let p = Planted::new().await;
+    let there = json!({"email": "lead@status-e7.com", "lifecyclestage": "customer"});
+    p.record("contacts", there, &[]).await;
+    let door = p.connect().await;
+    change_settings(&door, |settings| {
+        settings["status"] = json!({"property": "lifecyclestage", "allow_backward": true,
+            "rows": [{"status": "contacted", "value": "lead"}]});
+    })
+    .await;
+    door.people(lead(1, json!({"status": "contacted"}))).await;
+    let done = export(&door, "lead").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    assert_eq!(value(&p, "lifecyclestage").await, "lead");
+    // What was done to the stage, oldest first.
+    let stages = async || {
+        let mut all = Vec::new();
+        for entry in entries(&door, "lead", "done").await {
+            for written in entry["properties"].as_array().unwrap() {
+                if written["property"] == "lifecyclestage" {
+                    let text = |name: &str| written[name].as_str().unwrap_or("-").to_owned();
+                    let operation = entry["operation"].as_str().unwrap();
+                    let line = format!("{operation}: {} to {}", text("old"), text("new"));
+                    all.insert(0, (line, entry["entry"].as_str().unwrap().to_owned()));
+                }
+            }
+        }
+        all
+    };
+    let lines = async || {
+        let all = stages().await;
+        all.into_iter().map(|(line, _)| line).collect::<Vec<_>>()
+    };
+    let mut wanted = vec!["empty: customer to -", "update: customer to lead"];
+    assert_eq!(lines().await, wanted);
+    // Forward needs no emptying, back does; both are reverts of what stands there.
+    for (stage, then) in [
+        ("customer", vec!["update: lead to customer"]),
+        (
+            "lead",
+            vec!["empty: customer to -", "update: customer to lead"],
+        ),
+    ] {
+        let (_, last) = stages().await.pop().unwrap();
+        let body = json!({"property": "lifecyclestage"});
+        let path = format!("/journal/{last}/revert");
+        let asked = door.ok("POST", &path, Some(body)).await;
+        let revert = format!("/reverts/{}", asked["revert"].as_str().unwrap());
+        until("the revert ends", async || {
+            door.ok("GET", &revert, None).await["state"] != "accepted"
+        })
+        .await;
+        assert_eq!(door.ok("GET", &revert, None).await["state"], "done");
+        assert_eq!(value(&p, "lifecyclestage").await, stage);
+        wanted.extend(then);
+        assert_eq!(lines().await, wanted);
+    }
 }

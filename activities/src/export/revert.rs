@@ -4,12 +4,12 @@ use chrono::{TimeDelta, Utc};
 use domain::{
     ObjectType,
     export::{
-        journal::{Entry, EntryId, Operation},
+        journal::{Cause, Entry, EntryId, Operation},
         revert::{NoRevert, revert},
     },
 };
 use hubspot::objects::{ReadOptions, RecordKey};
-use store::{Opened, RevertEnd, RevertRow};
+use store::{RevertEnd, RevertRow};
 use uuid::Uuid;
 
 use super::{run::Exporting, stop::Stop, wire};
@@ -65,30 +65,28 @@ impl Exporting<'_> {
             return refused(NoRevert::NotRead);
         };
         let read = wire::record_read(wire::object_id(object.id)?, &names, &object);
-        let made = match revert(&entry, &row.property, &read, self.ground.properties(of)) {
+        let emptied = self.emptied_for(&entry, &row.property).await?;
+        let definitions = self.ground.properties(of);
+        let made = match revert(&entry, &row.property, &read, definitions, emptied) {
             Ok(made) => made,
             Err(why) => return refused(why),
         };
-        let committed = made.entry(EntryId::new(Uuid::now_v7()), &entry, self.facts.now);
-        match store
-            .open_entry(
-                self.hold,
-                self.ground.portal,
-                self.ground.epoch,
-                &committed,
-                None,
-            )
-            .await?
-        {
-            Opened::Open => {}
-            Opened::Fenced => return Err(Stop::Fenced),
-            Opened::Lost => return Err(Stop::Lost),
-        }
-        self.tick();
         let values = |text: &str| [(row.property.clone(), text.to_owned())].into();
         if made.write.empties_first() {
-            objects.update(kind, id, &values("")).await?;
+            let emptying = made.emptying(EntryId::new(Uuid::now_v7()), &entry, self.facts.now);
+            self.commit(&emptying, None).await?;
+            self.tick();
+            match objects.update(kind, id, &values("")).await {
+                Ok(answer) => {
+                    self.close_done(emptying.id, record, Some((of, &answer)), None)
+                        .await?;
+                }
+                Err(error) => return self.not_reverted(emptying.id, of, error).await,
+            }
         }
+        let committed = made.entry(EntryId::new(Uuid::now_v7()), &entry, self.facts.now);
+        self.commit(&committed, None).await?;
+        self.tick();
         match objects
             .update(kind, id, &values(made.write.sent().as_str()))
             .await
@@ -98,27 +96,52 @@ impl Exporting<'_> {
                     .await?;
                 Ok(RevertEnd::Done)
             }
-            Err(error) => {
-                let code = crate::failure::code_of(&error);
-                let refusal = matches!(
-                    error,
-                    hubspot::Error::Invalid { .. }
-                        | hubspot::Error::PortalRule { .. }
-                        | hubspot::Error::NotFound
-                        | hubspot::Error::ScopeMissing { .. }
-                        | hubspot::Error::Forbidden { .. }
-                );
-                if refusal {
-                    store.refuse_entry(workspace, committed.id, code).await?;
-                    return Ok(RevertEnd::Refused(code));
-                }
-                self.not_written(committed.id, error, &[], false).await?;
-                Err(Stop::Waits(
-                    domain::export::WaitReason::TriedAgainLater,
-                    super::FIRST_LOOK,
-                ))
-            }
+            Err(error) => self.not_reverted(committed.id, of, error).await,
         }
+    }
+
+    /// Whether the last write for the revert of this entry emptied the property.
+    async fn emptied_for(&self, entry: &Entry, property: &str) -> Result<bool, Stop> {
+        let ground = self.ground;
+        let about = self
+            .deps
+            .store
+            .entries_about(ground.workspace, ground.portal, &entry.subject)
+            .await?;
+        let last = about.iter().rfind(|e| {
+            e.is_done()
+                && e.cause == Cause::Revert(entry.id)
+                && e.written.iter().any(|w| w.property == property)
+        });
+        Ok(last.is_some_and(|e| matches!(e.operation, Operation::Empty(..))))
+    }
+
+    /// What becomes of a revert whose write was not answered with success.
+    async fn not_reverted(
+        &mut self,
+        entry: EntryId,
+        of: ObjectType,
+        error: hubspot::Error,
+    ) -> Result<RevertEnd, Stop> {
+        let code = crate::failure::code_of(&error);
+        let refusal = matches!(
+            error,
+            hubspot::Error::Invalid { .. }
+                | hubspot::Error::PortalRule { .. }
+                | hubspot::Error::NotFound
+                | hubspot::Error::ScopeMissing { .. }
+                | hubspot::Error::Forbidden { .. }
+        );
+        if refusal {
+            let (store, workspace) = (&self.deps.store, self.ground.workspace);
+            store.refuse_entry(workspace, entry, code).await?;
+            return Ok(RevertEnd::Refused(code));
+        }
+        self.not_written(entry, error, of, &[], false).await?;
+        Err(Stop::Waits(
+            domain::export::WaitReason::TriedAgainLater,
+            super::FIRST_LOOK,
+        ))
     }
 }
 
@@ -129,6 +152,6 @@ fn record_of(entry: &Entry) -> Result<(ObjectType, domain::HubSpotObjectId), NoR
     };
     match entry.operation {
         Operation::Create(of) | Operation::Update(of, _) => Ok((of, record)),
-        Operation::Associate { .. } => Err(NoRevert::NotWritten),
+        Operation::Empty(..) | Operation::Associate { .. } => Err(NoRevert::NotWritten),
     }
 }

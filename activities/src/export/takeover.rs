@@ -48,7 +48,7 @@ impl Exporting<'_> {
             Back::Nothing
         };
         let object_type = match &entry.operation {
-            Operation::Create(of) | Operation::Update(of, _) => *of,
+            Operation::Create(of) | Operation::Update(of, _) | Operation::Empty(of, _) => *of,
             Operation::Associate { .. } => ObjectType::Contact,
         };
         let said = match &back {
@@ -147,7 +147,7 @@ impl Exporting<'_> {
                     .await
                     .map(|found| found.map(|object| (object, names, ObjectType::Contact)))
             }
-            Operation::Update(of, id) => {
+            Operation::Update(of, id) | Operation::Empty(of, id) => {
                 let names: Vec<String> = entry.written.iter().map(|w| w.property.clone()).collect();
                 let record = wire::record_id(*id);
                 let kind = wire::object_type(*of);

@@ -181,6 +181,7 @@ impl Row for JournalEntry {
             .iter()
             .map(|p| {
                 format!(
+            JournalOperation::Empty => "empty",
                     "{}: {} -> {}",
                     p.property,
                     p.old.as_deref().unwrap_or("-"),

@@ -104,6 +104,9 @@ pub enum JournalOperation {
     Create,
     /// Values of a record were written.
     Update,
+    /// Properties of a record were emptied, right before another entry wrote them: HubSpot moves
+    /// lifecycle stages only forward otherwise.
+    Empty,
     /// A contact and a company were associated.
     Associate,
 }
@@ -129,9 +132,10 @@ pub struct JournalProperty {
     pub property: String,
     /// The rule that wanted it; null of a revert.
     pub rule: Option<RulePreview>,
-    /// What HubSpot had; null where it had nothing, or where it is no longer kept.
+    /// What HubSpot had, before it was emptied for this write where it was; null where it had nothing,
+    /// or where it is no longer kept.
     pub old: Option<String>,
-    /// What stands there afterwards; null where it is no longer kept.
+    /// What stands there afterwards; null where it was emptied, or where it is no longer kept.
     pub new: Option<String>,
     /// Whether a value was replaced that is still known, so that a revert can bring it back as long as
     /// HubSpot has what was written.
@@ -232,6 +236,9 @@ impl JournalEntry {
             Operation::Create(object_type) => (JournalOperation::Create, *object_type, None, None),
             Operation::Update(object_type, id) => {
                 (JournalOperation::Update, *object_type, Some(*id), None)
+            }
+            Operation::Empty(object_type, id) => {
+                (JournalOperation::Empty, *object_type, Some(*id), None)
             }
             Operation::Associate {
                 contact, company, ..

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Change, HubSpotValue, RequestKind, Rule, record::RecordRead, sameness::Definitions};
+use super::{
+    Change, HubSpotValue, RequestKind, Rule,
+    record::{Known, RecordRead},
+    sameness::Definitions,
+};
 use crate::{
     HubSpotObjectId, IdError, ObjectType,
     app::{AppCompanyId, PersonId},
@@ -87,9 +91,10 @@ pub struct Written {
     pub rule: Option<Rule>,
     /// What HubSpot had; none where it had nothing, or where retention took it.
     pub old: Option<HubSpotValue>,
-    /// What stands there afterwards; none where retention took it.
+    /// What stands there afterwards; none where it was emptied, or where retention took it.
     pub new: Option<HubSpotValue>,
-    /// Whether the old value was replaced: what a revert can bring back.
+    /// Whether the old value was replaced: what a revert can bring back. Not of a property that was only
+    /// emptied: the write that follows replaces it.
     pub overwrote: bool,
 }
 
@@ -123,6 +128,9 @@ pub enum Operation {
     Create(ObjectType),
     /// Values of a record.
     Update(ObjectType, HubSpotObjectId),
+    /// Properties of a record are emptied, right before another entry writes them: HubSpot moves
+    /// lifecycle stages only forward otherwise.
+    Empty(ObjectType, HubSpotObjectId),
     /// A contact and its company.
     Associate {
         /// The contact.
@@ -195,12 +203,20 @@ impl Entry {
         changes: &[Change],
         now: DateTime<Utc>,
     ) -> Self {
+        let empties = matches!(operation, Operation::Empty(..));
         Self {
             id,
             subject,
             cause,
             operation,
-            written: changes.iter().map(Written::from).collect(),
+            written: changes
+                .iter()
+                .map(|change| Written {
+                    new: (!empties).then(|| change.write.result().clone()),
+                    overwrote: !empties && change.old.is_some(),
+                    ..Written::from(change)
+                })
+                .collect(),
             opened_at: now,
             state: EntryState::Open { sent_at: None },
         }
@@ -274,6 +290,10 @@ pub fn take_over(
         (ReadBack::Associated(there), _) => there,
         // What was found by its key is the record, whatever its values are by now.
         (ReadBack::Record(_), Operation::Create(_)) => true,
+        (ReadBack::Record(read), Operation::Empty(..)) => entry
+            .written
+            .iter()
+            .all(|written| read.known(&written.property) == Known::Empty),
         (ReadBack::Record(read), _) => entry.written.iter().all(|written| {
             written.new.as_ref().is_some_and(|new| {
                 read.value(&written.property)

@@ -111,7 +111,8 @@ pub fn may_revert<'e>(entry: &'e Entry, property: &str) -> Result<Kept<'e>, NoRe
     }
 }
 
-/// Decides a revert of one property of an entry, by a fresh read of the record.
+/// Decides a revert of one property of an entry, by a fresh read of the record. `emptied` says that the
+/// property was emptied for this very revert already, and the value not sent any more.
 ///
 /// # Errors
 /// [`NoRevert`].
@@ -120,6 +121,7 @@ pub fn revert(
     property: &str,
     read: &RecordRead,
     definitions: &Properties,
+    emptied: bool,
 ) -> Result<Revert, NoRevert> {
     let kept = may_revert(entry, property)?;
     let (record, old, new) = (kept.record, kept.old, kept.new);
@@ -130,6 +132,7 @@ pub fn revert(
     }
     let now = match read.known(property) {
         Known::NotAsked => return Err(NoRevert::NotRead),
+        Known::Empty if emptied => new.as_str(),
         Known::Empty => return Err(NoRevert::ChangedSince),
         Known::Value(now) => now,
     };
@@ -156,7 +159,7 @@ pub fn revert(
     }
     // Somebody asked for it, so a stage goes back too.
     let back = property == LIFECYCLE && way(definition, now, old.as_str()) == Way::Back;
-    let write = if back {
+    let write = if back && read.known(property) != Known::Empty {
         Write::Reset(old.clone())
     } else {
         Write::Set(old.clone())
@@ -171,10 +174,25 @@ pub fn revert(
 }
 
 impl Revert {
+    /// The entry to commit before the property is emptied, where it has to be.
+    pub fn emptying(&self, id: EntryId, reverted: &Entry, now: DateTime<Utc>) -> Entry {
+        let mut entry = self.entry(id, reverted, now);
+        if let Operation::Update(object_type, record) = entry.operation {
+            entry.operation = Operation::Empty(object_type, record);
+        }
+        for written in &mut entry.written {
+            written.new = None;
+            written.overwrote = false;
+        }
+        entry
+    }
+
     /// The entry to commit before the revert is sent.
     pub fn entry(&self, id: EntryId, reverted: &Entry, now: DateTime<Utc>) -> Entry {
         let object_type = match reverted.operation {
-            Operation::Create(object_type) | Operation::Update(object_type, _) => object_type,
+            Operation::Create(object_type)
+            | Operation::Update(object_type, _)
+            | Operation::Empty(object_type, _) => object_type,
             Operation::Associate { .. } => crate::ObjectType::Contact,
         };
         Entry {

@@ -77,7 +77,9 @@ pub(crate) fn subject_columns(subject: &Subject) -> (&'static str, &str) {
 const fn record_of(operation: &Operation) -> (ObjectType, Option<HubSpotObjectId>) {
     match operation {
         Operation::Create(object_type) => (*object_type, None),
-        Operation::Update(object_type, record) => (*object_type, Some(*record)),
+        Operation::Update(object_type, record) | Operation::Empty(object_type, record) => {
+            (*object_type, Some(*record))
+        }
         Operation::Associate { contact, .. } => (ObjectType::Contact, Some(*contact)),
     }
 }
@@ -257,6 +259,7 @@ mod tests {
             Operation::Create(ObjectType::Company),
             Operation::Update(ObjectType::Contact, id(874_716_779_721)),
             Operation::Update(ObjectType::Company, id(5)),
+            Operation::Empty(ObjectType::Contact, id(5)),
             Operation::Associate {
                 contact: id(5),
                 company: id(6),
@@ -327,7 +330,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(entries, 3 * 9 * 5 * 5 * 4);
+        assert_eq!(entries, 3 * 9 * 6 * 5 * 4);
     }
 
     #[test]

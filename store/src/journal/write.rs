@@ -173,7 +173,7 @@ impl Store {
         let closed = sqlx::query_scalar!(
             "update export_journal set state = 'done', object_id = $3, closed_at = clock_timestamp()
              where workspace_id = $1 and entry_id = $2 and state = 'open'
-             returning operation ? 'associate' as \"associates!\"",
+             returning operation ?| array['associate', 'empty'] as \"uncounted!\"",
             close.workspace.as_uuid(),
             close.entry.as_uuid(),
             close.record.get()

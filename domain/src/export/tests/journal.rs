@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Found, History, HubSpotValue, RequestKind, Why, contact,
+        Found, History, HubSpotValue, RequestKind, Resumed, Why, Write, contact,
         journal::{
             Cause, Entry, EntryId, EntryState, Operation, ReadBack, Subject, Taken, Written,
             take_over,
@@ -59,6 +59,8 @@ fn an_open_entry_is_taken_over_with_its_wait() {
         read(&[("since", "2026-02-27")]),
     );
     let update = Operation::Update(ObjectType::Contact, id(7));
+    let empty = Operation::Empty(ObjectType::Contact, id(7));
+    let nothing = read(&[]);
     let create = Operation::Create(ObjectType::Contact);
     let pair = Operation::Associate {
         contact: id(7),
@@ -95,6 +97,21 @@ fn an_open_entry_is_taken_over_with_its_wait() {
             ReadBack::Doubtful,
             5_000,
             Taken::ReadAgain,
+        ),
+        (
+            &empty,
+            Some(1_000),
+            ReadBack::Record(&nothing),
+            1_001,
+            Taken::Done,
+        ),
+        (&empty, Some(1_000), ReadBack::Record(&old), 1_089, wait),
+        (
+            &empty,
+            Some(1_000),
+            ReadBack::Record(&old),
+            1_090,
+            Taken::PlanAgain,
         ),
         (&create, None, ReadBack::Nothing, 5_000, Taken::PlanAgain),
         (&create, Some(1_000), ReadBack::Nothing, 1_001, wait),
@@ -310,8 +327,9 @@ fn an_overwrite_is_reverted_only_while_nobody_changed_the_value_since() {
     }
     let mut other = done("city", "Bonn", "Ulm");
     let now = read("city", "Ulm");
+            false,
     let refused = |entry: &Entry, property: &str, read| {
-        revert(entry, property, read, &world.contacts).unwrap_err()
+        revert(entry, property, read, &world.contacts, false).unwrap_err()
     };
     assert_eq!(refused(&other, "phone", &now), NoRevert::NotWritten);
     let merged = Stored::of(&[("city", "Ulm")]).read(id(8), &world.contacts);
@@ -325,6 +343,16 @@ fn an_overwrite_is_reverted_only_while_nobody_changed_the_value_since() {
         NoRevert::NotWritten,
         NoRevert::NotDone,
         NoRevert::NotAnOverwrite,
+    // Emptied for this revert, which was not sent any more: it goes on where it was.
+    let stage = done("lifecyclestage", "lead", "customer");
+    let emptied = read("lifecyclestage", "");
+    let goes_on = revert(&stage, "lifecyclestage", &emptied, &world.contacts, true).unwrap();
+    assert_eq!(goes_on.write, Write::Set(value("lead").unwrap()));
+    assert_eq!(Some(goes_on.now), value("customer"));
+    assert_eq!(
+        refused(&stage, "lifecyclestage", &emptied),
+        NoRevert::ChangedSince
+    );
         NoRevert::ValuesGone,
         NoRevert::NotRead,
         NoRevert::ChangedSince,
@@ -341,7 +369,7 @@ fn what_was_reverted_stays_so_until_the_app_has_another_value() {
         {"app_field": "city", "property": "city", "export": "overwrite"}]}));
     let first = entry(1, CHANGED, "city", "Bonn", "Ulm");
     let stored = Stored::of(&[("city", "Ulm")]).read(id(7), &world.contacts);
-    let back = revert(&first, "city", &stored, &world.contacts).unwrap();
+    let back = revert(&first, "city", &stored, &world.contacts, false).unwrap();
     let mut second = back.entry(EntryId::new(Uuid::from_u128(2)), &first, at(2));
     assert_eq!(second.cause, Cause::Revert(first.id));
     second
@@ -371,7 +399,7 @@ fn what_was_reverted_stays_so_until_the_app_has_another_value() {
     // And a revert is an overwrite that can be reverted.
     let now = Stored::of(&[("city", "Bonn")]).read(id(7), &world.contacts);
     assert_eq!(
-        revert(&second, "city", &now, &world.contacts)
+        revert(&second, "city", &now, &world.contacts, false)
             .unwrap()
             .write
             .sent()
