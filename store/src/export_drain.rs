@@ -62,8 +62,6 @@ pub struct PendingRow {
 pub struct ExportedPerson {
     /// The status that HubSpot was last told of.
     pub status_said: Option<LeadStatus>,
-    /// When paused rows were let go on.
-    pub resumed_at: Option<DateTime<Utc>>,
 }
 
 /// One of ours that is linked to a record, for whoever asks which of them owns its values.
@@ -156,7 +154,7 @@ impl Store {
             company_linked = link(&mut connection, companies, id.as_str()).await?;
         }
         let exported = sqlx::query!(
-            "select status_said, resumed_at from exported_person
+            "select status_said from exported_person
              where workspace_id = $1 and portal_id = $2 and person_id = $3",
             workspace.as_uuid(),
             portal.get(),
@@ -167,7 +165,6 @@ impl Store {
         .map(|row| ExportedPerson {
             // A status that is no more was another one.
             status_said: row.status_said.and_then(|status| status.parse().ok()),
-            resumed_at: row.resumed_at,
         });
         Ok(DrainFacts {
             now,

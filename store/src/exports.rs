@@ -7,6 +7,8 @@ use domain::{
     export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason},
 };
 
+use sqlx::PgConnection;
+
 use crate::{Listed, Store, StoreError, UnreadableRow, connections::state_of, erasure};
 
 /// Requests that were just made.
@@ -106,8 +108,20 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<ExportRow>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        erasure::hold_shared(&mut tx, new.workspace).await?;
-        erasure::must_exist(&mut tx, new.workspace).await?;
+        let rows = self.request_in(&mut tx, new, now).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// The same, in a transaction.
+    pub(crate) async fn request_in(
+        &self,
+        tx: &mut PgConnection,
+        new: &NewExports<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ExportRow>, StoreError> {
+        erasure::hold_shared(tx, new.workspace).await?;
+        erasure::must_exist(tx, new.workspace).await?;
         let state = sqlx::query!(
             "select state from connection where workspace_id = $1",
             new.workspace.as_uuid()
@@ -137,7 +151,7 @@ impl Store {
         let erased = if asked.iter().all(|p| known.contains(*p)) {
             std::collections::BTreeSet::new()
         } else {
-            erasure::erased_among(&mut tx, new.workspace, &hashes).await?
+            erasure::erased_among(tx, new.workspace, &hashes).await?
         };
         let rows: Vec<ExportRow> = new
             .people
@@ -208,7 +222,6 @@ impl Store {
         )
         .fetch_all(&mut *tx)
         .await?;
-        tx.commit().await?;
         let mut written = raw
             .into_iter()
             .map(|raw| Ok((raw.id, ExportRow::try_from(raw)?)))

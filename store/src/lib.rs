@@ -17,6 +17,7 @@ mod error;
 mod export_drain;
 mod export_previews;
 mod export_rechecks;
+mod export_resume;
 mod export_retry;
 mod export_reverts;
 mod export_standing;
@@ -80,6 +81,7 @@ pub use export_drain::{
     DrainFacts, DueExport, ExportedPerson, MirroredRecord, PendingRow, RecordHolder, RequestsEnd,
 };
 pub use export_rechecks::DueRecheck;
+pub use export_resume::{NewResume, RefusedResume};
 pub use export_retry::{Requeued, Retried};
 pub use export_reverts::{NewRevert, RefusedRevert, RevertEnd, RevertRow};
 pub use export_standing::ExportStanding;

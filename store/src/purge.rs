@@ -261,6 +261,7 @@ impl Store {
             "delete from exported_person where workspace_id = $1",
             "delete from person_writer where workspace_id = $1",
             "delete from export_revert where workspace_id = $1",
+            "delete from export_resumed where workspace_id = $1",
             "delete from export_recheck where workspace_id = $1",
             "delete from export_preview where workspace_id = $1",
             "delete from export_day where workspace_id = $1",

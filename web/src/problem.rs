@@ -39,6 +39,7 @@ pub(crate) enum Refusal {
     ScopeMissing,
     /// Why a value is not brought back.
     NoRevert(NoRevert),
+    NothingHeld,
     SettingsRefused(Vec<SettingsProblem>),
     SettingsChanged {
         revision: SettingsRevision,
@@ -189,6 +190,10 @@ impl Refusal {
                 409, why.code(), "Cannot be reverted",
                 format!("property: {why}; nothing was changed."),
             ),
+            Self::NothingHeld => (
+                409, "HS-2428", "Not paused",
+                "property: the journal has nothing that holds a row of this property up for this person; nothing was changed. A preview says why a property is not written.".to_owned(),
+            ),
             Self::Store(code) => (
                 503, *code, "The database did not do it",
                 "Nothing was changed, or the change can be sent again. Try again in a moment.".to_owned(),
@@ -320,6 +325,7 @@ mod tests {
             Refusal::NoRevert(NoRevert::NotWritten),
             Refusal::NoRevert(NoRevert::NotDone),
             Refusal::NoRevert(NoRevert::ValuesGone),
+            Refusal::NothingHeld,
             Refusal::SettingsRefused(Vec::new()),
             Refusal::SettingsChanged {
                 revision: SettingsRevision::NONE,

@@ -399,8 +399,12 @@ impl<'a> Exporting<'a> {
             .store
             .entries_about(ground.workspace, ground.portal, subject)
             .await?;
-        let resumed = self.facts.exported.and_then(|e| e.resumed_at);
-        Ok(History::of(&entries, resumed))
+        let resumed = self
+            .deps
+            .store
+            .resumed(ground.workspace, ground.portal, subject)
+            .await?;
+        Ok(History::of(&entries, &resumed))
     }
 
     async fn owns_contact(&self, person: &Person, record: &RecordRead) -> Result<bool, Stop> {

@@ -177,6 +177,10 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
             let retried = sync.retry_exports(workspace, &which, None).await;
             show(&retried.map_err(failed)?, json)
         }
+        DataWork::ResumeRow { row, json } => {
+            let request = sync.resume_row(workspace, &row, None).await;
+            show(&request.map_err(failed)?, json)
+        }
         DataWork::SummarizeExports { json } => {
             let summary = sync.summarize_exports(workspace).await;
             show(&summary.map_err(failed)?, json)

@@ -4,7 +4,7 @@ use domain::{
     WorkspaceId,
     api::{
         BulkExport, ExportAnswer, ExportSummary, IdempotencyKey, ManualExport, Page, PageCursor,
-        PageLimit, RequestAnswer, RetryAnswer, RetryExports,
+        PageLimit, RequestAnswer, ResumeRow, RetryAnswer, RetryExports,
     },
     app::PersonId,
     export::{RequestId, RequestState},
@@ -129,6 +129,24 @@ impl HubSpotSync {
         key: Option<&IdempotencyKey>,
     ) -> Result<RequestAnswer, Error> {
         self.post(workspace, &["exports", &request.to_string(), "retry"])
+            .key(key)
+            .answer()
+            .await
+    }
+
+    /// Lets a row go on that is paused, because another system sets our value back or somebody reverted it.
+    /// The answer is the request that writes it.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] with HS-4009 where the person is not known, HS-2428 where nothing holds the row up.
+    pub async fn resume_row(
+        &self,
+        workspace: WorkspaceId,
+        row: &ResumeRow,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<RequestAnswer, Error> {
+        self.post(workspace, &["exports", "resume"])
+            .body(row)
             .key(key)
             .answer()
             .await

@@ -7,8 +7,8 @@ use domain::{
     api::{
         BulkExport, CompanyUpserts, CustomFieldUpserts, EraseRequest, FieldsAnswer, IdempotencyKey,
         ManualExport, MemberUpserts, OutreachUpserts, PageCursor, PageLimit, PersonUpserts,
-        ProfileAnswer, ProfilesRequest, RetryExports, SettingsCheck, SettingsPut, StatusUpserts,
-        TokenCreate, UpsertAnswer,
+        ProfileAnswer, ProfilesRequest, ResumeRow, RetryExports, SettingsCheck, SettingsPut,
+        StatusUpserts, TokenCreate, UpsertAnswer,
     },
     export::{RequestState, WaitReason},
     settings::SettingsRevision,
@@ -246,7 +246,12 @@ async fn exports_erasures_and_tokens() {
     asked(row.clone(), call, ("GET", &at, false), None).await;
     let call = async |s: HubSpotSync| s.retry_export(w, read(json!(ID)), Some(&key())).await;
     let at = format!("exports/{ID}/retry");
-    asked(row, call, ("POST", &at, true), None).await;
+    asked(row.clone(), call, ("POST", &at, true), None).await;
+    let body = json!({"person": "x1", "property": "jobtitle", "record": "company"});
+    let paused: ResumeRow = read(body.clone());
+    let call = async |s: HubSpotSync| s.resume_row(w, &paused, Some(&key())).await;
+    let at = ("POST", "exports/resume", true);
+    asked(row, call, at, Some(body)).await;
     let body = json!({"reason": "no_email"});
     let which: RetryExports = read(body.clone());
     let call = async |s: HubSpotSync| s.retry_exports(w, &which, Some(&key())).await;

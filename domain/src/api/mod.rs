@@ -46,7 +46,7 @@ pub use profiles::{
 };
 pub use requests::{
     BulkExport, ExportAnswer, ExportSummary, ManualExport, QualifyingCounts, RequestAnswer,
-    RetryAnswer, RetryExports, RetryReason,
+    ResumeRow, RetryAnswer, RetryExports, RetryReason,
 };
 pub use settings::{
     OwnerAnswer, OwnerMapping, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut,
@@ -107,6 +107,7 @@ mod tests {
         ResyncAnswer,
         RevertAnswer,
         RevertRequest,
+        ResumeRow,
         RetryAnswer,
         RetryExports,
         SettingsAnswer,

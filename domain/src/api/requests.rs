@@ -39,6 +39,25 @@ pub struct BulkExport {
     pub include_earlier: bool,
 }
 
+/// Lets a row go on that is paused, because another system sets our value back or somebody reverted it
+/// (E4, E10). What was written before counts no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRow {
+    /// In whose exports it is paused.
+    pub person: PersonId,
+    /// The property that it writes.
+    #[schema(min_length = 1)]
+    pub property: String,
+    /// Whether it is a row of the person, or of the company that the person is at.
+    #[serde(default = "of_person")]
+    pub record: RecordKind,
+}
+
+const fn of_person() -> RecordKind {
+    RecordKind::Person
+}
+
 /// A request and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestAnswer {

@@ -12,6 +12,9 @@ use super::{
     sameness::Definitions,
 };
 
+/// When somebody let paused rows of one person or company go on, by property.
+pub type Resumed = BTreeMap<String, DateTime<Utc>>;
+
 /// How often a value of ours may come back changed before its row is paused.
 pub const SET_BACK_MAX: usize = 3;
 
@@ -32,19 +35,19 @@ pub struct History(BTreeMap<String, Vec<Past>>);
 
 impl History {
     /// From the entries about one person or company, in the order in which they were made. What was
-    /// done before `resumed_at` counts no more for pauses: somebody let the paused rows go on then.
-    /// Entries whose values retention took say nothing.
-    pub fn of<'e>(
-        entries: impl IntoIterator<Item = &'e Entry>,
-        resumed_at: Option<DateTime<Utc>>,
-    ) -> Self {
+    /// written to a property before somebody let its row go on counts no more. Entries whose values
+    /// retention took say nothing.
+    pub fn of<'e>(entries: impl IntoIterator<Item = &'e Entry>, resumed: &Resumed) -> Self {
         let mut all: BTreeMap<String, Vec<Past>> = BTreeMap::new();
         for entry in entries {
-            if !entry.is_done() || resumed_at.is_some_and(|at| entry.opened_at < at) {
+            if !entry.is_done() {
                 continue;
             }
             for written in &entry.written {
-                if let Some(new) = &written.new {
+                let resumed = resumed.get(&written.property);
+                if let Some(new) = &written.new
+                    && resumed.is_none_or(|at| entry.opened_at >= *at)
+                {
                     all.entry(written.property.clone()).or_default().push(Past {
                         old: written.old.clone(),
                         new: new.clone(),
@@ -67,9 +70,8 @@ impl History {
         now: Known<'_>,
         definitions: Definitions<'_>,
     ) -> Option<Why> {
-        let past = self.0.get(property)?;
         let same = |a: &str, b: &HubSpotValue| definitions.same(property, a, b.as_str());
-        let (last, earlier) = past.split_last()?;
+        let (last, earlier) = self.0.get(property)?.split_last()?;
         if last.reverted {
             let taken_back = last.old.as_ref();
             return taken_back
@@ -84,12 +86,24 @@ impl History {
         if !came_back_now || !same(last.new.as_str(), wanted) {
             return None;
         }
-        // Each write of the same value but the first one followed a change from elsewhere.
-        let repeated = earlier
-            .iter()
-            .rev()
-            .take_while(|p| !p.reverted && same(p.new.as_str(), wanted))
-            .count();
-        (repeated + 1 >= SET_BACK_MAX).then_some(Why::SetBack)
+        let times = times_written(earlier, |p| same(p.new.as_str(), wanted));
+        (times >= SET_BACK_MAX).then_some(Why::SetBack)
     }
+
+    /// Whether something that was written holds a row up, or would as soon as HubSpot has another value:
+    /// what somebody may let go on.
+    pub fn may_hold(&self, property: &str, definitions: Definitions<'_>) -> bool {
+        let Some((last, earlier)) = self.0.get(property).and_then(|past| past.split_last()) else {
+            return false;
+        };
+        let same = |p: &Past| definitions.same(property, p.new.as_str(), last.new.as_str());
+        last.reverted || times_written(earlier, same) >= SET_BACK_MAX
+    }
+}
+
+/// How often one value was written in a row, the last time included. Each time but the first one followed a
+/// change from elsewhere.
+fn times_written(earlier: &[Past], same: impl Fn(&Past) -> bool) -> usize {
+    let again = earlier.iter().rev();
+    1 + again.take_while(|p| !p.reverted && same(p)).count()
 }

@@ -34,7 +34,7 @@ pub use company::{CompanyFacts, CompanyPlan, NoCompany};
 pub use contact::{ContactFacts, ContactPlan, Decision, Found, LinkChange, Skip, Workspace};
 pub use convert::{ConvertError, HubSpotValue, fits, fixed, to_hubspot};
 pub use domains::{CompanyDomain, CompanyDomains, NoDomain};
-pub use history::History;
+pub use history::{History, Resumed};
 pub use intake::Intake;
 pub use policy::{Automatic, ExportCause, Qualification, Qualified, automatic, qualify, requalify};
 pub use portal_rules::{RequiredProperty, RequiredWhen};

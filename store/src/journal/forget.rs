@@ -63,6 +63,8 @@ pub(crate) async fn remove_people_exported(
         "delete from export_recheck where workspace_id = $1 and person_id = any($2)",
         "delete from export_preview where workspace_id = $1 and person_id = any($2)",
         "delete from export_revert where workspace_id = $1 and person_id = any($2)",
+        "delete from export_resumed
+         where workspace_id = $1 and subject_kind in ('person', 'company_of') and subject_id = any($2)",
     );
     Ok(())
 }

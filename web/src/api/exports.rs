@@ -6,14 +6,14 @@ use domain::{
     WorkspaceId,
     api::{
         BulkExport, ExportAnswer, ExportSummary, MAX_ITEMS, ManualExport, Page, PageCursor,
-        PageLimit, QualifyingCounts, RequestAnswer, RetryAnswer, RetryExports,
+        PageLimit, QualifyingCounts, RequestAnswer, ResumeRow, RetryAnswer, RetryExports,
     },
     app::PersonId,
     export::{RequestId, RequestKind, RequestOutcome, RequestState},
 };
 use futures::future::join_all;
 use serde::Deserialize;
-use store::{ExportFilter, ExportRow, NewExports};
+use store::{ExportFilter, ExportRow, NewExports, NewResume, RefusedResume};
 use utoipa::IntoParams;
 
 use crate::{
@@ -297,6 +297,46 @@ pub(crate) async fn retry_export(
 
 /// Lets all requests that failed, or those with one reason, go on now
 ///
+/// Lets a row go on that is paused
+///
+/// Another system set our value back three times, or somebody reverted it. What was written before
+/// counts no more, and the person is exported. Where nothing holds the row up, HS-2428.
+#[utoipa::path(
+    post, path = "/workspaces/{workspace}/exports/resume", tag = "exports", operation_id = "resumeRow",
+    params(("workspace" = WorkspaceId, Path, description = "The workspace")),
+    request_body = ResumeRow,
+    responses((status = 202, description = "The request is a row; nothing is lost from here on", body = RequestAnswer))
+)]
+pub(crate) async fn resume_row(
+    State(app): State<App>,
+    In(workspace): In,
+    ids: CallIds,
+    body: Bytes,
+) -> Result<(StatusCode, Json<RequestAnswer>), Refusal> {
+    let asked: ResumeRow = body_of(&body)?;
+    let new = NewResume {
+        request: RequestId::new(ids.nth(0)),
+        workspace,
+        person: &asked.person,
+        record: asked.record,
+        property: &asked.property,
+    };
+    let parts = app.parts()?;
+    let row = parts
+        .store
+        .resume_row(&new, now())
+        .await
+        .map_err(refusal)?
+        .map_err(|refused| match refused {
+            RefusedResume::UnknownPerson => Refusal::UnknownRecord("person"),
+            RefusedResume::NothingHeld => Refusal::NothingHeld,
+        })?;
+    if row.outcome == RequestOutcome::Accepted {
+        parts.wake_export(workspace, &asked.person).await;
+    }
+    Ok((StatusCode::ACCEPTED, Json(shown(row))))
+}
+
 /// A thousand in a call; `more` tells whether another one is needed.
 #[utoipa::path(
     post, path = "/workspaces/{workspace}/exports/retry", tag = "exports", operation_id = "retryExports",

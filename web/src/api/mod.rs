@@ -80,6 +80,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(exports::retry_exports))
         .routes(routes!(exports::get_export))
         .routes(routes!(exports::retry_export))
+        .routes(routes!(exports::resume_row))
         .routes(routes!(exports::export_in_bulk))
         .routes(routes!(previews::preview_export))
         .routes(routes!(journal::list_person_journal))

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use domain::{
     HubSpotObjectId,
-    api::{RetryReason, TokenId},
-    app::{AppCompanyId, PersonId},
+    api::{ResumeRow, RetryReason, TokenId},
+    app::{AppCompanyId, PersonId, RecordKind},
     export::{RequestId, RequestState, journal::EntryId},
     portal::ListId,
     settings::SettingsRevision,
@@ -246,6 +246,20 @@ pub(crate) enum ExportsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Let a paused row go on: one whose value another system set back, or somebody reverted
+    Resume {
+        /// The app's id of the person in whose exports it is paused
+        #[arg(value_name = "PERSON")]
+        person: PersonId,
+        /// The HubSpot property that it writes
+        property: String,
+        /// A row of the Companies tab, of the company that the person is at
+        #[arg(long)]
+        company: bool,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 // ---- checked ---------------------------------------------------------------------------------
@@ -349,6 +363,13 @@ pub(crate) enum DataWork {
     },
     RetryExports {
         reason: Option<RetryReason>,
+    MakeOwnProperties {
+        json: bool,
+    },
+    ResumeRow {
+        row: ResumeRow,
+        json: bool,
+    },
         json: bool,
     },
     SummarizeExports {
@@ -529,6 +550,23 @@ impl From<ExportsCommand> for DataWork {
 }
 
 impl From<SettingsCommand> for DataWork {
+            ExportsCommand::Resume {
+                person,
+                property,
+                company,
+                json,
+            } => Self::ResumeRow {
+                row: ResumeRow {
+                    person,
+                    property,
+                    record: if company {
+                        RecordKind::Company
+                    } else {
+                        RecordKind::Person
+                    },
+                },
+                json,
+            },
     fn from(command: SettingsCommand) -> Self {
         match command {
             SettingsCommand::Get => Self::GetSettings,

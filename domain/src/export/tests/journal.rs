@@ -214,8 +214,9 @@ fn a_value_that_comes_back_changed_three_times_pauses_its_row() {
             json!({"city": text, "job_title": "Head"}),
         )
     };
-    let lines = |entries: &[Entry], wanted: &str, now: &str, resumed| {
-        let history = History::of(entries, resumed);
+    let lines = |entries: &[Entry], wanted: &str, now: &str, resumed: Option<(&str, _)>| {
+        let resumed = resumed.map(|(property, at)| (property.to_owned(), at));
+        let history = History::of(entries, &resumed.into_iter().collect());
         let read = Stored::of(&[("city", now)]).read(id(7), &world.contacts);
         let someone = city(wanted);
         let plan = contact::plan(
@@ -254,9 +255,20 @@ fn a_value_that_comes_back_changed_three_times_pauses_its_row() {
     );
     assert_eq!(lines(&three, "Jena", "Bonn", None), writes("Bonn", "Jena"));
     assert_eq!(
-        lines(&three, "Ulm", "Bonn", Some(at(3))),
+        lines(&three, "Ulm", "Bonn", Some(("city", at(3)))),
         writes("Bonn", "Ulm")
     );
+    assert_eq!(
+        lines(&three, "Ulm", "Bonn", Some(("jobtitle", at(3)))),
+        paused
+    );
+    // What there is to let go on, whatever HubSpot has by now.
+    let definitions = Definitions(&world.contacts);
+    let may_hold = |entries: &[Entry], property| {
+        History::of(entries, &Resumed::new()).may_hold(property, definitions)
+    };
+    assert!(may_hold(&three, "city") && !may_hold(&three, "jobtitle"));
+    assert!(!may_hold(&three[..2], "city"));
     // Values of the app that follow one another are no fight.
     let moved = [ours(1, "Bonn", "A"), ours(2, "A", "B"), ours(3, "B", "Ulm")];
     assert_eq!(lines(&moved, "Ulm", "Bonn", None), writes("Bonn", "Ulm"));
@@ -315,6 +327,7 @@ fn an_overwrite_is_reverted_only_while_nobody_changed_the_value_since() {
             property,
             &read(property, now),
             &world.contacts,
+            false,
         );
         let sent = got
             .as_ref()
@@ -327,10 +340,19 @@ fn an_overwrite_is_reverted_only_while_nobody_changed_the_value_since() {
     }
     let mut other = done("city", "Bonn", "Ulm");
     let now = read("city", "Ulm");
-            false,
     let refused = |entry: &Entry, property: &str, read| {
         revert(entry, property, read, &world.contacts, false).unwrap_err()
     };
+    // Emptied for this revert, which was not sent any more: it goes on where it was.
+    let stage = done("lifecyclestage", "lead", "customer");
+    let emptied = read("lifecyclestage", "");
+    let goes_on = revert(&stage, "lifecyclestage", &emptied, &world.contacts, true).unwrap();
+    assert_eq!(goes_on.write, Write::Set(value("lead").unwrap()));
+    assert_eq!(Some(goes_on.now), value("customer"));
+    assert_eq!(
+        refused(&stage, "lifecyclestage", &emptied),
+        NoRevert::ChangedSince
+    );
     assert_eq!(refused(&other, "phone", &now), NoRevert::NotWritten);
     let merged = Stored::of(&[("city", "Ulm")]).read(id(8), &world.contacts);
     assert_eq!(refused(&other, "city", &merged), NoRevert::NotRead);
@@ -343,16 +365,6 @@ fn an_overwrite_is_reverted_only_while_nobody_changed_the_value_since() {
         NoRevert::NotWritten,
         NoRevert::NotDone,
         NoRevert::NotAnOverwrite,
-    // Emptied for this revert, which was not sent any more: it goes on where it was.
-    let stage = done("lifecyclestage", "lead", "customer");
-    let emptied = read("lifecyclestage", "");
-    let goes_on = revert(&stage, "lifecyclestage", &emptied, &world.contacts, true).unwrap();
-    assert_eq!(goes_on.write, Write::Set(value("lead").unwrap()));
-    assert_eq!(Some(goes_on.now), value("customer"));
-    assert_eq!(
-        refused(&stage, "lifecyclestage", &emptied),
-        NoRevert::ChangedSince
-    );
         NoRevert::ValuesGone,
         NoRevert::NotRead,
         NoRevert::ChangedSince,
@@ -378,7 +390,7 @@ fn what_was_reverted_stays_so_until_the_app_has_another_value() {
             at: at(3),
         })
         .unwrap();
-    let history = History::of([&first, &second], None);
+    let history = History::of([&first, &second], &Resumed::new());
     for (wanted, now, want) in [
         ("Ulm", "Bonn", "city: reverted"),
         ("Ulm", "Köln", "city: reverted"),
