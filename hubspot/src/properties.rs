@@ -322,12 +322,24 @@ impl Properties<'_> {
     /// # Errors
     /// [`Error::NotFound`] for an unknown one.
     pub async fn get(&self, object_type: ObjectType, name: &str) -> Result<PropertyDetails, Error> {
+        self.read(object_type, name).await?.details()
+    }
+
+    /// One definition as HubSpot sent it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown one.
+    pub async fn read(&self, object_type: ObjectType, name: &str) -> Result<Property, Error> {
         let answer = self
             .0
             .get(&path(object_type, &format!("/{name}")), &[], Kind::Read)
             .await?;
-        serde_json::from_slice(&answer.body).map_err(|_| Error::UnexpectedResponse {
+        let unexpected = |_| Error::UnexpectedResponse {
             context: "property",
+        };
+        Ok(Property {
+            name: name.to_owned(),
+            definition: serde_json::from_slice(&answer.body).map_err(unexpected)?,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Owners, property definitions and pipelines: small, and always read whole.
 
 use chrono::{DateTime, Utc};
-use domain::{HubSpotOwnerId, ObjectType, PortalId, WorkspaceId};
+use domain::{Epoch, HubSpotOwnerId, ObjectType, PortalId, WorkspaceId};
 
 use sqlx::PgConnection;
 
@@ -231,7 +231,85 @@ pub(crate) async fn write_pipelines(
     Ok(listing.end((ids.len() + kept.len()) as u64, lost, None))
 }
 
+/// A definition that was read by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct DefinitionRead<'a> {
+    /// For which workspace.
+    pub workspace: WorkspaceId,
+    /// Of which portal.
+    pub portal: PortalId,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// Of which type.
+    pub object_type: ObjectType,
+    /// Of which property.
+    pub name: &'a str,
+    /// The definition, as the JSON object that HubSpot sent; none: HubSpot refused a value because there is
+    /// no such property, and said so again when it was asked for it.
+    pub definition: Option<&'a str>,
+    /// A moment before it was asked for, by the database's clock.
+    pub read_at: DateTime<Utc>,
+}
+
 impl Store {
+    /// The time, by the database's clock.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clock(&self) -> Result<DateTime<Utc>, StoreError> {
+        Ok(sqlx::query_scalar!("select clock_timestamp() as \"now!\"")
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    /// Keeps a definition that was read by itself. What is there of a later reading stays, and nothing is
+    /// kept of a connection that is no longer in its epoch.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn write_definition(&self, read: &DefinitionRead<'_>) -> Result<(), StoreError> {
+        let Some(definition) = read.definition else {
+            sqlx::query!(
+                "delete from hubspot_property p using (
+                   select c.workspace_id, c.portal_id from connection c
+                   where c.workspace_id = $1 and c.portal_id = $2 and c.epoch = $3 and c.state = 'connected'
+                   for share) c
+                 where p.workspace_id = c.workspace_id and p.portal_id = c.portal_id
+                   and p.object_type = $4 and p.name = $5 and p.read_at <= $6",
+                read.workspace.as_uuid(),
+                read.portal.get(),
+                read.epoch.get(),
+                type_number(read.object_type),
+                read.name,
+                read.read_at
+            )
+            .execute(&self.pool)
+            .await?;
+            return Ok(());
+        };
+        sqlx::query!(
+            "insert into hubspot_property (workspace_id, portal_id, object_type, name, definition, read_at)
+             select c.workspace_id, c.portal_id, $4::smallint, $5::text, $6::text::jsonb, $7::timestamptz
+             from connection c
+             where c.workspace_id = $1 and c.portal_id = $2 and c.epoch = $3 and c.state = 'connected'
+             for share
+             on conflict (workspace_id, portal_id, object_type, name) do update set
+               definition = excluded.definition, read_at = excluded.read_at
+             where hubspot_property.read_at <= excluded.read_at
+               and hubspot_property.definition is distinct from excluded.definition",
+            read.workspace.as_uuid(),
+            read.portal.get(),
+            read.epoch.get(),
+            type_number(read.object_type),
+            read.name,
+            definition,
+            read.read_at
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// The owners of a portal, by id.
     pub async fn owners(
         &self,

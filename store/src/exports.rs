@@ -35,6 +35,10 @@ pub struct ExportRow {
     pub person: Option<PersonId>,
     /// What became of it so far.
     pub outcome: RequestOutcome,
+    /// What says more of it: the paragraph of `docs/errors.md`.
+    pub code: Option<String>,
+    /// The properties that it is about; of an exported one those that were not written.
+    pub properties: Vec<String>,
     /// When it was accepted.
     pub requested_at: DateTime<Utc>,
     /// When its state last changed.
@@ -59,6 +63,8 @@ struct Raw {
     reason: Option<String>,
     due_at: Option<DateTime<Utc>>,
     hubspot_id: Option<i64>,
+    error_code: Option<String>,
+    properties: Option<Vec<String>>,
     requested_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
 }
@@ -88,6 +94,8 @@ impl TryFrom<Raw> for ExportRow {
                 hubspot_id,
             )
             .map_err(corrupt)?,
+            code: raw.error_code,
+            properties: raw.properties.unwrap_or_default(),
             requested_at: raw.requested_at,
             changed_at: raw.changed_at,
         })
@@ -172,6 +180,8 @@ impl Store {
                         reason: SkipReason::UnknownPerson,
                     }
                 },
+                code: None,
+                properties: Vec::new(),
                 requested_at: now,
                 changed_at: now,
             })
@@ -215,7 +225,7 @@ impl Store {
         .await?;
         let raw = sqlx::query_as!(
             Raw,
-            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, error_code, properties, requested_at, changed_at
              from export_request where workspace_id = $1 and id = any($2)",
             new.workspace.as_uuid(),
             &ids
@@ -243,7 +253,7 @@ impl Store {
     ) -> Result<Option<ExportRow>, StoreError> {
         let raw = sqlx::query_as!(
             Raw,
-            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, error_code, properties, requested_at, changed_at
              from export_request where workspace_id = $1 and id = $2",
             workspace.as_uuid(),
             request.as_uuid()
@@ -263,7 +273,7 @@ impl Store {
     ) -> Result<Vec<Listed<ExportRow>>, StoreError> {
         let raw = sqlx::query_as!(
             Raw,
-            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, error_code, properties, requested_at, changed_at
              from export_request
              where workspace_id = $1 and ($2::uuid is null or id > $2)
                and ($3::text is null or person_id = $3 or person_hash = $6) and ($4::text is null or state = $4)

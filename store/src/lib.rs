@@ -74,7 +74,7 @@ pub use consents::{Confirmed, ConsentRow, ConsentState, EndedConsent, NewConsent
 pub use crypto::{KeyRing, KeyRingError};
 pub use cursors::{CursorKey, CursorRow, NewCursor, PortalStatus, Refusal, Trouble, TypeStatus};
 pub use deals::DealRow;
-pub use definitions::{OwnerRow, PipelineRow, PropertyRow};
+pub use definitions::{DefinitionRead, OwnerRow, PipelineRow, PropertyRow};
 pub use erasure::{EraseTarget, Erased};
 pub use error::StoreError;
 pub use export_drain::{

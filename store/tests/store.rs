@@ -15,6 +15,8 @@ mod door;
 mod erasure;
 #[path = "store/export_intake.rs"]
 mod export_intake;
+#[path = "store/export_writes.rs"]
+mod export_writes;
 #[path = "store/exports.rs"]
 mod exports;
 #[path = "store/feed.rs"]

@@ -20,6 +20,7 @@ mod e1_policy;
 mod e1_requests;
 mod e2_export;
 mod e4_behaviors;
+mod e4_definitions;
 mod e4_settings;
 mod e7_status;
 mod i1_backfill;

@@ -19,7 +19,7 @@ use store::{ClaimHold, Claimed, LinkWrite};
 use crate::portal_keys::{PortalKeyError, company_key};
 
 use super::{
-    run::{DOUBT, Exporting},
+    run::{DOUBT, Exporting, troubles},
     stop::Stop,
     wire,
 };
@@ -52,7 +52,7 @@ impl Exporting<'_> {
         };
         let mut search = Search {
             linked: self.facts.company_linked.map(|link| Link {
-                live: link.live && !self.gone.contains(&link.record),
+                live: link.live && !self.said.gone.contains(&link.record),
                 ..link
             }),
             hits: self.in_the_mirror(&domains).await?,
@@ -90,7 +90,7 @@ impl Exporting<'_> {
                         link.live = false;
                     }
                     if !live {
-                        self.gone.insert(id);
+                        self.said.gone.insert(id);
                         self.deps
                             .store
                             .doubt_company(self.ground.portal, id)
@@ -131,7 +131,7 @@ impl Exporting<'_> {
                     let fresh = self.fresh(&[id]).await?;
                     search.hits.retain(|hit| hit.id() != id);
                     if fresh.is_empty() {
-                        self.gone.insert(id);
+                        self.said.gone.insert(id);
                         search.linked = search.linked.map(|link| Link {
                             live: link.live && link.record != id,
                             ..link
@@ -174,7 +174,7 @@ impl Exporting<'_> {
         }
         Ok(found
             .into_iter()
-            .filter(|record| !self.gone.contains(&record.id))
+            .filter(|record| !self.said.gone.contains(&record.id))
             .map(|record| RecordRead::mirrored(record.id, &record.properties))
             .collect())
     }
@@ -244,7 +244,7 @@ impl Exporting<'_> {
         }
     }
 
-    async fn plan_company(&self, search: &Search) -> Result<CompanyPlan, Stop> {
+    async fn plan_company(&mut self, search: &Search) -> Result<CompanyPlan, Stop> {
         let person = self.person()?;
         let history = self.history(&self.company_subject(person)).await?;
         let chosen = company::choose(&search.domains, search.linked, &search.hits);
@@ -263,8 +263,9 @@ impl Exporting<'_> {
             history: &history,
         };
         let mut plan = company::plan(&self.ground.rules(), &facts);
+        self.company_troubles = troubles(&plan.left_out);
         plan.changes
-            .retain(|c| !self.rejected.contains(&c.property));
+            .retain(|c| !self.is_rejected(ObjectType::Company, c));
         Ok(plan)
     }
 
@@ -367,7 +368,8 @@ impl Exporting<'_> {
                 Ok(Some(now))
             }
             Err(error) => {
-                self.not_written(entry, error, &plan.changes, false).await?;
+                self.not_written(entry, error, ObjectType::Company, &plan.changes, false)
+                    .await?;
                 Ok(None)
             }
         }
@@ -459,13 +461,14 @@ impl Exporting<'_> {
             Ok(object) => {
                 let id = wire::object_id(object.id)?;
                 let link = self.company_link(&plan, id);
-                self.close_made(entry, id, ObjectType::Company, &object, link)
+                self.close_made(entry, id, ObjectType::Company, &object, link, None)
                     .await?;
                 Ok(Some(id))
             }
             Err(error) => {
                 let taken = matches!(error, hubspot::Error::Conflict { .. });
-                self.not_written(entry, error, &plan.changes, false).await?;
+                self.not_written(entry, error, ObjectType::Company, &plan.changes, false)
+                    .await?;
                 if let Some((property, value)) = key.filter(|_| taken) {
                     self.adopt_by_key(search, &property, &value).await?;
                 }

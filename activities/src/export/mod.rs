@@ -16,7 +16,6 @@ pub use recheck::Rechecking;
 pub(crate) use recheck::start as start_recheck;
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -47,7 +46,11 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use self::{ground::Ground, run::Exporting, stop::Stop};
+use self::{
+    ground::Ground,
+    run::{Exporting, REFUSED, Said},
+    stop::Stop,
+};
 use crate::{
     Deps, failure, revoked,
     slices::{alive, started},
@@ -172,9 +175,13 @@ impl ContactExporting {
                 let again = exported
                     .look_again
                     .map(|company| (company, self.deps.exports.recheck_after));
+                let troubles = exported.troubles;
+                let mut codes = troubles.values();
+                // What HubSpot refused is told first.
+                let refused = codes.clone().find(|code| **code == REFUSED);
                 let end = RequestsEnd {
-                    error_code: (!exported.rejected.is_empty()).then_some("HS-3005"),
-                    properties: exported.rejected,
+                    error_code: refused.or_else(|| codes.next()).copied(),
+                    properties: troubles.into_keys().collect(),
                 };
                 store
                     .end_exported(
@@ -224,17 +231,9 @@ impl ContactExporting {
             .drain_facts(ground.workspace, ground.portal, &hold.person)
             .await
             .map_err(of_store)?;
-        let mut exporting = Exporting {
-            deps: &self.deps,
-            ground,
-            hold,
-            facts: &facts,
-            asked: ExportCause::Automatic,
-            why: Cause::Repair,
-            done,
-            rejected: BTreeSet::new(),
-            gone: BTreeSet::new(),
-        };
+        let asked = ExportCause::Automatic;
+        let mut exporting =
+            Exporting::new(&self.deps, ground, hold, &facts, asked, Cause::Repair, done);
         match exporting.reverts().await {
             Ok(_) => Ok(()),
             Err(Stop::Store(error)) => Err(failure::of_store(&error)),
@@ -250,23 +249,23 @@ impl ContactExporting {
         lead: Pending,
         done: &AtomicU64,
     ) -> Result<run::Exported, Stop> {
-        let open = self
-            .deps
-            .store
-            .open_entries(ground.workspace, &hold.person)
-            .await?;
-        let mut exporting = Exporting {
-            deps: &self.deps,
-            ground,
-            hold,
-            facts,
-            asked: lead.cause,
-            why: Cause::Request(lead.kind),
-            done,
-            rejected: BTreeSet::new(),
-            gone: BTreeSet::new(),
-        };
-        exporting.run(open).await
+        let store = &self.deps.store;
+        let mut open = store.open_entries(ground.workspace, &hold.person).await?;
+        let (asked, why) = (lead.cause, Cause::Request(lead.kind));
+        let mut said = Said::default();
+        let mut again: Option<Ground> = None;
+        loop {
+            let on = again.as_ref().unwrap_or(ground);
+            let mut exporting = Exporting::new(&self.deps, on, hold, facts, asked, why, done);
+            exporting.said = said;
+            match exporting.run(std::mem::take(&mut open)).await {
+                Err(Stop::Redefined) => said = exporting.said,
+                ended => return ended,
+            }
+            let same = |on: &Ground| (on.portal, on.epoch) == (ground.portal, ground.epoch);
+            let now = Ground::of(&self.deps, ground.workspace).await?;
+            again = Some(now.filter(same).ok_or(Stop::Fenced)?);
+        }
     }
 
     /// What becomes of requests whose export stopped.
@@ -285,7 +284,7 @@ impl ContactExporting {
         let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
         match stop {
             Stop::Store(error) => Err(failure::of_store(&error)),
-            Stop::Lost => Err(failure::busy(WRITER_BUSY)),
+            Stop::Lost | Stop::Redefined => Err(failure::busy(WRITER_BUSY)),
             // The next attempt sees what the connection is now.
             Stop::Fenced => {
                 store

@@ -1,9 +1,6 @@
 //! The activity of `ExportPreview`: the plans of an export, shown and not carried out (E9).
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use domain::{
     ConnectionState,
@@ -78,9 +75,9 @@ impl Previewing {
                 ErrorClass::ScopeMissing | ErrorClass::Forbidden => Ok(PreviewEnd::ScopeMissing),
                 _ => Ok(PreviewEnd::NoAnswer),
             },
-            Err(Stop::Lost | Stop::Waits(..) | Stop::Skips(_) | Stop::Fails(..)) => {
-                Ok(PreviewEnd::NoAnswer)
-            }
+            Err(
+                Stop::Lost | Stop::Redefined | Stop::Waits(..) | Stop::Skips(_) | Stop::Fails(..),
+            ) => Ok(PreviewEnd::NoAnswer),
         }
     }
 
@@ -101,17 +98,9 @@ impl Previewing {
         };
         let hold = WriterHold::nobody(ground.workspace, person.clone());
         let done = AtomicU64::new(0);
-        let mut exporting = Exporting {
-            deps: &self.deps,
-            ground,
-            hold: &hold,
-            facts: &facts,
-            asked: ExportCause::Manual { anew },
-            why: Cause::Request(RequestKind::Manual),
-            done: &done,
-            rejected: BTreeSet::new(),
-            gone: BTreeSet::new(),
-        };
+        let asked = ExportCause::Manual { anew };
+        let why = Cause::Request(RequestKind::Manual);
+        let mut exporting = Exporting::new(&self.deps, ground, &hold, &facts, asked, why, &done);
         if known.email.is_none() {
             let skip = SkipReason::NoEmail;
             return Ok(Some(ExportPreview::skipped(skip.into(), NoDomain::Missing)));

@@ -1,7 +1,6 @@
 //! The activity of `ExportRecheck`. What it promises is said at its declaration.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +9,7 @@ use std::{
 };
 
 use domain::{
-    HubSpotObjectId, PortalId, Urgency, WorkspaceId,
+    PortalId, Urgency, WorkspaceId,
     export::{
         ContactCompany, ExportCause,
         association::{self, AssociationKind, Moment},
@@ -168,17 +167,16 @@ impl Rechecking {
         let facts = store
             .drain_facts(ground.workspace, ground.portal, &recheck.person)
             .await?;
-        let mut exporting = Exporting {
-            deps: &self.deps,
+        let asked = ExportCause::Automatic;
+        let mut exporting = Exporting::new(
+            &self.deps,
             ground,
-            hold: &hold,
-            facts: &facts,
-            asked: ExportCause::Automatic,
-            why: Cause::Repair,
+            &hold,
+            &facts,
+            asked,
+            Cause::Repair,
             done,
-            rejected: BTreeSet::new(),
-            gone: BTreeSet::<HubSpotObjectId>::new(),
-        };
+        );
         let restored = exporting
             .associate(recheck.contact, recheck.company, kind, Cause::Repair)
             .await;

@@ -14,7 +14,7 @@ use domain::{
     backfill::{needed_properties, with_absent},
     export::{
         Change, CompanyDomains, ContactCompany, ContactFacts, ContactPlan, Decision, ExportStep,
-        FailReason, Found, History, LinkChange, RecordRead, SkipReason,
+        FailReason, Found, History, LeftOut, LinkChange, RecordRead, SkipReason,
         association::{AssociationKind, WITH_CREATE},
         ceiling,
         contact::{self, Skip},
@@ -23,13 +23,16 @@ use domain::{
         steps::{self, Answer, CompanyProgress, End, Known, ReadBy},
     },
     linking::{self, Holder, LinkOrigin},
+    portal::PropertyDefinition,
 };
 use hubspot::{
-    ErrorClass,
+    ErrorClass, FieldCode, FieldProblem,
     associations::AssociationSpec,
     objects::{CreateInput, CrmObject, ReadOptions, RecordKey},
 };
-use store::{CloseEntry, DrainFacts, LinkWrite, MirrorRow, Opened, WriterHold};
+use store::{
+    Associated, CloseEntry, DefinitionRead, DrainFacts, LinkWrite, MirrorRow, Opened, WriterHold,
+};
 use uuid::Uuid;
 
 use super::{ground::Ground, stop::Stop, wire};
@@ -37,6 +40,9 @@ use crate::Deps;
 
 /// Plans of one export, at most: each after HubSpot contradicted the one before.
 const PLANS: usize = 5;
+
+/// Definitions that one export reads again, at most.
+const REREAD: usize = 5;
 
 /// How long what HubSpot's answers leave in doubt is left alone.
 pub(super) const DOUBT: Duration = Duration::from_secs(30);
@@ -53,10 +59,30 @@ pub(super) struct Exporting<'a> {
     pub(super) why: Cause,
     /// Requests to HubSpot, for the heartbeat.
     pub(super) done: &'a AtomicU64,
+    pub(super) said: Said,
+    /// Rows of the company that cannot be written as they are, with the paragraph about each.
+    pub(super) company_troubles: Troubles,
+}
+
+/// What HubSpot said in the course of one export, whatever plan it was about.
+#[derive(Debug, Default)]
+pub(super) struct Said {
     /// Properties whose values HubSpot refused: the rest is written.
-    pub(super) rejected: BTreeSet<String>,
+    pub(super) rejected: BTreeSet<(ObjectType, String)>,
     /// Companies that HubSpot does not know any more, whatever the mirror has.
     pub(super) gone: BTreeSet<HubSpotObjectId>,
+    /// Properties whose definitions were read again.
+    reread: BTreeSet<(ObjectType, String)>,
+}
+
+/// Properties that were not written, with the paragraph about each.
+pub(super) type Troubles = BTreeMap<String, &'static str>;
+
+pub(super) fn troubles(left_out: &[LeftOut]) -> Troubles {
+    left_out
+        .iter()
+        .filter_map(|left| Some((left.property.clone(), left.trouble()?)))
+        .collect()
 }
 
 /// What came of an export.
@@ -66,9 +92,12 @@ pub(super) struct Exported {
     pub(super) status_said: Option<domain::app::LeadStatus>,
     /// The company to look for again in a minute, and whether it was made the primary one.
     pub(super) look_again: Option<HubSpotObjectId>,
-    /// Properties whose values HubSpot refused.
-    pub(super) rejected: Vec<String>,
+    /// What was not written though the rest was.
+    pub(super) troubles: Troubles,
 }
+
+/// What a value is called that HubSpot refused.
+pub(super) const REFUSED: &str = "HS-3005";
 
 /// What is known of the contact so far.
 #[derive(Default)]
@@ -81,6 +110,28 @@ struct Read {
 }
 
 impl<'a> Exporting<'a> {
+    pub(super) fn new(
+        deps: &'a Deps,
+        ground: &'a Ground,
+        hold: &'a WriterHold,
+        facts: &'a DrainFacts,
+        asked: ExportCause,
+        why: Cause,
+        done: &'a AtomicU64,
+    ) -> Self {
+        Self {
+            deps,
+            ground,
+            hold,
+            facts,
+            asked,
+            why,
+            done,
+            said: Said::default(),
+            company_troubles: Troubles::new(),
+        }
+    }
+
     pub(super) fn person(&self) -> Result<&'a Person, Stop> {
         self.facts
             .person
@@ -155,11 +206,16 @@ impl<'a> Exporting<'a> {
                     };
                 }
                 ExportStep::Empty(properties) => {
-                    let contact = self.planned(&plan)?.contact();
-                    let Some(contact) = contact else {
+                    let made = self.planned(&plan)?;
+                    let Some(contact) = made.contact() else {
                         return Err(Stop::Fails(FailReason::Defect, Vec::new()));
                     };
-                    if !self.empty(contact, &properties).await? {
+                    let changes = made.changes.iter();
+                    let emptied_first: Vec<Change> = changes
+                        .filter(|change| properties.contains(&change.property))
+                        .cloned()
+                        .collect();
+                    if !self.empty(contact, &emptied_first).await? {
                         return Ok(None);
                     }
                     emptied = true;
@@ -206,7 +262,7 @@ impl<'a> Exporting<'a> {
                         contact,
                         status_said: made.status_said,
                         look_again: ensured.filter(|_| look_again),
-                        rejected: self.rejected.iter().cloned().collect(),
+                        troubles: self.troubles_of(made),
                     }));
                 }
                 ExportStep::TakeOver(_) | ExportStep::Qualify => {
@@ -227,6 +283,15 @@ impl<'a> Exporting<'a> {
                 _ => return self.plan(person, linked, &read).await,
             }
         }
+    }
+
+    /// What was not written though the rest was.
+    fn troubles_of(&self, plan: &ContactPlan) -> Troubles {
+        let mut all = self.company_troubles.clone();
+        all.extend(troubles(&plan.left_out));
+        let refused = self.said.rejected.iter();
+        all.extend(refused.map(|(_, property)| (property.clone(), REFUSED)));
+        all
     }
 
     fn planned<'p>(&self, plan: &'p Option<ContactPlan>) -> Result<&'p ContactPlan, Stop> {
@@ -379,17 +444,22 @@ impl<'a> Exporting<'a> {
 
     /// What HubSpot refused of this export is not sent again in it.
     fn without_rejected(&self, mut plan: ContactPlan) -> ContactPlan {
-        if self.rejected.is_empty() {
+        if self.said.rejected.is_empty() {
             return plan;
         }
         plan.changes
-            .retain(|c| !self.rejected.contains(&c.property));
+            .retain(|c| !self.is_rejected(ObjectType::Contact, c));
         if let Decision::Update(id) = plan.decision
             && plan.changes.is_empty()
         {
             plan.decision = Decision::Nothing(id);
         }
         plan
+    }
+
+    pub(super) fn is_rejected(&self, of: ObjectType, change: &Change) -> bool {
+        let mut rejected = self.said.rejected.iter();
+        rejected.any(|(object_type, name)| *object_type == of && *name == change.property)
     }
 
     pub(super) async fn history(&self, subject: &Subject) -> Result<History, Stop> {
@@ -468,23 +538,27 @@ impl<'a> Exporting<'a> {
     }
 
     async fn held_until(&self, plan: &ContactPlan) -> Result<Option<DateTime<Utc>>, Stop> {
-        if self.ground.settings.export.daily_ceiling.is_none() {
+        if self.ground.known.settings.export.daily_ceiling.is_none() {
             return Ok(None);
         }
         let ground = self.ground;
-        let day = self.facts.now.with_timezone(&ground.zone).date_naive();
+        let day = self
+            .facts
+            .now
+            .with_timezone(&ground.known.zone)
+            .date_naive();
         let written = self
             .deps
             .store
             .written_on(ground.workspace, ground.portal, day)
             .await?;
         Ok(ceiling::waits_until(
-            &ground.settings.export,
+            &ground.known.settings.export,
             self.asked,
             written,
             u32::from(plan.writes()),
             self.facts.now,
-            ground.zone,
+            ground.known.zone,
         ))
     }
 
@@ -501,19 +575,23 @@ impl<'a> Exporting<'a> {
     ) -> Result<EntryId, Stop> {
         let id = EntryId::new(Uuid::now_v7());
         let entry = Entry::open(id, subject, cause, operation, changes, self.facts.now);
-        match self
-            .deps
-            .store
-            .open_entry(
-                self.hold,
-                self.ground.portal,
-                self.ground.epoch,
-                &entry,
-                claim,
-            )
+        self.commit(&entry, claim).await?;
+        Ok(id)
+    }
+
+    /// The same of an entry that is made already.
+    pub(super) async fn commit(
+        &self,
+        entry: &Entry,
+        claim: Option<&store::ClaimHold>,
+    ) -> Result<(), Stop> {
+        let (portal, epoch) = (self.ground.portal, self.ground.epoch);
+        let store = &self.deps.store;
+        match store
+            .open_entry(self.hold, portal, epoch, entry, claim)
             .await?
         {
-            Opened::Open => Ok(id),
+            Opened::Open => Ok(()),
             Opened::Fenced => Err(Stop::Fenced),
             Opened::Lost => Err(Stop::Lost),
         }
@@ -530,7 +608,13 @@ impl<'a> Exporting<'a> {
         let mirror = answer
             .map(|(of, object)| Ok::<_, Stop>((of, wire::mirror_row(object)?)))
             .transpose()?;
-        self.close_with(id, record, mirror, link).await
+        self.close_with(id, record, mirror, link, None).await
+    }
+
+    /// The same of a contact that was associated with a company.
+    pub(super) async fn close_associated(&self, id: EntryId, made: Associated) -> Result<(), Stop> {
+        self.close_with(id, made.contact, None, None, Some(made))
+            .await
     }
 
     /// The same of a record that was made: what its answer leaves out has no value.
@@ -541,6 +625,7 @@ impl<'a> Exporting<'a> {
         of: ObjectType,
         answer: &CrmObject,
         link: Option<LinkWrite>,
+        associated: Option<Associated>,
     ) -> Result<(), Stop> {
         let mut asked = match of {
             ObjectType::Company => self.ground.company_properties(),
@@ -550,7 +635,8 @@ impl<'a> Exporting<'a> {
         asked.extend(needed.map(str::to_owned));
         let mut row = wire::mirror_row(answer)?;
         row.properties = with_absent(row.properties, &asked);
-        self.close_with(id, record, Some((of, row)), link).await
+        self.close_with(id, record, Some((of, row)), link, associated)
+            .await
     }
 
     async fn close_with(
@@ -559,9 +645,14 @@ impl<'a> Exporting<'a> {
         record: HubSpotObjectId,
         mirror: Option<(ObjectType, MirrorRow)>,
         link: Option<LinkWrite>,
+        associated: Option<Associated>,
     ) -> Result<(), Stop> {
         let ground = self.ground;
-        let day = self.facts.now.with_timezone(&ground.zone).date_naive();
+        let day = self
+            .facts
+            .now
+            .with_timezone(&ground.known.zone)
+            .date_naive();
         self.deps
             .store
             .close_entry_done(CloseEntry {
@@ -571,6 +662,7 @@ impl<'a> Exporting<'a> {
                 entry: id,
                 record,
                 mirror,
+                associated,
                 read_at: self.facts.now,
                 link,
                 day,
@@ -585,6 +677,7 @@ impl<'a> Exporting<'a> {
         &mut self,
         id: EntryId,
         error: hubspot::Error,
+        of: ObjectType,
         sent: &[Change],
         new: bool,
     ) -> Result<(), Stop> {
@@ -622,14 +715,17 @@ impl<'a> Exporting<'a> {
                         properties,
                     }));
                 }
-                self.reject(&properties, sent)
+                self.reject(of, &properties, sent)
             }
             hubspot::Error::Invalid { ref problems, .. } => {
                 let properties = wire::names_of(problems);
                 if new && properties.iter().any(|p| p == "email") {
                     return Err(Stop::Skips(SkipReason::EmailRefused.into()));
                 }
-                self.reject(&properties, sent)
+                if self.redefined(of, problems, sent).await? {
+                    return Err(Stop::Redefined);
+                }
+                self.reject(of, &properties, sent)
             }
             hubspot::Error::ScopeMissing { .. } | hubspot::Error::Forbidden { .. } => {
                 Err(Stop::Fails(FailReason::ScopeMissing, Vec::new()))
@@ -639,45 +735,112 @@ impl<'a> Exporting<'a> {
     }
 
     /// Leaves out what HubSpot refuses. A refusal that names nothing of what was sent ends the request.
-    fn reject(&mut self, properties: &[String], sent: &[Change]) -> Result<(), Stop> {
-        let before = self.rejected.len();
-        self.rejected.extend(
+    fn reject(
+        &mut self,
+        of: ObjectType,
+        properties: &[String],
+        sent: &[Change],
+    ) -> Result<(), Stop> {
+        let rejected = &mut self.said.rejected;
+        let before = rejected.len();
+        rejected.extend(
             properties
                 .iter()
                 .filter(|p| sent.iter().any(|c| c.property == **p))
-                .cloned(),
+                .map(|p| (of, p.clone())),
         );
-        if self.rejected.len() == before {
+        if rejected.len() == before {
             return Err(Stop::Fails(FailReason::Invalid, properties.to_vec()));
         }
         Ok(())
     }
 
-    /// Empties properties that cannot be set otherwise.
-    async fn empty(
+    /// Reads the definitions of properties whose values HubSpot refuses again, each once, and keeps them (E4).
+    /// Says whether one is another one by now: the values are converted again then.
+    async fn redefined(
         &mut self,
-        contact: HubSpotObjectId,
-        properties: &[String],
+        of: ObjectType,
+        problems: &[FieldProblem],
+        sent: &[Change],
     ) -> Result<bool, Stop> {
+        let mut changed = false;
+        for problem in problems {
+            let written = |name: &&str| sent.iter().any(|change| change.property == **name);
+            let Some(name) = problem.property.as_deref().filter(written) else {
+                continue;
+            };
+            if self.said.reread.len() >= REREAD || !self.said.reread.insert((of, name.to_owned())) {
+                continue;
+            }
+            let read_at = self.deps.store.clock().await?;
+            self.tick();
+            let properties = self.ground.client.properties();
+            let known = self.ground.properties(of).get(name);
+            let answer = properties.read(wire::object_type(of), name).await;
+            let read = match answer {
+                Ok(property) => match PropertyDefinition::from_hubspot(property.definition.get()) {
+                    Ok(read) if known != Some(&read) => Some(property),
+                    _ => continue,
+                },
+                // Refused for want of it, and named as not there: two answers that say the same.
+                Err(hubspot::Error::NotFound)
+                    if problem.code == FieldCode::PropertyDoesntExist && known.is_some() =>
+                {
+                    None
+                }
+                Err(error) => match error.class() {
+                    ErrorClass::ScopeMissing
+                    | ErrorClass::Forbidden
+                    | ErrorClass::Invalid
+                    | ErrorClass::NotFound => continue,
+                    _ => return Err(error.into()),
+                },
+            };
+            let ground = self.ground;
+            self.deps
+                .store
+                .write_definition(&DefinitionRead {
+                    workspace: ground.workspace,
+                    portal: ground.portal,
+                    epoch: ground.epoch,
+                    object_type: of,
+                    name,
+                    definition: read.as_ref().map(|property| property.definition.get()),
+                    read_at,
+                })
+                .await?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// Empties properties that cannot be set otherwise. `false` where another plan is to be made.
+    async fn empty(&mut self, contact: HubSpotObjectId, changes: &[Change]) -> Result<bool, Stop> {
+        let subject = Subject::Person(self.hold.person.clone());
+        let of = ObjectType::Contact;
+        let operation = Operation::Empty(of, contact);
+        let entry = self
+            .open(subject, self.why, operation, changes, None)
+            .await?;
         self.tick();
-        let record = wire::record_id(contact);
-        let values: BTreeMap<String, String> = properties
+        let values: BTreeMap<String, String> = changes
             .iter()
-            .map(|property| (property.clone(), String::new()))
+            .map(|change| (change.property.clone(), String::new()))
             .collect();
         let objects = self.ground.client.objects();
         match objects
-            .update(hubspot::ObjectType::Contact, record, &values)
+            .update(wire::object_type(of), wire::record_id(contact), &values)
             .await
         {
-            Ok(_) => Ok(true),
-            // Emptied twice is emptied; the value comes with the write that follows.
-            Err(hubspot::Error::OutcomeUnknown) => Err(Stop::Waits(
-                domain::export::WaitReason::OutcomeUnknown,
-                super::FIRST_LOOK,
-            )),
-            Err(hubspot::Error::NotFound) => Ok(false),
-            Err(error) => Err(error.into()),
+            Ok(object) => {
+                self.close_done(entry, contact, Some((of, &object)), None)
+                    .await?;
+                Ok(true)
+            }
+            Err(error) => {
+                self.not_written(entry, error, of, changes, false).await?;
+                Ok(false)
+            }
         }
     }
 
@@ -720,7 +883,12 @@ impl<'a> Exporting<'a> {
                 let id = wire::object_id(object.id)?;
                 let link = self.link_to(plan, id)?;
                 if new {
-                    self.close_made(entry, id, ObjectType::Contact, &object, link)
+                    let associated = company.map(|company| Associated {
+                        contact: id,
+                        company,
+                        primary: WITH_CREATE.contains(&AssociationKind::Primary),
+                    });
+                    self.close_made(entry, id, ObjectType::Contact, &object, link, associated)
                         .await?;
                 } else {
                     self.close_done(entry, id, Some((ObjectType::Contact, &object)), link)
@@ -729,7 +897,8 @@ impl<'a> Exporting<'a> {
                 Ok(Some(id))
             }
             Err(error) => {
-                self.not_written(entry, error, &plan.changes, new).await?;
+                self.not_written(entry, error, ObjectType::Contact, &plan.changes, new)
+                    .await?;
                 Ok(None)
             }
         }
@@ -787,14 +956,21 @@ impl<'a> Exporting<'a> {
         self.tick();
         match wire::associate(&self.ground.client, contact, company, kind).await? {
             Ok(()) => {
-                self.close_done(entry, contact, None, None).await?;
+                let primary = kind == AssociationKind::Primary;
+                let made = Associated {
+                    contact,
+                    company,
+                    primary,
+                };
+                self.close_associated(entry, made).await?;
                 Ok(true)
             }
             Err(error) => {
                 let gone = error.class() == ErrorClass::NotFound;
-                self.not_written(entry, error, &[], false).await?;
+                self.not_written(entry, error, ObjectType::Contact, &[], false)
+                    .await?;
                 if gone {
-                    self.gone.insert(company);
+                    self.said.gone.insert(company);
                     self.deps
                         .store
                         .doubt_company(self.ground.portal, company)

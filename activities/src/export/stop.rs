@@ -16,6 +16,8 @@ pub(super) enum Stop {
     Lost,
     /// The connection is another one.
     Fenced,
+    /// A definition that the plan stood on is another one by now: planned again from it.
+    Redefined,
     /// The requests wait.
     Waits(WaitReason, Duration),
     /// The requests end.
@@ -32,6 +34,7 @@ impl Stop {
             Self::HubSpot(error) => crate::failure::code_of(error),
             Self::Lost => "lost",
             Self::Fenced => "fenced",
+            Self::Redefined => "redefined",
             Self::Waits(reason, _) => reason.as_str(),
             Self::Skips(skip) => skip.reason.as_str(),
             Self::Fails(reason, _) => reason.as_str(),

@@ -74,7 +74,19 @@ impl Answer for RequestAnswer {
             }
             RequestOutcome::Failed { reason } => format!("{state}: {reason} ({})", reason.code()),
         };
-        format!("request {}\n{outcome}", self.request)
+        let mut text = format!("request {}\n{outcome}", self.request);
+        if !self.properties.is_empty() {
+            let code = self
+                .code
+                .as_ref()
+                .map(|code| format!(" ({})", code.as_str()));
+            let names = clean(&self.properties.join(", "));
+            text.push_str(&format!(
+                "\nproperties{}: {names}",
+                code.unwrap_or_default()
+            ));
+        }
+        text
     }
 }
 
@@ -169,6 +181,7 @@ impl Row for JournalEntry {
         let what = match self.operation {
             JournalOperation::Create => "create",
             JournalOperation::Update => "update",
+            JournalOperation::Empty => "empty",
             JournalOperation::Associate => "associate",
         };
         let record = match (self.hubspot_id, self.company) {
@@ -181,7 +194,6 @@ impl Row for JournalEntry {
             .iter()
             .map(|p| {
                 format!(
-            JournalOperation::Empty => "empty",
                     "{}: {} -> {}",
                     p.property,
                     p.old.as_deref().unwrap_or("-"),

@@ -7,12 +7,13 @@ use domain::{
 
 use super::{
     failure::Failure,
-    output::count,
+    output::{clean, count},
     show::{Answer, Row, print, print_json},
 };
 
 impl Row for RequestAnswer {
-    const HEAD: &'static str = "request\tmade\tkind\tperson\tstate\treason\tHubSpot";
+    const HEAD: &'static str =
+        "request\tmade\tkind\tperson\tstate\treason\tHubSpot\tcode\tproperties";
 
     fn cells(&self) -> Vec<String> {
         let hubspot_id = match self.outcome {
@@ -30,6 +31,11 @@ impl Row for RequestAnswer {
             self.outcome.state().to_string(),
             self.outcome.reason().unwrap_or_default().to_owned(),
             hubspot_id,
+            self.code
+                .as_ref()
+                .map(|code| code.as_str().to_owned())
+                .unwrap_or_default(),
+            clean(&self.properties.join(", ")),
         ]
     }
 }

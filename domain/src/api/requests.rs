@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    IdError,
-    app::PersonId,
+    ErrorCode, IdError,
+    app::{PersonId, RecordKind},
     export::{
         FailReason, RequestId, RequestKind, RequestOutcome, RequestState, SkipReason, WaitReason,
     },
@@ -74,6 +74,14 @@ pub struct RequestAnswer {
     pub changed_at: DateTime<Utc>,
     /// What became of it so far.
     pub outcome: RequestOutcome,
+    /// The paragraph that says more: why it waits, was left out or failed, or why an exported one lacks
+    /// `properties`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+    /// The properties that it is about: those that the portal requires, or those that were not written
+    /// though the rest was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<String>,
 }
 
 /// The answer to a request to export (status 202): a row each, in the order of the call.

@@ -104,6 +104,21 @@ pub struct LeftOut {
     pub why: Why,
 }
 
+impl LeftOut {
+    /// The paragraph of `docs/errors.md`, where the row cannot be written as it is and somebody has to do
+    /// something about it: it is shown with the request. The others are as the settings want it.
+    pub const fn trouble(&self) -> Option<&'static str> {
+        match &self.why {
+            Why::NotConverted(_)
+            | Why::PropertyUnknown
+            | Why::FieldUnknown
+            | Why::PortalRequires(_)
+            | Why::SetBack => self.why.code(),
+            _ => None,
+        }
+    }
+}
+
 /// Why a property is not written. The rest of the record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {

@@ -38,6 +38,8 @@ fn shown(row: ExportRow) -> RequestAnswer {
         requested_at: row.requested_at,
         changed_at: row.changed_at,
         outcome: row.outcome,
+        code: row.code.and_then(|code| code.parse().ok()),
+        properties: row.properties,
     }
 }
 
@@ -295,8 +297,6 @@ pub(crate) async fn retry_export(
     Ok(Json(shown(row)))
 }
 
-/// Lets all requests that failed, or those with one reason, go on now
-///
 /// Lets a row go on that is paused
 ///
 /// Another system set our value back three times, or somebody reverted it. What was written before
@@ -337,6 +337,8 @@ pub(crate) async fn resume_row(
     Ok((StatusCode::ACCEPTED, Json(shown(row))))
 }
 
+/// Lets all requests that failed, or those with one reason, go on now
+///
 /// A thousand in a call; `more` tells whether another one is needed.
 #[utoipa::path(
     post, path = "/workspaces/{workspace}/exports/retry", tag = "exports", operation_id = "retryExports",
