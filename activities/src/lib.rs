@@ -8,6 +8,7 @@ mod export;
 mod failure;
 mod fence;
 mod metrics;
+mod own_properties;
 mod periodic;
 mod portal;
 mod portal_keys;
@@ -29,6 +30,7 @@ pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
 pub use export::{ContactExporting, ExportConfig, Previewing, Rechecking};
 pub use metrics::Metrics;
+pub use own_properties::OwnPropertiesMaking;
 pub use periodic::{PeriodicConfig, Syncing};
 pub use portal_keys::{COMPANY_KEY, PortalKeyError, company_key};
 pub use profiles::Profiling;
@@ -109,9 +111,9 @@ pub(crate) struct Deps {
     pub(crate) sharing: Sharing,
     pub(crate) periodic: PeriodicConfig,
     pub(crate) exports: ExportConfig,
+    pub(crate) grounds: export::Grounds,
 }
 
-    pub(crate) grounds: export::Grounds,
 impl Activities {
     /// Puts them together.
     ///
@@ -156,9 +158,9 @@ impl Activities {
                 sharing: config.sharing,
                 periodic: config.periodic,
                 exports: config.exports,
+                grounds: export::Grounds::default(),
             }),
         })
-                grounds: export::Grounds::default(),
     }
 
     /// Waits for the token refreshes under way, which outlive the activities that asked for them: a
@@ -211,6 +213,11 @@ impl Activities {
     /// The activity of `ExportPreview`.
     pub fn previews(&self) -> Previewing {
         Previewing::new(self.deps.clone())
+    }
+
+    /// The activity of `OwnProperties`.
+    pub fn own_properties(&self) -> OwnPropertiesMaking {
+        OwnPropertiesMaking::new(self.deps.clone())
     }
 
     /// The activity of `ExportRecheck`.

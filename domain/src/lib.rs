@@ -14,6 +14,7 @@ pub mod linking;
 pub mod listing;
 mod named;
 pub mod outcome;
+pub mod own_properties;
 pub mod owners;
 pub mod page_size;
 pub mod people_file;

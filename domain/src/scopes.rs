@@ -27,7 +27,8 @@ pub const OPTIONAL: &[&str] = &[
     "crm.schemas.companies.write",
 ];
 
-/// Optional ones without which nothing is missed: our unique keys, for which there is another way (X2).
+/// Optional ones without which nothing is missed: our unique keys, for which there is another way (X2), and
+/// our group of properties, which somebody has to ask for (E5).
 const EXTRAS: &[&str] = &["crm.schemas.contacts.write", "crm.schemas.companies.write"];
 
 /// The scopes that a feature needs and that were not granted, in the order of [`REQUIRED`] and

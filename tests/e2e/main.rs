@@ -22,6 +22,7 @@ mod e2_export;
 mod e4_behaviors;
 mod e4_definitions;
 mod e4_settings;
+mod e5_own_properties;
 mod e7_status;
 mod i1_backfill;
 mod i1_faults;

@@ -13,12 +13,13 @@ use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
 use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 use workflows::{
-    Connection, ContactExport, ExportPreview, Purge, WebhookRead,
-    activities::ExportReport,
+    Connection, ContactExport, ExportPreview, OwnProperties, Purge, WebhookRead,
+    activities::{ExportReport, WorkspaceInput},
     connection::{Carried, ConnectionInput},
     contact_export::ContactExportInput,
     export_preview::{ExportPreviewInput, PreviewEnd},
     names::{self, TaskQueue},
+    own_properties::OwnPropertiesEnd,
     purge::PurgeInput,
     webhook_read::WebhookReadInput,
 };
@@ -35,6 +36,9 @@ use crate::{
 
 /// How long whoever asks for a preview waits for it.
 const PREVIEW_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long whoever has properties made waits for them: each is looked for until it is to be seen.
+const PROPERTIES_WITHIN: Duration = Duration::from_secs(25);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -297,5 +301,31 @@ impl Parts {
             handle.get_result(Default::default()).await.ok()
         };
         tokio::time::timeout(PREVIEW_WITHIN, ended).await.ok()?
+    }
+
+    /// Has our properties made, and waits for it. None when it did not end in time.
+    pub(crate) async fn own_properties(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Option<OwnPropertiesEnd> {
+        let id = names::own_properties_id(workspace);
+        let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+            .execution_timeout(PROPERTIES_WITHIN)
+            .search_attributes(names::of_portal(workspace, portal))
+            .static_summary("our group of properties")
+            .priority(names::priority(Urgency::Interactive, Some(portal)))
+            .build();
+        let input = WorkspaceInput { workspace };
+        let ended = async {
+            let handle = self
+                .temporal
+                .start_workflow(OwnProperties::run, input, options)
+                .await
+                .ok()?;
+            handle.get_result(Default::default()).await.ok()
+        };
+        tokio::time::timeout(PROPERTIES_WITHIN, ended).await.ok()?
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 };
 use workflows::{
     Backfill, Connection as ConnectionWorkflow, ContactExport, ExportPreview, ExportRecheck,
-    PeriodicSync, Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
+    OwnProperties, PeriodicSync, Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -342,6 +342,7 @@ impl Supervised {
             TaskQueue::Export => options
                 .register_activities(self.activities.contact_export())
                 .register_activities(self.activities.previews())
+                .register_activities(self.activities.own_properties())
                 .register_activities(self.activities.rechecks())
                 .build(),
             TaskQueue::Main => options
@@ -350,6 +351,7 @@ impl Supervised {
                 .register_workflow::<Backfill>()?
                 .register_workflow::<ExportPreview>()?
                 .register_workflow::<ExportRecheck>()?
+                .register_workflow::<OwnProperties>()?
                 .register_workflow::<Profiles>()?
                 .register_workflow::<PeriodicSync>()?
                 .register_workflow::<Purge>()?

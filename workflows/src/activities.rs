@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     export_preview::{ExportPreviewInput, PreviewEnd},
     export_recheck::RecheckReport,
+    own_properties::OwnPropertiesEnd,
     profiles::{ProfilesInput, ProfilesProgress},
     purge::PurgeProgress,
     verdicts::VerdictsProgress,
@@ -368,6 +369,25 @@ impl PreviewActivities {
     }
 }
 
+/// Activities of `OwnProperties`.
+#[derive(Debug)]
+pub struct OwnPropertiesActivities;
+
+#[activity_definitions]
+impl OwnPropertiesActivities {
+    /// Makes our group of properties and each property that is not there, and keeps their definitions. Says
+    /// what came of each.
+    ///
+    /// - Idempotency key: the names: what is there is taken as it is. Timeouts: start-to-close 25 s.
+    /// - Retry class: transient, until nobody waits any more: the workflow has a time-out of its own. A
+    ///   connection that cannot be used, a refusal and limits that are reached are answers.
+    /// - Heartbeat: none.
+    #[activity(name = "make_own_properties")]
+    pub fn make_own_properties(input: WorkspaceInput) -> Result<OwnPropertiesEnd, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// Activities of `Purge`.
 #[derive(Debug)]
 pub struct PurgeActivities;
@@ -679,6 +699,7 @@ pub mod declared {
         backfill_activities::{FinishRun, ReadSlice},
         connection_activities::{AdoptResync, EraseConnection, KeepSchedule, RaiseFence, TakeTurn},
         export_activities::ExportContact,
+        own_properties_activities::MakeOwnProperties,
         periodic_activities::SyncSlice,
         preview_activities::PreviewExport,
         profiles_activities::ProfileSlice,

@@ -144,6 +144,11 @@ pub fn export_preview_id(workspace: WorkspaceId, preview: PreviewId) -> String {
     format!("hubspot/{workspace}/preview/{preview}")
 }
 
+/// The id of a workspace's `OwnProperties`.
+pub fn own_properties_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/own-properties")
+}
+
 /// The id of a workspace's `ExportRecheck`.
 pub fn export_recheck_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/export-recheck")

@@ -14,6 +14,7 @@ use crate::{
     contact_export::ContactExportInput,
     export_preview::PreviewEnd,
     export_recheck::RecheckReport,
+    own_properties::OwnPropertiesEnd,
     periodic_sync::PeriodicSyncStatus,
     profiles::ProfilesProgress,
     purge::PurgeProgress,
@@ -37,6 +38,7 @@ pub struct Document {
     ContactExportInput,
     Cost,
     ExportReport,
+    OwnPropertiesEnd,
     ProfilesProgress,
     PeriodicSyncStatus,
     PreviewEnd,
@@ -52,7 +54,7 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 18] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 19] = [
     (
         "contact-export-input.json",
         "Input of the workflow ContactExport",
@@ -153,6 +155,12 @@ const DOCUMENTS: [(&str, &str, &str, bool); 18] = [
         "export-preview-result.json",
         "Result of the workflow ExportPreview",
         "PreviewEnd",
+        false,
+    ),
+    (
+        "own-properties-result.json",
+        "Result of the workflow OwnProperties",
+        "OwnPropertiesEnd",
         false,
     ),
     (

@@ -23,8 +23,8 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, ContactExport, ExportPreview, ExportRecheck, PeriodicSync, Profiles,
-    Purge, Reconcile, Sweep, Verdicts, WebhookRead,
+    Backfill, Connection, ContactExport, ExportPreview, ExportRecheck, OwnProperties, PeriodicSync,
+    Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -129,6 +129,8 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<ExportPreview>()
         .unwrap()
         .register_workflow::<ExportRecheck>()
+        .unwrap()
+        .register_workflow::<OwnProperties>()
         .unwrap()
         .register_workflow::<Reconcile>()
         .unwrap()

@@ -201,6 +201,10 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
                 Err(failed(error))
             }
         },
+        DataWork::MakeOwnProperties { json } => {
+            let made = sync.make_own_properties(workspace).await;
+            show(&made.map_err(failed)?, json)
+        }
         DataWork::CheckSettings { file, json } => {
             let checked = settings::check(service, workspace, file.as_deref()).await?;
             show(&checked, json)?;

@@ -6,9 +6,10 @@ use client::Error;
 use domain::{
     WorkspaceId,
     api::{
-        SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsConflict, SettingsPut,
-        SettingsRefused,
+        OwnPropertiesAnswer, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsConflict,
+        SettingsPut, SettingsRefused,
     },
+    own_properties::OwnOutcome,
     settings::{ChangeKind, SettingsChange, SettingsProblem, SettingsRevision, Severity},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -33,6 +34,34 @@ impl Answer for Saved {
     fn text(&self) -> String {
         let saved = format!("saved as revision {}", self.0.revision);
         lines(std::iter::once(saved).chain(self.0.problems.iter().map(problem_line)))
+    }
+}
+
+impl Answer for OwnPropertiesAnswer {
+    fn text(&self) -> String {
+        let each = self.properties.iter().map(|own| {
+            let outcome = match own.outcome {
+                OwnOutcome::Made => "made",
+                OwnOutcome::There => "there already",
+                OwnOutcome::Taken => "taken by another property",
+                OwnOutcome::Refused => "refused by HubSpot",
+            };
+            let code = own
+                .code
+                .as_ref()
+                .map(|code| format!(" ({})", code.as_str()));
+            let mapped = if own.mapped {
+                format!(", mapped to {}", own.app_field)
+            } else {
+                ", not mapped".to_owned()
+            };
+            let code = code.unwrap_or_default();
+            format!("{}\t{outcome}{code}{mapped}", clean(&own.property))
+        });
+        lines(each.chain(std::iter::once(format!(
+            "settings are at revision {}",
+            self.revision
+        ))))
     }
 }
 

@@ -2,11 +2,14 @@
 
 use domain::{
     WorkspaceId,
-    api::{SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut},
+    api::{OwnPropertiesAnswer, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut},
 };
 use reqwest::Method;
 
 use super::{Error, HubSpotSync};
+
+/// Properties are made in HubSpot: longer than the service waits for that.
+const MADE_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl HubSpotSync {
     /// The settings in force: before any were saved the defaults for the portal, as revision 0.
@@ -27,6 +30,21 @@ impl HubSpotSync {
     ) -> Result<SettingsAnswer, Error> {
         self.get(workspace, &["settings", "defaults"])
             .large()
+            .answer()
+            .await
+    }
+
+    /// Makes our group of properties in the portal, and maps them. Asked again, it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Problem`] with HS-1003 or HS-3003 without a usable connection, HS-3004 without the scope for
+    /// it, HS-1009 where HubSpot does not answer in time.
+    pub async fn make_own_properties(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<OwnPropertiesAnswer, Error> {
+        self.post(workspace, &["own-properties"])
+            .within(MADE_WITHIN)
             .answer()
             .await
     }

@@ -7,6 +7,7 @@ mod deals;
 mod dnc;
 mod journal;
 mod lists;
+mod own_properties;
 mod paging;
 mod people;
 mod preview;
@@ -29,6 +30,7 @@ pub use journal::{
     PreviewRequest, RevertAnswer, RevertRequest,
 };
 pub use lists::{ListAnswer, ListMemberAnswer, ListOf};
+pub use own_properties::{OwnPropertiesAnswer, OwnPropertyAnswer};
 pub use paging::{IdempotencyKey, Page, PageCursor, PageLimit, UnreadableItem};
 pub use people::{
     CompanyUpserts, CustomFieldUpserts, EraseAnswer, EraseRequest, ErasedCounts, FieldAnswer,
@@ -87,6 +89,7 @@ mod tests {
         ManualExport,
         MemberUpserts,
         OutreachUpserts,
+        OwnPropertiesAnswer,
         OwnerAnswer,
         Page<DealAnswer>,
         Page<JournalEntry>,
@@ -104,10 +107,10 @@ mod tests {
         ProfilesAnswer,
         ProfilesRequest,
         PurgeAnswer,
+        ResumeRow,
         ResyncAnswer,
         RevertAnswer,
         RevertRequest,
-        ResumeRow,
         RetryAnswer,
         RetryExports,
         SettingsAnswer,

@@ -6,6 +6,7 @@ use super::{ExportBehavior, ImportPriority, MappingRow, Settings, activity};
 use crate::{
     app::{COMPANY_FIELDS, CatalogueField, FieldKey, PERSON_FIELDS},
     export::convert,
+    own_properties::OWN_PROPERTIES,
     portal::{PortalFacts, Properties},
 };
 
@@ -36,6 +37,12 @@ fn rows(fields: &[CatalogueField], properties: Option<&Properties>) -> Vec<Mappi
             let definition = properties.get(field.default_property?)?;
             if definition.archived || !convert::fits(field.field_type, definition) {
                 return None;
+            }
+            if let Some(own) = OWN_PROPERTIES
+                .iter()
+                .find(|own| own.name == definition.name)
+            {
+                return own.is(definition).then(|| own.row());
             }
             Some(MappingRow {
                 app_field: FieldKey::of_catalogue(field.key),

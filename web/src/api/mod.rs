@@ -14,6 +14,7 @@ mod idempotency;
 mod journal;
 mod lists;
 mod openapi;
+mod own_properties;
 mod owners;
 mod previews;
 mod profiles;
@@ -72,15 +73,16 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(settings::get_settings, settings::put_settings))
         .routes(routes!(settings::check_settings))
         .routes(routes!(settings::default_settings))
+        .routes(routes!(own_properties::make_own_properties))
         .routes(routes!(owners::list_owners))
         .routes(routes!(lists::list_lists))
         .routes(routes!(lists::list_list_members))
         .routes(routes!(exports::export_person, exports::list_exports))
         .routes(routes!(exports::summarize_exports))
         .routes(routes!(exports::retry_exports))
+        .routes(routes!(exports::resume_row))
         .routes(routes!(exports::get_export))
         .routes(routes!(exports::retry_export))
-        .routes(routes!(exports::resume_row))
         .routes(routes!(exports::export_in_bulk))
         .routes(routes!(previews::preview_export))
         .routes(routes!(journal::list_person_journal))

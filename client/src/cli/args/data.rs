@@ -82,6 +82,12 @@ pub(crate) enum SettingsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make our group of properties in the portal, and map them; what is there is taken as it is
+    OwnProperties {
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what is wrong with settings, and save nothing; ends with 1 if they could not be saved
     Check {
         /// What `get` printed, or the settings alone; those in force unless given
@@ -240,12 +246,6 @@ pub(crate) enum ExportsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show in numbers who qualifies, what waits, failed or was left out, and since when
-    Summary {
-        /// JSON instead of text
-        #[arg(long)]
-        json: bool,
-    },
     /// Let a paused row go on: one whose value another system set back, or somebody reverted
     Resume {
         /// The app's id of the person in whose exports it is paused
@@ -256,6 +256,12 @@ pub(crate) enum ExportsCommand {
         /// A row of the Companies tab, of the company that the person is at
         #[arg(long)]
         company: bool,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show in numbers who qualifies, what waits, failed or was left out, and since when
+    Summary {
         /// JSON instead of text
         #[arg(long)]
         json: bool,
@@ -357,12 +363,6 @@ pub(crate) enum DataWork {
         state: Option<RequestState>,
         json: bool,
     },
-    RetryExport {
-        request: RequestId,
-        json: bool,
-    },
-    RetryExports {
-        reason: Option<RetryReason>,
     MakeOwnProperties {
         json: bool,
     },
@@ -370,6 +370,12 @@ pub(crate) enum DataWork {
         row: ResumeRow,
         json: bool,
     },
+    RetryExport {
+        request: RequestId,
+        json: bool,
+    },
+    RetryExports {
+        reason: Option<RetryReason>,
         json: bool,
     },
     SummarizeExports {
@@ -544,12 +550,6 @@ impl From<ExportsCommand> for DataWork {
                 ..
             } => Self::RetryExport { request, json },
             ExportsCommand::Retry { reason, json, .. } => Self::RetryExports { reason, json },
-            ExportsCommand::Summary { json } => Self::SummarizeExports { json },
-        }
-    }
-}
-
-impl From<SettingsCommand> for DataWork {
             ExportsCommand::Resume {
                 person,
                 property,
@@ -567,6 +567,12 @@ impl From<SettingsCommand> for DataWork {
                 },
                 json,
             },
+            ExportsCommand::Summary { json } => Self::SummarizeExports { json },
+        }
+    }
+}
+
+impl From<SettingsCommand> for DataWork {
     fn from(command: SettingsCommand) -> Self {
         match command {
             SettingsCommand::Get => Self::GetSettings,
@@ -579,6 +585,7 @@ impl From<SettingsCommand> for DataWork {
                 expected: expected_revision.map(SettingsRevision::new),
                 json,
             },
+            SettingsCommand::OwnProperties { json } => Self::MakeOwnProperties { json },
             SettingsCommand::Check { file, json } => Self::CheckSettings { file, json },
         }
     }
