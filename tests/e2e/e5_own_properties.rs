@@ -125,7 +125,7 @@ async fn without_the_scope_or_a_connection_nothing_is_made() {
     p.tenant.control("PATCH", "", Some(scopes)).await;
     let none = e2e::door::Door::of_installation(&p.tenant);
     let refused = none.call("POST", "/own-properties", None).await;
-    assert_eq!(refused.code(), "HS-1003", "{}", refused.body);
+    assert_eq!(refused.code(), "HS-1001", "{}", refused.body);
     let door = p.connect().await;
     let refused = door.call("POST", "/own-properties", None).await;
     assert_eq!(refused.code(), "HS-3004", "{}", refused.body);
