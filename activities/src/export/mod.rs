@@ -1,9 +1,14 @@
 //! The activities of `ContactExport`. What they promise is said at their declarations.
 
 mod company;
+mod contact;
+mod entries;
 mod ground;
+mod planning;
 mod preview;
+mod reading;
 mod recheck;
+mod refusals;
 mod revert;
 mod run;
 mod stop;

@@ -1,0 +1,195 @@
+//! Writing a person's contact, and associating it with its company.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    HubSpotObjectId, ObjectType,
+    app::RecordKind,
+    export::{
+        Change, ContactPlan, Decision, LinkChange,
+        association::{AssociationKind, WITH_CREATE},
+        journal::{Cause, Operation, Subject},
+    },
+    linking::LinkOrigin,
+};
+use hubspot::{ErrorClass, associations::AssociationSpec, objects::CreateInput};
+use store::{Associated, LinkWrite};
+
+use super::{run::Exporting, stop::Stop, wire};
+
+impl Exporting<'_> {
+    /// Empties properties that cannot be set otherwise. `false` where another plan is to be made.
+    pub(super) async fn empty(
+        &mut self,
+        contact: HubSpotObjectId,
+        changes: &[Change],
+    ) -> Result<bool, Stop> {
+        let subject = Subject::Person(self.hold.person.clone());
+        let of = ObjectType::Contact;
+        let operation = Operation::Empty(of, contact);
+        let entry = self
+            .open(subject, self.why, operation, changes, None)
+            .await?;
+        self.tick();
+        let values: BTreeMap<String, String> = changes
+            .iter()
+            .map(|change| (change.property.clone(), String::new()))
+            .collect();
+        let objects = self.ground.client.objects();
+        match objects
+            .update(wire::object_type(of), wire::record_id(contact), &values)
+            .await
+        {
+            Ok(object) => {
+                self.close_done(entry, contact, Some((of, &object)), None)
+                    .await?;
+                Ok(true)
+            }
+            Err(error) => {
+                self.not_written(entry, error, of, changes, false).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Writes the contact; none where another plan is to be made.
+    pub(super) async fn write_contact(
+        &mut self,
+        plan: &ContactPlan,
+        company: Option<HubSpotObjectId>,
+    ) -> Result<Option<HubSpotObjectId>, Stop> {
+        let subject = Subject::Person(self.person()?.id.clone());
+        let contact = hubspot::ObjectType::Contact;
+        let new = plan.contact().is_none();
+        let operation = plan
+            .contact()
+            .map_or(Operation::Create(ObjectType::Contact), |id| {
+                Operation::Update(ObjectType::Contact, id)
+            });
+        let entry = self
+            .open(subject, self.why, operation, &plan.changes, None)
+            .await?;
+        self.tick();
+        let values = wire::sent(&plan.changes);
+        let objects = self.ground.client.objects();
+        let answer = match plan.contact() {
+            Some(id) => objects.update(contact, wire::record_id(id), &values).await,
+            None => {
+                let mut input = CreateInput::new(values);
+                if let Some(company) = company {
+                    let types: Vec<AssociationSpec> = WITH_CREATE
+                        .iter()
+                        .map(|kind| AssociationSpec::hubspot(kind.type_id().into()))
+                        .collect();
+                    input = input.associated(wire::record_id(company), types);
+                }
+                objects.create(contact, &input).await
+            }
+        };
+        match answer {
+            Ok(object) => {
+                let id = wire::object_id(object.id)?;
+                let link = self.link_to(plan, id)?;
+                if new {
+                    let associated = company.map(|company| Associated {
+                        contact: id,
+                        company,
+                        primary: WITH_CREATE.contains(&AssociationKind::Primary),
+                    });
+                    self.close_made(entry, id, ObjectType::Contact, &object, link, associated)
+                        .await?;
+                } else {
+                    self.close_done(entry, id, Some((ObjectType::Contact, &object)), link)
+                        .await?;
+                }
+                Ok(Some(id))
+            }
+            Err(error) => {
+                self.not_written(entry, error, ObjectType::Contact, &plan.changes, new)
+                    .await?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn link_to(
+        &self,
+        plan: &ContactPlan,
+        contact: HubSpotObjectId,
+    ) -> Result<Option<LinkWrite>, Stop> {
+        let person = self.person()?;
+        let origin = match plan.link {
+            LinkChange::Make(_, origin) | LinkChange::Follow { origin, .. } => origin,
+            LinkChange::Keep if plan.decision == Decision::Create => LinkOrigin::Primary,
+            LinkChange::Keep => return Ok(None),
+        };
+        Ok(Some(LinkWrite {
+            record: RecordKind::Person,
+            id: person.id.as_str().to_owned(),
+            to: contact,
+            origin,
+        }))
+    }
+
+    /// The link of a contact to which nothing had to be written.
+    pub(super) async fn follow_link(
+        &self,
+        plan: &ContactPlan,
+        contact: HubSpotObjectId,
+    ) -> Result<(), Stop> {
+        if plan.writes() {
+            return Ok(());
+        }
+        if let Some(link) = self.link_to(plan, contact)? {
+            let ground = self.ground;
+            self.deps
+                .store
+                .write_link(ground.workspace, ground.portal, &link)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Associates a contact with its company. `false` where one of the two is not there.
+    pub(super) async fn associate(
+        &mut self,
+        contact: HubSpotObjectId,
+        company: HubSpotObjectId,
+        kind: AssociationKind,
+        cause: Cause,
+    ) -> Result<bool, Stop> {
+        let subject = Subject::Person(self.hold.person.clone());
+        let operation = Operation::Associate {
+            contact,
+            company,
+            primary: kind == AssociationKind::Primary,
+        };
+        let entry = self.open(subject, cause, operation, &[], None).await?;
+        self.tick();
+        match wire::associate(&self.ground.client, contact, company, kind).await? {
+            Ok(()) => {
+                let primary = kind == AssociationKind::Primary;
+                let made = Associated {
+                    contact,
+                    company,
+                    primary,
+                };
+                self.close_associated(entry, made).await?;
+                Ok(true)
+            }
+            Err(error) => {
+                let gone = error.class() == ErrorClass::NotFound;
+                self.not_written(entry, error, ObjectType::Contact, &[], false)
+                    .await?;
+                if gone {
+                    self.said.gone.insert(company);
+                    self.deps
+                        .store
+                        .doubt_company(self.ground.portal, company)
+                        .await?;
+                }
+                Ok(false)
+            }
+        }
+    }
+}

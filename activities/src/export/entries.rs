@@ -1,0 +1,124 @@
+//! Entries of the journal: committed before each write, closed after it.
+
+use domain::{
+    HubSpotObjectId, ObjectType,
+    backfill::{needed_properties, with_absent},
+    export::{
+        Change,
+        journal::{Cause, Entry, EntryId, Operation, Subject},
+    },
+};
+use hubspot::objects::CrmObject;
+use store::{Associated, CloseEntry, LinkWrite, MirrorRow, Opened};
+use uuid::Uuid;
+
+use super::{run::Exporting, stop::Stop, wire};
+
+impl Exporting<'_> {
+    /// Commits an entry before its write.
+    pub(super) async fn open(
+        &self,
+        subject: Subject,
+        cause: Cause,
+        operation: Operation,
+        changes: &[Change],
+        claim: Option<&store::ClaimHold>,
+    ) -> Result<EntryId, Stop> {
+        let id = EntryId::new(Uuid::now_v7());
+        let entry = Entry::open(id, subject, cause, operation, changes, self.facts.now);
+        self.commit(&entry, claim).await?;
+        Ok(id)
+    }
+
+    /// The same of an entry that is made already.
+    pub(super) async fn commit(
+        &self,
+        entry: &Entry,
+        claim: Option<&store::ClaimHold>,
+    ) -> Result<(), Stop> {
+        let (portal, epoch) = (self.ground.portal, self.ground.epoch);
+        let store = &self.deps.store;
+        match store
+            .open_entry(self.hold, portal, epoch, entry, claim)
+            .await?
+        {
+            Opened::Open => Ok(()),
+            Opened::Fenced => Err(Stop::Fenced),
+            Opened::Lost => Err(Stop::Lost),
+        }
+    }
+
+    /// Closes an entry as done, with what HubSpot answered.
+    pub(super) async fn close_done(
+        &self,
+        id: EntryId,
+        record: HubSpotObjectId,
+        answer: Option<(ObjectType, &CrmObject)>,
+        link: Option<LinkWrite>,
+    ) -> Result<(), Stop> {
+        let mirror = answer
+            .map(|(of, object)| Ok::<_, Stop>((of, wire::mirror_row(object)?)))
+            .transpose()?;
+        self.close_with(id, record, mirror, link, None).await
+    }
+
+    /// The same of a contact that was associated with a company.
+    pub(super) async fn close_associated(&self, id: EntryId, made: Associated) -> Result<(), Stop> {
+        self.close_with(id, made.contact, None, None, Some(made))
+            .await
+    }
+
+    /// The same of a record that was made: what its answer leaves out has no value.
+    pub(super) async fn close_made(
+        &self,
+        id: EntryId,
+        record: HubSpotObjectId,
+        of: ObjectType,
+        answer: &CrmObject,
+        link: Option<LinkWrite>,
+        associated: Option<Associated>,
+    ) -> Result<(), Stop> {
+        let mut asked = match of {
+            ObjectType::Company => self.ground.company_properties(),
+            _ => self.ground.contact_properties(),
+        };
+        let needed = needed_properties(of).iter().copied();
+        asked.extend(needed.map(str::to_owned));
+        let mut row = wire::mirror_row(answer)?;
+        row.properties = with_absent(row.properties, &asked);
+        self.close_with(id, record, Some((of, row)), link, associated)
+            .await
+    }
+
+    async fn close_with(
+        &self,
+        id: EntryId,
+        record: HubSpotObjectId,
+        mirror: Option<(ObjectType, MirrorRow)>,
+        link: Option<LinkWrite>,
+        associated: Option<Associated>,
+    ) -> Result<(), Stop> {
+        let ground = self.ground;
+        let day = self
+            .facts
+            .now
+            .with_timezone(&ground.known.zone)
+            .date_naive();
+        self.deps
+            .store
+            .close_entry_done(CloseEntry {
+                workspace: ground.workspace,
+                portal: ground.portal,
+                epoch: ground.epoch,
+                entry: id,
+                record,
+                mirror,
+                associated,
+                read_at: self.facts.now,
+                link,
+                day,
+            })
+            .await?;
+        Ok(())
+    }
+}
