@@ -160,3 +160,7 @@ pub(super) async fn associate(
         }),
     })
 }
+        // Answered with success, and not a word about it: that is no refusal.
+        (Some(InputOutcome::Refused(hubspot::Error::NotInAnswer)), _) => {
+            Err(hubspot::Error::OutcomeUnknown)
+        }
