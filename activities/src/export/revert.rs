@@ -4,7 +4,8 @@ use chrono::{TimeDelta, Utc};
 use domain::{
     ObjectType,
     export::{
-        journal::{Entry, EntryId, Operation},
+        WaitReason,
+        journal::{Cause, Entry, EntryId, Operation},
         revert::{NoRevert, revert},
     },
 };
@@ -112,11 +113,10 @@ impl Exporting<'_> {
                     store.refuse_entry(workspace, committed.id, code).await?;
                     return Ok(RevertEnd::Refused(code));
                 }
-                self.not_written(committed.id, error, &[], false).await?;
-                Err(Stop::Waits(
-                    domain::export::WaitReason::TriedAgainLater,
-                    super::FIRST_LOOK,
-                ))
+                let nothing = (of, [].as_slice());
+                self.not_written(committed.id, error, nothing, false)
+                    .await?;
+                Err(Stop::Waits(WaitReason::TriedAgainLater, super::FIRST_LOOK))
             }
         }
     }

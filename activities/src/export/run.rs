@@ -14,7 +14,7 @@ use domain::{
     backfill::{needed_properties, with_absent},
     export::{
         Change, CompanyDomains, ContactCompany, ContactFacts, ContactPlan, Decision, ExportStep,
-        FailReason, Found, History, LinkChange, RecordRead, SkipReason,
+        FailReason, Found, History, LinkChange, RecordRead, Rule, SkipReason,
         association::{AssociationKind, WITH_CREATE},
         ceiling,
         contact::{self, Skip},
@@ -53,8 +53,8 @@ pub(super) struct Exporting<'a> {
     pub(super) why: Cause,
     /// Requests to HubSpot, for the heartbeat.
     pub(super) done: &'a AtomicU64,
-    /// Properties whose values HubSpot refused: the rest is written.
-    pub(super) rejected: BTreeSet<String>,
+    /// Properties of contacts and companies whose values HubSpot refused: the rest is written.
+    pub(super) rejected: BTreeSet<(ObjectType, String)>,
     /// Companies that HubSpot does not know any more, whatever the mirror has.
     pub(super) gone: BTreeSet<HubSpotObjectId>,
 }
@@ -206,7 +206,7 @@ impl<'a> Exporting<'a> {
                         contact,
                         status_said: made.status_said,
                         look_again: ensured.filter(|_| look_again),
-                        rejected: self.rejected.iter().cloned().collect(),
+                        rejected: self.names_rejected(),
                     }));
                 }
                 ExportStep::TakeOver(_) | ExportStep::Qualify => {
@@ -379,14 +379,24 @@ impl<'a> Exporting<'a> {
 
     /// What HubSpot refused of this export is not sent again in it.
     fn without_rejected(&self, mut plan: ContactPlan) -> ContactPlan {
-        if self.rejected.is_empty() {
-            return plan;
+        let refused = |change: &Change| self.is_rejected(ObjectType::Contact, &change.property);
+        let status = |change: &Change| matches!(change.rule, Rule::Status(_));
+        if plan.changes.iter().any(|c| status(c) && refused(c)) {
+            plan.status_said = self.facts.exported.and_then(|e| e.status_said);
         }
-        plan.changes
-            .retain(|c| !self.rejected.contains(&c.property));
+        plan.changes.retain(|c| !refused(c));
         if let Decision::Update(id) = plan.decision
             && plan.changes.is_empty()
         {
+    pub(super) fn is_rejected(&self, of: ObjectType, property: &str) -> bool {
+        self.rejected.contains(&(of, property.to_owned()))
+    }
+
+    fn names_rejected(&self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.rejected.iter().map(|(_, name)| name).collect();
+        names.into_iter().cloned().collect()
+    }
+
             plan.decision = Decision::Nothing(id);
         }
         plan
@@ -581,7 +591,7 @@ impl<'a> Exporting<'a> {
         &mut self,
         id: EntryId,
         error: hubspot::Error,
-        sent: &[Change],
+        (of, sent): (ObjectType, &[Change]),
         new: bool,
     ) -> Result<(), Stop> {
         let store = &self.deps.store;
@@ -618,14 +628,14 @@ impl<'a> Exporting<'a> {
                         properties,
                     }));
                 }
-                self.reject(&properties, sent)
+                self.reject(of, &properties, sent)
             }
             hubspot::Error::Invalid { ref problems, .. } => {
                 let properties = wire::names_of(problems);
                 if new && properties.iter().any(|p| p == "email") {
                     return Err(Stop::Skips(SkipReason::EmailRefused.into()));
                 }
-                self.reject(&properties, sent)
+                self.reject(of, &properties, sent)
             }
             hubspot::Error::ScopeMissing { .. } | hubspot::Error::Forbidden { .. } => {
                 Err(Stop::Fails(FailReason::ScopeMissing, Vec::new()))
@@ -635,13 +645,18 @@ impl<'a> Exporting<'a> {
     }
 
     /// Leaves out what HubSpot refuses. A refusal that names nothing of what was sent ends the request.
-    fn reject(&mut self, properties: &[String], sent: &[Change]) -> Result<(), Stop> {
+    fn reject(
+        &mut self,
+        of: ObjectType,
+        properties: &[String],
+        sent: &[Change],
+    ) -> Result<(), Stop> {
         let before = self.rejected.len();
         self.rejected.extend(
             properties
                 .iter()
                 .filter(|p| sent.iter().any(|c| c.property == **p))
-                .cloned(),
+                .map(|p| (of, p.clone())),
         );
         if self.rejected.len() == before {
             return Err(Stop::Fails(FailReason::Invalid, properties.to_vec()));
@@ -725,7 +740,8 @@ impl<'a> Exporting<'a> {
                 Ok(Some(id))
             }
             Err(error) => {
-                self.not_written(entry, error, &plan.changes, new).await?;
+                let sent = (ObjectType::Contact, plan.changes.as_slice());
+                self.not_written(entry, error, sent, new).await?;
                 Ok(None)
             }
         }
@@ -788,7 +804,8 @@ impl<'a> Exporting<'a> {
             }
             Err(error) => {
                 let gone = error.class() == ErrorClass::NotFound;
-                self.not_written(entry, error, &[], false).await?;
+                let nothing = (ObjectType::Contact, [].as_slice());
+                self.not_written(entry, error, nothing, false).await?;
                 if gone {
                     self.gone.insert(company);
                     self.deps
