@@ -1,5 +1,7 @@
 //! Reverts of overwrites (E10): one by one, each by a fresh read of its record.
 
+use std::collections::BTreeMap;
+
 use chrono::{TimeDelta, Utc};
 use domain::{
     ObjectType,
@@ -86,14 +88,14 @@ impl Exporting<'_> {
             Opened::Lost => return Err(Stop::Lost),
         }
         self.tick();
-        let values = |text: &str| [(row.property.clone(), text.to_owned())].into();
-        if made.write.empties_first() {
-            objects.update(kind, id, &values("")).await?;
-        }
-        match objects
-            .update(kind, id, &values(made.write.sent().as_str()))
-            .await
-        {
+        let value = |text: &str| [(row.property.clone(), text.to_owned())].into();
+        let first = if made.write.empties_first() {
+            value("")
+        } else {
+            BTreeMap::new()
+        };
+        let values = value(made.write.sent().as_str());
+        match wire::update(&self.ground.client, kind, record, &first, &values).await {
             Ok(answer) => {
                 self.close_done(committed.id, record, Some((of, &answer)), None)
                     .await?;

@@ -2,7 +2,7 @@
 //! what is known. It decides nothing itself.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -119,7 +119,7 @@ impl<'a> Exporting<'a> {
         let mut held_until: Option<DateTime<Utc>> = None;
         let mut company = CompanyProgress::None;
         let mut written: Option<HubSpotObjectId> = None;
-        let (mut emptied, mut associated) = (false, false);
+        let mut associated = false;
         loop {
             let step = steps::next(&Known {
                 open_entry: None,
@@ -130,7 +130,6 @@ impl<'a> Exporting<'a> {
                 plan: plan.as_ref(),
                 held_until,
                 company,
-                emptied,
                 written,
                 companies: read.companies.as_deref(),
                 associated,
@@ -153,16 +152,6 @@ impl<'a> Exporting<'a> {
                         Some(id) => CompanyProgress::Ensured(id),
                         None => CompanyProgress::None,
                     };
-                }
-                ExportStep::Empty(properties) => {
-                    let contact = self.planned(&plan)?.contact();
-                    let Some(contact) = contact else {
-                        return Err(Stop::Fails(FailReason::Defect, Vec::new()));
-                    };
-                    if !self.empty(contact, &properties).await? {
-                        return Ok(None);
-                    }
-                    emptied = true;
                 }
                 ExportStep::WriteContact { company } => {
                     let made = self.planned(&plan)?;
@@ -664,34 +653,6 @@ impl<'a> Exporting<'a> {
         Ok(())
     }
 
-    /// Empties properties that cannot be set otherwise.
-    async fn empty(
-        &mut self,
-        contact: HubSpotObjectId,
-        properties: &[String],
-    ) -> Result<bool, Stop> {
-        self.tick();
-        let record = wire::record_id(contact);
-        let values: BTreeMap<String, String> = properties
-            .iter()
-            .map(|property| (property.clone(), String::new()))
-            .collect();
-        let objects = self.ground.client.objects();
-        match objects
-            .update(hubspot::ObjectType::Contact, record, &values)
-            .await
-        {
-            Ok(_) => Ok(true),
-            // Emptied twice is emptied; the value comes with the write that follows.
-            Err(hubspot::Error::OutcomeUnknown) => Err(Stop::Waits(
-                domain::export::WaitReason::OutcomeUnknown,
-                super::FIRST_LOOK,
-            )),
-            Err(hubspot::Error::NotFound) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Writes the contact; none where another plan is to be made.
     async fn write_contact(
         &mut self,
@@ -713,7 +674,10 @@ impl<'a> Exporting<'a> {
         let values = wire::sent(&plan.changes);
         let objects = self.ground.client.objects();
         let answer = match plan.contact() {
-            Some(id) => objects.update(contact, wire::record_id(id), &values).await,
+            Some(id) => {
+                let first = wire::emptied(&plan.changes);
+                wire::update(&self.ground.client, contact, id, &first, &values).await
+            }
             None => {
                 let mut input = CreateInput::new(values);
                 if let Some(company) = company {

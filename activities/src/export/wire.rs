@@ -56,6 +56,27 @@ pub(super) fn sent(changes: &[Change]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What is written before them: properties that cannot be set otherwise are emptied.
+pub(super) fn emptied(changes: &[Change]) -> BTreeMap<String, String> {
+    let first = changes.iter().filter(|c| c.write.empties_first());
+    first.map(|c| (c.property.clone(), String::new())).collect()
+}
+
+/// Updates a record; what is emptied first is so before. Emptied twice is emptied.
+pub(super) async fn update(
+    client: &Client,
+    of: ObjectType,
+    record: HubSpotObjectId,
+    first: &BTreeMap<String, String>,
+    values: &BTreeMap<String, String>,
+) -> Result<CrmObject, hubspot::Error> {
+    let (objects, id) = (client.objects(), record_id(record));
+    if !first.is_empty() {
+        objects.update(of, id, first).await?;
+    }
+    objects.update(of, id, values).await
+}
+
 pub(super) fn names_of(problems: &[FieldProblem]) -> Vec<String> {
     let mut names: Vec<String> = problems.iter().filter_map(|p| p.property.clone()).collect();
     names.sort_unstable();
@@ -151,6 +172,10 @@ pub(super) async fn associate(
         .await;
     Ok(match (written.outcomes.pop(), written.stopped) {
         (Some(InputOutcome::Done(_)), _) => Ok(()),
+        // Answered with success, and not a word about it: that is no refusal.
+        (Some(InputOutcome::Refused(hubspot::Error::NotInAnswer)), _) => {
+            Err(hubspot::Error::OutcomeUnknown)
+        }
         (Some(InputOutcome::Refused(error)), _) | (_, Some(error)) => Err(error),
         (Some(InputOutcome::OutcomeUnknown), _) => Err(hubspot::Error::OutcomeUnknown),
         // Certainly not acted on.
@@ -160,7 +185,3 @@ pub(super) async fn associate(
         }),
     })
 }
-        // Answered with success, and not a word about it: that is no refusal.
-        (Some(InputOutcome::Refused(hubspot::Error::NotInAnswer)), _) => {
-            Err(hubspot::Error::OutcomeUnknown)
-        }

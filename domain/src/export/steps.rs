@@ -118,8 +118,6 @@ pub struct Known<'a> {
     pub held_until: Option<DateTime<Utc>>,
     /// How far the company is.
     pub company: CompanyProgress,
-    /// Whether the properties that have to be emptied first were.
-    pub emptied: bool,
     /// The contact, once it was written.
     pub written: Option<HubSpotObjectId>,
     /// The companies of a contact that was there before, once they are known to the end.
@@ -163,9 +161,7 @@ pub enum ExportStep {
     Plan,
     /// Find or make the company.
     EnsureCompany,
-    /// Empty properties that cannot be set otherwise.
-    Empty(Vec<String>),
-    /// Write the contact; a new one together with its company.
+    /// Write the contact; a new one together with its company. What has to be emptied first is.
     WriteContact {
         /// The company that a new contact is associated with in its create.
         company: Option<HubSpotObjectId>,
@@ -210,7 +206,7 @@ pub fn next(known: &Known<'_>) -> ExportStep {
     if let Decision::Skip(skip) = &plan.decision {
         return skipped(skip.clone());
     }
-    let begun = known.emptied || known.written.is_some();
+    let begun = known.written.is_some();
     if let Some(due) = known.held_until
         && plan.writes()
         && !begun
@@ -227,18 +223,8 @@ pub fn next(known: &Known<'_>) -> ExportStep {
         (Some(contact), _) => contact,
         (None, Some(contact)) if !plan.writes() => contact,
         (None, _) => {
-            let first: Vec<String> = plan
-                .changes
-                .iter()
-                .filter(|c| c.write.empties_first())
-                .map(|c| c.property.clone())
-                .collect();
-            return if first.is_empty() || known.emptied {
-                S::WriteContact {
-                    company: company.filter(|_| created),
-                }
-            } else {
-                S::Empty(first)
+            return S::WriteContact {
+                company: company.filter(|_| created),
             };
         }
     };

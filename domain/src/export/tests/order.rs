@@ -65,7 +65,6 @@ fn nothing_known() -> Known<'static> {
         plan: None,
         held_until: None,
         company: CompanyProgress::None,
-        emptied: false,
         written: None,
         companies: None,
         associated: false,
@@ -95,7 +94,6 @@ fn walk(
             ExportStep::Read(ReadBy::Email) => "read by address",
             ExportStep::Plan => "plan",
             ExportStep::EnsureCompany => "company",
-            ExportStep::Empty(_) => "empty",
             ExportStep::WriteContact { company: Some(_) } => "write with company",
             ExportStep::WriteContact { company: None } => "write",
             ExportStep::ReadCompanies(_) => "read companies",
@@ -122,7 +120,6 @@ fn walk(
             ExportStep::Read(ReadBy::Email) => known.by_email = email,
             ExportStep::Plan => known.plan = Some(plan),
             ExportStep::EnsureCompany => known.company = CompanyProgress::Ensured(id(70)),
-            ExportStep::Empty(_) => known.emptied = true,
             ExportStep::WriteContact { .. } => known.written = Some(id(7)),
             ExportStep::ReadCompanies(_) => known.companies = Some(companies),
             ExportStep::Associate { .. } => known.associated = true,
@@ -212,7 +209,7 @@ fn the_steps_of_each_kind_of_export() {
     let back = plan(Found::Live(&later), Some(id(7)));
     assert_eq!(
         walk(&back, Answer::Nobody, true, false, &[]),
-        with(linked, &["empty", "write", "done"])
+        with(linked, &["write", "done"])
     );
     let archived = plan(Found::Archived(id(7)), Some(id(7)));
     // No company is made for somebody who is not exported.
