@@ -18,7 +18,7 @@ use domain::{
         association::{AssociationKind, WITH_CREATE},
         ceiling,
         contact::{self, Skip},
-        journal::{Cause, Entry, EntryId, Operation, Subject},
+        journal::{self, Cause, Entry, EntryId, Operation, Subject},
         policy::{ExportCause, Qualified},
         steps::{self, Answer, CompanyProgress, End, Known, ReadBy},
     },
@@ -116,6 +116,7 @@ impl<'a> Exporting<'a> {
         let linked = self.facts.linked.map(|link| link.record);
         let mut read = Read::default();
         let mut plan: Option<ContactPlan> = None;
+        let mut made_before = false;
         let mut held_until: Option<DateTime<Utc>> = None;
         let mut company = CompanyProgress::None;
         let mut written: Option<HubSpotObjectId> = None;
@@ -131,13 +132,15 @@ impl<'a> Exporting<'a> {
                 held_until,
                 company,
                 written,
+                made_before,
                 companies: read.companies.as_deref(),
                 associated,
             });
             match step {
                 ExportStep::Read(by) => self.read(person, by, &mut read).await?,
                 ExportStep::Plan => {
-                    let made = self.plan(person, linked, &read).await?;
+                    let made;
+                    (made, made_before) = self.plan(person, linked, &read).await?;
                     held_until = self.held_until(&made).await?;
                     let skipped = matches!(made.decision, Decision::Skip(_));
                     company = if !skipped && self.domains(person).is_some() {
@@ -213,7 +216,7 @@ impl<'a> Exporting<'a> {
             match steps::reading(linked, read.by_link, read.by_email) {
                 steps::Reading::Ask(by) => self.read(person, by, &mut read).await?,
                 steps::Reading::Doubtful => return Err(hubspot::Error::Unanswered.into()),
-                _ => return self.plan(person, linked, &read).await,
+                _ => return Ok(self.plan(person, linked, &read).await?.0),
             }
         }
     }
@@ -319,16 +322,19 @@ impl<'a> Exporting<'a> {
 
     // ---- planning ------------------------------------------------------------------------------
 
+    /// The plan, and whether the contact was made by an export that did not come to its end.
     async fn plan(
         &self,
         person: &Person,
         linked: Option<HubSpotObjectId>,
         read: &Read,
-    ) -> Result<ContactPlan, Stop> {
+    ) -> Result<(ContactPlan, bool), Stop> {
         let subject = Subject::Person(person.id.clone());
-        let history = self.history(&subject).await?;
-        let made = self.plan_with(person, linked, read, &history).await?;
-        Ok(self.without_rejected(made))
+        let entries = self.entries(&subject).await?;
+        let history = self.history_of(&entries);
+        let plan = self.plan_with(person, linked, read, &history).await?;
+        let made_before = self.facts.exported.is_none() && journal::made_contact(&entries);
+        Ok((self.without_rejected(plan), made_before))
     }
 
     async fn plan_with(
@@ -377,6 +383,11 @@ impl<'a> Exporting<'a> {
         if let Decision::Update(id) = plan.decision
             && plan.changes.is_empty()
         {
+            plan.decision = Decision::Nothing(id);
+        }
+        plan
+    }
+
     pub(super) fn is_rejected(&self, of: ObjectType, property: &str) -> bool {
         self.rejected.contains(&(of, property.to_owned()))
     }
@@ -386,20 +397,22 @@ impl<'a> Exporting<'a> {
         names.into_iter().cloned().collect()
     }
 
-            plan.decision = Decision::Nothing(id);
-        }
-        plan
+    pub(super) async fn history(&self, subject: &Subject) -> Result<History, Stop> {
+        Ok(self.history_of(&self.entries(subject).await?))
     }
 
-    pub(super) async fn history(&self, subject: &Subject) -> Result<History, Stop> {
+    fn history_of(&self, entries: &[Entry]) -> History {
+        History::of(entries, self.facts.exported.and_then(|e| e.resumed_at))
+    }
+
+    /// What was written about somebody before, oldest first.
+    pub(super) async fn entries(&self, subject: &Subject) -> Result<Vec<Entry>, Stop> {
         let ground = self.ground;
-        let entries = self
+        Ok(self
             .deps
             .store
             .entries_about(ground.workspace, ground.portal, subject)
-            .await?;
-        let resumed = self.facts.exported.and_then(|e| e.resumed_at);
-        Ok(History::of(&entries, resumed))
+            .await?)
     }
 
     async fn owns_contact(&self, person: &Person, record: &RecordRead) -> Result<bool, Stop> {
