@@ -26,14 +26,18 @@ impl Exporting<'_> {
         let (store, workspace) = (self.deps.store.clone(), self.ground.workspace);
         let mut ended = 0;
         for row in store.pending_reverts(workspace, &self.hold.person).await? {
-            match self.revert(&row).await {
+            match self.revert_after_others(&row).await {
                 Ok(end) => {
                     store
                         .finish_revert(workspace, row.id, end, Utc::now())
                         .await?;
                     ended += 1;
                 }
-                Err(stop @ (Stop::Store(_) | Stop::Lost)) => return Err(stop),
+                Err(
+                    stop @ (Stop::Store(_)
+                    | Stop::Lost
+                    | Stop::Waits(WaitReason::OutcomeUnknown, _)),
+                ) => return Err(stop),
                 Err(stop) => {
                     tracing::info!(stop = stop.name(), "a revert is put off");
                     let again = self.facts.now + AGAIN;
@@ -42,6 +46,15 @@ impl Exporting<'_> {
             }
         }
         Ok(ended)
+    }
+
+    /// What somebody left open about the person comes first, an attempt at this revert too.
+    async fn revert_after_others(&mut self, row: &RevertRow) -> Result<RevertEnd, Stop> {
+        let (store, workspace) = (self.deps.store.clone(), self.ground.workspace);
+        for entry in store.open_entries(workspace, &self.hold.person).await? {
+            self.take_over(&entry).await?;
+        }
+        self.revert(row).await
     }
 
     async fn revert(&mut self, row: &RevertRow) -> Result<RevertEnd, Stop> {
@@ -70,6 +83,10 @@ impl Exporting<'_> {
         let read = wire::record_read(wire::object_id(object.id)?, &names, &object);
         let made = match revert(&entry, &row.property, &read, self.ground.properties(of)) {
             Ok(made) => made,
+            // An attempt before this one did it, and nobody heard of it.
+            Err(NoRevert::BackAlready) if self.has_reverted(&entry, &row.property).await? => {
+                return Ok(RevertEnd::Done);
+            }
             Err(why) => return refused(why),
         };
         let committed = made.entry(EntryId::new(Uuid::now_v7()), &entry, self.facts.now);
@@ -108,6 +125,7 @@ impl Exporting<'_> {
                     hubspot::Error::Invalid { .. }
                         | hubspot::Error::PortalRule { .. }
                         | hubspot::Error::NotFound
+                        | hubspot::Error::Conflict { .. }
                         | hubspot::Error::ScopeMissing { .. }
                         | hubspot::Error::Forbidden { .. }
                 );
@@ -121,6 +139,16 @@ impl Exporting<'_> {
                 Err(Stop::Waits(WaitReason::TriedAgainLater, super::FIRST_LOOK))
             }
         }
+    }
+
+    /// Whether the journal says that a property of an entry was reverted.
+    async fn has_reverted(&self, entry: &Entry, property: &str) -> Result<bool, Stop> {
+        let about = self.entries(&entry.subject).await?;
+        Ok(about.iter().any(|later| {
+            later.is_done()
+                && later.cause == Cause::Revert(entry.id)
+                && later.written.iter().any(|w| w.property == property)
+        }))
     }
 }
 
