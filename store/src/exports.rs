@@ -37,6 +37,10 @@ pub struct ExportRow {
     pub requested_at: DateTime<Utc>,
     /// When its state last changed.
     pub changed_at: DateTime<Utc>,
+    /// What says more of it: the paragraph of `docs/errors.md`.
+    pub error_code: Option<String>,
+    /// The properties that it is about.
+    pub properties: Vec<String>,
 }
 
 /// Which requests to list.
@@ -59,6 +63,8 @@ struct Raw {
     hubspot_id: Option<i64>,
     requested_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
+    error_code: Option<String>,
+    properties: Option<Vec<String>>,
 }
 
 impl TryFrom<Raw> for ExportRow {
@@ -88,6 +94,8 @@ impl TryFrom<Raw> for ExportRow {
             .map_err(corrupt)?,
             requested_at: raw.requested_at,
             changed_at: raw.changed_at,
+            error_code: raw.error_code,
+            properties: raw.properties.unwrap_or_default(),
         })
     }
 }
@@ -160,6 +168,8 @@ impl Store {
                 },
                 requested_at: now,
                 changed_at: now,
+                error_code: None,
+                properties: Vec::new(),
             })
             .collect();
         let people: Vec<Option<&str>> = asked
@@ -201,7 +211,8 @@ impl Store {
         .await?;
         let raw = sqlx::query_as!(
             Raw,
-            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at,
+               error_code, properties
              from export_request where workspace_id = $1 and id = any($2)",
             new.workspace.as_uuid(),
             &ids
@@ -230,7 +241,8 @@ impl Store {
     ) -> Result<Option<ExportRow>, StoreError> {
         let raw = sqlx::query_as!(
             Raw,
-            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at,
+               error_code, properties
              from export_request where workspace_id = $1 and id = $2",
             workspace.as_uuid(),
             request.as_uuid()
@@ -250,7 +262,8 @@ impl Store {
     ) -> Result<Vec<Listed<ExportRow>>, StoreError> {
         let raw = sqlx::query_as!(
             Raw,
-            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, requested_at, changed_at,
+               error_code, properties
              from export_request
              where workspace_id = $1 and ($2::uuid is null or id > $2)
                and ($3::text is null or person_id = $3 or person_hash = $6) and ($4::text is null or state = $4)

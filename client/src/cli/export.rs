@@ -74,7 +74,11 @@ impl Answer for RequestAnswer {
             }
             RequestOutcome::Failed { reason } => format!("{state}: {reason} ({})", reason.code()),
         };
-        format!("request {}\n{outcome}", self.request)
+        let mut lines = vec![format!("request {}", self.request), outcome];
+        if let (Some(code), false) = (&self.code, self.properties.is_empty()) {
+            lines.push(format!("{}: {}", code, self.properties.join(", ")));
+        }
+        lines.join("\n")
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    IdError,
+    ErrorCode, IdError,
     app::PersonId,
     export::{
         FailReason, RequestId, RequestKind, RequestOutcome, RequestState, SkipReason, WaitReason,
@@ -55,6 +55,13 @@ pub struct RequestAnswer {
     pub changed_at: DateTime<Utc>,
     /// What became of it so far.
     pub outcome: RequestOutcome,
+    /// What says more of it, of an exported one too: the paragraph about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+    /// The properties that the code is about: of an exported one those that HubSpot refused, while the
+    /// rest was written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<String>,
 }
 
 /// The answer to a request to export (status 202): a row each, in the order of the call.

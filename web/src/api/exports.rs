@@ -38,6 +38,8 @@ fn shown(row: ExportRow) -> RequestAnswer {
         requested_at: row.requested_at,
         changed_at: row.changed_at,
         outcome: row.outcome,
+        code: row.error_code.and_then(|code| code.parse().ok()),
+        properties: row.properties,
     }
 }
 
