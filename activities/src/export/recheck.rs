@@ -40,6 +40,8 @@ use crate::{
 const BATCH: u32 = 100;
 /// When a contact is looked at again of which nothing could be found out.
 const AGAIN: Duration = Duration::from_secs(60);
+/// The same after trouble that often passes at once; twice as long each time.
+const SOON: Duration = Duration::from_secs(2);
 /// Looks in vain before it is given up.
 const LOOKS: u32 = 10;
 
@@ -144,6 +146,10 @@ impl Rechecking {
                     tracing::info!(stop = stop.name(), "a company is restored later");
                     let wait = match stop {
                         Stop::Waits(_, wait) => wait,
+                        Stop::HubSpot(hubspot::Error::Transient { .. }) => {
+                            let later = SOON * 2u32.saturating_pow(recheck.attempts.min(LOOKS));
+                            later.min(AGAIN)
+                        }
                         _ => AGAIN,
                     };
                     put_off(recheck.contact, wait);

@@ -36,7 +36,8 @@ impl Exporting<'_> {
                 Err(
                     stop @ (Stop::Store(_)
                     | Stop::Lost
-                    | Stop::Waits(WaitReason::OutcomeUnknown, _)),
+                    | Stop::Waits(WaitReason::OutcomeUnknown, _)
+                    | Stop::HubSpot(hubspot::Error::Transient { .. })),
                 ) => return Err(stop),
                 Err(stop) => {
                     tracing::info!(stop = stop.name(), "a revert is put off");
