@@ -19,6 +19,8 @@ pub struct DueRecheck {
     pub was_primary: bool,
     /// How often it was looked at in vain.
     pub attempts: u32,
+    /// Whether somebody left an entry of the journal about the person open.
+    pub left_open: bool,
 }
 
 impl Store {
@@ -33,9 +35,14 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DueRecheck>, StoreError> {
         let rows = sqlx::query!(
-            "select person_id, contact_id, company_id, was_primary, attempts from export_recheck
-             where workspace_id = $1 and portal_id = $2 and due_at <= clock_timestamp()
-             order by due_at limit $3",
+            "select r.person_id, r.contact_id, r.company_id, r.was_primary, r.attempts,
+               exists (select 1 from export_journal j
+                 where j.workspace_id = $1 and j.person_id = r.person_id and j.state = 'open'
+                 offset 0) as \"left_open!\"
+             from (select person_id, contact_id, company_id, was_primary, attempts, due_at from export_recheck
+               where workspace_id = $1 and portal_id = $2 and due_at <= clock_timestamp()
+               order by due_at limit $3) r
+             order by r.due_at",
             workspace.as_uuid(),
             portal.get(),
             i64::from(limit)
@@ -53,6 +60,7 @@ impl Store {
                     company: object_id(row.company_id)?,
                     was_primary: row.was_primary,
                     attempts: u32::try_from(row.attempts).unwrap_or(0),
+                    left_open: row.left_open,
                 })
             })
             .collect()

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use e2e::{
-    exports::{entries, export, live, writes},
+    exports::{export, live, writes},
+    journals::{Values, journal, replayed, values_of},
     planted::{Planted, change_settings},
 };
 use serde_json::{Value, json};
@@ -44,43 +45,13 @@ fn wanted(behavior: &str, state: &str, before: Option<&str>) -> Option<String> {
     }
 }
 
-type Values = BTreeMap<String, String>;
-
 async fn values(p: &Planted) -> BTreeMap<String, Values> {
-    live(p, "contacts")
-        .await
-        .iter()
-        .map(|contact| {
-            let all = contact["properties"].as_object().unwrap();
-            let texts = all.iter().filter_map(|(name, value)| {
-                let text = value.as_str().filter(|text| !text.is_empty())?;
-                Some((name.clone(), text.to_owned()))
-            });
-            let email = contact["properties"]["email"].as_str().unwrap();
-            (email.to_owned(), texts.collect())
-        })
-        .collect()
-}
-
-/// Applies the journal's entries, oldest first, to what was there. Says what became of each property that
-/// was written.
-fn replayed(mut values: Values, mut journal: Vec<Value>) -> Values {
-    let mut written_names = Vec::new();
-    journal.sort_by_key(|entry| entry["entry"].as_str().unwrap().to_owned());
-    for entry in journal {
-        for written in entry["properties"].as_array().unwrap() {
-            let name = written["property"].as_str().unwrap().to_owned();
-            let old = written["old"].as_str().map(str::to_owned);
-            assert_eq!(values.get(&name).cloned(), old, "{entry}");
-            written_names.push(name.clone());
-            // Emptied for the write that follows, whose entry says what stood there before.
-            if entry["operation"] != "empty" {
-                values.insert(name, written["new"].as_str().unwrap().to_owned());
-            }
-        }
-    }
-    values.retain(|name, _| written_names.contains(name));
-    values
+    let contacts = live(p, "contacts").await;
+    let by_email = contacts.iter().map(|contact| {
+        let email = contact["properties"]["email"].as_str().unwrap();
+        (email.to_owned(), values_of(contact))
+    });
+    by_email.collect()
 }
 
 async fn with_priority(priority: &str) {
@@ -132,13 +103,12 @@ async fn with_priority(priority: &str) {
                 "{priority} {behavior} {state}"
             );
         }
-        let journal = entries(&door, state, "done").await;
-        let contact_entries: Vec<Value> = journal
-            .into_iter()
-            .filter(|entry| entry["record_type"] == "contact")
-            .collect();
+        let journal = journal(&door, &[state.to_owned()]).await;
+        let of_contact = journal
+            .iter()
+            .filter(|entry| entry["state"] == "done" && entry["record_type"] == "contact");
         let start = first.get(&email).cloned().unwrap_or_default();
-        let told = replayed(start, contact_entries);
+        let told = replayed(start, of_contact);
         assert!(
             !told.is_empty() || state == "same" || state == "normalised",
             "{state}"

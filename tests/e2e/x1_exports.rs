@@ -1,14 +1,10 @@
 //! X1, E2, E3: whatever breaks on the way, there is one contact, one company, and no lost request.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use e2e::{
     Tenant,
-    door::Door,
-    exports::{entries, export, is_final, live, primary_domains},
+    exports::{entries, export, export_all, live, primary_domains},
     planted::Planted,
     profiles::until,
 };
@@ -119,22 +115,6 @@ async fn once_whatever_breaks_where_it_is_not() {
     once_whatever_breaks("nokeys", denied).await;
 }
 
-/// Waits until all requests have ended, as long as a slow machine may take.
-async fn all_ended(door: &Door, requests: &[String]) {
-    let deadline = Instant::now() + Duration::from_secs(300);
-    for request in requests {
-        let path = format!("/exports/{request}");
-        loop {
-            let now = door.ok("GET", &path, None).await;
-            if is_final(&now["outcome"]) {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{now}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
 #[tokio::test]
 async fn many_people_of_new_companies_at_once_make_each_company_once() {
     let p = Planted::new().await;
@@ -175,17 +155,11 @@ async fn many_people_of_new_companies_at_once_make_each_company_once() {
         });
         p.tenant.control("POST", "faults", Some(unreliable)).await;
     }
-    let mut requests = Vec::new();
-    for n in 0..people {
-        let body = json!({"person": format!("m{n}")});
-        let asked = door.ok("POST", "/exports", Some(body)).await;
-        requests.push(asked["requests"][0]["request"].as_str().unwrap().to_owned());
-    }
-    all_ended(&door, &requests).await;
+    let asked: Vec<String> = (0..people).map(|n| format!("m{n}")).collect();
+    let ends = export_all(&door, &asked).await;
     p.tenant.control("DELETE", "faults", None).await;
-    for request in &requests {
-        let now = door.ok("GET", &format!("/exports/{request}"), None).await;
-        assert_eq!(now["outcome"]["state"], "exported", "{now}");
+    for end in ends {
+        assert_eq!(end["outcome"]["state"], "exported", "{end}");
     }
     assert_eq!(live(&p, "companies").await.len(), companies);
     // Inline associations are ignored here: they are written a little later.

@@ -1,23 +1,71 @@
 //! Exports of people, and what HubSpot has of them afterwards.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::{door::Door, mirrored, planted::Planted, profiles::until};
+
+/// Calls of the front door at a time.
+const AT_ONCE: usize = 8;
+/// The longest wait for many exports.
+const LONG: Duration = Duration::from_secs(300);
+
+/// Asks for an export of a person. Says the request's id.
+///
+/// # Panics
+/// When it is refused.
+pub async fn ask(door: &Door, person: &str) -> String {
+    let body = json!({"person": person});
+    let asked = door.ok("POST", "/exports", Some(body)).await;
+    let request = asked["requests"][0]["request"].as_str();
+    request.expect("an id").to_owned()
+}
 
 /// Asks for an export of a person, and waits for its end.
 ///
 /// # Panics
 /// When it takes too long.
 pub async fn export(door: &Door, person: &str) -> Value {
-    let body = json!({"person": person});
-    let asked = door.ok("POST", "/exports", Some(body)).await;
-    ended(
-        door,
-        asked["requests"][0]["request"].as_str().expect("an id"),
-    )
-    .await
+    ended(door, &ask(door, person).await).await
+}
+
+/// Asks for exports of all these people at once, and waits for their ends, as long as a slow machine may
+/// take. Says how each ended, in their order.
+///
+/// # Panics
+/// When they take too long.
+pub async fn export_all(door: &Door, people: &[String]) -> Vec<Value> {
+    let asked: Vec<String> = futures::stream::iter(people)
+        .map(|person| ask(door, person))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    all_ended(door, &asked).await
+}
+
+/// Waits until all requests have ended, as long as a slow machine may take. Says how each ended.
+///
+/// # Panics
+/// When they take too long.
+pub async fn all_ended(door: &Door, requests: &[String]) -> Vec<Value> {
+    let deadline = Instant::now() + LONG;
+    let mut ends = Vec::new();
+    for request in requests {
+        let path = format!("/exports/{request}");
+        let mut now = door.ok("GET", &path, None).await;
+        while !is_final(&now["outcome"]) {
+            assert!(Instant::now() < deadline, "{now}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            now = door.ok("GET", &path, None).await;
+        }
+        ends.push(now);
+    }
+    ends
 }
 
 /// Waits until a request has ended.

@@ -6,6 +6,7 @@ pub mod data;
 pub mod door;
 pub mod exports;
 pub mod hooks;
+pub mod journals;
 pub mod mirrored;
 pub mod periodic;
 pub mod planted;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dev::demo::Api;
 use serde_json::{Value, json};
 
 use crate::{Tenant, door::Door, shared};
@@ -21,11 +22,22 @@ impl Planted {
     /// # Panics
     /// When there is none to be had.
     pub async fn new() -> Self {
-        let size = json!({
+        Self::on(&shared(), json!({})).await
+    }
+
+    /// An empty portal with these settings, in a stack.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    pub async fn on(api: &Api, settings: Value) -> Self {
+        let mut size = json!({
             "contacts": 0, "companies": 0, "deals": 0, "lists": 0, "owners": 1, "limits": "off",
             "auto_companies": false,
         });
-        let tenant = Tenant::new(&shared(), size).await;
+        for (name, value) in settings.as_object().into_iter().flatten() {
+            size[name] = value.clone();
+        }
+        let tenant = Tenant::new(api, size).await;
         let key = tenant.control("POST", "service-keys", None).await;
         Self {
             http: dev::http().expect("an HTTP client"),

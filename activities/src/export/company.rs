@@ -6,17 +6,18 @@ use domain::{
     HubSpotObjectId, ObjectType,
     app::{Person, RecordKind},
     export::{
-        CompanyDomains, CompanyFacts, CompanyPlan, Decision, LinkChange, RecordRead, WaitReason,
-        company,
+        Change, CompanyDomains, CompanyFacts, CompanyPlan, Decision, HubSpotValue, LinkChange,
+        RecordRead, Rule, WaitReason, Write, company,
         journal::{Cause, Operation, Subject},
         policy::ExportCause,
     },
     linking::{self, Holder, Link, LinkOrigin},
+    settings::ExportBehavior,
 };
 use hubspot::objects::{CreateInput, ReadOptions, RecordKey};
-use store::{ClaimHold, Claimed, LinkWrite};
+use store::{ClaimHold, Claimed, LinkWrite, PortalKey};
 
-use crate::portal_keys::{PortalKeyError, company_key};
+use crate::portal_keys::{COMPANY_KEY, PortalKeyError, company_key};
 
 use super::{
     run::{DOUBT, Exporting, troubles},
@@ -262,11 +263,12 @@ impl Exporting<'_> {
             owner: self.ground.owners().owner_for_member(person.owner.as_ref()),
             history: &history,
         };
-        let mut plan = company::plan(&self.ground.rules(), &facts);
+        let plan = company::plan(&self.ground.rules(), &facts);
         self.company_troubles = troubles(&plan.left_out);
-        plan.changes
-            .retain(|c| !self.is_rejected(ObjectType::Company, c));
-        Ok(plan)
+        let refused = self.said.rejected.iter();
+        // The key comes along with what is planned.
+        let refused = refused.filter(|(of, n)| *of == ObjectType::Company && n != COMPANY_KEY);
+        Ok(plan.without_refused(&refused.map(|(_, name)| name.as_str()).collect()))
     }
 
     async fn owns_company(
@@ -435,22 +437,16 @@ impl Exporting<'_> {
         if plan.decision != Ok(Decision::Create) {
             return Ok(None);
         }
+        let key = self.key_of(search).await?;
+        let mut changes = plan.changes.clone();
+        changes.extend(key.clone());
         let subject = self.company_subject(self.person()?);
         let operation = Operation::Create(ObjectType::Company);
         let entry = self
-            .open(
-                subject,
-                Cause::Company,
-                operation,
-                &plan.changes,
-                Some(hold),
-            )
+            .open(subject, Cause::Company, operation, &changes, Some(hold))
             .await?;
         self.tick();
-        let mut input = CreateInput::new(wire::sent(&plan.changes));
-        let key = self.company_key().await?;
-        let key = key.map(|property| (property, search.domains.first().as_str().to_owned()));
-        input.properties.extend(key.clone());
+        let input = CreateInput::new(wire::sent(&changes));
         let answer = self
             .ground
             .client
@@ -465,16 +461,59 @@ impl Exporting<'_> {
                     .await?;
                 Ok(Some(id))
             }
+            Err(hubspot::Error::PortalRule { problems, .. }) => {
+                // A rule that is newer than those that are known.
+                let lacking = wire::names_of(&problems).into_iter();
+                self.said
+                    .rejected
+                    .extend(lacking.map(|name| (ObjectType::Company, name)));
+                self.deps
+                    .store
+                    .refuse_entry(self.ground.workspace, entry, "HS-3015")
+                    .await?;
+                Ok(None)
+            }
             Err(error) => {
                 let taken = matches!(error, hubspot::Error::Conflict { .. });
-                self.not_written(entry, error, ObjectType::Company, &plan.changes, false)
+                self.not_written(entry, error, ObjectType::Company, &changes, false)
                     .await?;
-                if let Some((property, value)) = key.filter(|_| taken) {
-                    self.adopt_by_key(search, &property, &value).await?;
+                if let Some(key) = key {
+                    if taken {
+                        let value = key.write.sent().as_str();
+                        self.adopt_by_key(search, &key.property, value).await?;
+                    }
+                    if self.is_rejected(ObjectType::Company, &key.property) {
+                        self.forget_key().await?;
+                    }
                 }
                 Ok(None)
             }
         }
+    }
+
+    /// What makes HubSpot refuse a second company of the same domain.
+    async fn key_of(&self, search: &Search) -> Result<Option<Change>, Stop> {
+        let property = self.company_key().await?;
+        let property = property.filter(|p| !self.is_rejected(ObjectType::Company, p));
+        let value = HubSpotValue::stored(search.domains.first().as_str());
+        Ok(property.zip(value).map(|(property, value)| Change {
+            property,
+            rule: Rule::Key,
+            behavior: ExportBehavior::CreateOnly,
+            old: None,
+            write: Write::Set(value),
+        }))
+    }
+
+    /// The portal does not take the key any more, such as where somebody removed its property.
+    async fn forget_key(&self) -> Result<(), Stop> {
+        let (portal, now) = (self.ground.portal, self.facts.now);
+        let of = ObjectType::Company;
+        let store = &self.deps.store;
+        store
+            .write_portal_key(portal, of, &PortalKey::Refused, now)
+            .await?;
+        Ok(())
     }
 
     /// The unique property of companies that holds our key, where the portal allows one (X2).

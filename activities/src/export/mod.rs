@@ -242,6 +242,8 @@ impl ContactExporting {
         match exporting.reverts().await {
             Ok(_) => Ok(()),
             Err(Stop::Store(error)) => Err(failure::of_store(&error)),
+            Err(Stop::Waits(reason, wait)) => Err(failure::waits(reason.as_str(), wait)),
+            Err(Stop::HubSpot(error)) => Err(failure::of_hubspot(&error)),
             Err(_) => Err(failure::busy(WRITER_BUSY)),
         }
     }

@@ -5,8 +5,10 @@ use domain::{
     HubSpotObjectId, ObjectType,
     app::{Person, RecordKind},
     export::{
-        Change, ContactFacts, ContactPlan, Decision, Found, History, RecordRead, ceiling, contact,
-        journal::Subject, steps,
+        Change, ContactFacts, ContactPlan, Decision, Found, History, RecordRead, Rule, ceiling,
+        contact,
+        journal::{self, Entry, Subject},
+        steps,
     },
     linking::{self, Holder, LinkOrigin},
 };
@@ -14,16 +16,19 @@ use domain::{
 use super::{reading::Read, run::Exporting, stop::Stop};
 
 impl Exporting<'_> {
+    /// The plan, and whether the contact was made by an export that did not come to its end.
     pub(super) async fn plan(
         &self,
         person: &Person,
         linked: Option<HubSpotObjectId>,
         read: &Read,
-    ) -> Result<ContactPlan, Stop> {
+    ) -> Result<(ContactPlan, bool), Stop> {
         let subject = Subject::Person(person.id.clone());
-        let history = self.history(&subject).await?;
-        let made = self.plan_with(person, linked, read, &history).await?;
-        Ok(self.without_rejected(made))
+        let entries = self.entries(&subject).await?;
+        let history = self.history_of(&subject, &entries).await?;
+        let plan = self.plan_with(person, linked, read, &history).await?;
+        let made_before = self.facts.exported.is_none() && journal::made_contact(&entries);
+        Ok((self.without_rejected(plan), made_before))
     }
 
     async fn plan_with(
@@ -63,11 +68,12 @@ impl Exporting<'_> {
 
     /// What HubSpot refused of this export is not sent again in it.
     fn without_rejected(&self, mut plan: ContactPlan) -> ContactPlan {
-        if self.said.rejected.is_empty() {
-            return plan;
+        let refused = |change: &Change| self.is_rejected(ObjectType::Contact, &change.property);
+        let status = |change: &Change| matches!(change.rule, Rule::Status(_));
+        if plan.changes.iter().any(|c| status(c) && refused(c)) {
+            plan.status_said = self.facts.exported.and_then(|e| e.status_said);
         }
-        plan.changes
-            .retain(|c| !self.is_rejected(ObjectType::Contact, c));
+        plan.changes.retain(|c| !refused(c));
         if let Decision::Update(id) = plan.decision
             && plan.changes.is_empty()
         {
@@ -76,24 +82,33 @@ impl Exporting<'_> {
         plan
     }
 
-    pub(super) fn is_rejected(&self, of: ObjectType, change: &Change) -> bool {
-        let mut rejected = self.said.rejected.iter();
-        rejected.any(|(object_type, name)| *object_type == of && *name == change.property)
+    pub(super) fn is_rejected(&self, of: ObjectType, property: &str) -> bool {
+        self.said.rejected.contains(&(of, property.to_owned()))
     }
 
     pub(super) async fn history(&self, subject: &Subject) -> Result<History, Stop> {
+        let entries = self.entries(subject).await?;
+        self.history_of(subject, &entries).await
+    }
+
+    async fn history_of(&self, subject: &Subject, entries: &[Entry]) -> Result<History, Stop> {
         let ground = self.ground;
-        let entries = self
-            .deps
-            .store
-            .entries_about(ground.workspace, ground.portal, subject)
-            .await?;
         let resumed = self
             .deps
             .store
             .resumed(ground.workspace, ground.portal, subject)
             .await?;
-        Ok(History::of(&entries, &resumed))
+        Ok(History::of(entries, &resumed))
+    }
+
+    /// What was written about somebody before, oldest first.
+    pub(super) async fn entries(&self, subject: &Subject) -> Result<Vec<Entry>, Stop> {
+        let ground = self.ground;
+        Ok(self
+            .deps
+            .store
+            .entries_about(ground.workspace, ground.portal, subject)
+            .await?)
     }
 
     async fn owns_contact(&self, person: &Person, record: &RecordRead) -> Result<bool, Stop> {

@@ -1,6 +1,7 @@
 //! The activity of `ExportRecheck`. What it promises is said at its declaration.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use domain::{
-    PortalId, Urgency, WorkspaceId,
+    HubSpotObjectId, PortalId, Urgency, WorkspaceId,
     export::{
         ContactCompany, ExportCause,
         association::{self, AssociationKind, Moment},
@@ -39,6 +40,8 @@ use crate::{
 const BATCH: u32 = 100;
 /// When a contact is looked at again of which nothing could be found out.
 const AGAIN: Duration = Duration::from_secs(60);
+/// The same after trouble that often passes at once; twice as long each time.
+const SOON: Duration = Duration::from_secs(2);
 /// Looks in vain before it is given up.
 const LOOKS: u32 = 10;
 
@@ -96,7 +99,9 @@ impl Rechecking {
             .await?;
         done.fetch_add(1, Ordering::Relaxed);
         self.deps.pulse.progress();
-        let (mut ended, mut later) = (Vec::new(), Vec::new());
+        let mut ended = Vec::new();
+        let mut later: BTreeMap<Duration, Vec<HubSpotObjectId>> = BTreeMap::new();
+        let mut put_off = |contact, wait: Duration| later.entry(wait).or_default().push(contact);
         for recheck in due {
             let id = wire::record_id(recheck.contact);
             let Some(found) = read.answered.get(&id) else {
@@ -107,7 +112,7 @@ impl Rechecking {
                 if gone || recheck.attempts >= LOOKS {
                     ended.push(recheck.contact);
                 } else {
-                    later.push(recheck.contact);
+                    put_off(recheck.contact, AGAIN);
                 }
                 continue;
             };
@@ -120,49 +125,61 @@ impl Rechecking {
                     })
                 })
                 .collect::<Result<Vec<_>, Stop>>()?;
-            let moment = Moment::AfterCreate {
-                was_primary: recheck.was_primary,
-            };
-            match association::decide(&companies, recheck.company, moment) {
-                None => {
+            if decide(recheck, &companies).is_none() && !recheck.left_open {
+                report.unchanged += 1;
+                ended.push(recheck.contact);
+                continue;
+            }
+            match self.mend(ground, recheck, companies, done).await {
+                Ok(Mended::Restored) => {
+                    report.restored += 1;
+                    ended.push(recheck.contact);
+                }
+                Ok(Mended::Nothing) => {
                     report.unchanged += 1;
                     ended.push(recheck.contact);
                 }
-                Some(kind) => match self.restore(ground, recheck, kind, done).await {
-                    Ok(true) => {
-                        report.restored += 1;
-                        ended.push(recheck.contact);
-                    }
-                    Ok(false) if recheck.attempts >= LOOKS => ended.push(recheck.contact),
-                    Ok(false) => later.push(recheck.contact),
-                    Err(stop @ (Stop::Store(_) | Stop::Fenced)) => return Err(stop),
-                    Err(stop) => {
-                        tracing::info!(stop = stop.name(), "a company is restored later");
-                        later.push(recheck.contact);
-                    }
-                },
+                Ok(Mended::Not) if recheck.attempts >= LOOKS => ended.push(recheck.contact),
+                Ok(Mended::Not) => put_off(recheck.contact, AGAIN),
+                Err(stop @ (Stop::Store(_) | Stop::Fenced)) => return Err(stop),
+                Err(stop) => {
+                    tracing::info!(stop = stop.name(), "a company is restored later");
+                    let wait = match stop {
+                        Stop::Waits(_, wait) => wait,
+                        Stop::HubSpot(hubspot::Error::Transient { .. }) => {
+                            let later = SOON * 2u32.saturating_pow(recheck.attempts.min(LOOKS));
+                            later.min(AGAIN)
+                        }
+                        _ => AGAIN,
+                    };
+                    put_off(recheck.contact, wait);
+                }
             }
         }
-        report.put_off += u32::try_from(later.len()).unwrap_or(u32::MAX);
+        report.put_off +=
+            u32::try_from(later.values().map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX);
         store.end_rechecks(workspace, portal, &ended).await?;
-        store
-            .put_off_rechecks(workspace, portal, &later, AGAIN)
-            .await
-            .map_err(Stop::from)
+        for (wait, contacts) in later {
+            store
+                .put_off_rechecks(workspace, portal, &contacts, wait)
+                .await?;
+        }
+        Ok(())
     }
 
-    /// `false` while somebody else writes about the person.
-    async fn restore(
+    /// Finds out what became of what somebody left open about the person, and associates the contact with
+    /// our company where that is still to be done.
+    async fn mend(
         &self,
         ground: &Ground,
         recheck: &DueRecheck,
-        kind: AssociationKind,
+        companies: Vec<ContactCompany>,
         done: &AtomicU64,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Mended, Stop> {
         let store = &self.deps.store;
         let hold = store.take_writer(ground.workspace, &recheck.person).await?;
         let Some(hold) = hold else {
-            return Ok(false);
+            return Ok(Mended::Not);
         };
         let facts = store
             .drain_facts(ground.workspace, ground.portal, &recheck.person)
@@ -177,12 +194,53 @@ impl Rechecking {
             Cause::Repair,
             done,
         );
-        let restored = exporting
-            .associate(recheck.contact, recheck.company, kind, Cause::Repair)
-            .await;
+        let mended = restore(&mut exporting, recheck, companies).await;
         store.give_writer_back(&hold).await?;
-        restored
+        mended
     }
+}
+
+/// What came of looking closer.
+enum Mended {
+    /// Our company is associated again.
+    Restored,
+    /// There was nothing to write.
+    Nothing,
+    /// Somebody else writes about the person, or one of the two is not there.
+    Not,
+}
+
+fn decide(recheck: &DueRecheck, companies: &[ContactCompany]) -> Option<AssociationKind> {
+    let moment = Moment::AfterCreate {
+        was_primary: recheck.was_primary,
+    };
+    association::decide(companies, recheck.company, moment)
+}
+
+async fn restore(
+    exporting: &mut Exporting<'_>,
+    recheck: &DueRecheck,
+    mut companies: Vec<ContactCompany>,
+) -> Result<Mended, Stop> {
+    let (store, workspace) = (&exporting.deps.store, exporting.ground.workspace);
+    let open = store.open_entries(workspace, &recheck.person).await?;
+    for entry in &open {
+        exporting.take_over(entry).await?;
+    }
+    if !open.is_empty() {
+        companies = exporting.companies_of(recheck.contact).await?;
+    }
+    let Some(kind) = decide(recheck, &companies) else {
+        return Ok(Mended::Nothing);
+    };
+    let restored = exporting
+        .associate(recheck.contact, recheck.company, kind, Cause::Repair)
+        .await?;
+    Ok(if restored {
+        Mended::Restored
+    } else {
+        Mended::Not
+    })
 }
 
 #[activities]

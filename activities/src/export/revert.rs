@@ -4,6 +4,7 @@ use chrono::{TimeDelta, Utc};
 use domain::{
     ObjectType,
     export::{
+        WaitReason,
         journal::{Cause, Entry, EntryId, Operation},
         revert::{NoRevert, revert},
     },
@@ -23,14 +24,19 @@ impl Exporting<'_> {
         let (store, workspace) = (self.deps.store.clone(), self.ground.workspace);
         let mut ended = 0;
         for row in store.pending_reverts(workspace, &self.hold.person).await? {
-            match self.revert(&row).await {
+            match self.revert_after_others(&row).await {
                 Ok(end) => {
                     store
                         .finish_revert(workspace, row.id, end, Utc::now())
                         .await?;
                     ended += 1;
                 }
-                Err(stop @ (Stop::Store(_) | Stop::Lost)) => return Err(stop),
+                Err(
+                    stop @ (Stop::Store(_)
+                    | Stop::Lost
+                    | Stop::Waits(WaitReason::OutcomeUnknown, _)
+                    | Stop::HubSpot(hubspot::Error::Transient { .. })),
+                ) => return Err(stop),
                 Err(stop) => {
                     tracing::info!(stop = stop.name(), "a revert is put off");
                     let again = self.facts.now + AGAIN;
@@ -39,6 +45,15 @@ impl Exporting<'_> {
             }
         }
         Ok(ended)
+    }
+
+    /// What somebody left open about the person comes first, an attempt at this revert too.
+    async fn revert_after_others(&mut self, row: &RevertRow) -> Result<RevertEnd, Stop> {
+        let (store, workspace) = (self.deps.store.clone(), self.ground.workspace);
+        for entry in store.open_entries(workspace, &self.hold.person).await? {
+            self.take_over(&entry).await?;
+        }
+        self.revert(row).await
     }
 
     async fn revert(&mut self, row: &RevertRow) -> Result<RevertEnd, Stop> {
@@ -69,6 +84,10 @@ impl Exporting<'_> {
         let definitions = self.ground.properties(of);
         let made = match revert(&entry, &row.property, &read, definitions, emptied) {
             Ok(made) => made,
+            // An attempt before this one did it, and nobody heard of it.
+            Err(NoRevert::BackAlready) if self.has_reverted(&entry, &row.property).await? => {
+                return Ok(RevertEnd::Done);
+            }
             Err(why) => return refused(why),
         };
         let values = |text: &str| [(row.property.clone(), text.to_owned())].into();
@@ -102,12 +121,7 @@ impl Exporting<'_> {
 
     /// Whether the last write for the revert of this entry emptied the property.
     async fn emptied_for(&self, entry: &Entry, property: &str) -> Result<bool, Stop> {
-        let ground = self.ground;
-        let about = self
-            .deps
-            .store
-            .entries_about(ground.workspace, ground.portal, &entry.subject)
-            .await?;
+        let about = self.entries(&entry.subject).await?;
         let last = about.iter().rfind(|e| {
             e.is_done()
                 && e.cause == Cause::Revert(entry.id)
@@ -129,6 +143,7 @@ impl Exporting<'_> {
             hubspot::Error::Invalid { .. }
                 | hubspot::Error::PortalRule { .. }
                 | hubspot::Error::NotFound
+                | hubspot::Error::Conflict { .. }
                 | hubspot::Error::ScopeMissing { .. }
                 | hubspot::Error::Forbidden { .. }
         );
@@ -138,10 +153,18 @@ impl Exporting<'_> {
             return Ok(RevertEnd::Refused(code));
         }
         self.not_written(entry, error, of, &[], false).await?;
-        Err(Stop::Waits(
-            domain::export::WaitReason::TriedAgainLater,
-            super::FIRST_LOOK,
-        ))
+        Err(Stop::Waits(WaitReason::TriedAgainLater, super::FIRST_LOOK))
+    }
+
+    /// Whether the journal says that a property of an entry was reverted.
+    async fn has_reverted(&self, entry: &Entry, property: &str) -> Result<bool, Stop> {
+        let about = self.entries(&entry.subject).await?;
+        Ok(about.iter().any(|later| {
+            later.is_done()
+                && later.cause == Cause::Revert(entry.id)
+                && !matches!(later.operation, Operation::Empty(..))
+                && later.written.iter().any(|w| w.property == property)
+        }))
     }
 }
 

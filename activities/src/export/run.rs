@@ -139,6 +139,7 @@ impl<'a> Exporting<'a> {
         let linked = self.facts.linked.map(|link| link.record);
         let mut read = Read::default();
         let mut plan: Option<ContactPlan> = None;
+        let mut made_before = false;
         let mut held_until: Option<DateTime<Utc>> = None;
         let mut company = CompanyProgress::None;
         let mut written: Option<HubSpotObjectId> = None;
@@ -155,13 +156,15 @@ impl<'a> Exporting<'a> {
                 company,
                 emptied,
                 written,
+                made_before,
                 companies: read.companies.as_deref(),
                 associated,
             });
             match step {
                 ExportStep::Read(by) => self.read(person, by, &mut read).await?,
                 ExportStep::Plan => {
-                    let made = self.plan(person, linked, &read).await?;
+                    let made;
+                    (made, made_before) = self.plan(person, linked, &read).await?;
                     held_until = self.held_until(&made).await?;
                     let skipped = matches!(made.decision, Decision::Skip(_));
                     company = if !skipped && self.domains(person).is_some() {
@@ -252,7 +255,7 @@ impl<'a> Exporting<'a> {
             match steps::reading(linked, read.by_link, read.by_email) {
                 steps::Reading::Ask(by) => self.read(person, by, &mut read).await?,
                 steps::Reading::Doubtful => return Err(hubspot::Error::Unanswered.into()),
-                _ => return self.plan(person, linked, &read).await,
+                _ => return Ok(self.plan(person, linked, &read).await?.0),
             }
         }
     }

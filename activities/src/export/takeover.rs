@@ -199,11 +199,12 @@ impl Exporting<'_> {
             let options = ReadOptions::new().properties(&names);
             let key = RecordKey::unique(key, domain);
             let objects = self.ground.client.objects();
-            let made = objects
-                .find(hubspot::ObjectType::Company, &key, &options)
-                .await?;
-            if let Some(object) = made {
-                return Ok(Some((object, names, ObjectType::Company)));
+            let company = hubspot::ObjectType::Company;
+            match objects.find(company, &key, &options).await {
+                Ok(Some(object)) => return Ok(Some((object, names, ObjectType::Company))),
+                // Where there is no such property any more, the domain says it.
+                Ok(None) | Err(hubspot::Error::Invalid { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         let mut found = self

@@ -151,6 +151,10 @@ pub(super) async fn associate(
         .await;
     Ok(match (written.outcomes.pop(), written.stopped) {
         (Some(InputOutcome::Done(_)), _) => Ok(()),
+        // Answered with success, and not a word about it: that is no refusal.
+        (Some(InputOutcome::Refused(hubspot::Error::NotInAnswer)), _) => {
+            Err(hubspot::Error::OutcomeUnknown)
+        }
         (Some(InputOutcome::Refused(error)), _) | (_, Some(error)) => Err(error),
         (Some(InputOutcome::OutcomeUnknown), _) => Err(hubspot::Error::OutcomeUnknown),
         // Certainly not acted on.

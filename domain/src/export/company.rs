@@ -1,5 +1,7 @@
 //! The plan of a company (E3): which one HubSpot has, what is written to it, or what a new one gets.
 
+use std::collections::BTreeSet;
+
 use super::{
     Change, HubSpotValue, LeftOut, Rule, Why,
     contact::{Decision, LinkChange, Workspace, put_owner},
@@ -124,6 +126,30 @@ impl CompanyPlan {
     /// Whether HubSpot is written to.
     pub const fn writes(&self) -> bool {
         matches!(self.decision, Ok(Decision::Create)) || !self.changes.is_empty()
+    }
+
+    /// The same without properties that HubSpot refused: their values, or of a new company that it lacks
+    /// them. One that would be without its domain, or against a rule of the portal, is not made.
+    #[must_use]
+    pub fn without_refused(mut self, refused: &BTreeSet<&str>) -> Self {
+        if self.decision == Ok(Decision::Create) {
+            let sent = |name: &str| self.changes.iter().any(|c| c.property == name);
+            let needed = refused.iter().filter(|n| **n == KEY.primary || !sent(n));
+            let needed: Vec<String> = needed.map(|name| (*name).to_owned()).collect();
+            if !needed.is_empty() {
+                self.decision = Err(NoCompany::PortalRule(needed));
+                self.changes.clear();
+                return self;
+            }
+        }
+        self.changes
+            .retain(|c| !refused.contains(c.property.as_str()));
+        if let Ok(Decision::Update(id)) = self.decision
+            && self.changes.is_empty()
+        {
+            self.decision = Ok(Decision::Nothing(id));
+        }
+        self
     }
 }
 

@@ -242,6 +242,12 @@ impl Entry {
     }
 }
 
+/// Whether a contact was made, by the entries about its person.
+pub fn made_contact(entries: &[Entry]) -> bool {
+    let mut done = entries.iter().filter(|entry| entry.is_done());
+    done.any(|entry| entry.operation == Operation::Create(ObjectType::Contact))
+}
+
 /// What a read-back of an open entry's record brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadBack<'a> {

@@ -124,6 +124,8 @@ pub struct Known<'a> {
     pub emptied: bool,
     /// The contact, once it was written.
     pub written: Option<HubSpotObjectId>,
+    /// Whether the contact was made by an export of the person that did not come to its end.
+    pub made_before: bool,
     /// The companies of a contact that was there before, once they are known to the end.
     pub companies: Option<&'a [ContactCompany]>,
     /// Whether the missing association was written.
@@ -252,11 +254,12 @@ pub fn next(known: &Known<'_>) -> ExportStep {
             look_again,
         })
     };
+    let new = created || known.made_before;
     let Some(company) = company else {
-        return exported(created);
+        return exported(new);
     };
     if created && !first || known.associated {
-        return exported(created);
+        return exported(new);
     }
     let Some(companies) = known.companies else {
         return S::ReadCompanies(contact);
@@ -267,6 +270,6 @@ pub fn next(known: &Known<'_>) -> ExportStep {
             company,
             kind,
         },
-        None => exported(created),
+        None => exported(new),
     }
 }

@@ -132,6 +132,46 @@ fn of_several_one_is_chosen_whatever_their_order() {
 }
 
 #[test]
+fn what_hubspot_refused_is_left_out_and_no_company_is_made_without_its_domain() {
+    let settings = json!({"companies": [{"app_field": "city", "property": "city"},
+        {"app_field": "name", "property": "name", "export": "overwrite"}]});
+    let world = World::new(settings);
+    let app = world::company(json!({"domain": "acme.com", "name": "Acme Inc", "city": "Ulm"}));
+    let there = vec![hit(&world, 3, "acme.com", "")];
+    let nothing = Ok(Decision::Nothing(id(3)));
+    let lacks = |name: &str| Err(NoCompany::PortalRule(vec![name.to_owned()]));
+    for (hits, refused, want, left) in [
+        (
+            &[][..],
+            &["city"][..],
+            Ok(Decision::Create),
+            &["domain", "name"][..],
+        ),
+        (&[], &["domain"], lacks("domain"), &[]),
+        (&[], &["city", "industry"], lacks("industry"), &[]),
+        (&there, &["city"], Ok(Decision::Update(id(3))), &["name"]),
+        (
+            &there,
+            &["industry"],
+            Ok(Decision::Update(id(3))),
+            &["city", "name"],
+        ),
+        (&there, &["city", "name"], nothing, &[]),
+    ] {
+        let linked = link(3, true).filter(|_| !hits.is_empty());
+        let planned = plan(&world, Some(&app), hits, |f| f.linked = linked);
+        let rest = planned.without_refused(&refused.iter().copied().collect());
+        let mut names: Vec<&str> = rest.changes.iter().map(|c| c.property.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(
+            (&rest.decision, names.as_slice()),
+            (&want, left),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
 fn made_adopted_updated_or_left() {
     let settings = json!({
         "companies": [{"app_field": "name", "property": "name", "export": "overwrite"},

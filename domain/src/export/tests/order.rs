@@ -67,6 +67,7 @@ fn nothing_known() -> Known<'static> {
         company: CompanyProgress::None,
         emptied: false,
         written: None,
+        made_before: false,
         companies: None,
         associated: false,
     }
@@ -242,6 +243,47 @@ fn the_steps_of_each_kind_of_export() {
         walk(&archived, Answer::Nobody, true, true, &[]),
         with(linked, &["skipped"])
     );
+}
+
+#[test]
+fn what_an_export_made_that_did_not_end_is_looked_at_again_too() {
+    let world = World::new(json!({}));
+    let someone = person(Some("a@b.example"), None, json!({}));
+    let history = History::default();
+    let read = Stored::of(&[("email", "a@b.example")]).read(id(7), &world.contacts);
+    let adopt = contact::plan(
+        &world.workspace(),
+        &facts(&someone, Found::Live(&read), &history),
+    );
+    let ours = |primary| {
+        [ContactCompany {
+            company: id(70),
+            primary,
+        }]
+    };
+    for (company, companies, associated) in [
+        (CompanyProgress::None, None, false),
+        (CompanyProgress::Ensured(id(70)), Some(ours(true)), false),
+        (CompanyProgress::Ensured(id(70)), Some(ours(false)), true),
+    ] {
+        for made_before in [false, true] {
+            let step = next(&Known {
+                qualified: Some(Qualified::Yes),
+                by_email: Answer::Live,
+                plan: Some(&adopt),
+                company,
+                companies: companies.as_ref().map(|c| &c[..]),
+                associated,
+                made_before,
+                ..nothing_known()
+            });
+            let end = End::Exported {
+                contact: id(7),
+                look_again: made_before,
+            };
+            assert_eq!(step, ExportStep::Done(end), "{company:?}");
+        }
+    }
 }
 
 #[test]
