@@ -1,5 +1,6 @@
 //! E2, E3, E4, E6, E7: what a manual export of a person makes in HubSpot.
 
+use domain::{ObjectType, app::RecordKind};
 use e2e::{
     exports::{entries, export, live, primary_domains, writes},
     mirrored,
@@ -46,13 +47,20 @@ async fn a_person_becomes_a_contact_at_one_company_and_again_nothing_is_written(
     // The mirror knows it before anything is read again.
     let store = store::testing::store_of(&p.tenant.api.addresses().database_url).await;
     let mirrored = store
-        .associations_from(
-            p.tenant.workspace,
-            p.tenant.portal,
-            domain::ObjectType::Contact,
-        )
+        .associations_from(p.tenant.workspace, p.tenant.portal, ObjectType::Contact)
         .await
         .unwrap();
+    for (kind, key) in [
+        (RecordKind::Person, "lead@example-e2.co.uk"),
+        (RecordKind::Company, "example-e2.co.uk"),
+    ] {
+        let keys = [key.to_owned()];
+        let found = store
+            .mirrored_by_keys(p.tenant.workspace, p.tenant.portal, kind, &keys)
+            .await
+            .unwrap();
+        assert_eq!(found.len(), 1, "{key}");
+    }
     let ids = (number(&contacts[0]["id"]), number(&companies[0]["id"]));
     assert_eq!(mirrored.len(), 1, "{mirrored:?}");
     assert_eq!((mirrored[0].from.get(), mirrored[0].to.get()), ids);
