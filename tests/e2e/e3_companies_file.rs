@@ -51,7 +51,7 @@ fn generated() -> Vec<Named> {
     let forms = [
         "http://www.sample-{}-e3.com",
         "https://SAMPLE-{}-e3.co.uk/about?x=1",
-        "sample-{}-e3.org",
+        "http://sample-{}-e3.org",
         "https://ir.sample-{}-e3.de:443/",
     ];
     let site = |n: usize| forms[n % forms.len()].replace("{}", &n.to_string());
@@ -81,8 +81,7 @@ async fn become_companies(named: &[Named]) {
             json!({"id": format!("c{n}"), "version": 1, "fields": fields})
         })
         .collect();
-    door.ok("POST", "/companies", Some(json!({"items": companies})))
-        .await;
+    door.companies(companies).await;
     let ids: Vec<String> = (0..named.len()).map(|n| format!("p{n}")).collect();
     let people: Vec<Value> = named
         .iter()

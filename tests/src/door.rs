@@ -161,6 +161,19 @@ impl Door {
         answer.body
     }
 
+    /// Upserts companies that are not known yet.
+    ///
+    /// # Panics
+    /// When the call or one of them is refused.
+    pub async fn companies(&self, items: Vec<Value>) {
+        let count = items.len();
+        let body = json!({"items": items});
+        let answer = self.ok("POST", "/companies", Some(body)).await;
+        let outcomes = answer["items"].as_array().into_iter().flatten();
+        let created = outcomes.filter(|item| item["outcome"] == "created").count();
+        assert_eq!(created, count, "{answer}");
+    }
+
     /// Upserts people; the outcomes, in order.
     ///
     /// # Panics

@@ -146,7 +146,7 @@ impl Rechecking {
                     tracing::info!(stop = stop.name(), "a company is restored later");
                     let wait = match stop {
                         Stop::Waits(_, wait) => wait,
-                        Stop::HubSpot(hubspot::Error::Transient { .. }) => {
+                        stop if stop.passes_soon() => {
                             let later = SOON * 2u32.saturating_pow(recheck.attempts.min(LOOKS));
                             later.min(AGAIN)
                         }

@@ -34,9 +34,9 @@ impl Exporting<'_> {
                 Err(
                     stop @ (Stop::Store(_)
                     | Stop::Lost
-                    | Stop::Waits(WaitReason::OutcomeUnknown, _)
-                    | Stop::HubSpot(hubspot::Error::Transient { .. })),
+                    | Stop::Waits(WaitReason::OutcomeUnknown, _)),
                 ) => return Err(stop),
+                Err(stop) if stop.passes_soon() => return Err(stop),
                 Err(stop) => {
                     tracing::info!(stop = stop.name(), "a revert is put off");
                     let again = self.facts.now + AGAIN;

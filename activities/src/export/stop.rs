@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::export::{FailReason, WaitReason, contact::Skip};
+use hubspot::ErrorClass;
 use store::StoreError;
 
 /// Why an export stops before its end.
@@ -27,6 +28,18 @@ pub(super) enum Stop {
 }
 
 impl Stop {
+    /// Whether HubSpot did not do it, or a limit did not let it through, for a minute at most.
+    pub(super) fn passes_soon(&self) -> bool {
+        let Self::HubSpot(error) = self else {
+            return false;
+        };
+        let trouble = matches!(
+            error.class(),
+            ErrorClass::Transient | ErrorClass::RateLimited
+        );
+        trouble && error.retry_after().is_none_or(|wait| wait <= super::SHORT)
+    }
+
     /// What it is called in logs.
     pub(super) fn name(&self) -> &'static str {
         match self {
