@@ -6,21 +6,18 @@
 mod app;
 mod hubspot;
 mod portal;
-mod random;
 mod run;
 mod service;
 mod showcase;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use e2e::{
     mirrored::{self, Everything},
     periodic::sync,
     planted::{Planted, number},
     profiles::{World, until},
+    random::{Random, seed},
     store_of,
 };
 use model::{
@@ -29,7 +26,6 @@ use model::{
 };
 use serde_json::{Value, json};
 
-use random::Random;
 use run::{OPTIONS, Run, STAGES};
 use showcase::{own_people, showcase};
 
@@ -40,17 +36,6 @@ fn size() -> (usize, usize) {
     } else {
         (2, 50)
     }
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("OPERATIONS_SEED").ok();
-    given.map_or_else(
-        || {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-            u64::from(now.subsec_nanos())
-        },
-        |text| text.parse().expect("OPERATIONS_SEED is a number"),
-    )
 }
 
 /// With any difference put in on purpose the mirror is not the portal any more.
@@ -90,7 +75,7 @@ fn differences_of_the_mirror_are_noticed(portal: &Everything) {
 
 #[tokio::test]
 async fn after_random_operations_all_is_as_recomputed() {
-    let seed = seed();
+    let seed = seed("OPERATIONS_SEED");
     println!("OPERATIONS_SEED={seed}");
     let (rounds, operations) = size();
     let p = Planted::new().await;

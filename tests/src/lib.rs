@@ -12,6 +12,7 @@ pub mod periodic;
 pub mod planted;
 pub mod profiles;
 pub mod proxy;
+pub mod random;
 pub mod retire;
 pub mod script;
 pub mod wrong_settings;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use domain::app::RecordKind;
 use serde_json::{Value, json};
-use store::{ProfileChange, Store};
+use store::{ProfileChange, ProjectionDue, Store};
 
 use crate::{Tenant, door::Door, object, shared, store_of};
 
@@ -182,6 +182,25 @@ impl World {
             })
         })
         .await;
+    }
+
+    /// Lets links and profiles follow a step, without waiting for who does it by itself. Whether they
+    /// have followed everything.
+    ///
+    /// # Panics
+    /// When the store does not answer.
+    pub async fn follow(&self) -> bool {
+        let (workspace, portal) = (self.tenant.workspace, self.tenant.portal);
+        let basis = self.store.projection_basis(workspace, portal).await;
+        let (basis, mark) = basis.expect("what links are made by");
+        let due = ProjectionDue { workspace, portal };
+        let step = self.store.project_profiles(due, &basis, &mark).await;
+        step.expect("a step");
+        let behind = self.store.projections_due(None, 10_000).await;
+        let behind = behind.expect("what is due");
+        behind
+            .iter()
+            .any(|s| s.workspace == workspace && matches!(s.row, Ok(None)))
     }
 
     /// Waits until links and profiles have followed everything. Says the last change.

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use e2e::{Tenant, door::Door, planted::Planted, profiles::World};
+use e2e::{Tenant, door::Door, planted::Planted, profiles::World, random::Random};
 use model::{
     dnc::Stands,
     whole::{Whole, Without},
 };
 use serde_json::Value;
 use store::Store;
-
-use super::random::Random;
 
 pub(super) const STAGES: [(&str, Stands, u8); 4] = [
     ("appointmentscheduled", Stands::Open, 0),

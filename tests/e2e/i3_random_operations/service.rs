@@ -9,7 +9,7 @@ use model::{
     whole::{Counting, Whole, Without},
 };
 use serde_json::{Value, json};
-use store::{ProjectionDue, VerdictPass};
+use store::VerdictPass;
 
 use super::{
     app::now,
@@ -148,23 +148,9 @@ impl Run {
 
     /// Links and profiles follow, and verdicts, without waiting for who does it by itself.
     async fn follow(&self) {
-        let (workspace, portal) = (self.tenant().workspace, self.tenant().portal);
+        let workspace = self.tenant().workspace;
         until("links and verdicts follow", async || {
-            let (basis, mark) = self
-                .store
-                .projection_basis(workspace, portal)
-                .await
-                .unwrap();
-            let due = ProjectionDue { workspace, portal };
-            self.store
-                .project_profiles(due, &basis, &mark)
-                .await
-                .unwrap();
-            let behind = self.store.projections_due(None, 10_000).await.unwrap();
-            if !behind
-                .iter()
-                .any(|s| s.workspace == workspace && matches!(s.row, Ok(None)))
-            {
+            if !self.world.follow().await {
                 return false;
             }
             let mut pass = VerdictPass::default();
