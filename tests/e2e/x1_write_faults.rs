@@ -517,6 +517,36 @@ async fn companies_are_made_without_the_key_where_it_was_removed() {
     assert_true(&p, &door, &ids[1..], &first).await;
 }
 
+/// HubSpot's index still has what a company was before somebody changed it.
+#[tokio::test]
+async fn what_search_says_of_a_company_is_read_again_before_it_is_written() {
+    let p = Planted::on(&shared(), json!({})).await;
+    let door = p.connect().await;
+    let there = json!({"domain": "indexed-e3.com", "name": "Indexed"});
+    let company = p.record("companies", there, &[]).await;
+    let first: State = state(&p).await;
+    p.tenant
+        .control("PATCH", "", Some(json!({"search_lag_ms": 600_000})))
+        .await;
+    p.set("companies", company, json!({"city": "Theirs"})).await;
+    let fields = json!({"name": "Indexed", "website": "https://indexed-e3.com", "city": "Ours"});
+    door.companies(vec![json!({"id": "firm", "version": 1, "fields": fields})])
+        .await;
+    door.people(json!([
+        {"id": "lead", "version": 1, "email": "lead@indexed-e3.com", "company": "firm"},
+    ]))
+    .await;
+    let request = ask(&door, "lead").await;
+    let end = all_ended(&door, &[request]).await.remove(0);
+    assert_eq!(end["outcome"]["state"], "exported", "{end}");
+    let companies = live(&p, "companies").await;
+    assert_eq!(companies.len(), 1);
+    let has = &companies[0]["properties"];
+    assert_eq!(has["city"], "Theirs", "only gaps are filled");
+    assert_eq!(has["website"], "https://indexed-e3.com");
+    assert_true(&p, &door, &["lead".to_owned()], &first).await;
+}
+
 /// A company that HubSpot does not take as it is does not keep the person from being exported.
 #[tokio::test]
 async fn a_company_that_is_refused_leaves_the_contact_without_it() {

@@ -233,7 +233,7 @@ impl Exporting<'_> {
         for object in found.iter().filter(|object| !object.archived) {
             let id = wire::object_id(object.id)?;
             search.hits.retain(|hit| hit.id() != id);
-            search.hits.push(wire::record_read(id, &names, object));
+            search.hits.push(wire::record_indexed(id, &names, object));
         }
         Ok(())
     }

@@ -35,6 +35,14 @@ pub(super) fn record_read(id: HubSpotObjectId, asked: &[String], object: &CrmObj
     RecordRead::fresh(id, asked.iter().map(String::as_str), &properties(object))
 }
 
+pub(super) fn record_indexed(
+    id: HubSpotObjectId,
+    asked: &[String],
+    object: &CrmObject,
+) -> RecordRead {
+    RecordRead::indexed(id, asked.iter().map(String::as_str), &properties(object))
+}
+
 pub(super) fn mirror_row(object: &CrmObject) -> Result<MirrorRow, Stop> {
     Ok(MirrorRow {
         id: object_id(object.id)?,

@@ -60,6 +60,19 @@ impl RecordRead {
         }
     }
 
+    /// From a search. HubSpot's index lags behind: what it has may be as old as the mirror, and it may say
+    /// no more than that.
+    pub fn indexed<'n>(
+        id: HubSpotObjectId,
+        asked: impl IntoIterator<Item = &'n str>,
+        properties: &Map<String, Value>,
+    ) -> Self {
+        Self {
+            fresh: false,
+            ..Self::fresh(id, asked, properties)
+        }
+    }
+
     /// Which record.
     pub const fn id(&self) -> HubSpotObjectId {
         self.id
@@ -123,5 +136,7 @@ mod tests {
         assert!(!format!("{read:?}").contains("Ulm"));
         let mirrored = RecordRead::mirrored(id, answer.as_object().unwrap());
         assert!(mirrored.known("zip") == Known::NotAsked && !mirrored.is_fresh());
+        let indexed = RecordRead::indexed(id, ["zip"], answer.as_object().unwrap());
+        assert!(indexed.known("zip") == Known::Empty && !indexed.is_fresh());
     }
 }
