@@ -108,8 +108,6 @@ fn refusal(property: &str) -> Value {
     json!({"when": "before", "effect": {"status": {"status": 400, "body": body.to_string()}}})
 }
 
-const REFUSED: &str = "Refused by HubSpot";
-
 /// A person whose export needs one write of a kind, to which something happens.
 struct Case {
     kind: Kind,
@@ -162,6 +160,10 @@ impl Case {
         format!("{}@{}", self.id, self.domain)
     }
 
+    fn refused_value(&self) -> String {
+        format!("Refused of {}", self.id)
+    }
+
     /// What HubSpot has before.
     async fn plant(&mut self, p: &Planted) {
         if self.kind != Kind::MakesCompany {
@@ -187,11 +189,11 @@ impl Case {
 
     /// What the app has.
     fn told(&self) -> (Value, Value) {
-        let text = |text: &'static str, property: &str| {
+        let text = |text: &str, property: &str| {
             if self.refused == Some(property) {
-                REFUSED
+                self.refused_value()
             } else {
-                text
+                text.to_owned()
             }
         };
         let mut company = json!({"name": self.id, "website": format!("https://{}", self.domain)});
@@ -234,7 +236,10 @@ impl Case {
         rule["path"] = json!(path);
         rule["body"] = json!(body);
         if self.refused.is_some() {
-            rule["body"] = json!(REFUSED);
+            // Whenever it is sent: an attempt that is cut short does not know what another one was told.
+            rule["method"] = Value::Null;
+            rule["path"] = json!("/crm/objects/");
+            rule["body"] = json!(self.refused_value());
         } else {
             rule["times"] = json!(1);
         }
