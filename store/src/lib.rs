@@ -89,7 +89,7 @@ pub use export_summary::{ExportNumbers, Qualifying};
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
-pub use journal::{CloseEntry, JournalRow, LinkWrite, Opened};
+pub use journal::{CloseEntry, Guard, JournalRow, LinkWrite, Opened};
 pub use list_tables::{ListDetails, ListedMember};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{Associated, AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};

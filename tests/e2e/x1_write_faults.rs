@@ -85,6 +85,11 @@ fn faults(batch: bool) -> Vec<(&'static str, Value)> {
             "it lands four seconds later",
             json!({"when": {"later_ms": 4_000}, "effect": "drop"}),
         ),
+        // Longer after it was sent than a write has to land, and not so long after its end was lost.
+        (
+            "nobody answers for six seconds, and it lands after ten",
+            json!({"when": {"later_ms": 10_000}, "effect": {"hang": {"ms": 6_000}}}),
+        ),
         ("429", before(answer("secondly"))),
         ("423", before(answer("locked"))),
         ("401", before(answer("expired"))),
@@ -582,4 +587,40 @@ async fn a_company_that_is_refused_leaves_the_contact_without_it() {
     }
     assert_eq!(live(&p, "contacts").await.len(), 2);
     assert!(live(&p, "companies").await.is_empty());
+}
+
+#[tokio::test]
+async fn two_exports_that_share_a_company_do_not_write_over_each_other() {
+    let p = Planted::on(&shared(), json!({})).await;
+    let empty = json!({"domain": "shared-x1.com"});
+    let company = p.record("companies", empty, &[]).await;
+    let door = p.connect().await;
+    let first = state(&p).await;
+    let ids = ["left", "right"].map(str::to_owned);
+    let site = |id: &str| format!("https://shared-x1.com/{id}");
+    let companies = ids.iter().map(
+        |id| json!({"id": id, "version": 1, "fields": {"name": "Shared", "website": site(id)}}),
+    );
+    door.companies(companies.collect()).await;
+    let people: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({"id": id, "version": 1, "email": format!("{id}@shared-x1.com"), "company": id}))
+        .collect();
+    door.people(json!(people)).await;
+    // Both have read it before one of them can write.
+    let slow = json!({"path": "/companies/batch/read$", "when": "after", "times": 2,
+        "effect": {"delay": {"ms": 3_000}}});
+    p.tenant.control("POST", "faults", Some(slow)).await;
+    for end in export_all(&door, &ids).await {
+        assert_eq!(end["outcome"]["state"], "exported", "{end}");
+    }
+    let rules = p.tenant.control("GET", "faults", None).await;
+    assert_eq!(rules["faults"][0]["struck"], 2, "{rules}");
+    let requests = p.tenant.requests().await;
+    let wrote = |r: &&Value| {
+        let path = r["path"].as_str().unwrap();
+        r["method"] == "PATCH" && path.ends_with(&format!("/companies/{company}"))
+    };
+    assert_eq!(requests.iter().filter(wrote).count(), 1);
+    assert_true(&p, &door, &ids, &first).await;
 }

@@ -1,21 +1,26 @@
 //! The company of a person's export (E3, design §4.4): found, or made once for all who need it.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
+use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, ObjectType,
     app::{Person, RecordKind},
     export::{
         Change, CompanyDomains, CompanyFacts, CompanyPlan, Decision, HubSpotValue, LinkChange,
         RecordRead, Rule, WaitReason, Write, company,
-        journal::{Cause, Operation, Subject},
+        journal::{Cause, Entry, EntryId, Operation, Subject},
         policy::ExportCause,
     },
     linking::{self, Holder, Link, LinkOrigin},
     settings::ExportBehavior,
 };
 use hubspot::objects::{CreateInput, ReadOptions, RecordKey};
-use store::{ClaimHold, Claimed, LinkWrite, PortalKey};
+use store::{ClaimHold, Claimed, Guard, LinkWrite, Opened, PortalKey};
+use uuid::Uuid;
 
 use crate::portal_keys::{COMPANY_KEY, PortalKeyError, company_key};
 
@@ -38,8 +43,22 @@ struct Search {
     domains: CompanyDomains,
     linked: Option<Link>,
     hits: Vec<RecordRead>,
+    /// When those that are fresh were read, by the database's clock.
+    read_at: BTreeMap<HubSpotObjectId, DateTime<Utc>>,
     /// Whether HubSpot was asked by the domains.
     searched: bool,
+}
+
+impl Search {
+    /// Takes what was read from this moment on in place of what was known of it.
+    fn take(&mut self, read_at: DateTime<Utc>, records: Vec<RecordRead>) {
+        for record in records {
+            let id = record.id();
+            self.hits.retain(|hit| hit.id() != id);
+            self.hits.push(record);
+            self.read_at.insert(id, read_at);
+        }
+    }
 }
 
 impl Exporting<'_> {
@@ -58,6 +77,7 @@ impl Exporting<'_> {
             }),
             hits: self.in_the_mirror(&domains).await?,
             domains,
+            read_at: BTreeMap::new(),
             searched: false,
         };
         let began = Instant::now();
@@ -76,17 +96,21 @@ impl Exporting<'_> {
                 (Ok(Decision::Adopt(id) | Decision::Update(id)), false, _)
                     if search.hits.iter().any(|h| h.id() == *id && h.is_fresh()) =>
                 {
-                    if let Some(company) = self.update_company(&plan, *id).await? {
+                    let read_at = search.read_at.get(id).copied();
+                    let read_at = read_at.unwrap_or(self.facts.now);
+                    if let Some(company) = self.update_company(&plan, *id, read_at, began).await? {
                         return Ok(Some(company));
                     }
-                    search.hits = self.fresh(&[*id]).await?;
+                    search.hits.clear();
+                    let (read_at, fresh) = self.fresh(&[*id]).await?;
+                    search.take(read_at, fresh);
                 }
                 (Ok(Decision::Adopt(id) | Decision::Update(id) | Decision::Nothing(id)), _, _) => {
                     let id = *id;
-                    let fresh = self.fresh(&[id]).await?;
+                    let (read_at, fresh) = self.fresh(&[id]).await?;
                     let live = fresh.iter().any(|hit| hit.id() == id);
                     search.hits.retain(|hit| hit.id() != id);
-                    search.hits.extend(fresh);
+                    search.take(read_at, fresh);
                     if !live && let Some(link) = search.linked.as_mut().filter(|l| l.record == id) {
                         link.live = false;
                     }
@@ -122,6 +146,7 @@ impl Exporting<'_> {
             linked: self.facts.company_linked,
             hits: self.in_the_mirror(&domains).await?,
             domains,
+            read_at: BTreeMap::new(),
             searched: false,
         };
         for _ in 0..PLANS {
@@ -129,7 +154,7 @@ impl Exporting<'_> {
             let known = plan.company();
             match known {
                 Some(id) if plan.read_first => {
-                    let fresh = self.fresh(&[id]).await?;
+                    let (read_at, fresh) = self.fresh(&[id]).await?;
                     search.hits.retain(|hit| hit.id() != id);
                     if fresh.is_empty() {
                         self.said.gone.insert(id);
@@ -138,7 +163,7 @@ impl Exporting<'_> {
                             ..link
                         });
                     }
-                    search.hits.extend(fresh);
+                    search.take(read_at, fresh);
                 }
                 None if !search.searched => {
                     search.searched = true;
@@ -180,8 +205,13 @@ impl Exporting<'_> {
             .collect())
     }
 
-    /// Companies as HubSpot has them now; those that are not there are left out.
-    async fn fresh(&self, ids: &[HubSpotObjectId]) -> Result<Vec<RecordRead>, Stop> {
+    /// Companies as HubSpot has them now, and the moment before they were read; those that are not there are
+    /// left out.
+    async fn fresh(
+        &self,
+        ids: &[HubSpotObjectId],
+    ) -> Result<(DateTime<Utc>, Vec<RecordRead>), Stop> {
+        let read_at = self.deps.store.clock().await?;
         self.tick();
         let names = self.ground.company_properties();
         let records = ids
@@ -201,15 +231,16 @@ impl Exporting<'_> {
         if !read.unanswered.is_empty() {
             return Err(Stop::Waits(WaitReason::TriedAgainLater, DOUBT));
         }
-        read.found
+        let live = read
+            .found
             .iter()
             .filter_map(|found| found.as_ref().ok())
-            .filter(|object| !object.archived)
-            .map(|object| {
-                let id = wire::object_id(object.id)?;
-                Ok(wire::record_read(id, &names, object))
-            })
-            .collect()
+            .filter(|object| !object.archived);
+        let records = live.map(|object| {
+            let id = wire::object_id(object.id)?;
+            Ok(wire::record_read(id, &names, object))
+        });
+        Ok((read_at, records.collect::<Result<_, Stop>>()?))
     }
 
     /// Asks HubSpot by the domains.
@@ -339,17 +370,30 @@ impl Exporting<'_> {
         Ok(())
     }
 
-    /// None where another plan is to be made.
+    /// None where another plan is to be made, such as where an export of somebody else wrote the company
+    /// after it was read.
     async fn update_company(
         &mut self,
         plan: &CompanyPlan,
         id: HubSpotObjectId,
+        read_at: DateTime<Utc>,
+        began: Instant,
     ) -> Result<Option<HubSpotObjectId>, Stop> {
         let subject = self.company_subject(self.person()?);
         let operation = Operation::Update(ObjectType::Company, id);
-        let entry = self
-            .open(subject, Cause::Company, operation, &plan.changes, None)
-            .await?;
+        let (cause, now) = (Cause::Company, self.facts.now);
+        let entry = EntryId::new(Uuid::now_v7());
+        let opened = Entry::open(entry, subject, cause, operation, &plan.changes, now);
+        loop {
+            match self.try_commit(&opened, Some(Guard::AsOf(read_at))).await? {
+                Opened::Open => break,
+                Opened::Changed => return Ok(None),
+                Opened::Busy if began.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
+                Opened::Busy => return Err(Stop::Waits(WaitReason::TriedAgainLater, BUSY)),
+                Opened::Fenced => return Err(Stop::Fenced),
+                Opened::Lost => return Err(Stop::Lost),
+            }
+        }
         self.tick();
         let answer = self
             .ground
@@ -390,7 +434,7 @@ impl Exporting<'_> {
                 .await?
             {
                 Claimed::Known(id) => {
-                    let fresh = self.fresh(&[id]).await?;
+                    let (read_at, fresh) = self.fresh(&[id]).await?;
                     if fresh.is_empty() {
                         store
                             .forget_claimed(self.ground.portal, &search.domains, id)
@@ -404,8 +448,7 @@ impl Exporting<'_> {
                         origin: LinkOrigin::Primary,
                         live: true,
                     });
-                    search.hits.retain(|hit| hit.id() != record);
-                    search.hits.extend(fresh);
+                    search.take(read_at, fresh);
                     return Ok(None);
                 }
                 Claimed::Busy if began.elapsed() < PATIENCE => tokio::time::sleep(LOOK).await,
@@ -443,7 +486,13 @@ impl Exporting<'_> {
         let subject = self.company_subject(self.person()?);
         let operation = Operation::Create(ObjectType::Company);
         let entry = self
-            .open(subject, Cause::Company, operation, &changes, Some(hold))
+            .open(
+                subject,
+                Cause::Company,
+                operation,
+                &changes,
+                Some(Guard::Making(hold)),
+            )
             .await?;
         self.tick();
         let input = CreateInput::new(wire::sent(&changes));
@@ -540,6 +589,7 @@ impl Exporting<'_> {
         property: &str,
         value: &str,
     ) -> Result<(), Stop> {
+        let read_at = self.deps.store.clock().await?;
         self.tick();
         let names = self.ground.company_properties();
         let options = ReadOptions::new().properties(&names);
@@ -557,8 +607,7 @@ impl Exporting<'_> {
                 origin: LinkOrigin::Primary,
                 live: true,
             });
-            search.hits.retain(|hit| hit.id() != record);
-            search.hits.push(wire::record_read(record, &names, &object));
+            search.take(read_at, vec![wire::record_read(record, &names, &object)]);
         }
         Ok(())
     }

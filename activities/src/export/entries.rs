@@ -9,7 +9,7 @@ use domain::{
     },
 };
 use hubspot::objects::CrmObject;
-use store::{Associated, CloseEntry, LinkWrite, MirrorRow, Opened};
+use store::{Associated, CloseEntry, Guard, LinkWrite, MirrorRow, Opened};
 use uuid::Uuid;
 
 use super::{run::Exporting, stop::Stop, wire};
@@ -22,30 +22,34 @@ impl Exporting<'_> {
         cause: Cause,
         operation: Operation,
         changes: &[Change],
-        claim: Option<&store::ClaimHold>,
+        guard: Option<Guard<'_>>,
     ) -> Result<EntryId, Stop> {
         let id = EntryId::new(Uuid::now_v7());
         let entry = Entry::open(id, subject, cause, operation, changes, self.facts.now);
-        self.commit(&entry, claim).await?;
+        self.commit(&entry, guard).await?;
         Ok(id)
     }
 
     /// The same of an entry that is made already.
-    pub(super) async fn commit(
-        &self,
-        entry: &Entry,
-        claim: Option<&store::ClaimHold>,
-    ) -> Result<(), Stop> {
-        let (portal, epoch) = (self.ground.portal, self.ground.epoch);
-        let store = &self.deps.store;
-        match store
-            .open_entry(self.hold, portal, epoch, entry, claim)
-            .await?
-        {
+    pub(super) async fn commit(&self, entry: &Entry, guard: Option<Guard<'_>>) -> Result<(), Stop> {
+        match self.try_commit(entry, guard).await? {
             Opened::Open => Ok(()),
             Opened::Fenced => Err(Stop::Fenced),
-            Opened::Lost => Err(Stop::Lost),
+            Opened::Lost | Opened::Busy | Opened::Changed => Err(Stop::Lost),
         }
+    }
+
+    /// The same, and whoever asks sees to what it says.
+    pub(super) async fn try_commit(
+        &self,
+        entry: &Entry,
+        guard: Option<Guard<'_>>,
+    ) -> Result<Opened, Stop> {
+        let (portal, epoch) = (self.ground.portal, self.ground.epoch);
+        let store = &self.deps.store;
+        Ok(store
+            .open_entry(self.hold, portal, epoch, entry, guard)
+            .await?)
     }
 
     /// Closes an entry as done, with what HubSpot answered.

@@ -28,6 +28,7 @@ impl Exporting<'_> {
         let workspace = self.ground.workspace;
         match error.class() {
             ErrorClass::OutcomeUnknown => {
+                store.sent_until_now(workspace, id).await?;
                 return Err(Stop::Waits(WaitReason::OutcomeUnknown, super::FIRST_LOOK));
             }
             ErrorClass::Transient

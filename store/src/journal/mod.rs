@@ -8,4 +8,4 @@ mod write;
 pub(crate) use forget::{forget_contacts_written, remove_people_exported};
 pub use row::JournalRow;
 pub(crate) use row::subject_columns;
-pub use write::{CloseEntry, LinkWrite, Opened};
+pub use write::{CloseEntry, Guard, LinkWrite, Opened};

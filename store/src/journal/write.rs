@@ -38,7 +38,24 @@ pub enum Opened {
     Fenced,
     /// Somebody else writes about the person, or makes the company.
     Lost,
+    /// Somebody else writes the record now.
+    Busy,
+    /// The record was written since it was read: what was planned is planned again.
+    Changed,
 }
+
+/// What an entry stands on besides the hold on its person.
+#[derive(Debug, Clone, Copy)]
+pub enum Guard<'h> {
+    /// The claim of the company that it makes.
+    Making(&'h ClaimHold),
+    /// The moment, by the database's clock, before the record that it updates was read: whoever shares the
+    /// record with others writes only what nobody else of ours wrote meanwhile.
+    AsOf(DateTime<Utc>),
+}
+
+/// How long an open entry keeps others from the record; one that is older has landed or never will.
+const WRITES_FOR: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// A record of the app that is linked.
 #[derive(Debug, Clone)]
@@ -80,8 +97,7 @@ pub struct CloseEntry {
 
 impl Store {
     /// Commits an entry before its write is sent, and renews the hold on the person. The entry counts as
-    /// sent from now on: nobody writes the same again before it had time to land. With a claim, the entry
-    /// is what makes the company.
+    /// sent from now on: nobody writes the same again before it had time to land.
     ///
     /// # Errors
     /// When the database fails; nothing may be sent then.
@@ -91,7 +107,7 @@ impl Store {
         portal: PortalId,
         epoch: Epoch,
         entry: &Entry,
-        claim: Option<&ClaimHold>,
+        guard: Option<Guard<'_>>,
     ) -> Result<Opened, StoreError> {
         let columns = row::columns(entry)?;
         let mut tx = self.pool.begin().await?;
@@ -124,11 +140,20 @@ impl Store {
         if held == 0 {
             return Ok(Opened::Lost);
         }
-        if let Some(claim) = claim
-            && !company_claims::begin_making(&mut tx, claim, hold.workspace, columns.entry_id)
-                .await?
-        {
-            return Ok(Opened::Lost);
+        match (guard, columns.object_id) {
+            (Some(Guard::Making(claim)), _) => {
+                let entry = columns.entry_id;
+                if !company_claims::begin_making(&mut tx, claim, hold.workspace, entry).await? {
+                    return Ok(Opened::Lost);
+                }
+            }
+            (Some(Guard::AsOf(read_at)), Some(record)) => {
+                let object = (columns.object_type, record);
+                if let Some(other) = written_since(&mut tx, portal, object, read_at).await? {
+                    return Ok(other);
+                }
+            }
+            (Some(Guard::AsOf(_)) | None, _) => {}
         }
         sqlx::query!(
             "insert into export_journal
@@ -152,6 +177,27 @@ impl Store {
         .await?;
         tx.commit().await?;
         Ok(Opened::Open)
+    }
+
+    /// The outcome of an open entry's write is unknown: it may have left as late as now, since whoever
+    /// sends waits for the budget before. What it takes to land counts from here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sent_until_now(
+        &self,
+        workspace: WorkspaceId,
+        entry: EntryId,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update export_journal set sent_at = clock_timestamp()
+             where workspace_id = $1 and entry_id = $2 and state = 'open'",
+            workspace.as_uuid(),
+            entry.as_uuid()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Closes an entry as done, and writes what follows from it in the same transaction: the mirror, the
@@ -479,6 +525,46 @@ impl Store {
         self.note_told(&[told], std::time::Duration::ZERO).await?;
         Ok(())
     }
+}
+
+/// What keeps a record of the portal from being written by what was read at that moment: others who
+/// write it now, or did since. Until the transaction ends nobody else gets an answer.
+async fn written_since(
+    tx: &mut PgConnection,
+    portal: PortalId,
+    (object_type, record): (i16, i64),
+    read_at: DateTime<Utc>,
+) -> Result<Option<Opened>, sqlx::Error> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended(format('write %s %s %s', $1::bigint, $2::smallint, $3::bigint), 0))",
+        portal.get(),
+        object_type,
+        record
+    )
+    .execute(&mut *tx)
+    .await?;
+    let others = sqlx::query!(
+        "select coalesce(bool_or(w.state = 'open'), false) as \"open!\", count(*) > 0 as \"any!\"
+         from connection c cross join lateral (
+           select j.state from export_journal j
+           where j.workspace_id = c.workspace_id and j.portal_id = $1 and j.object_type = $2 and j.object_id = $3
+             and (j.state = 'open' and j.sent_at > clock_timestamp() - make_interval(secs => $5)
+               or j.state = 'done' and j.closed_at >= $4)
+           offset 0) w
+         where c.portal_id = $1",
+        portal.get(),
+        object_type,
+        record,
+        read_at,
+        WRITES_FOR.as_secs_f64()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    Ok(match (others.open, others.any) {
+        (true, _) => Some(Opened::Busy),
+        (false, true) => Some(Opened::Changed),
+        (false, false) => None,
+    })
 }
 
 fn read_all(rows: Vec<EntryRow>) -> Result<Vec<Entry>, StoreError> {

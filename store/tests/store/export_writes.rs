@@ -6,11 +6,11 @@ use domain::{
     app::{CustomField, Fields, PersonId, PersonInput, PersonUpsert, RecordKind},
     export::{
         RequestId, RequestKind, RequestOutcome,
-        journal::{Cause, Entry, EntryId, Operation, Subject, Written},
+        journal::{Cause, Entry, EntryId, EntryState, Operation, Subject, Written},
     },
 };
 use store::{
-    Associated, CloseEntry, DefinitionRead, ExportFilter, MirrorRow, NewResume, Opened,
+    Associated, CloseEntry, DefinitionRead, ExportFilter, Guard, MirrorRow, NewResume, Opened,
     RefusedResume, WriterHold,
 };
 use uuid::Uuid;
@@ -381,6 +381,100 @@ async fn what_exports_stand_on_has_another_mark_when_it_changes() {
             sqlx::query(sql).execute(&world.raw).await.unwrap();
             is_another(what).await;
         }
+    })
+    .await;
+}
+
+/// An update of a company, planned by what was read at that moment.
+async fn update_company(w: &Writing, company: i64, guard: Option<Guard<'_>>) -> (Entry, Opened) {
+    let store = &w.world.store;
+    let now = store.clock().await.unwrap();
+    let entry = Entry::open(
+        EntryId::new(Uuid::now_v7()),
+        Subject::CompanyOf(id()),
+        Cause::Company,
+        Operation::Update(ObjectType::Company, record(company)),
+        &[],
+        now,
+    );
+    let opened = store
+        .open_entry(&w.hold, w.world.portal, w.epoch, &entry, guard)
+        .await
+        .unwrap();
+    (entry, opened)
+}
+
+#[tokio::test]
+async fn a_company_is_written_only_by_what_nobody_wrote_since_it_was_read() {
+    bounded(async {
+        let w = Writing::new().await;
+        let store = &w.world.store;
+        let read_at = store.clock().await.unwrap();
+        let by = Some(Guard::AsOf(read_at));
+        let (first, opened) = update_company(&w, 70, by).await;
+        assert_eq!(opened, Opened::Open);
+        assert_eq!(update_company(&w, 70, by).await.1, Opened::Busy);
+        // Another company is nobody's concern.
+        let (other, opened) = update_company(&w, 71, by).await;
+        assert_eq!(opened, Opened::Open);
+        // What certainly was not done changed nothing.
+        store.drop_entry(w.world.workspace, other.id).await.unwrap();
+        let (other, opened) = update_company(&w, 71, by).await;
+        assert_eq!(opened, Opened::Open);
+        store
+            .refuse_entry(w.world.workspace, other.id, "HS-3005")
+            .await
+            .unwrap();
+        assert_eq!(update_company(&w, 71, by).await.1, Opened::Open);
+        store
+            .close_entry_done(CloseEntry {
+                workspace: w.world.workspace,
+                portal: w.world.portal,
+                epoch: w.epoch,
+                entry: first.id,
+                record: record(70),
+                mirror: None,
+                associated: None,
+                read_at,
+                link: None,
+                day: read_at.date_naive(),
+            })
+            .await
+            .unwrap();
+        assert_eq!(update_company(&w, 70, by).await.1, Opened::Changed);
+        let later = store.clock().await.unwrap();
+        let again = update_company(&w, 70, Some(Guard::AsOf(later))).await;
+        assert_eq!(again.1, Opened::Open);
+        // One that is as old as this has landed or never will.
+        sqlx::query("update export_journal set sent_at = sent_at - interval '6 minutes'")
+            .execute(&w.world.raw)
+            .await
+            .unwrap();
+        let after_all = update_company(&w, 70, Some(Guard::AsOf(later))).await;
+        assert_eq!(after_all.1, Opened::Open);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_of_unknown_outcome_has_its_time_from_when_that_was_known() {
+    bounded(async {
+        let w = Writing::new().await;
+        let store = &w.world.store;
+        let (entry, _) = update_company(&w, 70, None).await;
+        let sent_at = async || {
+            let open = store.open_entries(w.world.workspace, &id()).await.unwrap();
+            match open[0].state {
+                EntryState::Open { sent_at } => sent_at.unwrap(),
+                ref other => panic!("{other:?}"),
+            }
+        };
+        let (first, then) = (sent_at().await, store.clock().await.unwrap());
+        store
+            .sent_until_now(w.world.workspace, entry.id)
+            .await
+            .unwrap();
+        assert!(first < then && sent_at().await >= then);
     })
     .await;
 }
