@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use dev::{
-    demo::Api,
-    stack::{Stack, StackOptions},
+use dev::demo::Api;
+use e2e::{
+    Tenant, assert_mirrored, object,
+    stacks::{OwnStack, until_within},
+    store_of,
 };
-use e2e::{Tenant, assert_mirrored, binaries, object, store_of};
 use serde_json::json;
 
 /// How long a worker stays frozen in the middle of a refresh; a minute with `SOAK=full`.
@@ -17,43 +18,10 @@ fn frozen_for() -> Duration {
     }
 }
 
-async fn stack_of_its_own(dir: &tempfile::TempDir) -> Stack {
-    // Postgres runs as another user, who has to get in.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), open).unwrap();
-    let mut options = StackOptions::new(dir.path(), binaries());
-    options.own_servers = true;
-    options.workers = 2;
-    options.env = vec![
-        ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
-        ("SLICE_SECONDS".to_owned(), "5".to_owned()),
-    ];
-    Stack::start(options).await.unwrap()
-}
-
-/// Sends a signal of the operating system to a process of the stack.
-fn signal(stack: &Stack, name: &str, signal: &str) {
-    let pid = stack.pid(name).unwrap().to_string();
-    let sent = std::process::Command::new("kill")
-        .args([signal, &pid])
-        .status()
-        .unwrap();
-    assert!(sent.success(), "{signal} to {name}");
-}
-
-async fn until(what: &str, within: Duration, mut done: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + within;
-    while !done().await {
-        assert!(Instant::now() < deadline, "{what}: not within {within:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 /// The front door commits the fence, cannot signal as Temporal does not answer, and is killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_front_door_killed_between_commit_and_signal_leaves_nothing_undone() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut stack = stack_of_its_own(&dir).await;
+    let mut stack = OwnStack::start(2, &[("SLICE_SECONDS", "5")]).await;
     let api = Api::new(stack.addresses()).unwrap();
     let tenant = Tenant::new(&api, json!({"contacts": 200, "limits": "off"})).await;
     tenant.connect().await;
@@ -61,7 +29,7 @@ async fn a_front_door_killed_between_commit_and_signal_leaves_nothing_undone() {
         .wait_for_phase("syncing", Duration::from_secs(60))
         .await;
 
-    signal(&stack, "temporal", "-STOP");
+    stack.signal("temporal", "-STOP");
     let asking = tokio::spawn({
         let tenant = tenant.clone();
         async move {
@@ -70,13 +38,13 @@ async fn a_front_door_killed_between_commit_and_signal_leaves_nothing_undone() {
         }
     });
     let store = store_of(api.addresses()).await;
-    until("the fence is up", Duration::from_secs(20), async || {
+    until_within("the fence is up", Duration::from_secs(20), async || {
         let fence = store.fence_state(tenant.workspace).await.unwrap().unwrap();
         !fence.state.may_call_hubspot()
     })
     .await;
     stack.kill_hard("web").unwrap();
-    signal(&stack, "temporal", "-CONT");
+    stack.signal("temporal", "-CONT");
     // Whatever the caller heard, it was no answer of success for the whole of it.
     let _cut_off = asking.await.unwrap();
     stack.start_web().unwrap();
@@ -97,8 +65,7 @@ async fn a_front_door_killed_between_commit_and_signal_leaves_nothing_undone() {
 /// and wakes up again: the tokens stay good, nothing is lost, the other goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_frozen_in_a_refresh_loses_no_token_and_holds_nobody_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut stack = stack_of_its_own(&dir).await;
+    let mut stack = OwnStack::start(2, &[("SLICE_SECONDS", "5")]).await;
     // Whoever refreshes is the first one.
     stack.kill_hard("worker-1").unwrap();
     let api = Api::new(stack.addresses()).unwrap();
@@ -114,8 +81,8 @@ async fn a_worker_frozen_in_a_refresh_loses_no_token_and_holds_nobody_up() {
         let rules = tenant.control("GET", "faults", None).await;
         rules["faults"][0]["struck"].as_u64() >= Some(1)
     };
-    until("a refresh is on its way", Duration::from_secs(60), struck).await;
-    signal(&stack, "worker-0", "-STOP");
+    until_within("a refresh is on its way", Duration::from_secs(60), struck).await;
+    stack.signal("worker-0", "-STOP");
     stack.start_worker(1).unwrap();
     stack.wait_worker(1).await.unwrap();
 
@@ -128,7 +95,7 @@ async fn a_worker_frozen_in_a_refresh_loses_no_token_and_holds_nobody_up() {
         .wait_for_phase("syncing", Duration::from_secs(90))
         .await;
     tokio::time::sleep(frozen_for().saturating_sub(began.elapsed())).await;
-    signal(&stack, "worker-0", "-CONT");
+    stack.signal("worker-0", "-CONT");
 
     let status = tenant
         .wait_for_phase("syncing", Duration::from_secs(300))

@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use dev::{
-    demo::Api,
-    stack::{Stack, StackOptions},
-};
+use dev::demo::Api;
 use domain::{RangeReader, SyncRunId, SyncType};
-use e2e::{Tenant, assert_mirrored, binaries, object, store_of};
+use e2e::{Tenant, assert_mirrored, object, stacks::OwnStack, store_of};
 use serde_json::json;
 
 /// Kills; ten with `SOAK=full`.
@@ -30,23 +27,14 @@ async fn tenant_run(tenant: &Tenant, store: &store::Store) -> SyncRunId {
 async fn kills_and_restarts_lose_nothing_and_read_little_twice() {
     let kills = kills();
     let contacts = 1_200 * (kills + 2);
-    let dir = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
-    // Postgres runs as another user, who has to get in.
-    std::fs::set_permissions(
-        dir.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
-    let mut options = StackOptions::new(dir.path(), binaries());
-    options.own_servers = true;
-    options.env = vec![
-        ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
-        ("SLICE_SECONDS".to_owned(), "5".to_owned()),
+    let readers = LIST_READERS.to_string();
+    let environment = [
+        ("SLICE_SECONDS", "5"),
         // Each type is large enough to be shared by several list readers and one of search.
-        ("BACKFILL_SPLIT_FROM".to_owned(), "1000".to_owned()),
-        ("BACKFILL_LIST_READERS".to_owned(), LIST_READERS.to_string()),
+        ("BACKFILL_SPLIT_FROM", "1000"),
+        ("BACKFILL_LIST_READERS", readers.as_str()),
     ];
-    let mut stack = Stack::start(options).await.unwrap();
+    let mut stack = OwnStack::start(1, &environment).await;
     let api = Api::new(stack.addresses()).unwrap();
     let size = json!({
         "contacts": contacts, "companies": contacts / 2, "deals": contacts / 2,

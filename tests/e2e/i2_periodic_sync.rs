@@ -2,17 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use dev::{
-    demo::Api,
-    stack::{Stack, StackOptions},
-};
+use dev::demo::Api;
 use domain::{ObjectType, SyncType};
 use e2e::{
-    Tenant, assert_mirrored, binaries,
+    Tenant, assert_mirrored,
     door::Door,
     object,
     periodic::{paused, result, schedule, sync, trigger, wait_for_schedule},
-    shared, store_of,
+    shared,
+    stacks::OwnStack,
+    store_of,
 };
 use serde_json::{Value, json};
 use store::{CursorKey, Store};
@@ -491,25 +490,10 @@ async fn members_of_a_list_with_a_use_follow() {
     );
 }
 
-async fn stack_of_its_own(dir: &tempfile::TempDir, env: &[(&str, &str)]) -> Stack {
-    // Postgres runs as another user, who has to get in.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), open).unwrap();
-    let mut options = StackOptions::new(dir.path(), binaries());
-    options.own_servers = true;
-    options.env = [("SWEEP_SECONDS", "2"), ("SLICE_SECONDS", "2")]
-        .iter()
-        .chain(env)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Stack::start(options).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_in_the_middle_of_syncs_and_three_days_of_silence_lose_nothing() {
     let (kills, contacts) = if full() { (20, 6_000) } else { (4, 1_200) };
-    let dir = tempfile::tempdir().unwrap();
-    let mut stack = stack_of_its_own(&dir, &[("SYNC_SECONDS", "3")]).await;
+    let mut stack = OwnStack::start(1, &[("SLICE_SECONDS", "2"), ("SYNC_SECONDS", "3")]).await;
     let api = Api::new(stack.addresses()).unwrap();
     let size = json!({"contacts": contacts, "companies": 200, "deals": 100, "auto_companies": false,
         "search_lag_ms": {"min": 0, "max": 1_000}, "search_flapping": true});

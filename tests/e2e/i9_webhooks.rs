@@ -10,18 +10,17 @@ use std::{
 
 use chrono::Utc;
 use client::HubSpotSync;
-use dev::{
-    demo::Api,
-    stack::{Stack, StackOptions},
-};
+use dev::demo::Api;
 use domain::{
     HubSpotObjectId, ObjectType,
     api::{ChangeKind, ChangePage, ChangeWhat, PageCursor, PageLimit, WaitSeconds},
 };
 use e2e::{
-    Tenant, assert_mirrored, binaries,
+    Tenant, assert_mirrored,
     hooks::{Hooks, SECRET, event},
-    shared, store_of,
+    shared,
+    stacks::OwnStack,
+    store_of,
 };
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -530,17 +529,7 @@ async fn what_hubspot_does_not_answer_is_asked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_of_the_worker_and_restarts_of_the_door_lose_nothing() {
     const CONTACTS: usize = 300;
-    let dir = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
-    // Postgres runs as another user, who has to get in.
-    std::fs::set_permissions(
-        dir.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
-    let mut options = StackOptions::new(dir.path(), binaries());
-    options.own_servers = true;
-    options.env = vec![("SWEEP_SECONDS".to_owned(), "2".to_owned())];
-    let mut stack = Stack::start(options).await.unwrap();
+    let mut stack = OwnStack::start(1, &[]).await;
     let api = Api::new(stack.addresses()).unwrap();
     let size = json!({"contacts": CONTACTS, "limits": "off", "latency_ms": 150});
     let tenant = Tenant::new(&api, size).await;

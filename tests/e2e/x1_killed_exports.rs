@@ -1,57 +1,24 @@
 //! X1, E3: exports survive the loss of any worker at any point, and of many at once each makes what it
 //! is to make once.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use dev::{
-    demo::Api,
-    stack::{Stack, StackOptions},
-};
+use dev::demo::Api;
 use e2e::{
-    binaries,
     door::Door,
     exports::{all_ended, ask, export_all, live, primary_domains, writes},
     journals::{State, assert_true, state},
     planted::Planted,
+    stacks::{OwnStack, until_within},
 };
 use futures::{StreamExt as _, future::join_all};
 use serde_json::{Value, json};
 
-async fn stack_of_its_own(dir: &tempfile::TempDir, workers: usize) -> Stack {
-    // Postgres runs as another user, who has to get in.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), open).unwrap();
-    let mut options = StackOptions::new(dir.path(), binaries());
-    options.own_servers = true;
-    options.workers = workers;
-    options.env = vec![
-        ("SWEEP_SECONDS".to_owned(), "2".to_owned()),
-        ("EXPORT_SETTLE_SECONDS".to_owned(), "8".to_owned()),
-        ("EXPORT_RECHECK_SECONDS".to_owned(), "3".to_owned()),
-    ];
-    Stack::start(options).await.unwrap()
-}
-
-/// Sends a signal of the operating system to a process of the stack.
-fn signal(stack: &Stack, name: &str, signal: &str) {
-    let pid = stack.pid(name).unwrap().to_string();
-    let sent = std::process::Command::new("kill")
-        .args([signal, &pid])
-        .status()
-        .unwrap();
-    assert!(sent.success(), "{signal} to {name}");
-}
-
-async fn until(what: &str, within: Duration, done: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + within;
-    while !done().await {
-        assert!(Instant::now() < deadline, "{what}: not within {within:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
+/// As short as in the stack that the others share.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("EXPORT_SETTLE_SECONDS", "8"),
+    ("EXPORT_RECHECK_SECONDS", "3"),
+];
 
 /// Writes of exports, by the person for whom one is struck.
 const KINDS: [&str; 5] = ["mc", "mf", "uc", "uf", "as"];
@@ -131,7 +98,7 @@ impl World {
         for person in &self.ids {
             asked.push(ask(&self.door, person).await);
         }
-        until(
+        until_within(
             "each write is on its way",
             Duration::from_secs(180),
             async || {
@@ -163,6 +130,11 @@ impl World {
     }
 }
 
+async fn all_done_once(worlds: &[World], asked: &[Vec<String>]) {
+    let both = worlds.iter().zip(asked);
+    join_all(both.map(|(world, asked)| world.assert_done_once(asked))).await;
+}
+
 async fn two_worlds(api: &Api, round: &str) -> [World; 2] {
     let denied = json!({"denied_scopes": ["crm.schemas.companies.write"]});
     let (keys, none) = (format!("k{round}"), format!("n{round}"));
@@ -177,8 +149,7 @@ async fn two_worlds(api: &Api, round: &str) -> [World; 2] {
 /// dead, and goes on when all is done: each was carried out twice then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_or_frozen_at_its_writes_leaves_them_done_once() {
-    let dir = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
-    let mut stack = stack_of_its_own(&dir, 2).await;
+    let mut stack = OwnStack::start(2, ENVIRONMENT).await;
     // Whoever writes is the first one.
     stack.kill_hard("worker-1").unwrap();
     let api = Api::new(stack.addresses()).unwrap();
@@ -188,32 +159,20 @@ async fn a_worker_killed_or_frozen_at_its_writes_leaves_them_done_once() {
     stack.kill_hard("worker-0").unwrap();
     stack.start_worker(0).unwrap();
     stack.wait_worker(0).await.unwrap();
-    join_all(
-        worlds
-            .iter()
-            .zip(&asked)
-            .map(|(w, asked)| w.assert_done_once(asked)),
-    )
-    .await;
+    all_done_once(&worlds, &asked).await;
 
     let worlds = two_worlds(&api, "frozen").await;
     let late = json!({"delay": {"ms": 3_000}});
     let asked = join_all(worlds.iter().map(|w| w.at_their_writes("before", &late))).await;
-    signal(&stack, "worker-0", "-STOP");
+    stack.signal("worker-0", "-STOP");
     stack.start_worker(1).unwrap();
     stack.wait_worker(1).await.unwrap();
     for (world, asked) in worlds.iter().zip(&asked) {
         all_ended(&world.door, asked).await;
     }
-    signal(&stack, "worker-0", "-CONT");
+    stack.signal("worker-0", "-CONT");
     stack.wait_worker(0).await.unwrap();
-    join_all(
-        worlds
-            .iter()
-            .zip(&asked)
-            .map(|(w, asked)| w.assert_done_once(asked)),
-    )
-    .await;
+    all_done_once(&worlds, &asked).await;
 }
 
 /// People, companies, workers and kills; as many as the issue asks for with `SOAK=full`.
@@ -310,7 +269,7 @@ async fn assert_each_once(p: &Planted, door: &Door, ids: &[String], companies: u
     let contacts = live(p, "contacts").await;
     assert_eq!(contacts.len(), ids.len());
     // What HubSpot replaced or left out is mended a little later.
-    until(
+    until_within(
         "each has its primary company",
         Duration::from_secs(120),
         async || {
@@ -322,7 +281,7 @@ async fn assert_each_once(p: &Planted, door: &Door, ids: &[String], companies: u
         },
     )
     .await;
-    until(
+    until_within(
         "nothing is left open",
         Duration::from_secs(120),
         async || {
@@ -337,8 +296,7 @@ async fn assert_each_once(p: &Planted, door: &Door, ids: &[String], companies: u
 #[tokio::test(flavor = "multi_thread")]
 async fn many_people_of_new_companies_over_workers_that_are_killed() {
     let (people, companies, workers, kills) = size();
-    let dir = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
-    let mut stack = stack_of_its_own(&dir, workers).await;
+    let mut stack = OwnStack::start(workers, ENVIRONMENT).await;
     let api = Api::new(stack.addresses()).unwrap();
     let portals = [
         soak_portal(&api, false).await,
@@ -357,7 +315,7 @@ async fn many_people_of_new_companies_over_workers_that_are_killed() {
     for n in 0..kills {
         // Each in the middle of it.
         let some = people * (n + 1) / (kills + 2);
-        until("some were exported", Duration::from_secs(300), async || {
+        until_within("some were exported", Duration::from_secs(300), async || {
             live(&portals[0], "contacts").await.len() >= some
         })
         .await;

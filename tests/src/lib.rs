@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod random;
 pub mod retire;
 pub mod script;
+pub mod stacks;
 pub mod wrong_settings;
 
 use std::{

@@ -103,11 +103,7 @@ impl Exporting<'_> {
         associated: Option<Associated>,
     ) -> Result<(), Stop> {
         let ground = self.ground;
-        let day = self
-            .facts
-            .now
-            .with_timezone(&ground.known.zone)
-            .date_naive();
+        let day = ground.day(self.facts.now);
         self.deps
             .store
             .close_entry_done(CloseEntry {

@@ -1,11 +1,12 @@
 //! What all exports of a workspace stand on.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use domain::{
     ConnectionState, Epoch, ObjectType, PortalId, Urgency, WorkspaceId,
@@ -19,12 +20,13 @@ use domain::{
     settings::Settings,
 };
 use hubspot::Client;
+use lru::LruCache;
 use store::{Store, StoreError};
 
 use crate::{Deps, convert::request_class, slices::MAX_BUDGET_WAIT};
 
 /// Workspaces whose grounds a process keeps: a portal has some hundred definitions, a megabyte or so.
-const KEPT: usize = 64;
+const KEPT: NonZeroUsize = NonZeroUsize::new(64).expect("more than none");
 
 /// What all exports of a workspace stand on, as it is when an export begins.
 pub(super) struct Ground {
@@ -77,12 +79,12 @@ impl Known {
 }
 
 /// What this process knows of workspaces, by the store's mark: most exports find the same as the one
-/// before. Bounded; what was asked for longest ago goes first.
-pub(crate) struct Grounds(Mutex<Kept<Known>>);
+/// before. What was asked for longest ago goes first.
+pub(crate) struct Grounds(Mutex<LruCache<WorkspaceId, (String, Arc<Known>)>>);
 
 impl Default for Grounds {
     fn default() -> Self {
-        Self(Mutex::new(Kept::of(KEPT)))
+        Self(Mutex::new(LruCache::new(KEPT)))
     }
 }
 
@@ -95,56 +97,28 @@ impl Grounds {
     ) -> Result<Arc<Known>, StoreError> {
         // Before what it marks: what changes in between is read again the next time.
         let mark = store.export_mark(workspace, portal).await?;
-        if let Some(known) = self.kept().get(workspace, &mark) {
-            return Ok(known);
+        if let Some((of, known)) = self.kept().get(&workspace)
+            && *of == mark
+        {
+            return Ok(known.clone());
         }
         let known = Arc::new(Known::read(store, workspace, portal).await?);
-        self.kept().put(workspace, mark, known.clone());
+        self.kept().put(workspace, (mark, known.clone()));
         Ok(known)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept<Known>> {
+    fn kept(&self) -> MutexGuard<'_, LruCache<WorkspaceId, (String, Arc<Known>)>> {
         // Each change of it is one insert: nothing is left half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One value for each of the workspaces that were asked for last, with the mark that it belongs to.
-struct Kept<T> {
-    most: usize,
-    asked: u64,
-    all: HashMap<WorkspaceId, (String, u64, Arc<T>)>,
-}
-
-impl<T> Kept<T> {
-    fn of(most: usize) -> Self {
-        Self {
-            most,
-            asked: 0,
-            all: HashMap::new(),
-        }
-    }
-
-    fn get(&mut self, workspace: WorkspaceId, mark: &str) -> Option<Arc<T>> {
-        self.asked += 1;
-        let (of, asked, value) = self.all.get_mut(&workspace)?;
-        *asked = self.asked;
-        (of == mark).then(|| value.clone())
-    }
-
-    fn put(&mut self, workspace: WorkspaceId, mark: String, value: Arc<T>) {
-        self.asked += 1;
-        self.all.insert(workspace, (mark, self.asked, value));
-        if self.all.len() > self.most {
-            let oldest = self.all.iter().min_by_key(|(_, (_, asked, _))| *asked);
-            if let Some(oldest) = oldest.map(|(workspace, _)| *workspace) {
-                self.all.remove(&oldest);
-            }
-        }
-    }
-}
-
 impl Ground {
+    /// The day of a moment where the portal is.
+    pub(super) fn day(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.known.zone).date_naive()
+    }
+
     /// None where the workspace is not connected.
     pub(super) async fn of(
         deps: &Deps,
@@ -250,27 +224,4 @@ fn with_rules<'a>(mut names: BTreeSet<&'a str>, rules: &'a [RequiredProperty]) -
         names.extend(rule.when.iter().map(|when| when.property.as_str()));
     }
     names.into_iter().map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn what_was_asked_for_last_is_kept_by_its_mark() {
-        let of = |n| WorkspaceId::new(Uuid::from_u128(n));
-        let mut kept = Kept::of(2);
-        kept.put(of(1), "a".to_owned(), Arc::new(1));
-        kept.put(of(2), "a".to_owned(), Arc::new(2));
-        assert_eq!(kept.get(of(1), "a").as_deref(), Some(&1));
-        assert_eq!(kept.get(of(1), "b"), None);
-        kept.put(of(3), "a".to_owned(), Arc::new(3));
-        assert_eq!(kept.get(of(2), "a"), None);
-        assert_eq!(kept.get(of(1), "a").as_deref(), Some(&1));
-        kept.put(of(1), "b".to_owned(), Arc::new(4));
-        assert_eq!(kept.get(of(1), "b").as_deref(), Some(&4));
-        assert_eq!(kept.all.len(), 2);
-    }
 }

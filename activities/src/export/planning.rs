@@ -179,11 +179,7 @@ impl Exporting<'_> {
             return Ok(None);
         }
         let ground = self.ground;
-        let day = self
-            .facts
-            .now
-            .with_timezone(&ground.known.zone)
-            .date_naive();
+        let day = ground.day(self.facts.now);
         let written = self
             .deps
             .store
