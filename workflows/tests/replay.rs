@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use chrono::DateTime;
 use prost::Message as _;
 use serde_json::Value;
 use temporalio_client::WorkflowHistory;
@@ -351,8 +352,8 @@ fn strings_of(json: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// An id, a number, a lower-case word of ours, the product's name, or a path of these: an id of a
-/// workflow.
+/// An id, a number, a time, a lower-case word of ours, the product's name, or a path of these: an id of
+/// a workflow.
 fn is_harmless(word: &str) -> bool {
     word.split('/').all(is_harmless_part)
 }
@@ -365,7 +366,9 @@ fn is_harmless_part(word: &str) -> bool {
         .unwrap_or(word)
         .chars()
         .all(|c| c.is_ascii_lowercase() || "_-".contains(c));
-    is_id || is_number || is_word || word == "HubSpot"
+    // When a schedule started it.
+    let is_time = word.ends_with('Z') && DateTime::parse_from_rfc3339(word).is_ok();
+    is_id || is_number || is_time || is_word || word == "HubSpot"
 }
 
 #[test]
@@ -377,6 +380,7 @@ fn what_is_harmless_is_told_from_what_is_not() {
         "epoch-memo",
         "run,",
         "HubSpot",
+        "2026-11-29T09:42:11Z",
         "hubspot/0d3f0000-0000-4000-8000-000000000001/periodic-sync",
     ] {
         assert!(is_harmless(word), "{word}");
