@@ -10,7 +10,9 @@ use hubspot::{
 };
 use store::{PortalKey, Store, StoreError};
 
-/// The property of companies that holds our key.
+use crate::read;
+
+/// The property that holds our key.
 pub const COMPANY_KEY: &str = "artisan_record_key";
 const LABEL: &str = "Artisan record key";
 const GROUP: &str = "companyinformation";
@@ -50,25 +52,69 @@ pub async fn company_key(
     granted: &[String],
     now: DateTime<Utc>,
 ) -> Result<Option<String>, PortalKeyError> {
-    if let Some(said) = store.portal_key(portal, ObjectType::Company).await? {
+    let allowed = granted.is_empty() || granted.iter().any(|scope| scope == SCOPE);
+    key_of(
+        store,
+        client,
+        portal,
+        ObjectType::Company,
+        GROUP,
+        allowed,
+        now,
+    )
+    .await
+}
+
+/// The unique property of a type of engagements that holds our key; none where the portal does not allow
+/// one, or where that cannot be told yet. Only calls, meetings and tasks may have one (`hubspot-api.md`
+/// §15.7); of others nothing is asked. Which scope it takes HubSpot does not say: it is asked.
+///
+/// # Errors
+/// As of [`company_key`].
+pub(crate) async fn engagement_key(
+    store: &Store,
+    client: &Client,
+    portal: PortalId,
+    object_type: ObjectType,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, PortalKeyError> {
+    let group = match object_type {
+        ObjectType::Call => "call",
+        ObjectType::Meeting => "meeting",
+        ObjectType::Task => "task",
+        _ => return Ok(None),
+    };
+    key_of(store, client, portal, object_type, group, true, now).await
+}
+
+async fn key_of(
+    store: &Store,
+    client: &Client,
+    portal: PortalId,
+    object_type: ObjectType,
+    group: &str,
+    allowed: bool,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, PortalKeyError> {
+    if let Some(said) = store.portal_key(portal, object_type).await? {
         match said.key {
             PortalKey::Available(name) => return Ok(Some(name)),
             PortalKey::Refused if now - said.asked_at < AGAIN => return Ok(None),
             PortalKey::Refused => {}
         }
     }
-    if !granted.is_empty() && !granted.iter().any(|scope| scope == SCOPE) {
+    if !allowed {
         return Ok(None);
     }
     let property = NewProperty {
         description: "Which record of the app this is. It keeps records from being made twice."
             .to_owned(),
         hidden: true,
-        ..NewProperty::text(COMPANY_KEY, LABEL, GROUP).unique()
+        ..NewProperty::text(COMPANY_KEY, LABEL, group).unique()
     };
     let said = client
         .properties()
-        .ensure_unique(hubspot::ObjectType::Company, &property, LOOKS, BETWEEN)
+        .ensure_unique(read::object_type(object_type), &property, LOOKS, BETWEEN)
         .await;
     let key = match said {
         Ok(UniqueProperty::Ready) => PortalKey::Available(COMPANY_KEY.to_owned()),
@@ -85,9 +131,9 @@ pub async fn company_key(
             _ => return Ok(None),
         },
     };
-    tracing::info!(%portal, available = key != PortalKey::Refused, "a unique property of companies");
+    tracing::info!(%portal, %object_type, available = key != PortalKey::Refused, "a unique property");
     store
-        .write_portal_key(portal, ObjectType::Company, &key, now)
+        .write_portal_key(portal, object_type, &key, now)
         .await?;
     Ok(match key {
         PortalKey::Available(name) => Some(name),

@@ -1,5 +1,5 @@
 //! People files: the rows of CSV and JSONL files as updates. One bad row never stops the rest. Team
-//! members come by JSONL too.
+//! members and activities come by JSONL too.
 //!
 //! Splitting a file into rows and cells is the reader's work; here is what they mean. An empty cell
 //! leaves the field as it is. Emptying a field takes JSONL and `null`.
@@ -16,7 +16,7 @@ use crate::app::{
     value::{parse_date, parse_datetime},
 };
 
-pub use json_lines::{json_row, member_json_row};
+pub use json_lines::{activity_json_row, json_row, member_json_row};
 
 /// The longest row, in bytes.
 pub const MAX_ROW_BYTES: usize = 1_000_000;

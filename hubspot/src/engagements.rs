@@ -5,7 +5,12 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::objects::CreateInput;
+use crate::{
+    Client, Cursor, Error, ObjectType, PagingGuard, RecordId,
+    associations::{AssociationSpec, PAGE},
+    objects::CreateInput,
+    search::{Filter, SearchRequest},
+};
 
 /// When it took place; required. For a task, when it is due.
 pub const TIMESTAMP: &str = "hs_timestamp";
@@ -13,6 +18,34 @@ pub const TIMESTAMP: &str = "hs_timestamp";
 pub const OWNER: &str = "hubspot_owner_id";
 /// Longest body of a note, in characters.
 pub const NOTE_BODY: usize = 65_536;
+
+/// The plain association of an engagement with a contact, a company or a deal (`hubspot-api.md` §8); none of
+/// other pairs.
+pub const fn association(engagement: ObjectType, with: ObjectType) -> Option<AssociationSpec> {
+    use ObjectType as T;
+    let type_id = match (engagement, with) {
+        (T::Call, T::Contact) => 194,
+        (T::Call, T::Company) => 182,
+        (T::Call, T::Deal) => 206,
+        (T::Email, T::Contact) => 198,
+        (T::Email, T::Company) => 186,
+        (T::Email, T::Deal) => 210,
+        (T::Meeting, T::Contact) => 200,
+        (T::Meeting, T::Company) => 188,
+        (T::Meeting, T::Deal) => 212,
+        (T::Note, T::Contact) => 202,
+        (T::Note, T::Company) => 190,
+        (T::Note, T::Deal) => 214,
+        (T::Task, T::Contact) => 204,
+        (T::Task, T::Company) => 192,
+        (T::Task, T::Deal) => 216,
+        (T::Communication, T::Contact) => 81,
+        (T::Communication, T::Company) => 87,
+        (T::Communication, T::Deal) => 85,
+        _ => return None,
+    };
+    Some(AssociationSpec::hubspot(type_id))
+}
 
 macro_rules! values {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -203,6 +236,82 @@ impl EmailHeaders {
     /// The value of `hs_email_headers`: JSON in a string.
     pub fn value(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The endpoints of engagements, beside those of all records.
+#[derive(Debug, Clone, Copy)]
+pub struct Engagements<'c>(&'c Client);
+
+impl Client {
+    /// What only engagements are asked; the rest is in [`Client::objects`].
+    pub const fn engagements(&self) -> Engagements<'_> {
+        Engagements(self)
+    }
+}
+
+impl Engagements<'_> {
+    /// The engagements of a type that are associated with a contact, to the end of the pages. Associations
+    /// are not behind the search index.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a contact that is not there; see [`Error`].
+    pub async fn of_contact(
+        &self,
+        contact: RecordId,
+        engagement: ObjectType,
+    ) -> Result<Vec<RecordId>, Error> {
+        const CONTEXT: &str = "engagements of a contact";
+        let mut guard = PagingGuard::any_order(CONTEXT);
+        let mut all = Vec::new();
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page = self
+                .0
+                .associations()
+                .list(
+                    ObjectType::Contact,
+                    contact,
+                    engagement,
+                    after.as_ref(),
+                    PAGE,
+                )
+                .await?;
+            let moves = guard.check(after.as_ref(), &page, |a| a.to.get());
+            for association in page.results {
+                let association =
+                    association.map_err(|_| Error::UnexpectedResponse { context: CONTEXT })?;
+                all.push(association.to);
+            }
+            moves?;
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// The engagements of a type that HubSpot's index has of a moment: the first of them. None is no proof
+    /// that there is none.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn at(
+        &self,
+        engagement: ObjectType,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<RecordId>, Error> {
+        let millis = at.timestamp_millis().to_string();
+        let request = SearchRequest::new(engagement)
+            .properties([TIMESTAMP])
+            .sort_ascending("hs_object_id")
+            .group([Filter::eq(TIMESTAMP, millis)]);
+        let page = self.0.search().run(&request).await?;
+        Ok(page
+            .results
+            .into_iter()
+            .filter_map(|found| found.ok().map(|object| object.id))
+            .collect())
     }
 }
 

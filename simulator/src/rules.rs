@@ -108,6 +108,8 @@ pub(crate) struct Rules {
     pub(crate) auto_company_primary_percent: u64,
     /// Inline associations of a contact create are ignored.
     pub(crate) ignore_inline_associations: bool,
+    /// Those of a create of an engagement are.
+    pub(crate) ignore_engagement_associations: bool,
     pub(crate) engagement_unique_keys: EngagementKeys,
     /// A new property can be seen and written after this many milliseconds.
     pub(crate) property_delay_ms: i64,
@@ -187,6 +189,7 @@ impl Default for Rules {
             auto_company_max_ms: 10_000,
             auto_company_primary_percent: 50,
             ignore_inline_associations: false,
+            ignore_engagement_associations: false,
             engagement_unique_keys: EngagementKeys::Work,
             property_delay_ms: 300,
             lenient_engagement_updates: false,

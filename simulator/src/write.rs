@@ -103,7 +103,9 @@ pub(crate) fn plan_create(
     let mut values = check(data, kind, None, properties)?;
     validate::complete(data, kind, &mut values)?;
     taken(data, kind, None, &values)?;
-    let ignored = kind == Kind::Contact && data.settings.rules.ignore_inline_associations;
+    let rules = &data.settings.rules;
+    let ignored = kind == Kind::Contact && rules.ignore_inline_associations
+        || kind.is_engagement() && rules.ignore_engagement_associations;
     let mut links = Vec::new();
     for association in inline.iter().filter(|_| !ignored) {
         let to: Option<u64> = text_of(&association.to.id).and_then(|t| t.parse().ok());

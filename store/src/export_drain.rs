@@ -366,7 +366,9 @@ impl Store {
             "select e.id as \"id!\" from unnest($2::text[]) as e (id)
              where exists (select 1 from export_request r
                where r.workspace_id = $1 and r.person_id = e.id and r.state in ('accepted', 'waiting')
-                 and r.state = 'accepted' offset 0)",
+                 and r.state = 'accepted' offset 0)
+               or exists (select 1 from app_activity a
+                 where a.workspace_id = $1 and a.person_id = e.id and a.state = 'accepted' offset 0)",
             workspace.as_uuid(),
             &ids as &[&str]
         )
@@ -391,6 +393,11 @@ impl Store {
                select workspace_id, person_id, min(due_at) as due_at from (
                  (select workspace_id, person_id, due_at from export_request
                   where due_at < clock_timestamp() - make_interval(secs => $1) and person_id is not null
+                  order by due_at limit $2)
+                 union all
+                 (select workspace_id, person_id, due_at from app_activity
+                  where due_at < clock_timestamp() - make_interval(secs => $1)
+                    and reason is distinct from 'person_not_exported'
                   order by due_at limit $2)
                  union all
                  (select workspace_id, person_id, due_at from export_revert

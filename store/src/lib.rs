@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod activities;
 mod aliases;
 mod batches;
 mod changes;
@@ -64,6 +65,9 @@ mod verdicts;
 mod webhooks;
 mod workspaces;
 
+pub use activities::{
+    ActivityDone, ActivityRow, LoggedActivity, PendingActivity, SettledActivities,
+};
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
 pub use changes::{ChangePosition, ChangedRecord};
 pub use company_claims::{ClaimHold, Claimed};

@@ -179,6 +179,10 @@ impl Store {
                 "delete from dnc_verdict where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from app_person where workspace_id = $1 limit $2" =>
                 "delete from app_person where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from app_activity where workspace_id = $1 limit $2" =>
+                "delete from app_activity where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from logged_activity where workspace_id = $1 limit $2" =>
+                "delete from logged_activity where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from record_link where workspace_id = $1 limit $2" =>
                 "delete from record_link where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from profile where workspace_id = $1 limit $2" =>
@@ -246,6 +250,8 @@ impl Store {
         // What refers to others comes before them. A test compares this with the tables there are.
         empty!(
             "delete from app_person where workspace_id = $1",
+            "delete from app_activity where workspace_id = $1",
+            "delete from logged_activity where workspace_id = $1",
             "delete from app_company where workspace_id = $1",
             "delete from app_member where workspace_id = $1",
             "delete from app_company_key where workspace_id = $1",

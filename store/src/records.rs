@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::{
     WorkspaceId,
-    app::{SlotVersions, UpsertOutcome, VersionConflict, Versioned},
+    app::{PersonId, Slot, SlotVersions, UpsertOutcome, VersionConflict, Versioned},
 };
 use sqlx::PgConnection;
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, activities,
     erasure::{self, Identity},
 };
 
@@ -33,6 +33,12 @@ pub enum RefusedUpsert {
     /// What is stored of the record cannot be read, and so nothing can be merged with it.
     #[error("what is stored of this record cannot be read")]
     Unreadable,
+    /// It is about a person whom the app never sent.
+    #[error("nobody knows the person")]
+    UnknownPerson,
+    /// Of an activity something would change that stays as it is.
+    #[error("{0} stays as it is")]
+    Keeps(Slot),
 }
 
 /// A row of a listing: it, or that it cannot be read.
@@ -95,6 +101,16 @@ pub(crate) trait Record:
     fn slots(&self) -> &SlotVersions;
 
     fn set_slots(&mut self, slots: SlotVersions);
+
+    /// Whom it is about, where it is about somebody who has to be known.
+    fn person_of(_upsert: &Self::Upsert) -> Option<&PersonId> {
+        None
+    }
+
+    /// What an update would change that stays as it is.
+    fn keeps(&self, _upsert: &Self::Upsert) -> Option<Slot> {
+        None
+    }
 
     /// What an erased person is recognised by. Companies and members have nothing of the kind.
     fn identities(_upsert: &Self::Upsert) -> Vec<Identity<'_>> {
@@ -213,6 +229,17 @@ impl Store {
         let erased = self
             .erased_upserts::<R>(&mut tx, workspace, upserts)
             .await?;
+        let people: BTreeSet<&str> = upserts
+            .iter()
+            .filter_map(R::person_of)
+            .map(PersonId::as_str)
+            .collect();
+        let people: Vec<&str> = people.into_iter().collect();
+        let unknown = if people.is_empty() {
+            BTreeSet::new()
+        } else {
+            activities::unknown_people(&mut tx, workspace, &people).await?
+        };
         let mut outcomes = Vec::with_capacity(upserts.len());
         for (upsert, erased) in upserts.iter().zip(erased) {
             let entry = working
@@ -224,6 +251,14 @@ impl Store {
             }
             if entry.unreadable {
                 outcomes.push(Err(RefusedUpsert::Unreadable));
+                continue;
+            }
+            if R::person_of(upsert).is_some_and(|person| unknown.contains(person.as_str())) {
+                outcomes.push(Err(RefusedUpsert::UnknownPerson));
+                continue;
+            }
+            if let Some(slot) = entry.record.as_ref().and_then(|r| r.keeps(upsert)) {
+                outcomes.push(Err(RefusedUpsert::Keeps(slot)));
                 continue;
             }
             match R::apply(entry.record.as_ref(), upsert) {

@@ -1,6 +1,8 @@
 //! The store against a real Postgres, a database for each test.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "store/activities.rs"]
+mod activities;
 #[path = "store/associations.rs"]
 mod associations;
 #[path = "store/connections.rs"]

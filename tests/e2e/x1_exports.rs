@@ -11,7 +11,7 @@ use e2e::{
 use serde_json::{Value, json};
 
 /// What happens to the first write of a kind.
-fn faults() -> Vec<(&'static str, Value)> {
+pub(crate) fn faults() -> Vec<(&'static str, Value)> {
     let answer = |name: &str| json!({"answer": {"name": name}});
     vec![
         (

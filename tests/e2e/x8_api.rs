@@ -51,6 +51,8 @@ fn body_for(path: &str) -> Value {
     let item = json!({"id": "intruder", "version": 9});
     match path.rsplit('/').next().unwrap() {
         "people" | "companies" | "members" => json!({"items": [item]}),
+        "activities" => json!({"items": [{"id": "intruder", "version": 9, "person": "theirs",
+            "at": "2026-01-01T00:00:00Z", "content": {"note": {"text": "x"}}}]}),
         "statuses" => json!({"items": [{"id": "theirs", "version": 9, "status": "replied"}]}),
         "outreach" => {
             json!({"items": [{"id": "theirs", "version": 9, "contacted_at": "2026-01-01T00:00:00Z"}]})

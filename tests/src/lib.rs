@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod activities;
 pub mod browser;
 pub mod command_line;
 pub mod data;

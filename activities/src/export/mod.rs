@@ -13,6 +13,7 @@ mod revert;
 mod run;
 mod stop;
 mod takeover;
+mod timeline;
 mod wire;
 
 pub(crate) use ground::Grounds;
@@ -126,6 +127,10 @@ impl ContactExporting {
             .await;
         let drained = match drained {
             Ok(()) => self.revert_held(&ground, &hold, done).await,
+            failed => failed,
+        };
+        let drained = match drained {
+            Ok(()) => self.log_held(&ground, &hold, attempt, done).await,
             failed => failed,
         };
         store.give_writer_back(&hold).await.map_err(of_store)?;

@@ -175,6 +175,8 @@ fn record_of(entry: &Entry) -> Result<(ObjectType, domain::HubSpotObjectId), NoR
     };
     match entry.operation {
         Operation::Create(of) | Operation::Update(of, _) => Ok((of, record)),
-        Operation::Empty(..) | Operation::Associate { .. } => Err(NoRevert::NotWritten),
+        Operation::Empty(..) | Operation::Associate { .. } | Operation::Archive(..) => {
+            Err(NoRevert::NotWritten)
+        }
     }
 }

@@ -48,7 +48,10 @@ impl Exporting<'_> {
             Back::Nothing
         };
         let object_type = match &entry.operation {
-            Operation::Create(of) | Operation::Update(of, _) | Operation::Empty(of, _) => *of,
+            Operation::Create(of)
+            | Operation::Update(of, _)
+            | Operation::Empty(of, _)
+            | Operation::Archive(of, _) => *of,
             Operation::Associate { .. } => ObjectType::Contact,
         };
         let said = match &back {
@@ -174,6 +177,8 @@ impl Exporting<'_> {
                     .any(|c| c.company == *company && (c.primary || !primary));
                 return Ok(Back::Associated(*contact, there));
             }
+            // Of activities alone, which are taken over for themselves.
+            Operation::Archive(..) => return Ok(Back::Doubtful),
         };
         match found {
             Ok(Some((object, names, of))) => {

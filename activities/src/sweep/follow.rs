@@ -115,6 +115,7 @@ impl Sweeping {
         let store = &self.deps.store;
         // Those of a connection that is there again, and of one that is not there any more.
         while !store.requeue_exports(EXPORTS, Utc::now()).await?.done {}
+        while !store.settle_activities(EXPORTS, Utc::now()).await?.done {}
         let due = store.due_exports(EXPORT_OVERDUE, EXPORTS).await?;
         tally
             .each(due, async |due| {

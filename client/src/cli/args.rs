@@ -16,11 +16,12 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-pub(crate) use data::{DataWork, DealsOf, DncOf, FileFormat, Import};
 use data::{
-    DealsArgs, DncArgs, ExportArgs, ExportsCommand, JournalArgs, ListsArgs, MembersCommand,
-    OwnersCommand, PeopleCommand, ProfileArgs, RevertArgs, SettingsCommand, TokenCommand,
+    ActivitiesCommand, DealsArgs, DncArgs, ExportArgs, ExportsCommand, JournalArgs, ListsArgs,
+    MembersCommand, OwnersCommand, PeopleCommand, ProfileArgs, RevertArgs, SettingsCommand,
+    TokenCommand,
 };
+pub(crate) use data::{DataWork, DealsOf, DncOf, FileFormat, Import};
 
 const URL: &str = "HUBSPOT_SYNC_URL";
 const TOKEN: &str = "HUBSPOT_SYNC_TOKEN";
@@ -145,6 +146,9 @@ enum Command {
     /// The app's team members
     #[command(subcommand)]
     Members(MembersCommand),
+    /// What was done about people and what came back, for HubSpot's timeline
+    #[command(subcommand)]
+    Activities(ActivitiesCommand),
     /// HubSpot's owners
     #[command(subcommand)]
     Owners(OwnersCommand),
@@ -345,6 +349,7 @@ impl Args {
             ),
             Command::People(command) => data(service, command.check()?)?,
             Command::Members(command) => data(service, command.check()?)?,
+            Command::Activities(command) => data(service, command.check()?)?,
             Command::Owners(command) => data(service, command.into())?,
             Command::Profile(args) => data(service, args.into())?,
             Command::Dnc(args) => data(service, args.into())?,

@@ -115,6 +115,14 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
             let totals = import::members(service, workspace, &import).await?;
             imported(&totals, import.json)
         }
+        DataWork::PushActivities(import) => {
+            let totals = import::activities(service, workspace, &import).await?;
+            imported(&totals, import.json)
+        }
+        DataWork::ListActivities { person, json } => {
+            let rows = sync.all_person_activities(workspace, person);
+            show_rows(service, rows, json).await
+        }
         DataWork::ListMembers { json } => {
             show_rows(service, sync.all_members(workspace), json).await
         }

@@ -183,6 +183,7 @@ impl Row for JournalEntry {
             JournalOperation::Update => "update",
             JournalOperation::Empty => "empty",
             JournalOperation::Associate => "associate",
+            JournalOperation::Archive => "archive",
         };
         let record = match (self.hubspot_id, self.company) {
             (Some(contact), Some(company)) => format!("{contact} with {company}"),

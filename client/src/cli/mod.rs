@@ -1,5 +1,6 @@
 //! The command line: what was asked for, doing it, and how it looks.
 
+mod activities;
 pub(crate) mod args;
 pub(crate) mod changes;
 pub(crate) mod commands;

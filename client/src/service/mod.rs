@@ -1,5 +1,6 @@
 //! `/api/v1`, typed: one file for each kind of thing.
 
+mod activities;
 mod call;
 mod changes;
 mod companies;

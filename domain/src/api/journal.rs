@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::RulePreview;
 use crate::{
     ErrorCode, HubSpotObjectId, ObjectType, RevertId,
-    app::{AppCompanyId, PersonId},
+    app::{ActivityId, AppCompanyId, PersonId},
     export::{
         RequestKind, RevertState,
         journal::{Cause, Entry, EntryId, EntryState, Operation, Subject, Written},
@@ -94,6 +94,11 @@ pub enum JournalSubject {
     },
     /// A company that only a person's address names.
     CompanyOfAddress,
+    /// An activity (E8).
+    Activity {
+        /// The app's id.
+        id: ActivityId,
+    },
 }
 
 /// What was done.
@@ -109,6 +114,8 @@ pub enum JournalOperation {
     Empty,
     /// A contact and a company were associated.
     Associate,
+    /// A record was moved into the recycle bin.
+    Archive,
 }
 
 /// How an entry stands.
@@ -205,6 +212,7 @@ impl From<&Subject> for JournalSubject {
             Subject::Person(id) => Self::Person { id: id.clone() },
             Subject::Company(id) => Self::Company { id: id.clone() },
             Subject::CompanyOf(_) => Self::CompanyOfAddress,
+            Subject::Activity(id) => Self::Activity { id: id.clone() },
         }
     }
 }
@@ -239,6 +247,9 @@ impl JournalEntry {
             }
             Operation::Empty(object_type, id) => {
                 (JournalOperation::Empty, *object_type, Some(*id), None)
+            }
+            Operation::Archive(object_type, id) => {
+                (JournalOperation::Archive, *object_type, Some(*id), None)
             }
             Operation::Associate {
                 contact, company, ..

@@ -1,6 +1,7 @@
 //! The bodies of `/api/v1`: what `web/` answers and `client/` reads. The OpenAPI document and the
 //! JSON Schemas are generated from these types.
 
+mod activities;
 mod changes;
 mod connection;
 mod deals;
@@ -17,6 +18,7 @@ mod requests;
 mod settings;
 mod tokens;
 
+pub use activities::{ActivityAnswer, ActivityUpserts};
 pub use changes::{ChangeItem, ChangeKind, ChangePage, ChangeWhat, WaitSeconds};
 pub use connection::{
     ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
@@ -66,6 +68,7 @@ mod tests {
 
     #[derive(OpenApi)]
     #[openapi(components(schemas(
+        ActivityUpserts,
         BulkExport,
         ChangePage,
         CompanyUpserts,
@@ -91,6 +94,7 @@ mod tests {
         OutreachUpserts,
         OwnPropertiesAnswer,
         OwnerAnswer,
+        Page<ActivityAnswer>,
         Page<DealAnswer>,
         Page<JournalEntry>,
         Page<ListAnswer>,

@@ -78,6 +78,11 @@ app_id! {
     AppCompanyId, "company id"
 }
 app_id! {
+    /// An activity of the app's side, by the app's own id. What HubSpot makes of it has a
+    /// [`HubSpotObjectId`](crate::HubSpotObjectId).
+    ActivityId, "activity id"
+}
+app_id! {
     /// A team member: somebody who works in the app. A HubSpot owner has a
     /// [`HubSpotOwnerId`](crate::HubSpotOwnerId).
     MemberId, "member id"

@@ -33,6 +33,11 @@ impl Slot {
         Self(Cow::Owned(format!("fields.{key}")))
     }
 
+    /// A place within an item, such as `content.email.to[3].email`. It must hold no value.
+    pub const fn place(path: String) -> Self {
+        Self(Cow::Owned(path))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

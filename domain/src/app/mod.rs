@@ -20,7 +20,7 @@ pub use catalogue::{
 pub use company::{Company, CompanyInput, CompanyUpsert};
 pub use email::{AddressForms, Email, EmailError};
 pub use field::{FieldKey, FieldType};
-pub use ids::{AppCompanyId, MemberId, PersonId, RecordVersion};
+pub use ids::{ActivityId, AppCompanyId, MemberId, PersonId, RecordVersion};
 pub use member::{Member, MemberInput, MemberUpsert};
 pub use merge::{Merged, Slot, SlotVersions, UpsertOutcome, VersionConflict, Versioned};
 pub use patch::Patch;

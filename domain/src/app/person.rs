@@ -275,14 +275,14 @@ impl Versioned for Person {
     }
 }
 
-pub(super) fn check_id<T: TryFrom<String, Error = crate::IdError>>(
+pub(crate) fn check_id<T: TryFrom<String, Error = crate::IdError>>(
     slot: &'static str,
     id: String,
 ) -> Result<T, ItemProblem> {
     T::try_from(id).map_err(|e| ItemProblem::new(ItemCode::IdNotValid, Slot::named(slot), e))
 }
 
-pub(super) fn check_version(version: u64) -> Result<RecordVersion, ItemProblem> {
+pub(crate) fn check_version(version: u64) -> Result<RecordVersion, ItemProblem> {
     RecordVersion::new(version)
         .map_err(|e| ItemProblem::new(ItemCode::VersionNotValid, Slot::named("version"), e))
 }

@@ -61,11 +61,23 @@ pub enum ItemCode {
     /// What is stored of this record cannot be read.
     #[serde(rename = "HS-2217")]
     StoredNotReadable,
+    /// The texts of an activity are too long together.
+    #[serde(rename = "HS-2218")]
+    ActivityTooLarge,
+    /// The app knows no person of this id.
+    #[serde(rename = "HS-2219")]
+    UnknownPerson,
+    /// An activity keeps its person and its kind.
+    #[serde(rename = "HS-2220")]
+    ActivityKeeps,
+    /// An activity lacks what every one has, or has it where it is deleted.
+    #[serde(rename = "HS-2221")]
+    ActivityNotWhole,
 }
 
 impl ItemCode {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::IdNotValid,
         Self::EmailNotValid,
         Self::UnknownField,
@@ -83,6 +95,10 @@ impl ItemCode {
         Self::CellCount,
         Self::RowNotReadable,
         Self::StoredNotReadable,
+        Self::ActivityTooLarge,
+        Self::UnknownPerson,
+        Self::ActivityKeeps,
+        Self::ActivityNotWhole,
     ];
 
     /// The code, as in `docs/errors.md`.
@@ -105,6 +121,10 @@ impl ItemCode {
             Self::CellCount => "HS-2215",
             Self::RowNotReadable => "HS-2216",
             Self::StoredNotReadable => "HS-2217",
+            Self::ActivityTooLarge => "HS-2218",
+            Self::UnknownPerson => "HS-2219",
+            Self::ActivityKeeps => "HS-2220",
+            Self::ActivityNotWhole => "HS-2221",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     HubSpotObjectId, IdError, ObjectType,
-    app::{AppCompanyId, PersonId},
+    app::{ActivityId, AppCompanyId, PersonId},
 };
 
 /// An entry of the journal.
@@ -80,6 +80,8 @@ pub enum Subject {
     Company(AppCompanyId),
     /// A company that only a person's address names, in the export of this person.
     CompanyOf(PersonId),
+    /// An activity (E8).
+    Activity(ActivityId),
 }
 
 /// What was done to one property.
@@ -140,6 +142,8 @@ pub enum Operation {
         /// Whether as the contact's primary company.
         primary: bool,
     },
+    /// Into the recycle bin: what the app deleted (E8).
+    Archive(ObjectType, HubSpotObjectId),
 }
 
 /// How an entry stands.

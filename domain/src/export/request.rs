@@ -218,6 +218,8 @@ pub enum SkipReason {
     EmailRefused,
     /// HubSpot erased whoever had this address, and takes it no more (C7).
     ErasedInHubspot,
+    /// The app deleted the activity (E8).
+    ActivityDeleted,
 }
 
 impl SkipReason {
@@ -239,6 +241,7 @@ impl SkipReason {
             Self::ActivityOff => "HS-2414",
             Self::StatusNotMapped => "HS-2415",
             Self::Superseded => "HS-2416",
+            Self::ActivityDeleted => "HS-2417",
         }
     }
 }

@@ -192,7 +192,8 @@ impl Revert {
         let object_type = match reverted.operation {
             Operation::Create(object_type)
             | Operation::Update(object_type, _)
-            | Operation::Empty(object_type, _) => object_type,
+            | Operation::Empty(object_type, _)
+            | Operation::Archive(object_type, _) => object_type,
             Operation::Associate { .. } => crate::ObjectType::Contact,
         };
         Entry {

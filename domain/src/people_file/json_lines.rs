@@ -1,13 +1,22 @@
 //! The lines of JSONL files: objects as in the bulk calls, where `version` may be missing.
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{COLUMNS, MAX_ROW_BYTES, bounded, too_long, without_mark};
-use crate::app::{Fields, ItemCode, ItemProblem, MemberInput, PersonInput, Slot};
+use crate::{
+    activities::ActivityInput,
+    app::{Fields, ItemCode, ItemProblem, MemberInput, PersonInput, Slot},
+};
 
 /// The keys of a member's object.
 const MEMBER_KEYS: [&str; 5] = ["id", "version", "email", "name", "active"];
+
+/// The keys of an activity's object.
+const ACTIVITY_KEYS: [&str; 8] = [
+    "id", "version", "person", "deleted", "at", "member", "campaign", "content",
+];
 
 /// Reads a line of a JSONL file of people: an object as in the bulk call, where `version` may be
 /// missing.
@@ -32,6 +41,22 @@ pub fn member_json_row(line: &[u8], version: u64) -> Result<MemberInput, ItemPro
     let known = |key: &str| MEMBER_KEYS.contains(&key);
     let input: MemberInput = typed(object(line, known, &MEMBER_KEYS.join(", "))?, version)?;
     input.clone().check()?;
+    Ok(input)
+}
+
+/// Reads a line of a JSONL file of activities: an object as in the bulk call, where `version` may be
+/// missing.
+///
+/// # Errors
+/// What is wrong with this line.
+pub fn activity_json_row(
+    line: &[u8],
+    version: u64,
+    now: DateTime<Utc>,
+) -> Result<ActivityInput, ItemProblem> {
+    let known = |key: &str| ACTIVITY_KEYS.contains(&key);
+    let input: ActivityInput = typed(object(line, known, &ACTIVITY_KEYS.join(", "))?, version)?;
+    input.clone().check(now)?;
     Ok(input)
 }
 

@@ -289,6 +289,9 @@ pub struct ActivitySettings {
     /// Whether activities are associated with the person's open deals too.
     #[serde(default)]
     pub associate_open_deals: bool,
+    /// Whether what the app deletes is archived in HubSpot too; else it stays there.
+    #[serde(default)]
+    pub archive_deleted: bool,
 }
 
 fn default_label() -> String {
@@ -301,6 +304,7 @@ impl Default for ActivitySettings {
             label: default_label(),
             kinds: BTreeMap::new(),
             associate_open_deals: false,
+            archive_deleted: false,
         }
     }
 }

@@ -8,6 +8,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{BadKey, Found, Identity, IdentityKey};
 use crate::{
+    activities,
     journal::{forget_contacts_written, remove_people_exported},
     links,
     mirror::type_number,
@@ -37,6 +38,7 @@ pub(super) async fn remove_people(
     .execute(&mut *tx)
     .await?
     .rows_affected();
+    activities::erase(&mut *tx, workspace, people).await?;
     links::erase(&mut *tx, workspace, portals, people).await?;
     remove_people_exported(&mut *tx, workspace, portals, people, &hashes).await?;
     // Whoever follows the changes was told of them by these rows, and is told that they are gone.

@@ -21,7 +21,7 @@ pub(crate) async fn remove_people_exported(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "delete from export_journal
-         where workspace_id = $1 and person_id = any($2) and subject_kind = 'person'",
+         where workspace_id = $1 and person_id = any($2) and subject_kind in ('person', 'activity')",
         workspace.as_uuid(),
         people
     )
@@ -96,7 +96,8 @@ pub(crate) async fn forget_contacts_written(
                from jsonb_array_elements(written) with ordinality as e (w, n)) end
          where workspace_id = $1 and portal_id = any($2)
            and (object_type = $3 and object_id = any($4)
-             or subject_kind = 'person' and subject_id = any($5))",
+             or subject_kind = 'person' and subject_id = any($5)
+             or subject_kind = 'activity' and person_id = any($5))",
         workspace.as_uuid(),
         portals,
         contact,

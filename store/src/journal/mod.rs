@@ -6,6 +6,7 @@ mod row;
 mod write;
 
 pub(crate) use forget::{forget_contacts_written, remove_people_exported};
+pub(crate) use row::EntryRow;
 pub use row::JournalRow;
 pub(crate) use row::subject_columns;
 pub use write::{CloseEntry, Guard, LinkWrite, Opened};

@@ -70,6 +70,7 @@ pub(crate) fn subject_columns(subject: &Subject) -> (&'static str, &str) {
         Subject::Person(person) => ("person", person.as_str()),
         Subject::Company(company) => ("company", company.as_str()),
         Subject::CompanyOf(person) => ("company_of", person.as_str()),
+        Subject::Activity(activity) => ("activity", activity.as_str()),
     }
 }
 
@@ -77,9 +78,9 @@ pub(crate) fn subject_columns(subject: &Subject) -> (&'static str, &str) {
 const fn record_of(operation: &Operation) -> (ObjectType, Option<HubSpotObjectId>) {
     match operation {
         Operation::Create(object_type) => (*object_type, None),
-        Operation::Update(object_type, record) | Operation::Empty(object_type, record) => {
-            (*object_type, Some(*record))
-        }
+        Operation::Update(object_type, record)
+        | Operation::Empty(object_type, record)
+        | Operation::Archive(object_type, record) => (*object_type, Some(*record)),
         Operation::Associate { contact, .. } => (ObjectType::Contact, Some(*contact)),
     }
 }
@@ -135,6 +136,7 @@ impl TryFrom<EntryRow> for JournalRow {
         let subject = match row.subject_kind.as_str() {
             "person" => Subject::Person(row.subject_id.parse().map_err(|_| UNREADABLE)?),
             "company" => Subject::Company(row.subject_id.parse().map_err(|_| UNREADABLE)?),
+            "activity" => Subject::Activity(row.subject_id.parse().map_err(|_| UNREADABLE)?),
             "company_of" => Subject::CompanyOf(row.subject_id.parse().map_err(|_| UNREADABLE)?),
             _ => return Err(UNREADABLE),
         };
@@ -240,6 +242,7 @@ mod tests {
             Subject::Person("lead_01".parse().unwrap()),
             Subject::Company("acme".parse().unwrap()),
             Subject::CompanyOf("lead_01".parse().unwrap()),
+            Subject::Activity("mail_01".parse().unwrap()),
         ]
     }
 
@@ -265,6 +268,7 @@ mod tests {
                 company: id(6),
                 primary: true,
             },
+            Operation::Archive(ObjectType::Email, id(7)),
         ]
     }
 
@@ -330,7 +334,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(entries, 3 * 9 * 6 * 5 * 4);
+        assert_eq!(entries, 4 * 9 * 7 * 5 * 4);
     }
 
     #[test]

@@ -445,7 +445,7 @@ impl Store {
         Ok(())
     }
 
-    /// Entries of a person's exports that somebody left open, oldest first.
+    /// Entries of a person's exports that somebody left open, but for those about activities, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Unreadable`] for one that cannot be read: nothing is written before it can.
@@ -460,6 +460,7 @@ impl Store {
                operation::text as \"operation!\", object_id, written::text as \"written!\", state, error_code,
                opened_at, sent_at, closed_at
              from export_journal where workspace_id = $1 and person_id = $2 and state = 'open'
+               and subject_kind <> 'activity'
              order by entry_id",
             workspace.as_uuid(),
             person.as_str()

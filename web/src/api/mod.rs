@@ -1,5 +1,6 @@
 //! `/api/v1`: the door for data, in any language (X8). One module for each kind of thing.
 
+mod activities;
 mod auth;
 mod changes;
 mod connection;
@@ -61,6 +62,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(dnc::get_verdict))
         .routes(routes!(dnc::check_verdicts))
         .routes(routes!(deals::list_person_deals))
+        .routes(routes!(activities::upsert_activities))
+        .routes(routes!(activities::list_person_activities))
         .routes(routes!(records::set_statuses))
         .routes(routes!(records::set_outreach))
         .routes(routes!(records::upsert_companies, records::list_companies))

@@ -27,6 +27,7 @@ use utoipa::{
         (name = "workspaces", description = "Workspaces and their service tokens"),
         (name = "connection", description = "The workspace's HubSpot connection"),
         (name = "people", description = "People, their statuses and outreach facts"),
+        (name = "activities", description = "What was done about people and what came back, for HubSpot's timeline"),
         (name = "companies", description = "Companies"),
         (name = "members", description = "The team, and the HubSpot owners that it is mapped to"),
         (name = "profiles", description = "What both sides say of people and companies, and which of it wins"),

@@ -109,10 +109,10 @@ pub(crate) fn page<T: Serialize + utoipa::ToSchema>(
 }
 
 /// What became of one item before the store was asked.
-type Checked<U> = Result<U, ItemProblem>;
+pub(crate) type Checked<U> = Result<U, ItemProblem>;
 
 /// Puts together what came of the items that were refused here and of those that the store took.
-fn answer<U>(checked: &[Checked<U>], stored: Vec<Upserted>) -> UpsertAnswer {
+pub(crate) fn answer<U>(checked: &[Checked<U>], stored: Vec<Upserted>) -> UpsertAnswer {
     let mut stored = stored.into_iter();
     UpsertAnswer::new(checked.iter().map(|item| match item {
         Err(problem) => (UpsertOutcome::Refused, Some(problem.clone())),
@@ -137,12 +137,28 @@ fn answer<U>(checked: &[Checked<U>], stored: Vec<Upserted>) -> UpsertAnswer {
                     "what is stored of this record cannot be read; who runs the service has to mend it",
                 )),
             ),
+            Some(Err(RefusedUpsert::UnknownPerson)) => (
+                UpsertOutcome::Refused,
+                Some(ItemProblem::new(
+                    ItemCode::UnknownPerson,
+                    Slot::named("person"),
+                    "the app never sent a person of this id; send the person first",
+                )),
+            ),
+            Some(Err(RefusedUpsert::Keeps(slot))) => (
+                UpsertOutcome::Refused,
+                Some(ItemProblem::new(
+                    ItemCode::ActivityKeeps,
+                    slot,
+                    "an activity keeps its person and its kind; delete it, and send the other one under an id of its own",
+                )),
+            ),
             None => (UpsertOutcome::Unchanged, None),
         },
     }))
 }
 
-fn good<U: Clone>(checked: &[Checked<U>]) -> Vec<U> {
+pub(crate) fn good<U: Clone>(checked: &[Checked<U>]) -> Vec<U> {
     checked
         .iter()
         .filter_map(|c| c.as_ref().ok().cloned())

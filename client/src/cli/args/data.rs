@@ -40,6 +40,23 @@ pub(crate) enum MembersCommand {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum ActivitiesCommand {
+    /// Send the activities of a JSONL file; the good rows go in, each refused row is told
+    ///
+    /// An object a line, as in the bulk call. Each is whole: an edit has a higher version, a deletion
+    /// says `deleted`. Running again is harmless. Ends with 1 when a row was refused.
+    Push(ImportArgs),
+    /// List the activities of a person, and how each stands in HubSpot
+    List {
+        /// The app's id of the person
+        person: PersonId,
+        /// A JSON object a line instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
 pub(crate) enum OwnersCommand {
     /// List HubSpot's owners, and the members who stand for them
     List {
@@ -347,6 +364,11 @@ pub(crate) enum DataWork {
     },
     ImportPeople(Import),
     ImportMembers(Import),
+    PushActivities(Import),
+    ListActivities {
+        person: PersonId,
+        json: bool,
+    },
     ListMembers {
         json: bool,
     },
@@ -408,21 +430,27 @@ impl PeopleCommand {
     }
 }
 
+impl ActivitiesCommand {
+    pub(super) fn check(self) -> Result<DataWork, ConfigError> {
+        match self {
+            Self::List { person, json } => Ok(DataWork::ListActivities { person, json }),
+            Self::Push(args) => args
+                .check_jsonl(ACTIVITY_LINE)
+                .map(DataWork::PushActivities),
+        }
+    }
+}
+
+/// A line of a file of activities.
+const ACTIVITY_LINE: &str = "{\"id\": \"a1\", \"version\": 1, \"person\": \"lead_1\", \"at\": \"…\", \"content\": {\"note\": {\"text\": \"…\"}}}";
+
 impl MembersCommand {
     pub(super) fn check(self) -> Result<DataWork, ConfigError> {
         match self {
             Self::List { json } => Ok(DataWork::ListMembers { json }),
-            Self::Import(args) => {
-                let import = args.check()?;
-                if import.format == FileFormat::Csv {
-                    return Err(ConfigError::of(
-                        "FILE",
-                        "is CSV; team members come as JSONL, an object a line",
-                        "{\"id\": \"m1\", \"version\": 1, \"name\": \"…\"}",
-                    ));
-                }
-                Ok(DataWork::ImportMembers(import))
-            }
+            Self::Import(args) => args
+                .check_jsonl("{\"id\": \"m1\", \"version\": 1, \"name\": \"…\"}")
+                .map(DataWork::ImportMembers),
         }
     }
 }
@@ -602,6 +630,19 @@ impl From<TokenCommand> for DataWork {
 }
 
 impl ImportArgs {
+    /// A file of what only comes as JSONL.
+    fn check_jsonl(self, line: &str) -> Result<Import, ConfigError> {
+        let import = self.check()?;
+        if import.format == FileFormat::Csv {
+            return Err(ConfigError::of(
+                "FILE",
+                "is CSV; these come as JSONL, an object a line",
+                line,
+            ));
+        }
+        Ok(import)
+    }
+
     fn check(self) -> Result<Import, ConfigError> {
         let format = match self.format {
             Some(format) => format,

@@ -2,10 +2,14 @@
 
 use std::io::{self, BufRead, Write};
 
+use chrono::{DateTime, Utc};
 use domain::{
+    activities::ActivityInput,
     api::MAX_ITEMS,
     app::{Fields, ItemProblem, MemberInput, PersonInput},
-    people_file::{PeopleHeader, RowProblem, SeenIds, json_row, member_json_row, too_long},
+    people_file::{
+        PeopleHeader, RowProblem, SeenIds, activity_json_row, json_row, member_json_row, too_long,
+    },
 };
 use serde::Serialize;
 
@@ -44,6 +48,12 @@ impl Importable for PersonInput {
 }
 
 impl Importable for MemberInput {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Importable for ActivityInput {
     fn id(&self) -> &str {
         &self.id
     }
@@ -126,6 +136,18 @@ pub(super) fn member_json_lines<R: BufRead + Send + 'static>(
     JsonLines {
         lines: Lines::new(input),
         understand: move |line: &[u8]| member_json_row(line, version),
+    }
+}
+
+/// Activities by JSONL.
+pub(super) fn activity_json_lines<R: BufRead + Send + 'static>(
+    input: R,
+    version: u64,
+    now: DateTime<Utc>,
+) -> impl Rows<Item = ActivityInput> {
+    JsonLines {
+        lines: Lines::new(input),
+        understand: move |line: &[u8]| activity_json_row(line, version, now),
     }
 }
 

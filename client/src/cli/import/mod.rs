@@ -1,4 +1,4 @@
-//! Files of people and of team members: read row by row, sent in batches.
+//! Files of people, of team members and of activities: read row by row, sent in batches.
 //!
 //! What rows mean is `domain::people_file`; here they are split, sent and told.
 
@@ -14,6 +14,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use chrono::Utc;
 use domain::WorkspaceId;
 
 use super::{
@@ -23,7 +24,7 @@ use super::{
 };
 pub(crate) use report::Totals;
 
-use batch::{PeopleCsv, Rows, member_json_lines, people_json_lines};
+use batch::{PeopleCsv, Rows, activity_json_lines, member_json_lines, people_json_lines};
 use report::Report;
 use send::{PATIENCE, Sendable};
 
@@ -69,6 +70,16 @@ pub(crate) async fn members(
         member_json_lines(input, version),
     )
     .await
+}
+
+pub(crate) async fn activities(
+    service: &Service,
+    workspace: WorkspaceId,
+    import: &Import,
+) -> Result<Totals, Failure> {
+    let (input, version) = open(import)?;
+    let rows = activity_json_lines(input, version, Utc::now());
+    send(service, workspace, import, rows).await
 }
 
 /// The file, and the version of rows that have none: when it was last changed, so that a file that is

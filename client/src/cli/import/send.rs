@@ -5,7 +5,8 @@ use std::{collections::VecDeque, io, time::Duration};
 use client::{Error, HubSpotSync};
 use domain::{
     WorkspaceId,
-    api::{IdempotencyKey, MemberUpserts, PersonUpserts, UpsertAnswer},
+    activities::ActivityInput,
+    api::{ActivityUpserts, IdempotencyKey, MemberUpserts, PersonUpserts, UpsertAnswer},
     app::{MemberInput, PersonInput},
     people_file::RowProblem,
 };
@@ -82,6 +83,23 @@ impl Sendable for MemberInput {
         key: &IdempotencyKey,
     ) -> Result<UpsertAnswer, Error> {
         sync.upsert_members(workspace, upserts, Some(key)).await
+    }
+}
+
+impl Sendable for ActivityInput {
+    type Upserts = ActivityUpserts;
+
+    fn upserts(items: Vec<Self>) -> ActivityUpserts {
+        ActivityUpserts { items }
+    }
+
+    async fn call(
+        sync: &HubSpotSync,
+        workspace: WorkspaceId,
+        upserts: &ActivityUpserts,
+        key: &IdempotencyKey,
+    ) -> Result<UpsertAnswer, Error> {
+        sync.upsert_activities(workspace, upserts, Some(key)).await
     }
 }
 

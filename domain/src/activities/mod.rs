@@ -1,0 +1,18 @@
+//! What the app does about a person and what comes back (E8): e-mails, LinkedIn messages and requests,
+//! calls, meetings, notes and tasks.
+
+pub mod activity;
+pub mod content;
+pub mod engagement;
+pub mod html;
+pub mod plan;
+pub mod recognise;
+
+pub use activity::{Activity, ActivityInput, ActivityUpsert, Happened};
+pub use content::{
+    ActivityContent, CallContent, CallOutcome, ConnectionRequestContent, Direction, EmailContent,
+    LinkedinMessageContent, MeetingContent, MeetingOutcome, NoteContent, Party, TaskContent,
+    TaskPriority, TaskStatus,
+};
+pub use engagement::{Engagement, Mapping, engagement};
+pub use plan::{LogFacts, LogStep, next};
