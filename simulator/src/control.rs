@@ -502,6 +502,7 @@ fn of_portal(
                 &json!({
                     "total": log.total, "by_status": log.by_status, "by_path": by_path(&log),
                     "peak_ten_seconds": windows.peak, "apps": windows.usage(limits.as_ref(), None),
+                    "late": portal.late.load(std::sync::atomic::Ordering::SeqCst),
                 }),
             )
         }

@@ -121,6 +121,8 @@ pub(crate) struct Portal {
     pub(crate) faults: Mutex<Vec<Rule>>,
     /// How far its clock is ahead of the machine's, in milliseconds.
     pub(crate) clock: AtomicI64,
+    /// Requests that rules keep back and that take effect later.
+    pub(crate) late: AtomicI64,
     pub(crate) hooks: Hooks,
 }
 
@@ -815,6 +817,7 @@ fn apply_later(portal: &Arc<Portal>, request: &Request<'_>, access: &Access, ms:
     let segments: Vec<String> = request.segments.iter().map(|s| (*s).to_owned()).collect();
     let query = request.query_text.to_owned();
     let body = request.body.to_vec();
+    portal.late.fetch_add(1, Ordering::SeqCst);
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         let mut request = Request::new(&method, &path, &query, &body);
@@ -822,6 +825,7 @@ fn apply_later(portal: &Arc<Portal>, request: &Request<'_>, access: &Access, ms:
         if let Some(Ok(target)) = target(request.method, &request.segments) {
             serve_target(&portal, &target, &request, &access);
         }
+        portal.late.fetch_sub(1, Ordering::SeqCst);
     });
 }
 
@@ -926,6 +930,7 @@ pub(crate) fn portal_of(id: u64, data: Data) -> Arc<Portal> {
         log: Mutex::default(),
         faults: Mutex::default(),
         clock: AtomicI64::new(0),
+        late: AtomicI64::new(0),
         hooks: Hooks::default(),
     })
 }

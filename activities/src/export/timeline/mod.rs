@@ -1,0 +1,350 @@
+//! A person's timeline (E8): each activity becomes one engagement, in the order in which they happened.
+//!
+//! Exactly once (X1, X2): an entry of the journal is committed before each write. What became of one that
+//! was left open is found by our key, where the portal allows a unique property; else among the contact's
+//! engagements, by time and words, and at last by search. Only when a create had time to land and nothing
+//! was found is it sent again.
+
+mod takeover;
+mod whom;
+mod write;
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    HubSpotObjectId, ObjectType,
+    activities::{Engagement, Happened, LogFacts, LogStep, Mapping, engagement, next},
+    app::RecordVersion,
+    export::{FailReason, RequestOutcome, WaitReason},
+};
+use hubspot::{Client, ErrorClass};
+use store::{PendingActivity, RequestsEnd, WriterHold};
+use temporalio_sdk::activities::ActivityError;
+
+use super::{
+    ATTEMPTS, ContactExporting, FIRST_LOOK, LONGEST, SHORT, WRITER_BUSY, ground::Ground, stop::Stop,
+};
+use crate::{
+    Deps, failure,
+    portal_keys::{PortalKeyError, engagement_key},
+    revoked,
+};
+
+/// Activities that are looked at together.
+const MOST: u32 = 100;
+/// How long one look writes: well within the activity's time. What is left is due, and started anew.
+const WITHIN: Duration = Duration::from_secs(120);
+/// The version of what was found and not written by this look: the newest is written over it.
+const OLDEST: RecordVersion = RecordVersion::MIN;
+
+/// One person's timeline.
+struct Timeline<'a> {
+    deps: &'a Deps,
+    ground: &'a Ground,
+    hold: &'a WriterHold,
+    done: &'a AtomicU64,
+    contact: HubSpotObjectId,
+    /// The contact's company; asked for when it is needed first.
+    company: Option<Option<HubSpotObjectId>>,
+    /// The open deals on both, where they are wanted.
+    deals: Option<Vec<HubSpotObjectId>>,
+    /// Properties of the activity in hand whose values HubSpot refused: the rest is written.
+    rejected: BTreeSet<String>,
+}
+
+/// How an activity ends.
+struct Ended {
+    outcome: RequestOutcome,
+    end: RequestsEnd,
+}
+
+impl ContactExporting {
+    /// Writes what is to be written of the person's activities.
+    pub(super) async fn log_held(
+        &self,
+        ground: &Ground,
+        hold: &WriterHold,
+        attempt: u32,
+        done: &AtomicU64,
+    ) -> Result<(), ActivityError> {
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let store = &self.deps.store;
+        let (workspace, portal) = (ground.workspace, ground.portal);
+        let contact = store
+            .exported_contact(workspace, portal, &hold.person)
+            .await
+            .map_err(of_store)?;
+        let Some(contact) = contact.filter(|_| ground.known.settings_saved) else {
+            return store
+                .park_activities_of(workspace, portal, &hold.person)
+                .await
+                .map_err(of_store);
+        };
+        let mut timeline = Timeline {
+            deps: &self.deps,
+            ground,
+            hold,
+            done,
+            contact,
+            company: None,
+            deals: None,
+            rejected: BTreeSet::new(),
+        };
+        let began = Instant::now();
+        loop {
+            let pending = store
+                .pending_activities(workspace, portal, &hold.person, MOST)
+                .await
+                .map_err(of_store)?;
+            if pending.is_empty() {
+                return Ok(());
+            }
+            for activity in &pending {
+                if began.elapsed() > WITHIN {
+                    return Ok(());
+                }
+                let logged = match timeline.log(activity).await {
+                    Ok(ended) => Ok(ended),
+                    Err(stop) => self.not_logged(ground, activity, stop, attempt).await?,
+                };
+                match logged {
+                    Ok(ended) => store
+                        .turn_activity(workspace, portal, activity, ended.outcome, &ended.end)
+                        .await
+                        .map_err(of_store)?,
+                    // Whatever it is, it is the same for those that follow.
+                    Err(Halt) => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// What becomes of an activity that could not be written, and whether the others are gone on with.
+    async fn not_logged(
+        &self,
+        ground: &Ground,
+        activity: &PendingActivity,
+        stop: Stop,
+        attempt: u32,
+    ) -> Result<Result<Ended, Halt>, ActivityError> {
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let park = async |reason, wait, code| {
+            self.deps
+                .store
+                .park_activity(
+                    ground.workspace,
+                    ground.portal,
+                    activity,
+                    reason,
+                    wait,
+                    code,
+                )
+                .await
+                .map_err(of_store)
+        };
+        let failed = |reason: FailReason, code, properties| {
+            Ok(Ok(Ended {
+                outcome: RequestOutcome::Failed { reason },
+                end: RequestsEnd {
+                    error_code: Some(code),
+                    properties,
+                },
+            }))
+        };
+        let name = stop.name();
+        tracing::debug!(workspace = %ground.workspace, stop = name, "an activity was not written");
+        match stop {
+            Stop::Store(error) => Err(failure::of_store(&error)),
+            Stop::Lost | Stop::Redefined => Err(failure::busy(WRITER_BUSY)),
+            Stop::Fenced => {
+                park(WaitReason::NotConnected, None, None).await?;
+                Ok(Err(Halt))
+            }
+            Stop::Waits(reason, wait) => {
+                park(reason, Some(wait), None).await?;
+                // The next attempt waits for it, so that they stay in their order.
+                if wait <= SHORT && attempt < ATTEMPTS {
+                    return Err(failure::waits(reason.as_str(), wait));
+                }
+                Ok(Err(Halt))
+            }
+            Stop::Skips(skip) => Ok(Ok(Ended {
+                outcome: RequestOutcome::Skipped {
+                    reason: skip.reason,
+                },
+                end: RequestsEnd {
+                    error_code: Some(skip.reason.code()),
+                    properties: skip.properties,
+                },
+            })),
+            Stop::Fails(reason, properties) => failed(reason, reason.code(), properties),
+            Stop::HubSpot(error) => {
+                let code = failure::code_of(&error);
+                match error.class() {
+                    ErrorClass::AuthRevoked => {
+                        park(WaitReason::NeedsReconnect, None, Some(code)).await?;
+                        revoked::tell(&self.deps, ground.workspace, ground.epoch).await?;
+                        Ok(Err(Halt))
+                    }
+                    ErrorClass::ScopeMissing | ErrorClass::Forbidden => {
+                        failed(FailReason::ScopeMissing, code, Vec::new())
+                    }
+                    ErrorClass::Conflict => failed(FailReason::Conflict, code, Vec::new()),
+                    ErrorClass::NotFound => failed(FailReason::RecordGone, code, Vec::new()),
+                    ErrorClass::Invalid | ErrorClass::PortalRule | ErrorClass::PagingStuck => {
+                        failed(FailReason::Invalid, code, Vec::new())
+                    }
+                    ErrorClass::OutcomeUnknown => {
+                        park(WaitReason::OutcomeUnknown, Some(FIRST_LOOK), Some(code)).await?;
+                        Err(failure::waits("outcome_unknown", FIRST_LOOK))
+                    }
+                    ErrorClass::Transient
+                    | ErrorClass::RateLimited
+                    | ErrorClass::Refused
+                    | ErrorClass::Misconfigured => {
+                        let asked = error.retry_after();
+                        if attempt < ATTEMPTS && asked.is_none_or(|wait| wait <= SHORT) {
+                            return Err(failure::of_hubspot(&error));
+                        }
+                        let wait = SHORT * 2u32.saturating_pow(activity.attempts.min(10));
+                        let wait = asked.unwrap_or(wait).max(SHORT).min(LONGEST);
+                        park(WaitReason::TriedAgainLater, Some(wait), Some(code)).await?;
+                        Ok(Err(Halt))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Nothing more is written now.
+struct Halt;
+
+impl Timeline<'_> {
+    fn tick(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.deps.pulse.progress();
+    }
+
+    fn client(&self) -> &Client {
+        &self.ground.client
+    }
+
+    async fn now(&self) -> Result<DateTime<Utc>, Stop> {
+        Ok(self.deps.store.clock().await?)
+    }
+
+    /// Brings HubSpot up to what the app says of an activity.
+    async fn log(&mut self, pending: &PendingActivity) -> Result<Ended, Stop> {
+        self.rejected.clear();
+        let mut logged = pending.logged;
+        if let Some(found) = self.take_over(pending).await? {
+            logged = found;
+        }
+        let Some(activity) = &pending.activity else {
+            return Err(Stop::Fails(FailReason::Defect, Vec::new()));
+        };
+        let settings = &self.ground.known.settings.activities;
+        loop {
+            let facts = LogFacts {
+                settings_saved: self.ground.known.settings_saved,
+                exported: true,
+                logs: activity.kind.is_none_or(|kind| settings.logs(kind)),
+                archive_deleted: settings.archive_deleted,
+                version: activity.version,
+                deleted: activity.happened.is_none(),
+                logged: logged.map(|l| (l.record, l.version, l.associated)),
+            };
+            match (next(&facts), &activity.happened) {
+                (LogStep::Wait(reason), _) => return Err(Stop::Waits(reason, LONGEST)),
+                (LogStep::Skip(reason), _) => return Err(Stop::Skips(reason.into())),
+                (LogStep::Done(record), _) => {
+                    let properties: Vec<String> = self.rejected.iter().cloned().collect();
+                    return Ok(Ended {
+                        outcome: RequestOutcome::Exported { hubspot_id: record },
+                        end: RequestsEnd {
+                            error_code: (!properties.is_empty()).then_some("HS-3005"),
+                            properties,
+                        },
+                    });
+                }
+                (LogStep::Verify(record), _) => {
+                    if let Some(known) = &mut logged {
+                        self.associate(known.object_type, record).await?;
+                        self.deps
+                            .store
+                            .activity_associated(
+                                self.ground.workspace,
+                                self.ground.portal,
+                                &pending.id,
+                            )
+                            .await?;
+                        known.associated = true;
+                    }
+                }
+                (LogStep::Archive(record), _) => {
+                    if let Some(known) = logged.take() {
+                        self.archive(pending, known.object_type, record).await?;
+                    }
+                }
+                (LogStep::Create, Some(happened)) => {
+                    let made = self.create(pending, activity.version, happened).await?;
+                    logged = Some(made);
+                }
+                (LogStep::Update(record), Some(happened)) => {
+                    let made = self
+                        .update(pending, activity.version, happened, record)
+                        .await?;
+                    logged = Some(made);
+                }
+                (LogStep::Create | LogStep::Update(_), None) => {
+                    return Err(Stop::Fails(FailReason::Defect, Vec::new()));
+                }
+            }
+        }
+    }
+
+    fn mapped(&self, happened: &Happened) -> Engagement {
+        let settings = &self.ground.known.settings;
+        let owner = self
+            .ground
+            .owners()
+            .owner_for_member(happened.member.as_ref());
+        engagement(
+            happened,
+            &Mapping {
+                activities: &settings.activities,
+                rows: &settings.activity_properties,
+                properties: None,
+                owner: owner.owner(),
+            },
+        )
+    }
+
+    /// The unique property of ours, where the portal allows one on this type.
+    async fn key(&self, object_type: ObjectType) -> Result<Option<String>, Stop> {
+        let now = self.now().await?;
+        engagement_key(
+            &self.deps.store,
+            self.client(),
+            self.ground.portal,
+            object_type,
+            now,
+        )
+        .await
+        .map_err(|error| match error {
+            PortalKeyError::HubSpot(error) => error.into(),
+            PortalKeyError::Store(error) => error.into(),
+        })
+    }
+
+    /// What stands in the unique property: no other activity of the portal has it.
+    fn key_value(&self, pending: &PendingActivity) -> String {
+        format!("{}/{}", self.ground.workspace, pending.id)
+    }
+}
