@@ -328,7 +328,7 @@ async fn each_kind_is_on_the_timeline_at_its_time_with_its_owner() {
     let done = entries(&door, "lead", "done").await;
     let of_activities: Vec<&Value> = done
         .iter()
-        .filter(|e| e["subject"]["kind"] == "activity")
+        .filter(|e| e["about"]["kind"] == "activity")
         .collect();
     assert_eq!(of_activities.len(), 7, "{done:#?}");
     let journal = json!(of_activities).to_string();
