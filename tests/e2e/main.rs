@@ -49,6 +49,7 @@ mod i9_webhooks;
 mod x10_freshness;
 mod x1_activities;
 mod x1_exports;
+mod x1_killed_activities;
 mod x1_killed_exports;
 mod x1_reference_model;
 mod x1_write_faults;

@@ -11,10 +11,10 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::x1_exports::faults;
+use crate::x1_write_faults::faults;
 
 /// Each kind, and the plural of what it becomes.
-fn kinds() -> [(&'static str, &'static str, Value); 7] {
+pub(crate) fn kinds() -> [(&'static str, &'static str, Value); 7] {
     [
         (
             "email",
@@ -50,6 +50,11 @@ fn kinds() -> [(&'static str, &'static str, Value); 7] {
 async fn ready(setting: Value, people: &[String]) -> (Planted, Door) {
     let p = Planted::new().await;
     p.tenant.control("PATCH", "", Some(setting)).await;
+    exported(p, people).await
+}
+
+/// Connects a portal, and exports people to it.
+pub(crate) async fn exported(p: Planted, people: &[String]) -> (Planted, Door) {
     let door = p.connect().await;
     change_settings(&door, |settings| {
         settings["export"]["policy"] = json!("all_contacted")
@@ -93,7 +98,7 @@ const ENGAGEMENTS: [&str; 6] = [
 ];
 
 /// Waits until what was to land late has.
-async fn landed(p: &Planted) {
+pub(crate) async fn landed(p: &Planted) {
     until("what comes late has landed", async || {
         p.tenant.control("GET", "counters", None).await["late"] == 0
     })
@@ -108,7 +113,7 @@ async fn settled(door: &Door) -> Vec<Value> {
     all
 }
 
-async fn count(p: &Planted) -> BTreeMap<&'static str, usize> {
+pub(crate) async fn count(p: &Planted) -> BTreeMap<&'static str, usize> {
     let mut found = BTreeMap::new();
     for plural in ENGAGEMENTS {
         found.insert(plural, live(p, plural).await.len());
@@ -116,7 +121,7 @@ async fn count(p: &Planted) -> BTreeMap<&'static str, usize> {
     found
 }
 
-fn times(n: usize) -> BTreeMap<&'static str, usize> {
+pub(crate) fn times(n: usize) -> BTreeMap<&'static str, usize> {
     let mut want = BTreeMap::new();
     for (_, plural, _) in kinds() {
         *want.entry(plural).or_default() += n;
@@ -127,7 +132,7 @@ fn times(n: usize) -> BTreeMap<&'static str, usize> {
 /// Each fault strikes the first create of each kind.
 async fn once_whatever_breaks(setting: Value) {
     let (p, door) = ready(setting, &people()).await;
-    for (n, (what, fault)) in faults().iter().enumerate() {
+    for (n, (what, fault)) in faults(false).iter().enumerate() {
         let mut items = Vec::new();
         for ((kind, plural, content), person) in kinds().iter().zip(people()) {
             // Each of these stops the whole portal for ten seconds.
@@ -136,7 +141,7 @@ async fn once_whatever_breaks(setting: Value) {
             }
             items.push(
                 json!({"id": format!("{kind}-{n}"), "version": 1, "person": person,
-                "at": format!("2026-01-05T08:30:0{n}.250Z"), "content": content}),
+                "at": format!("2026-01-05T08:30:{n:02}.250Z"), "content": content}),
             );
         }
         push(&door, &items).await;
@@ -157,7 +162,7 @@ async fn once_whatever_breaks(setting: Value) {
         landed(&p).await;
         assert_eq!(count(&p).await, times(n + 1), "{what}");
     }
-    assert_eq!(count(&p).await, times(faults().len()));
+    assert_eq!(count(&p).await, times(faults(false).len()));
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ impl Kind {
 }
 
 /// What is made of the answer to a write, by name, and whether the write had its effect by then.
-fn faults(batch: bool) -> Vec<(&'static str, Value)> {
+pub(crate) fn faults(batch: bool) -> Vec<(&'static str, Value)> {
     let answer = |name: &str| json!({"answer": {"name": name}});
     let body = |status: u16, body: &str| json!({"status": {"status": status, "body": body}});
     let (nothing, nulls) = if batch {
