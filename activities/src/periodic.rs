@@ -9,12 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use domain::{
     ConnectionState, Epoch, HubSpotObjectId, ObjectType, PageSize, PortalId, ReadOutcome, ReadPart,
     ReadPlan, SyncType, Urgency, WorkspaceId, backfill::stages, periodic,
 };
 use futures::future::join_all;
 use store::{CursorKey, CursorRow, NewPeriodic, PeriodicType};
+use temporalio_client::{
+    WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
+};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use workflows::activities::{SyncEnd, SyncReport, SyncSliceInput, declared};
@@ -29,7 +33,7 @@ use crate::{
         is_refusal, refusal_of,
     },
     revoked, schedules,
-    slices::{MAX_BUDGET_WAIT, alive},
+    slices::{MAX_BUDGET_WAIT, alive, started},
 };
 
 /// How long one that lost its cursor to another attempt waits before it looks again.
@@ -80,6 +84,21 @@ struct Slice<'a> {
     epoch: Epoch,
     over: &'a (dyn Fn() -> bool + Send + Sync),
     done: &'a AtomicU64,
+    /// The window of engagements, in days.
+    days: u32,
+    /// When it began, by the database's clock.
+    now: DateTime<Utc>,
+}
+
+/// Engagements are handed over by no run: their first reading is of the whole window.
+const fn never_read(from: DateTime<Utc>) -> PeriodicType {
+    PeriodicType {
+        sync_type: SyncType::Engagements,
+        fresh_to: from,
+        seen_to: None,
+        sweep_due: false,
+        busy: false,
+    }
 }
 
 impl Syncing {
@@ -106,15 +125,19 @@ impl Syncing {
         let Some(connection) = connection else {
             return Ok(SyncReport::ended(SyncEnd::NotConnected));
         };
-        let import = schedules::import_settings(&self.deps, workspace)
+        let (import, context) = schedules::reading_settings(&self.deps, workspace)
             .await
             .map_err(|e| failure::of_store(&e))?;
-        let known = store
+        let mut known = store
             .periodic_types(workspace, portal, self.deps.periodic.sweep_every)
             .await
             .map_err(|e| failure::of_store(&e))?;
+        let now = store.clock().await.map_err(|e| failure::of_store(&e))?;
+        if known.iter().all(|k| k.sync_type != SyncType::Engagements) {
+            known.push(never_read(touches::window(&context, now)));
+        }
         let interval = schedules::interval(&self.deps, &import);
-        let wanted = periodic::types(&import);
+        let wanted = periodic::types(&import, &context);
         let every: Vec<_> = wanted
             .iter()
             .map(|t| (*t, periodic::every(*t, interval)))
@@ -136,6 +159,8 @@ impl Syncing {
             epoch: connection.epoch,
             over: &over,
             done,
+            days: context.days,
+            now,
         };
         let moved = AtomicBool::new(false);
         let mut ended = false;
@@ -211,7 +236,7 @@ impl Slice<'_> {
         // Trouble is over when this type moves, whatever the others do.
         let moved_here = AtomicBool::new(false);
         let job = self.job(key, &moved_here);
-        let read = read(&job, known).await;
+        let read = read(&job, known, self).await;
         if moved_here.load(Ordering::Relaxed) {
             moved.store(true, Ordering::Relaxed);
         }
@@ -277,6 +302,11 @@ fn ended_badly(stop: Stop) -> ActivityError {
 /// What reads a type: of a reading over the long window, all there is to it.
 fn source_of(sync_type: SyncType, cursor: &CursorRow) -> Source {
     match (sync_type, cursor.plan) {
+        (SyncType::Engagements, ReadPlan::ModifiedSince { since }) => Source::Touches(Touches {
+            since,
+            days: slice.days,
+            now: slice.now,
+        }),
         (_, ReadPlan::ModifiedSince { since }) => match sync_type.object_type() {
             Some(object_type) => Source::News { object_type, since },
             None => Source::of_type(sync_type, cursor.plan),
@@ -301,10 +331,12 @@ async fn read(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
     let cursor = match under_way {
         Some(cursor) => cursor,
         None => {
-            let since = |_| periodic::read_from(known.fresh_to, known.seen_to, known.sweep_due);
+            let since = periodic::read_from(known.fresh_to, known.seen_to, known.sweep_due);
+            let by_time =
+                known.sync_type.object_type().is_some() || known.sync_type == SyncType::Engagements;
             let new = NewPeriodic {
                 key: job.key,
-                plan: ReadPlan::from_bound(known.sync_type.object_type().map(since)),
+                plan: ReadPlan::from_bound(by_time.then_some(since)),
                 read_began_at: known.fresh_to,
                 slow: known.sweep_due,
             };
@@ -313,7 +345,7 @@ async fn read(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
     };
     job.remember(cursor.page_size);
     job.ask_for(&cursor.properties);
-    let source = source_of(known.sync_type, &cursor);
+    let source = source_of(known.sync_type, &cursor, slice);
     let to_the_end = drive(job, source, &cursor).await?;
     if !to_the_end {
         return Ok(false);
@@ -359,7 +391,6 @@ async fn members(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
             continue;
         };
         let key = job.key.members_of(list.list);
-        let source = Source::Members(id);
         let read = async {
             let cursor = match store.cursor(&key).await? {
                 Some(cursor) if cursor.outcome == ReadOutcome::Reading => Some(cursor),

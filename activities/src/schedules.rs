@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{
     ConnectionPhase, ConnectionState, PortalId, Urgency, WorkspaceId, periodic,
-    settings::ImportSettings,
+    settings::{ActivityContext, ImportSettings},
 };
 use futures::StreamExt as _;
 use store::StoreError;
@@ -94,11 +94,19 @@ pub(crate) async fn import_settings(
     deps: &Deps,
     workspace: WorkspaceId,
 ) -> Result<ImportSettings, StoreError> {
+    Ok(reading_settings(deps, workspace).await?.0)
+}
+
+/// The same, with whether engagements of other reps are read (I10).
+pub(crate) async fn reading_settings(
+    deps: &Deps,
+    workspace: WorkspaceId,
+) -> Result<(ImportSettings, ActivityContext), StoreError> {
     match deps.store.settings(workspace).await? {
         Some(row) => domain::settings::read(row.document)
-            .map(|settings| settings.import)
+            .map(|settings| (settings.import, settings.activity_context))
             .map_err(|_| StoreError::Corrupt("settings")),
-        None => Ok(ImportSettings::default()),
+        None => Ok((ImportSettings::default(), ActivityContext::default())),
     }
 }
 
@@ -136,9 +144,9 @@ pub(crate) async fn keep(deps: &Deps, workspace: WorkspaceId) -> Result<Schedule
             return Ok(ScheduleState::Gone);
         }
     };
-    let import = import_settings(deps, workspace).await?;
+    let (import, context) = reading_settings(deps, workspace).await?;
     let interval = interval(deps, &import);
-    let every: Vec<_> = periodic::types(&import)
+    let every: Vec<_> = periodic::types(&import, &context)
         .into_iter()
         .map(|t| (t, periodic::every(t, interval)))
         .collect();

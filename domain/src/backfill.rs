@@ -253,6 +253,7 @@ pub fn stages(types: &[SyncType]) -> Vec<Vec<SyncType>> {
             SyncType::Companies,
             SyncType::Deals,
             SyncType::Lists,
+            SyncType::Engagements,
         ],
     ];
     STAGES

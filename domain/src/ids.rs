@@ -331,18 +331,34 @@ pub enum SyncType {
     Deals,
     /// Lists of contacts and companies, with their memberships.
     Lists,
+    /// Recent engagements of other reps, where the workspace reads them (I10). The periodic sync reads
+    /// them; no run does.
+    Engagements,
 }
 
 crate::named::named!(SyncType, "object type to sync");
 
 impl SyncType {
+    /// What runs read: backfills and resyncs.
+    pub const OF_RUNS: [Self; 7] = [
+        Self::Owners,
+        Self::Properties,
+        Self::Pipelines,
+        Self::Contacts,
+        Self::Companies,
+        Self::Deals,
+        Self::Lists,
+    ];
+
     /// The mirrored record type that this reads, if it reads records.
     pub const fn object_type(&self) -> Option<ObjectType> {
         match self {
             Self::Contacts => Some(ObjectType::Contact),
             Self::Companies => Some(ObjectType::Company),
             Self::Deals => Some(ObjectType::Deal),
-            Self::Owners | Self::Properties | Self::Pipelines | Self::Lists => None,
+            Self::Owners | Self::Properties | Self::Pipelines | Self::Lists | Self::Engagements => {
+                None
+            }
         }
     }
 }
@@ -385,6 +401,10 @@ mod tests {
             assert_eq!(t.as_str().parse::<ObjectType>().unwrap(), t);
         }
         assert!("Contacts".parse::<SyncType>().is_err());
+        let runs = SyncType::ALL
+            .into_iter()
+            .filter(|t| *t != SyncType::Engagements);
+        assert!(runs.eq(SyncType::OF_RUNS));
         assert_eq!(
             "contacts".parse::<ObjectType>().unwrap_err().to_string(),
             "not a valid object type: expected one of contact, company, deal, email, call, meeting, note, task, communication"

@@ -34,6 +34,7 @@ pub mod settings;
 pub mod sweep;
 pub mod times;
 pub mod tokens;
+pub mod touches;
 pub mod urgency;
 pub mod webhooks;
 

@@ -158,8 +158,11 @@ pub enum ReadPart {
     DefinitionsOf(ObjectType),
     /// The members of lists.
     Members,
+    /// The engagements of this type (I10).
+    RecordsOf(ObjectType),
 }
 
+const RECORDS: &str = "records_of_";
 const ASSOCIATIONS: &str = "associations_with_";
 const DEFINITIONS: &str = "definitions_of_";
 
@@ -171,6 +174,7 @@ impl fmt::Display for ReadPart {
             Self::Members => f.write_str("members"),
             Self::AssociationsWith(object_type) => write!(f, "{ASSOCIATIONS}{object_type}"),
             Self::DefinitionsOf(object_type) => write!(f, "{DEFINITIONS}{object_type}"),
+            Self::RecordsOf(object_type) => write!(f, "{RECORDS}{object_type}"),
         }
     }
 }
@@ -181,17 +185,22 @@ impl FromStr for ReadPart {
     fn from_str(text: &str) -> Result<Self, IdError> {
         const MALFORMED: IdError = IdError::Malformed {
             kind: "part of a read",
-            expected: "whole, members, associations_with_ or definitions_of_ and a type",
+            expected: "whole, members, associations_with_, definitions_of_ or records_of_ and a type",
         };
         let object_type = |name: &str| ObjectType::from_str(name).map_err(|_| MALFORMED);
         match text {
             "whole" => Ok(Self::Whole),
             "members" => Ok(Self::Members),
-            _ => match text.strip_prefix(ASSOCIATIONS) {
-                Some(name) => object_type(name).map(Self::AssociationsWith),
-                None => object_type(text.strip_prefix(DEFINITIONS).ok_or(MALFORMED)?)
-                    .map(Self::DefinitionsOf),
-            },
+            _ => {
+                if let Some(name) = text.strip_prefix(ASSOCIATIONS) {
+                    object_type(name).map(Self::AssociationsWith)
+                } else if let Some(name) = text.strip_prefix(RECORDS) {
+                    object_type(name).map(Self::RecordsOf)
+                } else {
+                    object_type(text.strip_prefix(DEFINITIONS).ok_or(MALFORMED)?)
+                        .map(Self::DefinitionsOf)
+                }
+            }
         }
     }
 }
@@ -215,8 +224,8 @@ impl utoipa::PartialSchema for ReadPart {
             .schema_type(utoipa::openapi::schema::Type::String)
             .description(Some(
                 "Which of the reads that a type consists of: `whole` is the type itself, `members` those \
-                 of lists, `associations_with_…` and `definitions_of_…` name another type. What is not \
-                 named came.",
+                 of lists, `associations_with_…` and `definitions_of_…` name another type, `records_of_…` a \
+                 kind of engagements. What is not named came.",
             ))
             .into()
     }
@@ -292,9 +301,13 @@ mod tests {
             let json = serde_json::to_value(outcome).unwrap();
             assert_eq!(json, outcome.as_str());
         }
-        let of_types = ObjectType::ALL
-            .into_iter()
-            .flat_map(|t| [ReadPart::AssociationsWith(t), ReadPart::DefinitionsOf(t)]);
+        let of_types = ObjectType::ALL.into_iter().flat_map(|t| {
+            [
+                ReadPart::AssociationsWith(t),
+                ReadPart::DefinitionsOf(t),
+                ReadPart::RecordsOf(t),
+            ]
+        });
         for part in [ReadPart::Whole, ReadPart::Members]
             .into_iter()
             .chain(of_types)

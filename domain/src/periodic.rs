@@ -8,7 +8,7 @@ use crate::{
     WorkspaceId,
     ids::{ObjectType, SyncType},
     resync::INDEX_LAG_OVERLAP,
-    settings::ImportSettings,
+    settings::{ActivityContext, ImportSettings},
 };
 
 /// How often a type is read over the long window: what the index showed later than
@@ -53,11 +53,13 @@ pub fn read_from(began: DateTime<Utc>, seen: Option<DateTime<Utc>>, slow: bool) 
     }
 }
 
-/// What a run of the periodic sync reads, in this order. With the toggle off (I4) what exports need.
-pub fn types(import: &ImportSettings) -> Vec<SyncType> {
+/// What a run of the periodic sync reads, in this order. With the toggle off (I4) what exports need;
+/// engagements where the workspace reads them (I10).
+pub fn types(import: &ImportSettings, context: &ActivityContext) -> Vec<SyncType> {
     SyncType::ALL
         .into_iter()
         .filter(|t| import.enabled || !is_import(*t))
+        .filter(|t| *t != SyncType::Engagements || context.engagements)
         .collect()
 }
 
@@ -65,7 +67,11 @@ pub fn types(import: &ImportSettings) -> Vec<SyncType> {
 pub const fn is_import(sync_type: SyncType) -> bool {
     match sync_type {
         SyncType::Owners | SyncType::Properties | SyncType::Pipelines => false,
-        SyncType::Contacts | SyncType::Companies | SyncType::Deals | SyncType::Lists => true,
+        SyncType::Contacts
+        | SyncType::Companies
+        | SyncType::Deals
+        | SyncType::Lists
+        | SyncType::Engagements => true,
     }
 }
 
@@ -121,7 +127,6 @@ pub fn members_due(known: &KnownMembers) -> bool {
     if moved && !is_big {
         return true;
     }
-    age >= if moved { BIG_LIST_EVERY } else { MEMBERS_EVERY }
 }
 
 /// Whether a type counts as stale whose last reading that came to its end began so long ago.
@@ -165,11 +170,20 @@ mod tests {
             enabled: false,
             ..ImportSettings::default()
         };
-        assert_eq!(
-            types(&off),
-            [SyncType::Owners, SyncType::Properties, SyncType::Pipelines]
-        );
-        assert_eq!(types(&ImportSettings::default()), SyncType::ALL);
+        let without = ActivityContext::default();
+        let with = ActivityContext {
+            engagements: true,
+            ..without.clone()
+        };
+        for context in [&without, &with] {
+            assert_eq!(
+                types(&off, context),
+                [SyncType::Owners, SyncType::Properties, SyncType::Pipelines]
+            );
+        }
+        let on = ImportSettings::default();
+        assert_eq!(types(&on, &without), SyncType::OF_RUNS);
+        assert_eq!(types(&on, &with), SyncType::ALL);
     }
 
     #[test]
@@ -196,12 +210,16 @@ mod tests {
             age: hours.map(TimeDelta::hours),
         };
         for (of, due) in [
-            (known(5, 5, None), true),
-            (known(5, 5, Some(0)), false),
-            (known(5, 4, Some(0)), true),
-            (known(5, 5, Some(6)), true),
-            (known(20_000, 19_999, Some(0)), false),
-            (known(20_000, 19_999, Some(1)), true),
+            (known(5, 5, None, false), Whole),
+            (known(5, 5, Some(0), false), Nothing),
+            (known(5, 4, Some(0), true), Whole),
+            (known(5, 5, Some(6), false), Whole),
+            (known(20_000, 19_999, Some(0), false), Nothing),
+            (known(20_000, 19_999, Some(0), true), Tail),
+            (known(20_000, 20_000, Some(0), true), Nothing),
+            (known(20_000, 19_999, Some(1), true), Whole),
+            (known(20_000, 20_000, Some(6), true), Whole),
+            (known(20_000, 19_999, None, true), Whole),
         ] {
             assert_eq!(members_due(&of), due, "{of:?}");
         }

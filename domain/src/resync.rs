@@ -39,12 +39,23 @@ fn bound<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<DateTime<U
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResyncRequest {
-    /// The object types; empty means all.
-    #[serde(default)]
+    /// The object types; empty means all that runs read. `engagements` are none of them.
+    #[serde(default, deserialize_with = "of_runs")]
     pub types: Vec<SyncType>,
     /// How much of each.
     #[serde(default = "catch_up")]
     pub mode: ResyncMode,
+}
+
+/// Engagements are the periodic sync's alone: who asks a run for them would wait in vain.
+fn of_runs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SyncType>, D::Error> {
+    let types = Vec::<SyncType>::deserialize(deserializer)?;
+    if types.contains(&SyncType::Engagements) {
+        return Err(serde::de::Error::custom(
+            "types: engagements are read by each periodic sync and cannot be resynced; leave them out",
+        ));
+    }
+    Ok(types)
 }
 
 const fn catch_up() -> ResyncMode {
@@ -60,9 +71,9 @@ impl ResyncRequest {
         }
     }
 
-    /// The types it is about, each once, in the order of [`SyncType::ALL`].
+    /// The types it is about, each once, in the order of [`SyncType::OF_RUNS`].
     pub fn wanted_types(&self) -> Vec<SyncType> {
-        SyncType::ALL
+        SyncType::OF_RUNS
             .into_iter()
             .filter(|t| self.types.is_empty() || self.types.contains(t))
             .collect()
@@ -231,7 +242,7 @@ mod tests {
         use ResyncMode::{CatchUp, FromScratch, Since};
         use ResyncOutcome::{AlreadyRunning, Queued, Started};
         use SyncType::{Companies, Contacts, Deals};
-        const ALL: &[SyncType] = &SyncType::ALL;
+        const ALL: &[SyncType] = &SyncType::OF_RUNS;
         let since = |secs| Since { since: at(secs) };
         // What is asked for, of what is unfinished: the outcome, and the types of a new run.
         type Row = (
@@ -373,7 +384,7 @@ mod tests {
     }
 
     fn some_types() -> impl Strategy<Value = Vec<SyncType>> {
-        proptest::sample::subsequence(SyncType::ALL.to_vec(), 0..=SyncType::ALL.len())
+        proptest::sample::subsequence(SyncType::OF_RUNS.to_vec(), 0..=SyncType::OF_RUNS.len())
     }
 
     fn any_mode() -> impl Strategy<Value = ResyncMode> {

@@ -17,6 +17,8 @@ use crate::{
     mirror::{AssociationRow, MirrorRow},
     reconcile::Reread,
     steps::{Counted, PageOutcome, Step, take_step},
+    touches,
+    touches::TouchRows,
     unanswered,
     unanswered::Span,
 };
@@ -176,6 +178,8 @@ pub enum Rows {
     Lists(Vec<ListRow>),
     /// A page of the members of one list.
     Members(MembershipPage),
+    /// A page of engagements of one kind (I10).
+    Touches(TouchRows),
     /// Nothing was read: the reader only moves on.
     Nothing,
 }
@@ -247,6 +251,10 @@ impl Rows {
                 .collect(),
             Self::Pipelines(rows) => rows.iter().map(|r| r.id.clone()).collect(),
             Self::Lists(rows) => rows.iter().map(|r| r.id.to_string()).collect(),
+            Self::Touches(page) => {
+                let key = |row: &touches::TouchRow| format!("{} {}", page.kind, row.id);
+                page.rows.iter().map(key).collect()
+            }
             Self::Members(_) | Self::Nothing => Vec::new(),
         }
     }
@@ -259,6 +267,7 @@ impl Rows {
             Self::Properties(_, rows) => rows.len(),
             Self::Pipelines(rows) => rows.len(),
             Self::Lists(rows) => rows.len(),
+            Self::Touches(page) => page.rows.len(),
             Self::Members(_) | Self::Nothing => 0,
         };
         count as u64
@@ -325,8 +334,11 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<PageOutcome, sqlx::Error> {
         let mut tx = self.pages.begin().await?;
-        // Contacts come as records, as ends of associations and as members of lists.
-        if matches!(&batch.rows, Rows::Records(_) | Rows::Members(_)) {
+        // Contacts come as records, as ends of associations, as members of lists and in engagements.
+        if matches!(
+            &batch.rows,
+            Rows::Records(_) | Rows::Members(_) | Rows::Touches(_)
+        ) {
             erasure::hold_shared(&mut tx, step.workspace).await?;
         }
         let counted = Counted {
@@ -430,7 +442,11 @@ impl Store {
                 *rows = kept;
             }
             // Their texts were looked at when they were read.
-            Rows::Owners(_) | Rows::Lists(_) | Rows::Members(_) | Rows::Nothing => {}
+            Rows::Owners(_)
+            | Rows::Lists(_)
+            | Rows::Members(_)
+            | Rows::Touches(_)
+            | Rows::Nothing => {}
         }
         Ok((batch.quarantine.len() - before) as u64)
     }

@@ -220,7 +220,7 @@ impl Store {
         let run = match unfinished {
             Some(row) => SyncRunId::new(row.id),
             None => {
-                let types: Vec<String> = SyncType::ALL
+                let types: Vec<String> = SyncType::OF_RUNS
                     .iter()
                     .map(|t| t.as_str().to_owned())
                     .collect();

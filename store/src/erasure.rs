@@ -232,7 +232,7 @@ fn hashes_of(
 }
 
 /// Takes what is of erased people out of a batch: contacts, also quarantined ones, associations with
-/// them, and their places on lists.
+/// them, their places on lists, and engagements with them.
 pub(crate) async fn take_out_erased(
     tx: &mut Transaction<'static, Postgres>,
     key: &IdentityKey,
@@ -240,8 +240,10 @@ pub(crate) async fn take_out_erased(
     batch: &mut Batch,
 ) -> Result<(), sqlx::Error> {
     let workspace = step.workspace;
-    if !matches!(&batch.rows, Rows::Records(_) | Rows::Members(_))
-        || !anybody_erased(tx, workspace).await?
+    if !matches!(
+        &batch.rows,
+        Rows::Records(_) | Rows::Members(_) | Rows::Touches(_)
+    ) || !anybody_erased(tx, workspace).await?
     {
         return Ok(());
     }
@@ -290,6 +292,17 @@ pub(crate) async fn take_out_erased(
                 let erased = erased_contacts(tx, key, workspace, ids).await?;
                 page.members.retain(|id| !erased.contains(id));
             }
+        }
+        Rows::Touches(page) => {
+            // The title may name them, whoever else was there.
+            let ids = page
+                .rows
+                .iter()
+                .flat_map(|r| &r.contacts)
+                .copied()
+                .collect();
+            let erased = erased_contacts(tx, key, workspace, ids).await?;
+            page.rows.retain(|row| row.contacts.is_disjoint(&erased));
         }
         _ => {}
     }

@@ -63,7 +63,7 @@ pub struct Freshness {
 }
 
 /// A list with a use, for whoever reads its members.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowedMembers {
     /// Which list.
     pub list: ListId,

@@ -169,6 +169,10 @@ impl Store {
                 "delete from hubspot_association where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from hubspot_list_member where workspace_id = $1 limit $2" =>
                 "delete from hubspot_list_member where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_touch where workspace_id = $1 limit $2" =>
+                "delete from hubspot_touch where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from hubspot_touch_contact where workspace_id = $1 limit $2" =>
+                "delete from hubspot_touch_contact where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from hubspot_alias where workspace_id = $1 limit $2" =>
                 "delete from hubspot_alias where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from hubspot_reread where workspace_id = $1 limit $2" =>

@@ -347,7 +347,7 @@ pub(crate) async fn queue_import(
     else {
         return Ok(false);
     };
-    let imported: Vec<&str> = SyncType::ALL
+    let imported: Vec<&str> = SyncType::OF_RUNS
         .iter()
         .filter(|t| domain::periodic::is_import(**t))
         .map(|t| t.as_str())

@@ -59,6 +59,8 @@ mod support;
 mod sweeps;
 #[path = "store/tokens.rs"]
 mod tokens;
+#[path = "store/touches.rs"]
+mod touches;
 #[path = "store/types.rs"]
 mod types;
 #[path = "store/verdicts.rs"]

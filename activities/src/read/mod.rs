@@ -12,9 +12,11 @@ mod lists;
 mod page;
 mod records;
 mod source;
+mod touches;
 mod verify;
 
 pub(crate) use job::{Job, Stop, is_refusal, refusal_of};
+pub(crate) use lists::Order;
 pub(crate) use page::object_id;
 pub(crate) use records::{object_type, record_id};
 pub(crate) use source::{Source, direct, in_recycle_bin};

@@ -8,7 +8,7 @@ use hubspot::{BadRecord, BadRecordProblem, objects::CrmObject};
 use serde::{Deserialize, Serialize};
 use store::{Listing, QuarantineRow, Reread, Rows};
 
-use super::Stop;
+use super::{Stop, touches::TouchPage};
 
 /// Where a page is asked for.
 #[derive(Debug, Clone)]
@@ -107,6 +107,8 @@ pub(super) enum Content {
     Known(Vec<HubSpotObjectId>),
     /// Records that wait to be read again.
     Waiting(Vec<Reread>),
+    /// Engagements of one kind as HubSpot gave them (I10).
+    Touches(TouchPage),
     /// What is stored as it came.
     Rows(Rows),
     /// Nothing was read: the reader only moves on.

@@ -118,7 +118,7 @@ pub(super) async fn modified_since(
 }
 
 /// The place after a page of search: its last id. Results come in the order of ids.
-fn after_search(page: &hubspot::Page<CrmObject>) -> Result<Option<String>, Stop> {
+pub(super) fn after_search(page: &hubspot::Page<CrmObject>) -> Result<Option<String>, Stop> {
     if page.next.is_none() || page.results.is_empty() {
         return Ok(None);
     }

@@ -6,9 +6,12 @@ use hubspot::PagingGuard;
 use store::{Batch, CursorKey, FoundBy, RecordRows, Rows};
 
 use super::{
-    Job, Stop, definitions, lists,
+    Job, Stop, definitions,
+    lists::{self, Order},
     page::{At, Content, Page},
-    records, verify,
+    records,
+    touches::{self, Touches},
+    verify,
 };
 
 /// What is read, and by which endpoint.
@@ -59,7 +62,9 @@ pub(crate) enum Source {
     /// Lists, with their sizes.
     Lists,
     /// The members of one list.
-    Members(HubSpotObjectId),
+    Members(HubSpotObjectId, Order),
+    /// Recent engagements of other reps, by search, kind after kind (I10).
+    Touches(Touches),
 }
 
 /// What HubSpot's list endpoint gives at most.
@@ -106,12 +111,12 @@ impl Source {
         match self {
             Self::List(_) | Self::Relist { .. } | Self::Archived(_) => LIST_PAGE,
             Self::Known(_) | Self::Waiting(_) => BATCH_READ,
-            Self::Search(_) | Self::ModifiedSince { .. } | Self::News { .. } => {
+            Self::Search(_) | Self::ModifiedSince { .. } | Self::News { .. } | Self::Touches(_) => {
                 hubspot::search::PAGE
             }
             Self::Owners | Self::ActiveOwners => OWNERS_PAGE,
             Self::Lists | Self::ListsInPassing => hubspot::lists::PAGE,
-            Self::Members(_) => hubspot::lists::MEMBERS,
+            Self::Members(..) => hubspot::lists::MEMBERS,
             // They come whole.
             Self::Properties | Self::DefinitionsOf(_) | Self::Pipelines => u32::MAX,
         }
@@ -150,7 +155,11 @@ impl Source {
     pub(super) const fn trusts_the_index(self) -> bool {
         matches!(
             self,
-            Self::ModifiedSince { .. } | Self::News { .. } | Self::Lists | Self::ListsInPassing
+            Self::ModifiedSince { .. }
+                | Self::News { .. }
+                | Self::Lists
+                | Self::ListsInPassing
+                | Self::Touches(_)
         )
     }
 
@@ -164,6 +173,8 @@ impl Source {
             | Self::Pipelines
             | Self::Known(_)
             | Self::Waiting(_) => None,
+            // Each kind begins with its first id; that ids ascend is looked at there.
+            Self::Touches(_) => None,
             Self::Search(_) | Self::ModifiedSince { .. } | Self::News { .. } => {
                 Some(PagingGuard::ascending("search by id"))
             }
@@ -172,7 +183,7 @@ impl Source {
             }
             Self::Owners | Self::ActiveOwners => Some(PagingGuard::any_order("owners")),
             Self::Lists | Self::ListsInPassing => Some(PagingGuard::any_order("lists")),
-            Self::Members(_) => Some(PagingGuard::any_order("members of a list")),
+            Self::Members(..) => Some(PagingGuard::any_order("members of a list")),
         }
     }
 
@@ -234,7 +245,8 @@ impl Source {
             Self::Properties => definitions::properties(job, at).await,
             Self::Pipelines => definitions::pipelines(job).await,
             Self::Lists => lists::definitions(job, at).await,
-            Self::Members(list) => lists::members(job, list, at).await,
+            Self::Members(list, order) => lists::members(job, list, order, at).await,
+            Self::Touches(of) => touches::page(job, of, at).await,
         }
     }
 
@@ -266,6 +278,14 @@ impl Source {
                     _ => Err(Stop::Defect("waiting records from another source")),
                 };
             }
+            Content::Touches(page) => match self {
+                Self::Touches(of) => {
+                    let (rows, unreadable) = touches::rows(job, of, page).await?;
+                    quarantine.extend(unreadable);
+                    Rows::Touches(rows)
+                }
+                _ => return Err(Stop::Defect("engagements from another source")),
+            },
             Content::Rows(rows) => rows,
             Content::Nothing => Rows::Nothing,
             Content::Objects(objects) => {

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{WorkspaceId, settings::RetentionSettings};
+use domain::{
+    WorkspaceId,
+    settings::{ActivityContext, RetentionSettings},
+};
 use store::StoreError;
 
 use super::Sweeping;
@@ -72,10 +75,42 @@ impl Sweeping {
                 }
             }
         }
+        for workspace in store.workspaces_with_touches().await? {
+            removed += self.forget_touches(workspace).await?;
+        }
         for workspace in store.workspaces_with_journal().await? {
             let kept = self.retention_of(workspace).await?;
             let before = now - TimeDelta::days(i64::from(kept.journal_days));
             removed += self.forget_written(workspace, before).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Engagements of other reps leave with their window; all of them where the workspace does not read
+    /// them any more (I10).
+    async fn forget_touches(&self, workspace: WorkspaceId) -> Result<u64, StoreError> {
+        let store = &self.deps.store;
+        let context = match store.settings(workspace).await? {
+            Some(row) => match domain::settings::read(row.document) {
+                Ok(settings) => settings.activity_context,
+                // What cannot be read confirms nothing.
+                Err(_) => return Ok(0),
+            },
+            None => ActivityContext::default(),
+        };
+        let mut removed = 0;
+        for _ in 0..RETENTION_ROUNDS {
+            let gone = if context.engagements {
+                store
+                    .prune_touches(workspace, context.days, RETENTION_BATCH)
+                    .await?
+            } else {
+                store.remove_touches(workspace, RETENTION_BATCH).await?
+            };
+            removed += gone;
+            if gone == 0 {
+                break;
+            }
         }
         Ok(removed)
     }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use data::{
     ActivitiesCommand, DealsArgs, DncArgs, ExportArgs, ExportsCommand, JournalArgs, ListsArgs,
     MembersCommand, OwnersCommand, PeopleCommand, ProfileArgs, RevertArgs, SettingsCommand,
-    TokenCommand,
+    TokenCommand, TouchesArgs,
 };
 pub(crate) use data::{DataWork, DealsOf, DncOf, FileFormat, Import};
 
@@ -162,6 +162,8 @@ enum Command {
     Lists(ListsArgs),
     /// List the deals of a person or a company
     Deals(DealsArgs),
+    /// List recent engagements of other reps with a person
+    Touches(TouchesArgs),
     /// Export a person to HubSpot, whatever the policy says, or show what that would do
     Export(ExportArgs),
     /// List what exports of a person wrote to HubSpot, newest first
@@ -355,6 +357,7 @@ impl Args {
             Command::Dnc(args) => data(service, args.into())?,
             Command::Lists(args) => data(service, args.into())?,
             Command::Deals(args) => data(service, args.check()?)?,
+            Command::Touches(args) => data(service, args.into())?,
             Command::Export(args) => data(service, args.into())?,
             Command::Journal(args) => data(service, args.into())?,
             Command::Revert(args) => data(service, args.into())?,

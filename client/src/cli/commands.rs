@@ -139,6 +139,9 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
             json,
         } => lists::members(service, workspace, list, json).await,
         DataWork::Deals { of, json } => lists::deals(service, workspace, of, json).await,
+        DataWork::Touches { person, json } => {
+            show_rows(service, sync.all_person_touches(workspace, person), json).await
+        }
         DataWork::Preview { person, anew, json } => {
             let asked = PreviewRequest { person, anew };
             let preview = sync.preview_export(workspace, &asked).await;

@@ -16,4 +16,5 @@ pub(crate) mod settings;
 pub(crate) mod show;
 mod team;
 pub(crate) mod tokens;
+mod touches;
 pub(crate) mod watch;

@@ -18,6 +18,7 @@ mod people;
 mod profiles;
 mod settings;
 mod tokens;
+mod touches;
 
 use std::{fmt, time::Duration};
 

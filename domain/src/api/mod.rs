@@ -17,6 +17,7 @@ mod profiles;
 mod requests;
 mod settings;
 mod tokens;
+mod touches;
 
 pub use activities::{ActivityAnswer, ActivityUpserts};
 pub use changes::{ChangeItem, ChangeKind, ChangePage, ChangeWhat, WaitSeconds};
@@ -56,6 +57,7 @@ pub use settings::{
     OwnerAnswer, OwnerMapping, SettingsAnswer, SettingsCheck, SettingsCheckAnswer, SettingsPut,
 };
 pub use tokens::{TokenAnswer, TokenCreate, TokenCreated, TokenId};
+pub use touches::TouchAnswer;
 
 #[cfg(test)]
 mod tests {
@@ -100,6 +102,7 @@ mod tests {
         Page<ListAnswer>,
         Page<ListMemberAnswer>,
         Page<RequestAnswer>,
+        Page<TouchAnswer>,
         Page<crate::app::Company>,
         Page<crate::app::Member>,
         Page<crate::app::Person>,

@@ -116,7 +116,7 @@ fn matters(part: &ReadPart) -> bool {
         ReadPart::AssociationsWith(with) => {
             matches!(with, ObjectType::Contact | ObjectType::Company)
         }
-        ReadPart::DefinitionsOf(_) => false,
+        ReadPart::DefinitionsOf(_) | ReadPart::RecordsOf(_) => false,
     }
 }
 

@@ -387,6 +387,8 @@ impl Default for DncRules {
 
 /// What comes in of past touches of other reps (I10). The properties of contact and company (last
 /// contacted, last activity, next activity, last reply) always do.
+///
+/// Saving it switched off is what confirms that the engagements that were read are removed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActivityContext {
@@ -397,7 +399,7 @@ pub struct ActivityContext {
     #[serde(default = "default_context_days")]
     #[schema(minimum = 1, maximum = 365)]
     pub days: u32,
-    /// Whether their texts are read too.
+    /// Kept for documents that have it: texts are not read, whatever it says.
     #[serde(default)]
     pub bodies: bool,
 }

@@ -13,6 +13,7 @@ use crate::{
     links,
     mirror::type_number,
     steps::Step,
+    touches,
 };
 
 /// Removes people of the app, with their links, profiles and verdicts. Requests to export them stay, for
@@ -104,13 +105,14 @@ pub(super) async fn remove_former(
 }
 
 /// Removes what a contact is and was found by, its associations from both sides, its places on lists, the
-/// ids that were merged into it, and what waits to be read again.
+/// engagements with it, the ids that were merged into it, and what waits to be read again.
 pub(super) async fn remove_ties(
     tx: &mut PgConnection,
     workspace: WorkspaceId,
     portals: &[i64],
     contacts: &[i64],
 ) -> Result<(), sqlx::Error> {
+    touches::erase(&mut *tx, workspace, portals, contacts).await?;
     let contact = type_number(ObjectType::Contact);
     sqlx::query!(
         "delete from hubspot_object_key

@@ -183,7 +183,7 @@ impl Store {
         workspace: WorkspaceId,
         portal: PortalId,
     ) -> Result<Vec<(TypeState, Option<DateTime<Utc>>)>, StoreError> {
-        let types: Vec<String> = SyncType::ALL.map(|t| t.as_str().to_owned()).into();
+        let types: Vec<String> = SyncType::OF_RUNS.map(|t| t.as_str().to_owned()).into();
         let rows = sqlx::query!(
             "select t.sync_type as \"sync_type!\", l.read_began_at as \"read_began_at?\", c.outcome as \"outcome?\",
                (select array_agg(f.part) from sync_refusal f where f.cursor_id = c.id) as \"refused?\",

@@ -17,7 +17,7 @@ async fn a_connection_is_stored_with_its_tokens_and_a_run_of_everything() {
         assert_eq!(row.scopes, ["crm.objects.contacts.read"]);
         assert_eq!(row.connected_at, at(0));
         let run = store.run(connected.run).await.unwrap().unwrap();
-        assert_eq!(run.types, SyncType::ALL);
+        assert_eq!(run.types, SyncType::OF_RUNS);
         assert_eq!(run.state, RunState::Queued);
     })
     .await;

@@ -36,7 +36,7 @@ fn of(status: &PortalStatus, sync_type: SyncType) -> &TypeStatus {
         .unwrap()
 }
 
-const ALL: &[SyncType] = &SyncType::ALL;
+const ALL: &[SyncType] = &SyncType::OF_RUNS;
 
 /// Connected, and the initial run has read contacts from second 1 to second 2.
 async fn read_once() -> World {

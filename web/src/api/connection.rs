@@ -211,9 +211,12 @@ pub(crate) async fn status(
         .settings(workspace)
         .await?
         .and_then(|row| domain::settings::read(row.document).ok())
-        .is_none_or(|settings| settings.import.enabled);
+        .unwrap_or_else(domain::settings::Settings::empty);
+    let import_enabled = settings.import.enabled;
+    let with_engagements = settings.activity_context.engagements;
     let objects = SyncType::ALL
         .into_iter()
+        .filter(|t| *t != SyncType::Engagements || with_engagements)
         .map(|object_type| {
             // Of a run under way that has yet to begin a type, what was read before is not shown.
             let waits = |t: &&TypeStatus| {
@@ -256,10 +259,15 @@ pub(crate) async fn status(
                 total: progress.total,
                 rate_per_second: rate.per_second,
                 eta_seconds: rate.eta_seconds,
-                finished: progress.finished,
-                outcome: begun.map_or(TypeOutcome::Waiting, |t| {
-                    TypeOutcome::of(t.outcome, !t.refusals.is_empty())
-                }),
+                // No run has anything to do for engagements.
+                finished: progress.finished || object_type == SyncType::Engagements,
+                outcome: match (begun, fresh) {
+                    (Some(t), _) => TypeOutcome::of(t.outcome, !t.refusals.is_empty()),
+                    (None, Some(fresh)) if object_type == SyncType::Engagements => {
+                        freshness_status(fresh).last
+                    }
+                    (None, _) => TypeOutcome::Waiting,
+                },
                 refusals: begun.map_or_else(Vec::new, |t| t.refusals.iter().map(refusal).collect()),
                 unanswered: begun.map_or(0, |t| t.unanswered),
                 trouble: shown
@@ -304,6 +312,7 @@ pub(crate) async fn status(
                 no_progress_minutes(moved.flatten().fold(begun, DateTime::max), now)
             }),
         import_enabled,
+        reconcile: Some(reconcile),
         run: run.map(|run| RunStatus {
             run: run.run,
             kind: run.kind,

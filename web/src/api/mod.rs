@@ -22,6 +22,7 @@ mod profiles;
 mod records;
 mod settings;
 mod tokens;
+mod touches;
 
 use axum::{Router, http::header, routing::get};
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
@@ -62,6 +63,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(dnc::get_verdict))
         .routes(routes!(dnc::check_verdicts))
         .routes(routes!(deals::list_person_deals))
+        .routes(routes!(touches::list_person_touches))
         .routes(routes!(activities::upsert_activities))
         .routes(routes!(activities::list_person_activities))
         .routes(routes!(records::set_statuses))

@@ -201,6 +201,15 @@ pub(crate) struct DealsArgs {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct TouchesArgs {
+    /// The app's id of the person
+    person: PersonId,
+    /// A JSON object a line instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct ExportArgs {
     /// The app's id of the person
     person: PersonId,
@@ -360,6 +369,10 @@ pub(crate) enum DataWork {
     },
     Deals {
         of: DealsOf,
+        json: bool,
+    },
+    Touches {
+        person: PersonId,
         json: bool,
     },
     ImportPeople(Import),
@@ -557,6 +570,15 @@ impl DealsArgs {
             of,
             json: self.json,
         })
+    }
+}
+
+impl From<TouchesArgs> for DataWork {
+    fn from(args: TouchesArgs) -> Self {
+        Self::Touches {
+            person: args.person,
+            json: args.json,
+        }
     }
 }
 
