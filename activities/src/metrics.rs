@@ -19,6 +19,7 @@ pub struct Metrics {
     told_waiting: IntGauge,
     told_oldest_seconds: IntGauge,
     stale: IntGaugeVec,
+    none_found: IntGaugeVec,
     oldest_seconds: IntGaugeVec,
     commit_seconds: HistogramVec,
     budget_wait_seconds: HistogramVec,
@@ -100,6 +101,14 @@ impl Metrics {
             ),
             &["object_type"],
         )?;
+        let none_found = IntGaugeVec::new(
+            Opts::new(
+                "types_finding_nothing",
+                "Types of workspaces, over all workers, whose readings find none of the records that are known",
+            ),
+            &["object_type"],
+        )?;
+        registry.register(Box::new(none_found.clone()))?;
         registry.register(Box::new(stale.clone()))?;
         registry.register(Box::new(oldest_seconds.clone()))?;
         registry.register(Box::new(troubles.clone()))?;
@@ -161,6 +170,7 @@ impl Metrics {
             told_waiting,
             told_oldest_seconds,
             stale,
+            none_found,
             oldest_seconds,
             commit_seconds,
             budget_wait_seconds,
@@ -248,6 +258,10 @@ impl Metrics {
                 });
             let label = [sync_type.as_str()];
             self.stale.with_label_values(&label).set(stale);
+            let none = watched.none_found.iter().find(|(of, _)| *of == sync_type);
+            self.none_found
+                .with_label_values(&label)
+                .set(none.map_or(0, |(_, n)| number(*n)));
             self.oldest_seconds.with_label_values(&label).set(oldest);
         }
         self.in_trouble.reset();

@@ -300,7 +300,7 @@ fn ended_badly(stop: Stop) -> ActivityError {
 }
 
 /// What reads a type: of a reading over the long window, all there is to it.
-fn source_of(sync_type: SyncType, cursor: &CursorRow) -> Source {
+fn source_of(sync_type: SyncType, cursor: &CursorRow, slice: &Slice<'_>) -> Source {
     match (sync_type, cursor.plan) {
         (SyncType::Engagements, ReadPlan::ModifiedSince { since }) => Source::Touches(Touches {
             since,
@@ -322,7 +322,7 @@ fn source_of(sync_type: SyncType, cursor: &CursorRow) -> Source {
 }
 
 /// Reads a type to its end, or until the time is over. Says whether it came to the end.
-async fn read(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
+async fn read(job: &Job<'_>, known: &PeriodicType, slice: &Slice<'_>) -> Result<bool, Stop> {
     let store = &job.deps.store;
     let under_way = store
         .cursor(&job.key)
@@ -363,6 +363,32 @@ async fn drive(job: &Job<'_>, source: Source, cursor: &CursorRow) -> Result<bool
     let reader = Reader::of_cursor(cursor);
     let read = driver::drive(job, source, reader, &Alone(job)).await?;
     Ok(matches!(read, Read::ToTheEnd(_)))
+}
+
+/// Whether a reading found none of the records that it should have found: how many. It shows until some are
+/// found, and removes nothing (X10).
+async fn look(job: &Job<'_>) -> Result<Option<u64>, Stop> {
+    let store = &job.deps.store;
+    let CursorKey {
+        workspace,
+        portal,
+        sync_type,
+        ..
+    } = job.key;
+    match periodic::seen(&store.sight(&job.key).await?) {
+        Seen::Some => {
+            store.note_some_found(workspace, portal, sync_type).await?;
+            Ok(None)
+        }
+        Seen::NoneOf(known) => {
+            tracing::warn!(%workspace, object_type = %sync_type, known, "none of the known records is found");
+            store
+                .note_none_found(workspace, portal, sync_type, known)
+                .await?;
+            Ok(Some(known))
+        }
+        Seen::Unknown => Ok(None),
+    }
 }
 
 /// Asks again for what was not answered, now and in earlier readings; what stays open is asked for by

@@ -245,6 +245,11 @@ impl ErrorCode {
         Self("HS-3030".to_owned())
     }
 
+    /// None of the known records of a type is found (X10).
+    pub fn nothing_read() -> Self {
+        Self("HS-3018".to_owned())
+    }
+
     /// `HS-1234`
     pub fn as_str(&self) -> &str {
         &self.0

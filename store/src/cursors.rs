@@ -200,6 +200,8 @@ pub struct Watched {
     /// Of each type that is kept up to date anywhere: in how many workspaces it is stale, and the
     /// greatest age.
     pub freshness: Vec<(SyncType, u64, TimeDelta)>,
+    /// In how many workspaces none of the known records of a type is found.
+    pub none_found: Vec<(SyncType, u64)>,
 }
 
 pub(crate) fn count(value: i64) -> u64 {
@@ -812,8 +814,10 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         let freshness = self.freshness_of_all().await?;
+        let none_found = self.none_found_of_all().await?;
         Ok(Watched {
             freshness,
+            none_found,
             without_progress: still
                 .into_iter()
                 .map(|row| Ok((type_of(&row.sync_type)?, count(row.n))))

@@ -125,6 +125,7 @@ impl Store {
                 Source::Profiles => self.changed_profiles(&asked).await,
                 Source::Verdicts => self.changed_verdicts(&asked).await,
                 Source::Members => self.changed_members(&asked).await,
+                Source::Types => self.changed_types(&asked).await,
             };
             rows.extend(found?.into_iter().map(|row| (source, row)));
         }
@@ -195,7 +196,10 @@ impl Store {
                or (select m.changed from hubspot_list_member m
                  where m.workspace_id = t.w and uuid_hash(m.workspace_id) = uuid_hash(t.w)
                    and m.portal_id - 0 = t.p and m.changed >= t.seen and m.changed < s.below
-                 order by m.changed limit 1) is not null",
+                 order by m.changed limit 1) is not null
+               or (select a.changed from type_alarm a
+                 where a.workspace_id = t.w and a.portal_id = t.p
+                   and a.changed >= t.seen and a.changed < s.below limit 1) is not null",
             &workspaces,
             &portals,
             &seen

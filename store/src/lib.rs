@@ -60,6 +60,8 @@ mod sweeps;
 pub mod testing;
 mod tokens;
 mod tombstones;
+mod touches;
+mod type_alarms;
 mod unanswered;
 mod verdicts;
 mod webhooks;
@@ -119,6 +121,8 @@ pub use tokens::{
     AuthKind, LeaseOutcome, NewTokens, RefreshLease, Refreshed, RefusedKey, StoredRefresh,
     TokenLife, Tokens,
 };
+pub use touches::{PersonTouch, TouchRow, TouchRows};
+pub use type_alarms::NoneFound;
 pub use unanswered::Span;
 pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};
 

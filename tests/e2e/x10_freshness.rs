@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Tenant, object, periodic::sync, shared};
+use e2e::{Tenant, object, periodic::sync, planted::Planted, shared};
 use serde_json::json;
+
+use crate::i3_support::reconcile;
 
 async fn sql(tenant: &Tenant, statement: &str) {
     let url = &tenant.api.addresses().database_url;
@@ -109,4 +111,102 @@ async fn what_hubspot_refuses_of_a_sync_shows_and_is_over_when_it_allows_it() {
     let deals = &object(&status, "deals")["freshness"];
     assert_eq!(deals["last"], "finished", "{status:#}");
     assert_eq!(deals["refusals"], json!([]));
+}
+
+/// What a search that forgot everything, and a portal that names all records as unknown, mean: an alarm,
+/// and nothing else.
+#[tokio::test]
+async fn none_of_the_known_records_is_an_alarm_and_removes_nothing() {
+    let size = json!({"contacts": 0, "companies": 0, "deals": 0, "lists": 0, "limits": "off",
+        "auto_companies": false, "search_lag_ms": 0});
+    let p = Planted::on(&shared(), size).await;
+    let tenant = &p.tenant;
+    let mut planted = Vec::new();
+    for n in 0..12 {
+        let contact = json!({"email": format!("a{n}@x10-none.com")});
+        planted.push(p.record("contacts", contact, &[]).await);
+    }
+    // Long enough ago that an index is no excuse.
+    let later = json!({"advance_ms": 10 * 60 * 1_000});
+    tenant.control("POST", "clock", Some(later)).await;
+    let door = p.connect().await;
+    let forgets = json!({"id": "forgets", "path": "/contacts/search", "effect": "empty"});
+    tenant.control("POST", "faults", Some(forgets)).await;
+    let long_window = async || {
+        sql(
+            tenant,
+            "update sync_freshness set swept_at = '-infinity'
+             where workspace_id = $1::text::uuid and sync_type = 'contacts'",
+        )
+        .await;
+        sync(tenant).await;
+        object(&tenant.status().await, "contacts").clone()
+    };
+    let contacts = long_window().await;
+    assert_eq!(
+        (
+            &contacts["none_found"]["code"],
+            &contacts["none_found"]["known"]
+        ),
+        (&json!("HS-3018"), &json!(12)),
+        "{contacts:#}"
+    );
+    assert_eq!(contacts["freshness"]["last"], "incomplete");
+    assert_eq!(contacts["stored"], 12);
+    let in_feed = async || {
+        let page = door.ok("GET", "/changes?limit=1000", None).await;
+        let items = page["items"].as_array().unwrap().clone();
+        items.into_iter().find(|item| item["kind"] == "type")
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while in_feed().await.is_none() {
+        assert!(Instant::now() < deadline, "the feed does not say so");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(
+        in_feed().await,
+        Some(json!({"kind": "type", "id": "contacts", "change": "changed"}))
+    );
+    let metrics = dev::http().unwrap();
+    let url = format!("{}/metrics", tenant.api.addresses().workers[0]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = metrics
+            .get(&url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let name = "hubspot_sync_types_finding_nothing{object_type=\"contacts\"} ";
+        let found = text.lines().find_map(|line| line.strip_prefix(name));
+        if found.is_some_and(|n| n.parse::<u64>().unwrap() >= 1) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the metric does not say so");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
+    tenant.control("DELETE", "faults/forgets", None).await;
+    let contacts = long_window().await;
+    assert!(contacts["none_found"].is_null(), "{contacts:#}");
+    assert_eq!(contacts["freshness"]["last"], "finished");
+    // The reconciliation is told that there is none of them, and search counts none.
+    for id in &planted {
+        let path = format!("records/contacts/{id}/erase");
+        tenant.control("POST", &path, None).await;
+    }
+    reconcile(tenant).await;
+    let contacts = object(&tenant.status().await, "contacts").clone();
+    assert_eq!(contacts["none_found"]["known"], 12, "{contacts:#}");
+    assert_eq!(contacts["stored"], 12);
+    // Where HubSpot has any, it is believed.
+    p.record("contacts", json!({"email": "new@x10-none.com"}), &[])
+        .await;
+    sync(tenant).await;
+    let contacts = object(&tenant.status().await, "contacts").clone();
+    assert!(contacts["none_found"].is_null(), "{contacts:#}");
+    reconcile(tenant).await;
+    assert_eq!(object(&tenant.status().await, "contacts")["stored"], 1);
 }

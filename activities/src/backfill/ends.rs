@@ -7,7 +7,7 @@ use workflows::activities::SliceEnd;
 use crate::{
     failure,
     read::{
-        Job, Source, Stop, ask_again,
+        Job, Order, Source, Stop, ask_again,
         driver::{self, Alone, Read, Reader},
         is_refusal, refusal_of,
     },
@@ -24,8 +24,8 @@ pub(super) async fn records(job: &Job<'_>, object_type: ObjectType) -> Result<Sl
     store.give_up_unanswered(&job.key).await?;
     let read = cursor.done + cursor.quarantined;
     let whole = cursor.plan == domain::ReadPlan::List;
+    let (workspace, portal) = (job.key.workspace, job.key.portal);
     let nothing_came = whole && read == 0 && {
-        let (workspace, portal) = (job.key.workspace, job.key.portal);
         cursor.total.is_some_and(|total| total > 0) || {
             let (known, archived) = store.known_records(workspace, portal, object_type).await?;
             known > archived
@@ -34,6 +34,17 @@ pub(super) async fn records(job: &Job<'_>, object_type: ObjectType) -> Result<Sl
     if nothing_came {
         let expected = cursor.total.unwrap_or(0).max(1);
         store.note_unanswered(&job.key, expected).await?;
+    }
+    if nothing_came {
+        let (known, archived) = store.known_records(workspace, portal, object_type).await?;
+        let alive = known.saturating_sub(archived);
+        if alive > 0 {
+            let of = job.sync_type();
+            store.note_none_found(workspace, portal, of, alive).await?;
+        }
+    } else if read > 0 {
+        let of = job.sync_type();
+        store.note_some_found(workspace, portal, of).await?;
     }
     store.finish_type(&job.key).await?;
     if nothing_came {
@@ -70,7 +81,7 @@ pub(super) async fn members(job: &Job<'_>) -> Result<SliceEnd, Stop> {
         }
         let job = job.of(key, cursor.page_size);
         let reader = Reader::of_cursor(&cursor);
-        match driver::drive(&job, Source::Members(id), reader, &Alone(&job)).await {
+        match driver::drive(&job, Source::Members(id, Order::Ids), reader, &Alone(&job)).await {
             Ok(Read::ToTheEnd(_)) => {}
             Ok(Read::InPart) => return Ok(SliceEnd::More),
             Err(Stop::HubSpot(error)) if is_refusal(&error) => {

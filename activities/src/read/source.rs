@@ -264,7 +264,7 @@ impl Source {
         let rows = match content {
             Content::Known(ids) => {
                 let batch = match self {
-                    Self::Known(object_type) => verify::verify(job, object_type, &ids).await?,
+                    Self::Known(object_type) => verify::known(job, object_type, &ids).await?,
                     _ => return Err(Stop::Defect("known records from another source")),
                 };
                 return Ok(Batch {

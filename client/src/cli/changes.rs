@@ -74,6 +74,7 @@ fn line(item: &ChangeItem) -> String {
         ChangeKind::Person => "person",
         ChangeKind::AppCompany => "app_company",
         ChangeKind::Verdict => "verdict",
+        ChangeKind::Type => "type",
         ChangeKind::Other => "other",
     };
     let change = match item.change {

@@ -111,6 +111,14 @@ fn remarks(object: &ObjectStatus) -> Vec<String> {
     if let Some(minutes) = object.no_progress_minutes {
         remarks.push(format!("no progress for {}", duration(minutes * 60)));
     }
+    if let Some(none) = &object.none_found {
+        remarks.push(format!(
+            "none of {} known records is found since {} ({})",
+            count(none.known),
+            none.since.format("%Y-%m-%d %H:%M:%S UTC"),
+            none.code
+        ));
+    }
     if let Some(fresh) = &object.freshness {
         if let Some(alarm) = &fresh.alarm {
             remarks.push(format!(
@@ -411,6 +419,7 @@ pub(crate) mod tests {
             unanswered: 0,
             trouble: None,
             no_progress_minutes: None,
+            none_found: None,
             freshness: None,
             quarantined: 0,
             stored: done,

@@ -188,6 +188,7 @@ pub(crate) fn status(phase: ConnectionPhase, contacts: u64, finished: bool) -> S
             unanswered: 0,
             trouble: None,
             no_progress_minutes: None,
+            none_found: None,
             freshness: None,
             quarantined: 0,
             stored: contacts,

@@ -28,6 +28,8 @@ pub enum ChangeKind {
     AppCompany,
     /// Whether a person of the app may be contacted, and why not.
     Verdict,
+    /// An object type of the status: whether its readings find none of the known records.
+    Type,
     /// One of a later version.
     #[serde(other)]
     Other,

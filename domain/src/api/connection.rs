@@ -168,6 +168,9 @@ pub struct ObjectStatus {
     /// For how many minutes it has not moved though it is under way; none below ten.
     #[serde(default)]
     pub no_progress_minutes: Option<u64>,
+    /// That readings find none of the records that are known; usually nothing.
+    #[serde(default)]
+    pub none_found: Option<NoneFoundStatus>,
     /// How far it is behind HubSpot; none before it was read once.
     #[serde(default)]
     pub freshness: Option<FreshnessStatus>,
@@ -195,6 +198,17 @@ pub struct FreshnessStatus {
     pub refusals: Vec<RefusalStatus>,
     /// Records of which its answers did not speak. They are asked for again by each run.
     pub unanswered: u64,
+}
+
+/// Readings find none of the records of a type that are known. Nothing is removed because of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NoneFoundStatus {
+    /// The code of the alarm, see the errors page.
+    pub code: ErrorCode,
+    /// How many are known that should have been found.
+    pub known: u64,
+    /// Since when.
+    pub since: DateTime<Utc>,
 }
 
 /// A read that HubSpot refused.

@@ -23,8 +23,8 @@ pub use activities::{ActivityAnswer, ActivityUpserts};
 pub use changes::{ChangeItem, ChangeKind, ChangePage, ChangeWhat, WaitSeconds};
 pub use connection::{
     ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
-    FreshnessStatus, ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, ShownName,
-    StatusAnswer, TroubleStatus,
+    FreshnessStatus, NoneFoundStatus, ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer,
+    RunStatus, ShownName, StatusAnswer, TroubleStatus,
 };
 pub use deals::{DealAnswer, LabelledId};
 pub use dnc::{DncAnswer, DncCheck, DncCheckAnswer, DncCounts, DncItem, MAX_CHECKED};

@@ -1,7 +1,7 @@
 //! How far a reader of the feed is, and the cursor that says so.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{api::PageCursor, app::PersonId};
+use domain::{SyncType, api::PageCursor, app::PersonId};
 
 use crate::StoreError;
 
@@ -22,16 +22,19 @@ pub(super) enum Source {
     Verdicts = 5,
     /// Members of lists.
     Members = 6,
+    /// Types of which no known record is found, or some again.
+    Types = 7,
 }
 
 impl Source {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Records,
         Self::Lists,
         Self::Tombstones,
         Self::Profiles,
         Self::Verdicts,
         Self::Members,
+        Self::Types,
     ];
 
     /// Whether a row of this source can have this key.
@@ -51,6 +54,7 @@ impl Source {
             }
             Self::Verdicts => is_id(key),
             Self::Members => parts::<2>(Some(key)).is_ok_and(|(_, id)| id.is_empty()),
+            Self::Types => key.parse::<SyncType>().is_ok(),
         }
     }
 }

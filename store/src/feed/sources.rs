@@ -286,6 +286,30 @@ impl Store {
         Ok(rows.collect())
     }
 
+    pub(super) async fn changed_types(&self, asked: &Asked<'_>) -> Result<Vec<Row>, StoreError> {
+        let ([], of) = parts(asked.beyond.key)?;
+        let rows = sqlx::query!(
+            "select changed, sync_type from type_alarm
+             where workspace_id = $1 and portal_id = $2
+               and (changed, sync_type) > ($3, $4) and changed < $5
+             order by changed, sync_type limit $6",
+            asked.workspace.as_uuid(),
+            asked.portal.get(),
+            asked.beyond.number,
+            of,
+            asked.below,
+            asked.limit
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let rows = rows.into_iter().map(|row| Row {
+            number: row.changed,
+            key: row.sync_type.clone(),
+            item: ChangeItem::new(ChangeKind::Type, row.sync_type, ChangeWhat::Changed),
+        });
+        Ok(rows.collect())
+    }
+
     /// Says of members what their lists are used for now. Settings that cannot be read use none, as where
     /// lists are shown.
     pub(super) async fn say_uses(

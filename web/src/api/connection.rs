@@ -6,8 +6,9 @@ use domain::{
     AdminId, AppKey, ConnectionPhase, ConnectionState, Progress, Rate, ReadOutcome, ResyncOutcome,
     ResyncRequest, SyncRunId, SyncType, TypeOutcome, WorkspaceId,
     api::{
-        ConnectAnswer, ConnectRequest, DisconnectAnswer, FreshnessStatus, ObjectStatus,
-        PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, StatusAnswer, TroubleStatus,
+        ConnectAnswer, ConnectRequest, DisconnectAnswer, FreshnessStatus, NoneFoundStatus,
+        ObjectStatus, PauseStatus, RefusalStatus, ResyncAnswer, RunStatus, StatusAnswer,
+        TroubleStatus,
     },
     periodic,
     progress::no_progress_minutes,
@@ -207,7 +208,8 @@ pub(crate) async fn status(
     let ever_finished = store.any_run_finished(workspace, portal).await?;
     let now = shown.now;
     let freshness = store.freshness(workspace, portal).await?;
-    let import_enabled = store
+    let none_found = store.none_found(workspace, portal).await?;
+    let settings = store
         .settings(workspace)
         .await?
         .and_then(|row| domain::settings::read(row.document).ok())
@@ -276,6 +278,14 @@ pub(crate) async fn status(
                     .find(|(of, _)| *of == object_type)
                     .map(|(_, t)| trouble(t)),
                 no_progress_minutes,
+                none_found: none_found
+                    .iter()
+                    .find(|found| found.sync_type == object_type)
+                    .map(|found| NoneFoundStatus {
+                        code: domain::ErrorCode::nothing_read(),
+                        known: found.known,
+                        since: found.since,
+                    }),
                 freshness: fresh.map(freshness_status),
                 quarantined: stat.map_or(0, |s| s.quarantined),
                 stored: stat.map_or(0, |s| s.stored),
