@@ -21,7 +21,12 @@ use temporalio_client::{
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
-use workflows::activities::{SyncEnd, SyncReport, SyncSliceInput, declared};
+use workflows::{
+    PeriodicSync,
+    activities::{SyncEnd, SyncReport, SyncSliceInput, declared},
+    names::{self, TaskQueue},
+    periodic_sync::PeriodicSyncInput,
+};
 
 use crate::{
     Deps,
@@ -163,7 +168,7 @@ impl Syncing {
             now,
         };
         let moved = AtomicBool::new(false);
-        let mut ended = false;
+        let mut ended = Vec::new();
         let mut failed = None;
         for stage in stages(&left) {
             let (slice, moved, known) = (&slice, &moved, &known);
@@ -175,7 +180,7 @@ impl Syncing {
             for (sync_type, came) in join_all(reading).await {
                 match came? {
                     Came::ToTheEnd => {
-                        ended = true;
+                        ended.push(sync_type);
                         left.retain(|t| *t != sync_type);
                     }
                     Came::InPart => {}
@@ -187,7 +192,19 @@ impl Syncing {
                 break;
             }
         }
-        let some = ended || moved.load(Ordering::Relaxed);
+        let some = !ended.is_empty() || moved.load(Ordering::Relaxed);
+        if !ended.is_empty() {
+            // `Sweep` starts what is asked again.
+            let again = store
+                .note_again(workspace, portal, &ended, |times| {
+                    periodic::again_after(times, interval)
+                })
+                .await
+                .map_err(|e| failure::of_store(&e))?;
+            for sync_type in again {
+                tracing::info!(%workspace, object_type = %sync_type, "what was not answered is asked again soon");
+            }
+        }
         if let Some(error) = failed
             && !some
         {
@@ -397,7 +414,16 @@ async fn records_end(job: &Job<'_>, object_type: ObjectType) -> Result<bool, Sto
     if !ask_again(job, object_type).await? {
         return Ok(false);
     }
-    job.deps.store.finish_type(&job.key).await?;
+    let store = &job.deps.store;
+    let none_of = look(job).await?;
+    if none_of.is_some() {
+        // It does not count, and is asked again.
+        store.note_unanswered(&job.key, 1).await?;
+    }
+    store.finish_type(&job.key).await?;
+    if none_of.is_some() {
+        job.note_code(failure::NOTHING_READ).await?;
+    }
     Ok(true)
 }
 
@@ -478,4 +504,36 @@ impl Syncing {
         );
         Ok(report)
     }
+}
+
+/// Asks again, before the schedule does, for what was not answered. `false` where that runs already.
+pub(crate) async fn start_again(
+    deps: &Deps,
+    workspace: WorkspaceId,
+    due: &store::DueAgain,
+) -> Result<bool, WorkflowStartError> {
+    let id = names::periodic_again_id(workspace);
+    let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+        .search_attributes(names::search_attributes(
+            workspace,
+            due.portal,
+            domain::ConnectionPhase::Syncing,
+        ))
+        .static_summary(format!(
+            "what portal {} did not answer, asked again",
+            due.portal
+        ))
+        .priority(names::priority(Urgency::Sync, Some(due.portal)))
+        .build();
+    let input = PeriodicSyncInput {
+        workspace,
+        portal: due.portal,
+        left: Some(due.types.clone()),
+    };
+    started(
+        deps.temporal
+            .start_workflow(PeriodicSync::run, input, options)
+            .await,
+    )
 }

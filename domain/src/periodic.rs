@@ -36,6 +36,9 @@ const MEMBERS_EVERY: TimeDelta = TimeDelta::hours(6);
 /// Members of a list beyond [`BIG_LIST`] are read at most so often.
 const BIG_LIST_EVERY: TimeDelta = TimeDelta::hours(1);
 
+/// How long a reading waits of which something was not answered the first time; each time twice as long.
+const AGAIN_FIRST: Duration = Duration::from_secs(15);
+
 /// A list whose members take more than forty requests.
 const BIG_LIST: u64 = 10_000;
 
@@ -85,6 +88,50 @@ pub fn every(sync_type: SyncType, interval: Duration) -> Duration {
     match sync_type {
         SyncType::Properties => interval.max(DEFINITIONS_EVERY),
         _ => interval,
+    }
+}
+
+/// How long a reading waits of which something was not answered for the n-th time (from 1 on) before it is
+/// asked again; none where the next run of the schedule is as soon.
+pub fn again_after(times: u32, interval: Duration) -> Option<Duration> {
+    let wait = AGAIN_FIRST.saturating_mul(1 << times.saturating_sub(1).min(16));
+    (wait < interval).then_some(wait)
+}
+
+/// So many known records have to be missing, all of them, before it is an alarm: a few may have been archived
+/// since.
+pub const NONE_OF: u64 = 10;
+
+/// What a reading saw of the records that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sight {
+    /// Whether it saw any record.
+    pub saw: bool,
+    /// Whether it was one over the long window.
+    pub slow: bool,
+    /// How many records it should have seen; counted where it saw none.
+    pub known: u64,
+}
+
+/// What follows from what a reading saw. Never that anything is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Some: all is well.
+    Some,
+    /// None of so many: somebody should look, and the reading does not count.
+    NoneOf(u64),
+    /// Nothing can be said.
+    Unknown,
+}
+
+/// What follows from what a reading saw. A reading over the usual window often has nothing to see.
+pub const fn seen(sight: &Sight) -> Seen {
+    if sight.saw {
+        Seen::Some
+    } else if sight.slow && sight.known >= NONE_OF {
+        Seen::NoneOf(sight.known)
+    } else {
+        Seen::Unknown
     }
 }
 

@@ -9,7 +9,8 @@ use domain::{
 };
 
 use crate::{
-    CursorKey, CursorRow, Refusal, Store, StoreError,
+    CursorKey, CursorRow, Refusal, Store, StoreError, Swept,
+    connections::portal_of,
     cursors::{count, outcome_of, refusal_of, type_of},
 };
 
@@ -39,6 +40,15 @@ pub struct PeriodicType {
     pub sweep_due: bool,
     /// Whether a run under way has yet to read this type to its end.
     pub busy: bool,
+}
+
+/// Types that are to be asked for again before the schedule does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueAgain {
+    /// Which portal.
+    pub portal: PortalId,
+    /// Which types.
+    pub types: Vec<SyncType>,
 }
 
 /// How fresh a type is, for a status.
@@ -105,7 +115,7 @@ impl Store {
                  run_id = null, since = excluded.since, position = null, version = c.version + 1,
                  done = 0, quarantined = 0, unanswered = 0, total = null, outcome = 'reading',
                  began_at = excluded.began_at, read_began_at = excluded.read_began_at,
-                 last_commit_at = null, last_id = null, slow = excluded.slow, seen_to = null,
+                 last_commit_at = null, last_id = null, slow = excluded.slow, seen_to = null, again_at = null,
                  properties = excluded.properties
                where (c.run_id is null and c.outcome <> 'reading')
                  or (c.run_id is not null and not exists (select 1 from sync_run r

@@ -33,6 +33,7 @@ mod i1_faults;
 mod i1_kill;
 mod i1_restarts;
 mod i1_unanswered;
+mod i2_asked_again;
 mod i2_periodic_sync;
 mod i3_associations;
 mod i3_definitions;

@@ -659,6 +659,9 @@ pub struct SweepReport {
     /// `WebhookRead` workflows that were missing and were started.
     #[serde(default)]
     pub webhook_reads_started: u32,
+    /// `PeriodicSync` workflows that were started to ask again for what was not answered.
+    #[serde(default)]
+    pub asked_again: u32,
     /// `Profiles` workflows that were started, as there was something to follow.
     #[serde(default)]
     pub profiles_started: u32,

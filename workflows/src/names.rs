@@ -101,6 +101,11 @@ pub fn periodic_sync_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/periodic-sync")
 }
 
+/// The id of the `PeriodicSync` that asks again for what was not answered.
+pub fn periodic_again_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/periodic-sync-again")
+}
+
 /// The id of the schedule that starts them.
 pub fn schedule_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/periodic-sync")

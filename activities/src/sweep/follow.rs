@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::Utc;
 use domain::{PortalId, SyncRunId, WorkspaceId};
-use store::{DueWorkspace, ProjectionDue, StoreError, Swept};
+use store::{DueAgain, DueWorkspace, ProjectionDue, StoreError, Swept};
 use uuid::Uuid;
 
 use super::{Did, PAGE, Sweeping, Tally, Unmended};
-use crate::{export, profiles, verdicts, webhooks};
+use crate::{export, periodic, profiles, verdicts, webhooks};
 
 /// Exports that are started at once by one sweep.
 const EXPORTS: u32 = 2_000;
@@ -37,6 +37,33 @@ impl Sweeping {
             .await
             .map(|done| Did::StartedWebhookRead.so(done))
             .map_err(|_| Unmended::Temporal("WebhookRead could not be started"))
+    }
+
+    /// What a periodic sync was not answered whole is asked again before the schedule does.
+    pub(super) async fn start_again(&self, tally: &Tally) -> Result<(), Unmended> {
+        tally
+            .pages(
+                |after| self.deps.store.again_to_sweep(after, PAGE),
+                async |Swept { workspace, row }| {
+                    (workspace, self.start_asking(workspace, row).await)
+                },
+            )
+            .await
+    }
+
+    async fn start_asking(
+        &self,
+        workspace: WorkspaceId,
+        due: Result<DueAgain, StoreError>,
+    ) -> Result<Did, Unmended> {
+        let due = due?;
+        let started = periodic::start_again(&self.deps, workspace, &due)
+            .await
+            .map_err(|_| Unmended::Temporal("PeriodicSync could not be started"))?;
+        if started {
+            self.deps.store.asks_again(workspace, &due).await?;
+        }
+        Ok(Did::AskedAgain.so(started))
     }
 
     /// Of readings of which it is not known what they asked for, what is mapped may lack.

@@ -52,11 +52,23 @@ impl Sweeping {
     }
 
     async fn sweep(&self, tally: &Tally) {
-        let (mended, purges, reconciles, told, mapped, profiles, verdicts, exports, rechecks) = join!(
+        let (
+            mended,
+            purges,
+            reconciles,
+            told,
+            again,
+            mapped,
+            profiles,
+            verdicts,
+            exports,
+            rechecks,
+        ) = join!(
             self.mend(tally),
             self.start_purges(tally),
             self.start_reconciles(tally),
             self.start_webhook_reads(tally),
+            self.start_again(tally),
             self.read_mapped(tally),
             self.follow_profiles(tally),
             self.start_verdicts(tally),
@@ -64,7 +76,7 @@ impl Sweeping {
             self.start_rechecks(tally),
         );
         for ended in [
-            mended, purges, reconciles, told, mapped, profiles, verdicts, exports, rechecks,
+            mended, purges, reconciles, told, again, mapped, profiles, verdicts, exports, rechecks,
         ] {
             if let Err(error) = ended {
                 tally.part(&error);
@@ -84,6 +96,7 @@ enum Did {
     StartedPurge,
     StartedReconcile,
     StartedWebhookRead,
+    AskedAgain,
     StartedProfiles,
     StartedVerdicts,
     StartedExport,
@@ -127,6 +140,7 @@ impl Tally {
             Did::StartedPurge => &mut report.purges_started,
             Did::StartedReconcile => &mut report.reconciles_started,
             Did::StartedWebhookRead => &mut report.webhook_reads_started,
+            Did::AskedAgain => &mut report.asked_again,
             Did::StartedProfiles => &mut report.profiles_started,
             Did::StartedVerdicts => &mut report.verdicts_started,
             Did::StartedExport => &mut report.exports_started,

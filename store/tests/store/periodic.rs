@@ -288,3 +288,132 @@ async fn an_import_that_is_turned_on_again_reads_what_was_never_read() {
     save(3, true, run_id(5)).await;
     assert_eq!(world.store.run(run_id(5)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn what_was_not_answered_is_due_again_before_the_schedule_and_ever_later() {
+    let (world, _) = World::connected().await;
+    let reader = world.hand_over(SyncType::Contacts, at(20)).await;
+    let key = world.periodic(SyncType::Contacts);
+    let waits = |times| (times < 3).then_some(Duration::ZERO);
+    let note = || {
+        let types = &[SyncType::Contacts, SyncType::Deals];
+        world
+            .store
+            .note_again(world.workspace, world.portal, types, waits)
+    };
+    let due = async || {
+        let due = world.store.again_to_sweep(None, 10).await.unwrap();
+        let mut due = due.into_iter();
+        due.next().map(|due| due.row.unwrap())
+    };
+    let wanted = store::DueAgain {
+        portal: world.portal,
+        types: vec![SyncType::Contacts],
+    };
+    let begun = world.begin_periodic(SyncType::Contacts, 10).await;
+    // Nothing is noted of a reading under way.
+    assert!(note().await.unwrap().is_empty());
+    world.turn(reader, begun.version, None, &[7]).await;
+    world.store.finish_type(&key).await.unwrap();
+    for times in 1..=3 {
+        let again = note().await.unwrap();
+        assert_eq!(again.is_empty(), times == 3, "{times}");
+        assert_eq!(due().await, (times < 3).then(|| wanted.clone()), "{times}");
+    }
+    // It is asked; answered, it is over, and counts from one again.
+    world.begin_periodic(SyncType::Contacts, 90).await;
+    assert_eq!(due().await, None);
+    let seven = HubSpotObjectId::new(7).unwrap();
+    sqlx::query("delete from sync_unanswered where object_id = $1")
+        .bind(seven.get())
+        .execute(&world.raw)
+        .await
+        .unwrap();
+    world.store.finish_type(&key).await.unwrap();
+    assert!(note().await.unwrap().is_empty());
+    world.begin_periodic(SyncType::Contacts, 90).await;
+    world.store.note_unanswered(&key, 1).await.unwrap();
+    world.store.finish_type(&key).await.unwrap();
+    assert_eq!(note().await.unwrap(), [SyncType::Contacts]);
+    assert_eq!(due().await, Some(wanted.clone()));
+    assert!(
+        world
+            .store
+            .again_to_sweep(Some(world.workspace), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    world
+        .store
+        .asks_again(world.workspace, &wanted)
+        .await
+        .unwrap();
+    assert_eq!(due().await, None);
+}
+
+#[tokio::test]
+async fn a_long_window_that_finds_none_of_the_known_records_is_told() {
+    let (world, _) = World::connected().await;
+    let reader = world.reader(SyncType::Contacts, at(20)).await;
+    let rows = (1..=12).map(|id| crate::support::row(id, 30, "{}"));
+    let mut rows: Vec<_> = rows.collect();
+    // Archived, before the window, and too new for an index.
+    rows[0].archived = true;
+    rows[1].modified_at = at(-900);
+    rows[2].modified_at = at(3_550);
+    let page = Page {
+        rows,
+        finished: true,
+        position: None,
+        ..world.page(reader, 0)
+    };
+    world.store.commit_page(page, at(60)).await.unwrap();
+    let key = world.periodic(SyncType::Contacts);
+    let sight = async |slow, newest: Option<i64>| {
+        let new = NewPeriodic {
+            key,
+            plan: ReadPlan::ModifiedSince { since: at(0) },
+            read_began_at: at(3_600),
+            slow,
+        };
+        let begun = world.store.begin_periodic(&new).await.unwrap().unwrap();
+        world.turn(reader, begun.version, newest, &[]).await;
+        let sight = world.store.sight(&key).await.unwrap();
+        world.store.finish_type(&key).await.unwrap();
+        (sight.saw, sight.known)
+    };
+    assert_eq!(sight(true, None).await, (false, 9));
+    assert_eq!(sight(false, None).await, (false, 0));
+    assert_eq!(sight(true, Some(30)).await, (true, 0));
+
+    let (store, workspace, portal) = (&world.store, world.workspace, world.portal);
+    let none = || store.none_found(workspace, portal);
+    let changes = || world.count("select coalesce(max(changed), 0)::bigint from type_alarm");
+    store
+        .note_some_found(workspace, portal, SyncType::Contacts)
+        .await
+        .unwrap();
+    assert_eq!(changes().await, 0, "nothing was told");
+    store
+        .note_none_found(workspace, portal, SyncType::Contacts, 9)
+        .await
+        .unwrap();
+    let first = changes().await;
+    assert!(first > 0);
+    store
+        .note_none_found(workspace, portal, SyncType::Contacts, 9)
+        .await
+        .unwrap();
+    assert_eq!(changes().await, first, "it is told once");
+    assert_eq!(none().await.unwrap()[0].known, 9);
+    let watched = store.watched().await.unwrap().none_found;
+    assert_eq!(watched, [(SyncType::Contacts, 1)]);
+    store
+        .note_some_found(workspace, portal, SyncType::Contacts)
+        .await
+        .unwrap();
+    assert!(changes().await > first);
+    assert!(none().await.unwrap().is_empty());
+    assert!(store.watched().await.unwrap().none_found.is_empty());
+}
