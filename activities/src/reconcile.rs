@@ -12,8 +12,9 @@ use chrono::TimeDelta;
 use domain::{
     ConnectionState, PageSize, ReadPart, Urgency,
     backfill::slice_is_over,
-    reconcile::{Cadence, LOOK_AGAIN, Next, PassKind, cost, next},
+    reconcile::{Cadence, Cost, LOOK_AGAIN, Next, PassKind, cost, next},
 };
+use hubspot::RequestTally;
 use store::{ConnectionRow, CursorKey, StoreError};
 use temporalio_client::{
     WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
@@ -156,6 +157,7 @@ impl Reconciling {
                 .await
                 .map_err(of_store)?;
             let done = AtomicU64::new(0);
+            let tally = Arc::new(RequestTally::default());
             let job = Job {
                 deps: &self.deps,
                 client: self
@@ -163,7 +165,8 @@ impl Reconciling {
                     .portals
                     .client(workspace, portal, connection.epoch)
                     .with_class(request_class(Urgency::Backfill))
-                    .with_max_wait(MAX_BUDGET_WAIT),
+                    .with_max_wait(MAX_BUDGET_WAIT)
+                    .with_tally(tally.clone()),
                 key: CursorKey::of_pass(workspace, portal, object_type, kind),
                 epoch: connection.epoch,
                 over: &over,
@@ -173,6 +176,16 @@ impl Reconciling {
                 mapped: Mutex::new(mapped),
             };
             let passed = pass(&job, kind, object_type, begin, upto, read).await;
+            let spent = Cost {
+                general: tally.others(),
+                associations: tally.associations(),
+            };
+            if spent != Cost::default() {
+                store
+                    .count_requests(&job.key, spent)
+                    .await
+                    .map_err(of_store)?;
+            }
             match self.end(&job, &connection, passed).await? {
                 Step::Next => {}
                 Step::End(end) => return Ok(ended(end)),

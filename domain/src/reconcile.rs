@@ -103,6 +103,8 @@ pub struct Pass {
     pub ended: bool,
     /// Whether something of it was not answered, or refused.
     pub incomplete: bool,
+    /// The requests that it took so far.
+    pub spent: Cost,
 }
 
 /// What is known of a type of records before it is decided what is due.
@@ -288,6 +290,45 @@ pub fn cost_of_a_walk(object_type: ObjectType, known: u64, archived: u64) -> Cos
     }
 }
 
+/// What the setting costs, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReconcileCost {
+    /// The hours in which every record is compared once, by the settings.
+    pub every_hours: u32,
+    /// Requests that this takes, by what is known now and as long as nothing differs.
+    pub expected: Cost,
+    /// Requests that the newest passes took so far: of the walk under way, or the last one, and of the
+    /// newest listings of the recycle bins.
+    pub measured: Cost,
+    /// Records that the newest walks have compared so far.
+    pub compared: u64,
+    /// Records that they had to compare when they began.
+    pub known: u64,
+}
+
+/// What the setting costs and what was measured. `known` are records of a type, for those of which no pass
+/// has begun.
+pub fn measured(
+    types: &[TypeState],
+    every_hours: u32,
+    known: impl Fn(ObjectType) -> u64,
+) -> ReconcileCost {
+    let passes = || types.iter().flat_map(|state| &state.passes);
+    let walks = || passes().filter(|(kind, _)| *kind == PassKind::Walk);
+    ReconcileCost {
+        every_hours,
+        expected: types.iter().fold(Cost::default(), |sum, state| {
+            let walk = state.pass(PassKind::Walk).map(|pass| pass.total);
+            let archived = state.pass(PassKind::Archived).map_or(0, |pass| pass.total);
+            let all = walk.unwrap_or_else(|| known(state.object_type));
+            sum.and(cost_of_a_walk(state.object_type, all, archived))
+        }),
+        measured: passes().fold(Cost::default(), |sum, (_, pass)| sum.and(pass.spent)),
+        compared: walks().map(|(_, pass)| pass.done).sum(),
+        known: walks().map(|(_, pass)| pass.total).sum(),
+    }
+}
+
 /// What a walk through all types costs, by what was known when the passes under way began.
 pub fn cost(types: &[TypeState]) -> Cost {
     types.iter().fold(Cost::default(), |sum, state| {
@@ -333,6 +374,7 @@ mod tests {
             total,
             ended,
             incomplete: false,
+            spent: Cost::default(),
         }
     }
 
@@ -479,6 +521,40 @@ mod tests {
                 }
             );
         }
+    }
+
+    #[test]
+    fn what_was_measured_stands_beside_what_is_expected() {
+        let cost = |general, associations| Cost {
+            general,
+            associations,
+        };
+        let spent = |began, done, total, spent| Pass {
+            spent,
+            ..pass(began, done, total, false)
+        };
+        let types = [
+            state(vec![
+                (PassKind::Walk, spent(0, 300, 1_000, cost(3, 4))),
+                (PassKind::Archived, spent(0, 5, 200, cost(2, 0))),
+            ]),
+            TypeState {
+                object_type: ObjectType::Deal,
+                ..state(Vec::new())
+            },
+        ];
+        let found = measured(&types, 168, |_| 250);
+        assert_eq!(
+            found,
+            ReconcileCost {
+                every_hours: 168,
+                expected: cost(10 + 2 * 7 + 3 + 7, 10 + 2 * 3),
+                measured: cost(5, 4),
+                compared: 300,
+                known: 1_000,
+            }
+        );
+        assert_eq!(measured(&[], 1, |_| 0).expected, Cost::default());
     }
 
     proptest! {

@@ -1,7 +1,10 @@
 //! The rate budget: how fast requests may leave, and in which order.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -118,6 +121,33 @@ pub trait RateBudget: Send + Sync {
 
     /// Learns from the answer to a request that left with this permit.
     fn observe(&self, request: &BudgetRequest, permit: Permit, observation: &ResponseObservation);
+}
+
+/// Counts the requests of a client and its clones, those that are repeated too.
+#[derive(Debug, Default)]
+pub struct RequestTally {
+    associations: AtomicU64,
+    others: AtomicU64,
+}
+
+impl RequestTally {
+    pub(crate) fn count(&self, bucket: Bucket) {
+        let counter = match bucket {
+            Bucket::Associations => &self.associations,
+            Bucket::General | Bucket::Search => &self.others,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests of the associations API.
+    pub fn associations(&self) -> u64 {
+        self.associations.load(Ordering::Relaxed)
+    }
+
+    /// All other requests.
+    pub fn others(&self) -> u64 {
+        self.others.load(Ordering::Relaxed)
+    }
 }
 
 /// No limit: for measuring, and for servers without limits.

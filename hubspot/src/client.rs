@@ -9,7 +9,10 @@ use serde::Serialize;
 use url::Url;
 
 use crate::{
-    budget::{Bucket, BudgetRefused, BudgetRequest, RateBudget, RequestClass, ResponseObservation},
+    budget::{
+        Bucket, BudgetRefused, BudgetRequest, RateBudget, RequestClass, RequestTally,
+        ResponseObservation,
+    },
     error::{Error, RatePolicy, classify},
     page::Cursor,
     token::{AccessToken, AccessTokenSource, TokenError},
@@ -128,6 +131,7 @@ pub struct Client {
     budget: Arc<dyn RateBudget>,
     class: RequestClass,
     max_wait: Duration,
+    tally: Option<Arc<RequestTally>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -204,6 +208,7 @@ impl Client {
             budget,
             class: RequestClass::Interactive,
             max_wait: Duration::from_secs(30),
+            tally: None,
         })
     }
 
@@ -225,6 +230,13 @@ impl Client {
     #[must_use]
     pub fn with_class(mut self, class: RequestClass) -> Self {
         self.class = class;
+        self
+    }
+
+    /// Counts the requests that leave, here.
+    #[must_use]
+    pub fn with_tally(mut self, tally: Arc<RequestTally>) -> Self {
+        self.tally = Some(tally);
         self
     }
 
@@ -390,6 +402,9 @@ impl Client {
                 retry_after: None,
             },
         })?;
+        if let Some(tally) = &self.tally {
+            tally.count(call.bucket);
+        }
         let mut url = self.config.api_url.clone();
         url.set_path(call.path);
         if !call.query.is_empty() {

@@ -27,7 +27,7 @@ pub mod webhooks;
 pub use batch::{BatchOutcome, InputOutcome};
 pub use budget::{
     Bucket, BudgetRefused, BudgetRequest, InProcessBudget, Permit, RateBudget, RequestClass,
-    ResponseObservation, Unlimited,
+    RequestTally, ResponseObservation, Unlimited,
 };
 pub use client::{API_VERSION, Client, ClientConfig, Timeouts};
 pub use error::{Detail, Error, ErrorClass, FieldCode, FieldProblem, RatePolicy, RequestProblem};

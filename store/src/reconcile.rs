@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     HubSpotObjectId, ObjectType, PortalId, Purpose, SyncType, WorkspaceId,
-    reconcile::{Pass, PassKind, TypeState},
+    reconcile::{Cost, Pass, PassKind, TypeState},
 };
 
 use crate::{
@@ -171,7 +171,8 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         let cursors = sqlx::query!(
-            "select sync_type, purpose, began_at, done, total, since, outcome from sync_cursor
+            "select sync_type, purpose, began_at, done, total, since, outcome, requests, association_requests
+             from sync_cursor
              where workspace_id = $1 and portal_id = $2
                and purpose in ('run', 'reread', 'archived', 'walk')",
             workspace.as_uuid(),
@@ -208,6 +209,10 @@ impl Store {
                             total: cursor.total.map_or(0, count),
                             ended: cursor.outcome != "reading",
                             incomplete: cursor.outcome != "finished",
+                            spent: Cost {
+                                general: count(cursor.requests),
+                                associations: count(cursor.association_requests),
+                            },
                         };
                         Some((kind, pass))
                     })
@@ -281,6 +286,27 @@ impl Store {
         self.cursor(key)
             .await?
             .ok_or(StoreError::NotFound("cursor"))
+    }
+
+    /// Counts requests that a pass took.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_requests(&self, key: &CursorKey, spent: Cost) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update sync_cursor set requests = requests + $6, association_requests = association_requests + $7
+             where workspace_id = $1 and portal_id = $2 and sync_type = $3 and purpose = $4 and part = $5",
+            key.workspace.as_uuid(),
+            key.portal.get(),
+            key.sync_type.as_str(),
+            key.purpose.as_str(),
+            key.part(),
+            signed(spent.general),
+            signed(spent.associations)
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Records of a type that are asked for in a walk, and how many of them lie in the recycle bin.

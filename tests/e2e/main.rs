@@ -36,6 +36,7 @@ mod i1_unanswered;
 mod i2_asked_again;
 mod i2_periodic_sync;
 mod i3_associations;
+mod i3_costs;
 mod i3_definitions;
 mod i3_random_operations;
 mod i3_records;

@@ -6,6 +6,7 @@ use domain::{
     TypeOutcome,
     api::{ObjectStatus, PauseStatus, RefusalStatus, RunStatus, StatusAnswer},
     progress::total_as_shown,
+    reconcile::ReconcileCost,
 };
 
 /// Without control characters, so that what a server says cannot steer a terminal.
@@ -73,6 +74,20 @@ pub(crate) fn progress(object: &ObjectStatus) -> String {
     }
     parts.extend(remarks(object));
     parts.join(", ")
+}
+
+/// What it costs to compare every record, and what that took so far.
+fn reconcile(cost: &ReconcileCost) -> String {
+    format!(
+        "compare    every record once in {} h: {} requests and {} of associations; for {} of {} so far {} and {}",
+        cost.every_hours,
+        count(cost.expected.general),
+        count(cost.expected.associations),
+        count(cost.compared),
+        count(cost.known),
+        count(cost.measured.general),
+        count(cost.measured.associations),
+    )
 }
 
 /// How a type ended, in a word or two.
@@ -198,6 +213,7 @@ pub(crate) fn status_text(status: &StatusAnswer) -> String {
             fresh.as_of.format("%Y-%m-%d %H:%M:%S UTC")
         ));
     }
+    lines.extend(status.reconcile.iter().map(reconcile));
     if let Some(minutes) = status.no_progress_minutes {
         lines.push(format!("progress   none for {}", duration(minutes * 60)));
     }
@@ -436,6 +452,7 @@ pub(crate) mod tests {
             pauses: Vec::new(),
             no_progress_minutes: None,
             import_enabled: true,
+            reconcile: None,
             run: Some(RunStatus {
                 run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
                 kind: RunKind::Initial,

@@ -165,6 +165,7 @@ pub(crate) fn status(phase: ConnectionPhase, contacts: u64, finished: bool) -> S
         pauses: Vec::new(),
         no_progress_minutes: None,
         import_enabled: true,
+        reconcile: None,
         run: Some(RunStatus {
             run: "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap(),
             kind: RunKind::Initial,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::{
     AdminId, BudgetBucket, ConnectionPhase, ConnectionState, ConsentId, ErrorCode, IdError,
     PauseReason, PortalId, ReadPart, ResyncOutcome, RunKind, SyncRunId, SyncType, TypeOutcome,
-    WorkspaceId,
+    WorkspaceId, reconcile::ReconcileCost,
 };
 
 /// `POST /api/v1/workspaces/{workspace}/hubspot/connect`
@@ -286,6 +286,9 @@ pub struct StatusAnswer {
     /// Whether records and lists are imported (I4).
     #[serde(default = "yes")]
     pub import_enabled: bool,
+    /// What it costs to compare every record with HubSpot now and then; none before it connected.
+    #[serde(default)]
+    pub reconcile: Option<ReconcileCost>,
     /// The newest run.
     pub run: Option<RunStatus>,
     /// How far each object type is.

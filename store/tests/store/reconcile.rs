@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use domain::{HubSpotObjectId, ObjectType, ResyncMode, SyncType, reconcile::PassKind};
+use domain::{
+    HubSpotObjectId, ObjectType, ResyncMode, SyncType,
+    reconcile::{Cost, PassKind},
+};
 use store::{AssociationRow, CursorKey, Fate, FoundBy, Span};
 
 use crate::support::{
@@ -518,6 +521,40 @@ async fn an_erased_person_takes_along_what_was_merged_into_them() {
             assert_eq!(fate(&world, id).await, want, "{id}");
         }
         assert_eq!(world.count("select count(*) from hubspot_alias").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_requests_of_a_pass_are_counted_from_its_beginning() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let key = CursorKey::of_pass(
+            world.workspace,
+            world.portal,
+            ObjectType::Contact,
+            PassKind::Walk,
+        );
+        let spent = async || {
+            let state = world
+                .store
+                .reconcile_state(world.workspace, world.portal)
+                .await
+                .unwrap();
+            state.types[0].passes[0].1.spent
+        };
+        let cost = |general, associations| Cost {
+            general,
+            associations,
+        };
+        world.store.begin_pass(&key).await.unwrap();
+        assert_eq!(spent().await, Cost::default());
+        for _ in 0..2 {
+            world.store.count_requests(&key, cost(3, 1)).await.unwrap();
+        }
+        assert_eq!(spent().await, cost(6, 2));
+        world.store.begin_pass(&key).await.unwrap();
+        assert_eq!(spent().await, Cost::default());
     })
     .await;
 }

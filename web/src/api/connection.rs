@@ -12,6 +12,7 @@ use domain::{
     },
     periodic,
     progress::no_progress_minutes,
+    reconcile::measured,
     scopes,
 };
 use hubspot::{Client, StaticToken, Unlimited};
@@ -189,6 +190,7 @@ pub(crate) async fn status(
             pauses: Vec::new(),
             no_progress_minutes: None,
             import_enabled: true,
+            reconcile: None,
             run: None,
             objects: Vec::new(),
         }));
@@ -292,6 +294,11 @@ pub(crate) async fn status(
             }
         })
         .collect();
+    let compared = store.reconcile_state(workspace, portal).await?;
+    let reconcile = measured(&compared.types, settings.import.reconcile_hours, |of| {
+        let stat = stats.iter().find(|s| s.sync_type.object_type() == Some(of));
+        stat.map_or(0, |s| s.stored)
+    });
     let missing_scopes = missing_scopes(&connection, &shown.types);
     let of_service_key = connection.auth_kind == AuthKind::Static;
     let pauses = store
