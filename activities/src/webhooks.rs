@@ -31,7 +31,7 @@ use crate::{
     Deps,
     convert::request_class,
     failure,
-    read::{Job, Stop, direct, in_recycle_bin, is_refusal},
+    read::{Job, Stop, direct, in_recycle_bin, is_refusal, verify},
     revoked, schedules,
     slices::{MAX_BUDGET_WAIT, alive, started},
 };
@@ -56,6 +56,7 @@ enum End {
     Read,
     Archived,
     Missing,
+    Erased,
     PutOff,
     GivenUp,
     Refused,
@@ -67,6 +68,7 @@ impl End {
             Self::Read => "read",
             Self::Archived => "archived",
             Self::Missing => "missing",
+            Self::Erased => "erased",
             Self::PutOff => "put_off",
             Self::GivenUp => "given_up",
             Self::Refused => "refused",
@@ -293,7 +295,13 @@ impl WebhookReading {
                 Rows::Records(records) => records.rows.len(),
                 _ => 0,
             };
-            let read = answered(&bin.batch.settled, &BTreeSet::new());
+            // Of these HubSpot said that they were deleted for privacy: they are asked for in every way.
+            let private: BTreeSet<HubSpotObjectId> = due
+                .iter()
+                .filter(|d| d.privacy && bin.missing.contains(&d.id))
+                .map(|d| d.id)
+                .collect();
+            let read = answered(&bin.batch.settled, &private);
             self.commit(reader, bin.batch, &read).await?;
             for d in &read {
                 open.remove(&d.id);
@@ -307,6 +315,11 @@ impl WebhookReading {
             report.read += read.len() as u64;
             report.archived += archived as u64;
             report.missing += read.len().saturating_sub(archived) as u64;
+            for d in self.forget_private(job, reader, due, &private).await? {
+                open.remove(&d.id);
+                report.read += 1;
+                report.missing += 1;
+            }
         }
         let open: Vec<DueRecord> = due
             .iter()
@@ -314,6 +327,35 @@ impl WebhookReading {
             .copied()
             .collect();
         self.put_off(reader, &open, report).await
+    }
+
+    /// Contacts that were deleted for privacy, by an event and by all answers when they are asked for, are
+    /// forgotten at once (decision 0031). Says which of them were answered.
+    async fn forget_private(
+        &self,
+        job: &Job<'_>,
+        reader: &ToldReader,
+        due: &[DueRecord],
+        private: &BTreeSet<HubSpotObjectId>,
+    ) -> Result<Vec<DueRecord>, Halt> {
+        if private.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<HubSpotObjectId> = private.iter().copied().collect();
+        let mut batch = verify(job, reader.object_type, &ids).await?;
+        let erased: Vec<HubSpotObjectId> = match &mut batch.rows {
+            Rows::Records(records) => std::mem::take(&mut records.missing).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        let settled: BTreeSet<HubSpotObjectId> = batch.settled.iter().copied().collect();
+        let read: Vec<DueRecord> = due
+            .iter()
+            .filter(|d| settled.contains(&d.id))
+            .copied()
+            .collect();
+        self.commit_all(reader, batch, &read, &erased).await?;
+        self.count(reader.sync_type, End::Erased, erased.len());
+        Ok(read)
     }
 
     /// What no answer spoke of is asked for again later, and after a long time no more.
@@ -349,9 +391,19 @@ impl WebhookReading {
         batch: Batch,
         answered: &[DueRecord],
     ) -> Result<(), Halt> {
+        self.commit_all(reader, batch, answered, &[]).await
+    }
+
+    async fn commit_all(
+        &self,
+        reader: &ToldReader,
+        batch: Batch,
+        answered: &[DueRecord],
+        erased: &[HubSpotObjectId],
+    ) -> Result<(), Halt> {
         let store = &self.deps.store;
         match store
-            .commit_told(reader, batch, answered, Utc::now())
+            .commit_told(reader, batch, answered, erased, Utc::now())
             .await?
         {
             ToldCommitted::Done => Ok(()),

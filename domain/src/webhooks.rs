@@ -49,6 +49,15 @@ pub fn records_to_read(event: &EventFacts<'_>) -> Vec<(ObjectType, HubSpotObject
     ids.into_iter().map(|id| (object_type, id)).collect()
 }
 
+/// Whether an event says that a contact was deleted for privacy (GDPR). Where HubSpot, asked in every way,
+/// names that contact as unknown as well, that is the second word (decision 0031).
+pub fn is_privacy_deletion(event: &EventFacts<'_>) -> bool {
+    matches!(event.subscription_type.split_once('.'), Some((_, action)) if action == "privacyDeletion")
+        && records_to_read(event)
+            .iter()
+            .all(|(object_type, _)| *object_type == ObjectType::Contact)
+}
+
 /// HubSpot's name for one record of a type, in whatever case.
 fn mirrored(name: &str) -> Option<ObjectType> {
     match name.to_ascii_lowercase().as_str() {
@@ -203,6 +212,25 @@ mod tests {
             ..EventFacts::default()
         };
         assert_eq!(records_to_read(&nothing), []);
+    }
+
+    #[test]
+    fn a_privacy_deletion_is_told_of_contacts() {
+        for (subscription_type, object_type_id, is) in [
+            ("contact.privacyDeletion", None, true),
+            ("object.privacyDeletion", Some("0-1"), true),
+            ("object.privacyDeletion", Some("0-3"), false),
+            ("contact.deletion", None, false),
+            ("privacyDeletion", None, false),
+        ] {
+            let event = EventFacts {
+                subscription_type,
+                object_type_id,
+                object: Some(id(1)),
+                ..EventFacts::default()
+            };
+            assert_eq!(is_privacy_deletion(&event), is, "{subscription_type}");
+        }
     }
 
     #[test]

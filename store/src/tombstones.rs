@@ -57,6 +57,46 @@ pub(crate) async fn write_missing(
     Ok(rows.into_iter().map(|row| row.object_id).collect())
 }
 
+/// Forgets contacts of which HubSpot told that they were deleted for privacy, and which it named as unknown
+/// in every way when it was asked: the second word needs no later reading then. A later read that brought one
+/// knew better.
+pub(crate) async fn write_erased(
+    tx: &mut Transaction<'static, Postgres>,
+    key: &IdentityKey,
+    step: &Step,
+    erased: &[HubSpotObjectId],
+    read_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    if erased.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = erased.iter().map(|id| id.get()).collect();
+    let gone = sqlx::query_scalar!(
+        "update hubspot_object set archived = true, read_at = $5,
+           missing_at = coalesce(missing_at, clock_timestamp()), gone_at = clock_timestamp(),
+           changed = (select mirror_change())
+         where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)
+           and read_at <= $5 and merged_into is null and gone_at is null
+         returning object_id",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        type_number(ObjectType::Contact),
+        &ids,
+        read_at
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    if gone.is_empty() {
+        return Ok(());
+    }
+    note_neighbours(tx, step, ObjectType::Contact, &gone).await?;
+    let gone: Vec<HubSpotObjectId> = gone
+        .into_iter()
+        .filter_map(|id| HubSpotObjectId::new(id).ok())
+        .collect();
+    forget_contacts(tx, key, step, &gone, read_at).await
+}
+
 /// Notes the records from which associations lead to these: HubSpot moves or hides their associations
 /// without a sign at the records themselves. They are read again soon.
 pub(crate) async fn note_neighbours(

@@ -17,6 +17,7 @@ use crate::{
     mirror,
     mirror::{object_id, type_number, type_of_number},
     steps::Step,
+    tombstones,
 };
 
 /// A record of a portal of which a webhook told something.
@@ -28,6 +29,8 @@ pub struct ToldRecord {
     pub object_type: ObjectType,
     /// Which record.
     pub id: HubSpotObjectId,
+    /// Whether it was told that the contact was deleted for privacy (GDPR).
+    pub privacy: bool,
 }
 
 /// What came of a delivery.
@@ -50,6 +53,8 @@ pub struct DueRecord {
     pub seq: i64,
     /// How often it was read in vain.
     pub attempts: u32,
+    /// Whether any event told that the contact was deleted for privacy (GDPR).
+    pub privacy: bool,
 }
 
 /// Whose records are read: a connection in an epoch, and a type.
@@ -123,14 +128,16 @@ impl Store {
         let portals: Vec<i64> = told.iter().map(|t| t.portal.get()).collect();
         let types: Vec<i16> = told.iter().map(|t| type_number(t.object_type)).collect();
         let ids: Vec<i64> = told.iter().map(|t| t.id.get()).collect();
+        let privacy: Vec<bool> = told.iter().map(|t| t.privacy).collect();
         // In one order, so that two deliveries of the same records wait for each other instead of
         // blocking each other. The wake-up row is locked for as long as this takes: whoever removes it
         // sees what was stored beside it.
         let rows = sqlx::query!(
             "with told as (
-               select distinct c.workspace_id, t.portal, t.type, t.id
-               from unnest($1::bigint[], $2::smallint[], $3::bigint[]) as t (portal, type, id)
-               join connection c on c.portal_id = t.portal and c.state = 'connected'),
+               select c.workspace_id, t.portal, t.type, t.id, bool_or(t.privacy) as privacy
+               from unnest($1::bigint[], $2::smallint[], $3::bigint[], $5::boolean[]) as t (portal, type, id, privacy)
+               join connection c on c.portal_id = t.portal and c.state = 'connected'
+               group by c.workspace_id, t.portal, t.type, t.id),
              whose as (select distinct workspace_id, portal from told),
              awake as (
                select w.workspace_id from webhook_wake w
@@ -140,10 +147,11 @@ impl Store {
                select workspace_id from whose where workspace_id not in (select workspace_id from awake)
                order by workspace_id on conflict do nothing),
              stored as (
-               insert into webhook_record as r (workspace_id, portal_id, object_type, object_id, due_at)
-               select workspace_id, portal, type, id, clock_timestamp() + make_interval(secs => $4)
+               insert into webhook_record as r (workspace_id, portal_id, object_type, object_id, due_at, privacy)
+               select workspace_id, portal, type, id, clock_timestamp() + make_interval(secs => $4), privacy
                from told order by workspace_id, portal, type, id
-               on conflict (workspace_id, portal_id, object_type, object_id) do update set seq = excluded.seq
+               on conflict (workspace_id, portal_id, object_type, object_id) do update set
+                 seq = excluded.seq, privacy = r.privacy or excluded.privacy
                returning workspace_id)
              select whose.workspace_id, whose.portal as \"portal!\",
                (select count(*) from stored s where s.workspace_id = whose.workspace_id) as \"records!\",
@@ -152,7 +160,8 @@ impl Store {
             &portals,
             &types,
             &ids,
-            gather.as_secs_f64()
+            gather.as_secs_f64(),
+            &privacy
         )
         .fetch_all(&self.pool)
         .await?;
@@ -214,7 +223,7 @@ impl Store {
         limit: u32,
     ) -> Result<Option<(ObjectType, Vec<DueRecord>)>, StoreError> {
         let rows = sqlx::query!(
-            "select object_type, object_id, seq, attempts from webhook_record
+            "select object_type, object_id, seq, attempts, privacy from webhook_record
              where workspace_id = $1 and portal_id = $2 and due_at <= clock_timestamp()
                and object_type = (select object_type from webhook_record
                  where workspace_id = $1 and portal_id = $2 and due_at <= clock_timestamp()
@@ -237,6 +246,7 @@ impl Store {
                     id: object_id(row.object_id)?,
                     seq: row.seq,
                     attempts: u32::try_from(row.attempts).unwrap_or(0),
+                    privacy: row.privacy,
                 })
             })
             .collect::<Result<_, StoreError>>()?;
@@ -265,6 +275,8 @@ impl Store {
 
     /// Commits what a read brought, and removes the records that it was answered about, in one
     /// transaction and only in the connection's epoch: those alone of which nothing was told since.
+    /// `erased` are contacts that HubSpot told to be deleted for privacy and named as unknown in every way:
+    /// they are gone, and forgotten.
     ///
     /// # Errors
     /// When the database fails; nothing is written then.
@@ -273,16 +285,17 @@ impl Store {
         reader: &ToldReader,
         mut batch: Batch,
         answered: &[DueRecord],
+        erased: &[HubSpotObjectId],
         now: DateTime<Utc>,
     ) -> Result<ToldCommitted, StoreError> {
         match self
-            .try_commit_told(reader, &mut batch, answered, now)
+            .try_commit_told(reader, &mut batch, answered, erased, now)
             .await
         {
             Err(error) if is_data_error(&error) => {
                 self.quarantine_refused(&mut batch).await?;
                 Ok(self
-                    .try_commit_told(reader, &mut batch, answered, now)
+                    .try_commit_told(reader, &mut batch, answered, erased, now)
                     .await?)
             }
             other => Ok(other?),
@@ -294,6 +307,7 @@ impl Store {
         reader: &ToldReader,
         batch: &mut Batch,
         answered: &[DueRecord],
+        erased: &[HubSpotObjectId],
         now: DateTime<Utc>,
     ) -> Result<ToldCommitted, sqlx::Error> {
         let step = reader.step();
@@ -316,6 +330,7 @@ impl Store {
         if let Rows::Records(records) = &mut batch.rows {
             mirror::write_records(&mut tx, &self.identities, &step, records, read_at).await?;
         }
+        tombstones::write_erased(&mut tx, &self.identities, &step, erased, read_at).await?;
         crate::batches::settle_quarantine(&mut tx, &step, batch, now).await?;
         remove(&mut tx, reader, answered).await?;
         tx.commit().await?;

@@ -48,6 +48,7 @@ mod i6_lists;
 mod i7_deals;
 mod i8_dnc;
 mod i8_dnc_model;
+mod i9_privacy;
 mod i9_webhooks;
 mod x10_freshness;
 mod x1_activities;

@@ -12,7 +12,7 @@ use axum::{
 use chrono::Utc;
 use domain::{
     HubSpotObjectId,
-    webhooks::{EventFacts, records_to_read},
+    webhooks::{EventFacts, is_privacy_deletion, records_to_read},
 };
 use hubspot::webhooks::{
     Delivery, Event, MAX_EVENTS, SIGNATURE_HEADER, SignatureError, TIMESTAMP_HEADER, events, verify,
@@ -144,11 +144,13 @@ fn told_by(event: &Event) -> Vec<ToldRecord> {
         from: event.from_object_id.and_then(id),
         to: event.to_object_id.and_then(id),
     };
+    let privacy = is_privacy_deletion(&facts);
     let told = records_to_read(&facts).into_iter();
     told.map(|(object_type, id)| ToldRecord {
         portal,
         object_type,
         id,
+        privacy,
     })
     .collect()
 }

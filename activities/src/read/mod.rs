@@ -20,4 +20,5 @@ pub(crate) use lists::Order;
 pub(crate) use page::object_id;
 pub(crate) use records::{object_type, record_id};
 pub(crate) use source::{Source, direct, in_recycle_bin};
-pub(crate) use verify::ask_again;
+pub(crate) use touches::Touches;
+pub(crate) use verify::{ask_again, verify};

@@ -34,7 +34,7 @@ struct Known {
 /// Asks for records by their ids. A record that HubSpot names as unknown is looked for in the recycle
 /// bin, and at last by itself, which also follows merges: only who is named unknown each time is
 /// missing.
-pub(super) async fn verify(
+pub(crate) async fn verify(
     job: &Job<'_>,
     of_type: ObjectType,
     ids: &[HubSpotObjectId],

@@ -522,6 +522,7 @@ impl Store {
             portal,
             object_type: ObjectType::Company,
             id: company,
+            privacy: false,
         };
         self.note_told(&[told], std::time::Duration::ZERO).await?;
         Ok(())

@@ -19,6 +19,7 @@ fn told(portal: PortalId, object_type: ObjectType, id: i64) -> ToldRecord {
         portal,
         object_type,
         id: record(id),
+        privacy: false,
     }
 }
 
@@ -120,7 +121,7 @@ async fn what_was_told_during_a_read_stays() {
         let ids: Vec<_> = answered.iter().map(|d| d.id).collect();
         let done = world
             .store
-            .commit_told(&reader, batch(&ids, 1), &answered, at(1))
+            .commit_told(&reader, batch(&ids, 1), &answered, &[], at(1))
             .await
             .unwrap();
         assert_eq!(done, ToldCommitted::Done);
@@ -167,7 +168,7 @@ async fn a_read_of_an_older_epoch_changes_nothing() {
         world.disconnect(at(1)).await;
         let refused = world
             .store
-            .commit_told(&reader, batch(&[record(1)], 1), &taken, at(1))
+            .commit_told(&reader, batch(&[record(1)], 1), &taken, &[], at(1))
             .await
             .unwrap();
         assert_eq!(refused, ToldCommitted::Fenced);
@@ -282,6 +283,74 @@ async fn what_waits_is_found_and_counted() {
             world.store.forget_all_told(world.workspace).await.unwrap(),
             2
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_privacy_deletion_is_remembered_and_forgets_at_once() {
+    bounded(async {
+        let (world, connected) = World::connected().await;
+        let reader = reader(&world, &connected);
+        let events = [1, 2].map(|id| told(world.portal, ObjectType::Contact, id));
+        world.store.note_told(&events, NOW).await.unwrap();
+        let both = due(&world).await;
+        let ids = [record(1), record(2)];
+        world
+            .store
+            .commit_told(&reader, batch(&ids, 1), &both, &[], at(1))
+            .await
+            .unwrap();
+
+        // Told with and without it in one delivery, and without it later.
+        let private = ToldRecord {
+            privacy: true,
+            ..events[0]
+        };
+        world
+            .store
+            .note_told(&[events[0], private, events[1]], NOW)
+            .await
+            .unwrap();
+        world.store.note_told(&events, NOW).await.unwrap();
+        let both = due(&world).await;
+        let flags: Vec<(i64, bool)> = both.iter().map(|d| (d.id.get(), d.privacy)).collect();
+        assert_eq!(flags, [(1, true), (2, false)]);
+
+        // Nobody forgets what was read later than the answer.
+        let nothing = |read| {
+            let none = Rows::Records(RecordRows::none(ObjectType::Contact));
+            Batch::new(at(read), none, Vec::new())
+        };
+        let gone = "select count(*) from hubspot_object where gone_at is not null";
+        world
+            .store
+            .commit_told(&reader, nothing(0), &[], &[record(1)], at(1))
+            .await
+            .unwrap();
+        assert_eq!(world.count(gone).await, 0);
+        world
+            .store
+            .commit_told(&reader, nothing(5), &both, &[record(1), record(9)], at(5))
+            .await
+            .unwrap();
+        assert_eq!(world.count(gone).await, 1);
+        assert_eq!(
+            world
+                .count(
+                    "select count(*) from hubspot_object where object_id = 1 and properties = '{}'"
+                )
+                .await,
+            1
+        );
+        assert_eq!(world.count("select count(*) from webhook_record").await, 0);
+        // What is still on its way stays out.
+        world
+            .store
+            .commit_told(&reader, batch(&[record(1)], 9), &[], &[], at(9))
+            .await
+            .unwrap();
+        assert_eq!(world.count(gone).await, 1);
     })
     .await;
 }
