@@ -12,7 +12,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use domain::{
     ConnectionState, Epoch, HubSpotObjectId, ObjectType, PageSize, PortalId, ReadOutcome, ReadPart,
-    ReadPlan, SyncType, Urgency, WorkspaceId, backfill::stages, periodic,
+    ReadPlan, SyncType, Urgency, WorkspaceId,
+    backfill::stages,
+    periodic::{self, MembersDue, Seen},
+    touches,
 };
 use futures::future::join_all;
 use store::{CursorKey, CursorRow, NewPeriodic, PeriodicType};
@@ -33,7 +36,7 @@ use crate::{
     convert::request_class,
     failure,
     read::{
-        Job, Source, Stop, ask_again,
+        Job, Order, Source, Stop, Touches, ask_again,
         driver::{self, Alone, Read, Reader},
         is_refusal, refusal_of,
     },
@@ -436,10 +439,16 @@ async fn members(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
         .await?;
     let mut trouble = None;
     for list in followed {
-        let due = list.reading || periodic::members_due(&list.known);
+        let due = match periodic::members_due(&list.known) {
+            MembersDue::Nothing if list.reading => MembersDue::Whole,
+            due => due,
+        };
         // While HubSpot computes it, what it gives is no membership: what is stored stays.
-        let (true, false, Ok(id)) = (due, list.processing, HubSpotObjectId::new(list.list.get()))
-        else {
+        let (true, false, Ok(id)) = (
+            due != MembersDue::Nothing,
+            list.processing,
+            HubSpotObjectId::new(list.list.get()),
+        ) else {
             continue;
         };
         let key = job.key.members_of(list.list);
@@ -451,7 +460,8 @@ async fn members(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
                         key,
                         plan: ReadPlan::List,
                         read_began_at: known.fresh_to,
-                        slow: false,
+                        // Of members: whether only who joined since is read.
+                        slow: due == MembersDue::Tail,
                     };
                     store.begin_periodic(&new).await?
                 }
@@ -461,7 +471,27 @@ async fn members(job: &Job<'_>, known: &PeriodicType) -> Result<bool, Stop> {
                 return Ok(true);
             };
             let job = job.of(key, cursor.page_size);
-            drive(&job, source, &cursor).await
+            let mut reader = Reader::of_cursor(&cursor);
+            let order = match &mut reader {
+                Reader::Cursor { position, .. } if cursor.slow => {
+                    *position = position.take().or(list.tail);
+                    Order::Tail
+                }
+                _ => Order::of_whole(
+                    cursor.position.as_deref(),
+                    periodic::is_huge(list.known.size),
+                ),
+            };
+            let source = Source::Members(id, order);
+            match driver::drive(&job, source, reader, &Alone(&job)).await {
+                // The place is no good any more: all are read when they are due.
+                Err(Stop::HubSpot(error)) if order == Order::Tail && is_refusal(&error) => {
+                    store.forget_tail(&key).await?;
+                    store.finish_type(&key).await?;
+                    Ok(true)
+                }
+                read => Ok::<bool, Stop>(matches!(read?, Read::ToTheEnd(_))),
+            }
         };
         match read.await {
             Ok(true) => {}

@@ -162,17 +162,44 @@ pub struct KnownMembers {
     pub size_then: Option<u64>,
     /// How long ago they were read whole; none: never.
     pub age: Option<TimeDelta>,
+    /// Whether it is known where those begin who join now.
+    pub tail: bool,
 }
 
-/// Whether the members of a list are to be read now.
-pub fn members_due(known: &KnownMembers) -> bool {
+/// What of the members of a list is to be read now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembersDue {
+    /// Nothing.
+    Nothing,
+    /// Those who joined since: who left shows with the next whole reading.
+    Tail,
+    /// All of them.
+    Whole,
+}
+
+/// Whether a list is so long that its members are read in the order in which they joined.
+pub fn is_huge(size: Option<u64>) -> bool {
+    size.unwrap_or(0) > BIG_LIST
+}
+
+/// What of the members of a list is to be read now.
+pub fn members_due(known: &KnownMembers) -> MembersDue {
     let Some(age) = known.age else {
-        return true;
+        return MembersDue::Whole;
     };
     let moved = known.size != known.size_then;
-    let is_big = known.size.unwrap_or(0) > BIG_LIST;
-    if moved && !is_big {
-        return true;
+    let huge = is_huge(known.size);
+    let whole = match (moved, huge) {
+        (true, false) => true,
+        (true, true) => age >= BIG_LIST_EVERY,
+        (false, _) => age >= MEMBERS_EVERY,
+    };
+    if whole {
+        MembersDue::Whole
+    } else if moved && known.tail {
+        MembersDue::Tail
+    } else {
+        MembersDue::Nothing
     }
 }
 
@@ -251,11 +278,13 @@ mod tests {
 
     #[test]
     fn members_are_read_when_the_size_moved_and_now_and_then() {
-        let known = |size, size_then, hours: Option<i64>| KnownMembers {
+        let known = |size, size_then, hours: Option<i64>, tail| KnownMembers {
             size: Some(size),
             size_then: Some(size_then),
             age: hours.map(TimeDelta::hours),
+            tail,
         };
+        use MembersDue::{Nothing, Tail, Whole};
         for (of, due) in [
             (known(5, 5, None, false), Whole),
             (known(5, 5, Some(0), false), Nothing),
@@ -269,6 +298,25 @@ mod tests {
             (known(20_000, 19_999, None, true), Whole),
         ] {
             assert_eq!(members_due(&of), due, "{of:?}");
+        }
+        assert!(!is_huge(None) && !is_huge(Some(10_000)) && is_huge(Some(10_001)));
+    }
+
+    #[test]
+    fn none_of_many_is_an_alarm_and_none_of_a_few_is_not() {
+        for (saw, slow, known, wanted) in [
+            (true, true, 0, Seen::Some),
+            (true, false, 50, Seen::Some),
+            (false, true, 9, Seen::Unknown),
+            (false, true, 10, Seen::NoneOf(10)),
+            (false, false, 10, Seen::Unknown),
+            (false, true, 0, Seen::Unknown),
+        ] {
+            assert_eq!(
+                seen(&Sight { saw, slow, known }),
+                wanted,
+                "{saw} {slow} {known}"
+            );
         }
     }
 

@@ -130,6 +130,7 @@ async fn read(
             settled: vec![],
             span: None,
             reread: vec![],
+            tail: None,
         };
         match store.commit(&step, batch, now).await? {
             PageOutcome::Committed { .. } => {}

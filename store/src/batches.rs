@@ -52,6 +52,8 @@ pub struct Batch {
     pub span: Option<Span>,
     /// Records that waited to be read again, and were answered.
     pub reread: Vec<Reread>,
+    /// Of the last page of a list's members in the order in which they joined: its place.
+    pub tail: Option<String>,
 }
 
 /// What a batch is to the listing that it belongs to: only a whole listing tells of what it did not
@@ -140,6 +142,7 @@ impl Batch {
             settled: Vec::new(),
             span: None,
             reread: Vec::new(),
+            tail: None,
         }
     }
 
@@ -160,6 +163,7 @@ impl Batch {
         }
         self.quarantine.extend(later.quarantine);
         self.listing = later.listing;
+        self.tail = later.tail;
     }
 }
 
@@ -375,7 +379,16 @@ impl Store {
                 definitions::write_pipelines(&mut tx, step, rows, bad, listing, read_at).await?
             }
             Rows::Lists(rows) => lists::write_lists(&mut tx, step, rows, listing, read_at).await?,
-            Rows::Members(members) => lists::write_members(&mut tx, step, members, listing).await?,
+            Rows::Members(members) => {
+                if let Some(tail) = &batch.tail {
+                    lists::keep_tail(&mut tx, step, members.list, tail).await?;
+                }
+                lists::write_members(&mut tx, step, members, listing).await?
+            }
+            Rows::Touches(page) => {
+                touches::write(&mut tx, step, page, read_at).await?;
+                ListingEnd::Nothing
+            }
             Rows::Nothing => ListingEnd::Nothing,
         };
         if let ListingEnd::Shrunk(outcome) = end {

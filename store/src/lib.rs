@@ -102,7 +102,7 @@ pub use mirror::{Associated, AssociationRow, Fate, MirrorRow, MirrorStats, Store
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
-pub use periodic::{FollowedMembers, Freshness, NewPeriodic, PeriodicType};
+pub use periodic::{DueAgain, FollowedMembers, Freshness, NewPeriodic, PeriodicType};
 pub use person_writer::{WRITER_HOLD, WriterHold};
 pub use portal_keys::{PortalKey, PortalKeyRow};
 pub use profiles::{FoundProfiles, ProfileChange};

@@ -5,7 +5,7 @@ use domain::{HubSpotObjectId, PortalId, SyncRunId, WorkspaceId};
 use sqlx::PgConnection;
 
 use crate::{
-    Store, StoreError,
+    CursorKey, Store, StoreError,
     batches::{Listing, ListingEnd},
     cursors::{count, signed},
     steps::{Step, began_at},
@@ -192,6 +192,26 @@ pub(crate) async fn write_members(
     Ok(listing.end(count(kept), lost, size))
 }
 
+/// Keeps where those begin who join a list from now on.
+pub(crate) async fn keep_tail(
+    tx: &mut PgConnection,
+    step: &Step,
+    list: HubSpotObjectId,
+    tail: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update hubspot_list set tail = $4
+         where workspace_id = $1 and portal_id = $2 and list_id = $3 and tail is distinct from $4",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        list.get(),
+        tail
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// A list whose members changed has changed, for whoever reads changes: one number for the list, so
 /// that a member costs nothing.
 async fn members_changed(
@@ -212,6 +232,22 @@ async fn members_changed(
 }
 
 impl Store {
+    /// Forgets where those begin who join a list: HubSpot does not know the place any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_tail(&self, key: &CursorKey) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update hubspot_list set tail = null where workspace_id = $1 and portal_id = $2 and list_id = $3",
+            key.workspace.as_uuid(),
+            key.portal.get(),
+            key.part()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// The list with the smallest id beyond `after`: the next one whose members are to be read. Only
     /// lists that this run has seen, and only those whose membership HubSpot has finished to compute.
     pub async fn next_list(

@@ -81,6 +81,9 @@ pub struct FollowedMembers {
     pub processing: bool,
     /// What is known of its members.
     pub known: KnownMembers,
+    /// The place of the last page of its members in the order in which they joined; none where that is not
+    /// known.
+    pub tail: Option<String>,
     /// Whether the periodic sync is in the middle of them.
     pub reading: bool,
 }
@@ -177,6 +180,116 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// Notes how the types of which a reading ended here stand: one that was not answered whole is asked again
+    /// after what `wait` says of the number of times, and what was answered is not. Says which are to be asked
+    /// again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn note_again(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        ended: &[SyncType],
+        wait: impl Fn(u32) -> Option<Duration>,
+    ) -> Result<Vec<SyncType>, StoreError> {
+        let types: Vec<&str> = ended.iter().map(SyncType::as_str).collect();
+        let rows = sqlx::query!(
+            "update sync_cursor set again_at = null,
+               again_times = case when outcome = 'incomplete' then again_times + 1 else 0 end
+             where workspace_id = $1 and portal_id = $2 and purpose = 'periodic' and sync_type = any($3)
+               and outcome <> 'reading' and (outcome = 'incomplete' or again_times > 0 or again_at is not null)
+             returning id, sync_type, again_times, outcome = 'incomplete' as \"open!\"",
+            workspace.as_uuid(),
+            portal.get(),
+            &types as &[&str]
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut again = Vec::new();
+        for row in rows.into_iter().filter(|row| row.open) {
+            let times = u32::try_from(row.again_times).unwrap_or(u32::MAX);
+            let Some(wait) = wait(times) else {
+                continue;
+            };
+            sqlx::query!(
+                "update sync_cursor set again_at = clock_timestamp() + make_interval(secs => $2)
+                 where id = $1 and outcome = 'incomplete'",
+                row.id,
+                wait.as_secs_f64()
+            )
+            .execute(&self.pool)
+            .await?;
+            again.push(type_of(&row.sync_type)?);
+        }
+        Ok(again)
+    }
+
+    /// Connected workspaces with types that are to be asked for again now, because a periodic reading of
+    /// them was not answered whole; in pages by workspace.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn again_to_sweep(
+        &self,
+        after: Option<WorkspaceId>,
+        limit: u32,
+    ) -> Result<Vec<Swept<DueAgain>>, StoreError> {
+        let rows = sqlx::query!(
+            "select c.workspace_id, c.portal_id, array_agg(s.sync_type order by s.sync_type) as \"types!\"
+             from sync_cursor s join connection c
+               on c.workspace_id = s.workspace_id and c.portal_id = s.portal_id and c.state = 'connected'
+             where s.again_at <= clock_timestamp() and s.purpose = 'periodic'
+               and ($1::uuid is null or c.workspace_id > $1)
+             group by c.workspace_id, c.portal_id order by c.workspace_id limit $2",
+            after.map(|w| w.as_uuid()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.control)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let due = || {
+                    Ok(DueAgain {
+                        portal: portal_of(row.portal_id)?,
+                        types: row
+                            .types
+                            .iter()
+                            .map(|t| type_of(t))
+                            .collect::<Result<_, StoreError>>()?,
+                    })
+                };
+                Swept {
+                    workspace: WorkspaceId::new(row.workspace_id),
+                    row: due(),
+                }
+            })
+            .collect())
+    }
+
+    /// Somebody asks again for these types now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn asks_again(
+        &self,
+        workspace: WorkspaceId,
+        due: &DueAgain,
+    ) -> Result<(), StoreError> {
+        let types: Vec<&str> = due.types.iter().map(SyncType::as_str).collect();
+        sqlx::query!(
+            "update sync_cursor set again_at = null
+             where workspace_id = $1 and portal_id = $2 and purpose = 'periodic' and sync_type = any($3)",
+            workspace.as_uuid(),
+            due.portal.get(),
+            &types as &[&str]
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Writes down how often each type is read; what is not named is not imported. Of what is written
@@ -325,7 +438,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let rows = sqlx::query!(
-            "select l.list_id, l.processing_status = 'PROCESSING' as \"processing!\", l.size, l.members_size,
+            "select l.list_id, l.processing_status = 'PROCESSING' as \"processing!\", l.size, l.members_size, l.tail,
                extract(epoch from clock_timestamp() - l.members_read_at)::float8 as age,
                exists (select 1 from sync_cursor c where c.workspace_id = $1 and c.portal_id = $2
                  and c.sync_type = 'lists' and c.purpose = 'members' and c.part = l.list_id
@@ -348,7 +461,9 @@ impl Store {
                     size: row.size.map(count),
                     size_then: row.members_size.map(count),
                     age: row.age.map(interval),
+                    tail: row.tail.is_some(),
                 },
+                tail: row.tail,
                 reading: row.reading,
             })
             .collect())

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use e2e::{
     command_line::CommandLine,
     door::Door,
-    planted::{Planted, change_settings, reasons},
+    periodic::sync,
+    planted::{Planted, change_settings, number, reasons},
+    shared, store_of,
 };
 use serde_json::{Value, json};
 
@@ -232,4 +234,83 @@ async fn a_list_that_is_computed_or_deleted_lets_nobody_in() {
     let gone = all.iter().find(|l| l["list"] == list).unwrap();
     assert!(!gone["gone_at"].is_null(), "{gone}");
     assert_eq!(verdict(&door, "off").await["allowed"], true);
+}
+
+/// Between two whole readings, who joins a huge list is found at its end.
+#[tokio::test]
+async fn who_joins_a_huge_list_is_read_from_its_tail() {
+    const MEMBERS: usize = 10_050;
+    let size = json!({"contacts": MEMBERS + 5, "search_lag_ms": 0});
+    let p = Planted::on(&shared(), size).await;
+    let page = p
+        .tenant
+        .control("GET", "records/contacts?limit=10000", None)
+        .await;
+    let mut contacts: Vec<i64> = Vec::new();
+    let mut page = page;
+    loop {
+        let results = page["results"].as_array().unwrap();
+        contacts.extend(results.iter().map(|r| number(&r["id"])));
+        if results.len() < 10_000 {
+            break;
+        }
+        let path = format!(
+            "records/contacts?limit=10000&after={}",
+            contacts.last().unwrap()
+        );
+        page = p.tenant.control("GET", &path, None).await;
+    }
+    assert_eq!(contacts.len(), MEMBERS + 5);
+    let list = p.list("Huge", "0-1", &contacts[..MEMBERS]).await;
+    let door = p.connect().await;
+    change_settings(&door, |s| {
+        s["lists"] = json!([{"list": list, "use": "suppression"}]);
+    })
+    .await;
+    read(&door).await;
+    let store = store_of(p.tenant.api.addresses()).await;
+    let members = async || {
+        let list = domain::HubSpotObjectId::new(list).unwrap();
+        let all = store
+            .list_members(p.tenant.workspace, p.tenant.portal, list)
+            .await
+            .unwrap();
+        all.len()
+    };
+    // All of them once more, as after some hours.
+    let hours_later = async || {
+        let url = &p.tenant.api.addresses().database_url;
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let sql = "update hubspot_list set members_read_at = members_read_at - interval '7 hours'
+            where workspace_id = $1::text::uuid";
+        client.execute(sql, &[&p.tenant.id()]).await.unwrap();
+    };
+    let asked = async |seen: usize| {
+        let requests = p.tenant.requests().await.split_off(seen);
+        let of_list = |r: &&Value| r["path"].as_str().unwrap().contains("/memberships");
+        requests.iter().filter(of_list).count()
+    };
+    let seen = async || p.tenant.requests().await.len();
+    hours_later().await;
+    let before = seen().await;
+    sync(&p.tenant).await;
+    assert_eq!(asked(before).await, MEMBERS.div_ceil(250));
+    assert_eq!(members().await, MEMBERS);
+
+    // Some join, one leaves: the tail brings those who joined, and lets nobody go.
+    p.listed(list, &contacts[MEMBERS..]).await;
+    let leaves = json!([contacts[0].to_string()]);
+    let path = format!("/crm/v3/lists/{list}/memberships/remove");
+    p.hubspot("PUT", &path, Some(leaves)).await;
+    let before = seen().await;
+    sync(&p.tenant).await;
+    assert!(asked(before).await <= 2, "{}", asked(before).await);
+    assert_eq!(members().await, MEMBERS + 5);
+    // The next whole reading does.
+    hours_later().await;
+    sync(&p.tenant).await;
+    assert_eq!(members().await, MEMBERS + 4);
 }

@@ -101,6 +101,7 @@ pub(super) async fn owners(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         sent_at,
         served_at,
         newest: None,
+        tail: None,
     })
 }
 
@@ -159,6 +160,7 @@ pub(super) async fn definitions_of(job: &Job<'_>, object_type: ObjectType) -> Re
         sent_at,
         served_at,
         newest: None,
+        tail: None,
     })
 }
 
@@ -248,6 +250,7 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         sent_at,
         served_at,
         newest: None,
+        tail: None,
     })
 }
 
@@ -323,5 +326,6 @@ pub(super) async fn pipelines(job: &Job<'_>) -> Result<Page, Stop> {
         sent_at,
         served_at,
         newest: None,
+        tail: None,
     })
 }

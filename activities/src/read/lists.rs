@@ -86,6 +86,7 @@ pub(super) async fn definitions(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         sent_at,
         served_at,
         newest: None,
+        tail: None,
     })
 }
 
@@ -107,18 +108,63 @@ pub(super) async fn in_passing(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
     Ok(page)
 }
 
+/// In which order the members of a list are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By id.
+    Ids,
+    /// As they joined, all of them.
+    Joined,
+    /// As they joined, from where the last page began: who is new. Nobody is gone because of it.
+    Tail,
+}
+
+/// What a place in the order in which members joined begins with: the other order has places of HubSpot's
+/// own.
+const JOINED: &str = "joined ";
+
+impl Order {
+    /// The order in which a whole reading goes on: where it began, in that.
+    pub(crate) fn of_whole(position: Option<&str>, huge: bool) -> Self {
+        match position {
+            Some(place) if place.starts_with(JOINED) => Self::Joined,
+            None if huge => Self::Joined,
+            _ => Self::Ids,
+        }
+    }
+}
+
 /// A page of the members of a list.
-pub(super) async fn members(job: &Job<'_>, list: HubSpotObjectId, at: &At) -> Result<Page, Stop> {
-    let after = at.position.clone().map(Cursor::new);
+pub(super) async fn members(
+    job: &Job<'_>,
+    list: HubSpotObjectId,
+    order: Order,
+    at: &At,
+) -> Result<Page, Stop> {
+    let place = at.position.as_deref();
+    let after = place
+        .map(|place| place.strip_prefix(JOINED).unwrap_or(place))
+        .filter(|place| !place.is_empty())
+        .map(|place| Cursor::new(place.to_owned()));
     let id = ListId::new(list.get().unsigned_abs());
-    let page = job
-        .client
-        .lists()
-        .members(id, after.as_ref(), at.limit)
-        .await?;
+    let lists = job.client.lists();
+    let page = match order {
+        Order::Ids => lists.members(id, after.as_ref(), at.limit).await?,
+        Order::Joined | Order::Tail => {
+            let after = after.as_ref();
+            lists.members_in_join_order(id, after, at.limit).await?
+        }
+    };
     let (sent_at, served_at) = (page.sent_at, page.served_at);
     let (seen, missing) = (seen(&page, |m| m.record_id.get()), missing(&page));
-    let next = page.next.as_ref().map(|cursor| cursor.as_str().to_owned());
+    let next = page.next.as_ref().map(|cursor| match order {
+        Order::Ids => cursor.as_str().to_owned(),
+        Order::Joined | Order::Tail => format!("{JOINED}{}", cursor.as_str()),
+    });
+    let tail = match (order, &next) {
+        (Order::Joined | Order::Tail, None) => Some(place.unwrap_or(JOINED).to_owned()),
+        _ => None,
+    };
     let (members, quarantine) = sort_out(page, |member| {
         object_id(member.record_id.get()).ok_or_else(|| QuarantineRow {
             key: member.record_id.to_string(),
@@ -133,13 +179,14 @@ pub(super) async fn members(job: &Job<'_>, list: HubSpotObjectId, at: &At) -> Re
         seen,
         missing,
         asked_from: None,
-        listing: match next {
-            Some(_) => Listing::Open,
-            None => Listing::Ends { said: None },
+        listing: match (order, &next) {
+            (Order::Tail, _) | (_, Some(_)) => Listing::Open,
+            (_, None) => Listing::Ends { said: None },
         },
         next,
         sent_at,
         served_at,
         newest: None,
+        tail,
     })
 }

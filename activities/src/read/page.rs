@@ -66,6 +66,8 @@ pub(super) struct Page {
     pub(super) served_at: Option<DateTime<Utc>>,
     /// The newest last-modified of its records, by HubSpot's clock.
     pub(super) newest: Option<DateTime<Utc>>,
+    /// Of the last page of members in the order in which they joined: its place.
+    pub(super) tail: Option<String>,
 }
 
 impl Page {
@@ -94,6 +96,7 @@ impl Page {
             sent_at: Utc::now(),
             served_at: None,
             newest: None,
+            tail: None,
         }
     }
 }

@@ -160,6 +160,7 @@ fn page_of(
         sent_at,
         served_at,
         newest,
+        tail: None,
     }
 }
 

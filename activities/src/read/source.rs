@@ -258,6 +258,7 @@ impl Source {
             mut quarantine,
             mut sent_at,
             listing,
+            tail,
             ..
         } = page;
         let mut unanswered = Vec::new();
@@ -347,6 +348,7 @@ impl Source {
         Ok(Batch {
             unanswered,
             listing,
+            tail,
             ..Batch::new(sent_at, rows, quarantine)
         })
     }

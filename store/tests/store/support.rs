@@ -172,6 +172,7 @@ impl Page {
             settled: Vec::new(),
             span: self.span,
             reread: Vec::new(),
+            tail: None,
         };
         (step, batch)
     }
