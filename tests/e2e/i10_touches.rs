@@ -142,6 +142,13 @@ async fn engagements_of_others_come_in_where_the_workspace_reads_them() {
         "{engagements}"
     );
 
+    // No run reads them.
+    let body = json!({"types": ["engagements"]});
+    let resync = p.tenant.api.call(&p.tenant.id(), "resync", Some(body));
+    let refused = resync.await.expect("an answer");
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert!(refused.text.contains("HS-4001"), "{}", refused.text);
+
     // A page at a time, and from a terminal.
     let first = door.ok("GET", "/people/zora/touches?limit=1", None).await;
     let next = first["next"].as_str().expect("more");
