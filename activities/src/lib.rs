@@ -28,7 +28,7 @@ mod webhooks;
 pub use backfill::Backfilling;
 pub use budget::{BudgetConfig, BudgetCounts, SharedBudgets};
 pub use connection::Connecting;
-pub use export::{ContactExporting, ExportConfig, Previewing, Rechecking};
+pub use export::{BulkExporting, ContactExporting, ExportConfig, Previewing, Rechecking};
 pub use metrics::Metrics;
 pub use own_properties::OwnPropertiesMaking;
 pub use periodic::{PeriodicConfig, Syncing};
@@ -208,6 +208,11 @@ impl Activities {
     /// The activity of `ContactExport`.
     pub fn contact_export(&self) -> ContactExporting {
         ContactExporting::new(self.deps.clone())
+    }
+
+    /// The activity of `BulkExport`.
+    pub fn bulk_exports(&self) -> BulkExporting {
+        BulkExporting::new(self.deps.clone())
     }
 
     /// The activity of `ExportPreview`.

@@ -136,6 +136,10 @@ uuid_id! {
     PreviewId
 }
 uuid_id! {
+    /// A bulk export; version 7, so that they sort by time.
+    BulkId
+}
+uuid_id! {
     /// A revert that was asked for; version 7, so that they sort by time.
     RevertId
 }

@@ -41,8 +41,8 @@ pub mod webhooks;
 pub use backfill::{ReadPlan, RunKind, SLICE, SLICE_MAX};
 pub use connection::{ConnectionPhase, ConnectionState, DisconnectReason};
 pub use ids::{
-    AdminId, ConsentId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, PortalId,
-    PreviewId, RevertId, SyncRunId, SyncType, WorkspaceId,
+    AdminId, BulkId, ConsentId, Epoch, HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType,
+    PortalId, PreviewId, RevertId, SyncRunId, SyncType, WorkspaceId,
 };
 pub use outcome::{ErrorCode, Purpose, ReadOutcome, ReadPart, TypeOutcome};
 pub use page_size::PageSize;

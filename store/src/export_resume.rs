@@ -129,6 +129,7 @@ impl Store {
             people: &people,
             include_earlier: false,
             anew: false,
+            bulk: None,
         };
         let mut rows = self.request_in(&mut tx, &request, now).await?;
         tx.commit().await?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    HubSpotObjectId, WorkspaceId,
+    BulkId, HubSpotObjectId, WorkspaceId,
     app::PersonId,
     export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason},
 };
@@ -23,6 +23,8 @@ pub struct NewExports<'a> {
     pub include_earlier: bool,
     /// Whether a contact that was archived in HubSpot is made again; of a manual request alone.
     pub anew: bool,
+    /// The bulk export that they are part of, which looks after them itself: they have no due time.
+    pub bulk: Option<BulkId>,
 }
 
 /// A request as it stands.
@@ -200,12 +202,12 @@ impl Store {
         let reasons: Vec<Option<&str>> = rows.iter().map(|r| r.outcome.reason()).collect();
         let due: Vec<Option<DateTime<Utc>>> = rows
             .iter()
-            .map(|r| (r.outcome == RequestOutcome::Accepted).then_some(now))
+            .map(|r| (r.outcome == RequestOutcome::Accepted && new.bulk.is_none()).then_some(now))
             .collect();
         sqlx::query!(
             "insert into export_request
-               (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at, person_hash, anew)
-             select id, $1, person, $2, $3, state, reason, due, $4, $4, hash, $11
+               (id, workspace_id, person_id, kind, include_earlier, state, reason, due_at, requested_at, changed_at, person_hash, anew, bulk_id)
+             select id, $1, person, $2, $3, state, reason, due, $4, $4, hash, $11, $12
              from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::bytea[])
                as t (id, person, state, reason, due, hash)
              on conflict (id) do nothing",
@@ -219,7 +221,8 @@ impl Store {
             &reasons as &[Option<&str>],
             &due as &[Option<DateTime<Utc>>],
             &hashes as &[Option<&[u8]>],
-            new.anew
+            new.anew,
+            new.bulk.map(|bulk| bulk.as_uuid())
         )
         .execute(&mut *tx)
         .await?;

@@ -3,6 +3,7 @@
 mod activities;
 mod aliases;
 mod batches;
+mod bulk_exports;
 mod changes;
 mod companies;
 mod company_claims;
@@ -71,6 +72,7 @@ pub use activities::{
     ActivityDone, ActivityRow, LoggedActivity, PendingActivity, SettledActivities,
 };
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
+pub use bulk_exports::{BulkPerson, BulkPlanned, BulkRow, DueBulk, NewBulk, TakenPeople};
 pub use changes::{ChangePosition, ChangedRecord};
 pub use company_claims::{ClaimHold, Claimed};
 pub use connections::{
@@ -95,7 +97,7 @@ pub use export_summary::{ExportNumbers, Qualifying};
 pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
-pub use journal::{CloseEntry, Guard, JournalRow, LinkWrite, Opened};
+pub use journal::{CloseEntry, ExportEnd, Guard, JournalRow, LinkWrite, NewEntry, Opened};
 pub use list_tables::{ListDetails, ListedMember};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{Associated, AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};

@@ -199,6 +199,8 @@ impl Store {
                 "delete from app_member where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from export_request where workspace_id = $1 limit $2" =>
                 "delete from export_request where workspace_id = $1 and ctid = any($2::text[]::tid[])",
+            "select ctid::text as \"ctid!\" from bulk_export_person where workspace_id = $1 limit $2" =>
+                "delete from bulk_export_person where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from export_journal where workspace_id = $1 limit $2" =>
                 "delete from export_journal where workspace_id = $1 and ctid = any($2::text[]::tid[])",
             "select ctid::text as \"ctid!\" from exported_person where workspace_id = $1 limit $2" =>
@@ -267,6 +269,8 @@ impl Store {
             "delete from service_token where workspace_id = $1",
             "delete from idempotency_key where workspace_id = $1",
             "delete from export_request where workspace_id = $1",
+            "delete from bulk_export_person where workspace_id = $1",
+            "delete from bulk_export where workspace_id = $1",
             "delete from export_journal where workspace_id = $1",
             "delete from exported_person where workspace_id = $1",
             "delete from person_writer where workspace_id = $1",

@@ -5,6 +5,8 @@
 mod activities;
 #[path = "store/associations.rs"]
 mod associations;
+#[path = "store/bulk.rs"]
+mod bulk;
 #[path = "store/connections.rs"]
 mod connections;
 #[path = "store/consents.rs"]

@@ -14,6 +14,7 @@ mod changes_feed;
 mod changes_of_the_app;
 mod conformance;
 mod e10_journal;
+mod e1_bulk;
 mod e1_people;
 mod e1_people_files;
 mod e1_policy;

@@ -64,6 +64,7 @@ fn body_for(path: &str) -> Value {
         "check" => json!({"settings": {"schema_version": 2}}),
         "exports" | "preview" => json!({"person": "theirs"}),
         "revert" => json!({"property": "city"}),
+        "bulk" => json!({"whom": {"select": "people", "people": ["theirs"]}}),
         "bulk-exports" => json!({"people": ["theirs"]}),
         "erasures" => json!({"person": "theirs"}),
         "tokens" => json!({"name": "stolen"}),
@@ -121,6 +122,7 @@ async fn another_workspace_does_not_exist_whatever_is_tried() {
             .replace("{consent}", &request)
             .replace("{entry}", &request)
             .replace("{revert}", &request)
+            .replace("{bulk}", &request)
             .replace("{list}", "1")
             .replace("{token}", &token);
         assert!(

@@ -6,7 +6,7 @@ use axum::{
 };
 use domain::{
     api::{Problem, SettingsConflict, SettingsRefused},
-    export::revert::NoRevert,
+    export::{BulkState, revert::NoRevert},
     settings::{SettingsChange, SettingsProblem, SettingsRevision, Severity},
 };
 
@@ -40,6 +40,8 @@ pub(crate) enum Refusal {
     /// Why a value is not brought back.
     NoRevert(NoRevert),
     NothingHeld,
+    /// With the state in which there is nothing to confirm.
+    NotToConfirm(BulkState),
     SettingsRefused(Vec<SettingsProblem>),
     SettingsChanged {
         revision: SettingsRevision,
@@ -194,6 +196,10 @@ impl Refusal {
                 409, "HS-2428", "Not paused",
                 "property: the journal has nothing that holds a row of this property up for this person; nothing was changed. A preview says why a property is not written.".to_owned(),
             ),
+            Self::NotToConfirm(state) => (
+                409, "HS-2451", "Nothing to confirm",
+                format!("The bulk export is {state}; nothing was changed. It can be confirmed once its state is waiting_for_confirmation."),
+            ),
             Self::Store(code) => (
                 503, *code, "The database did not do it",
                 "Nothing was changed, or the change can be sent again. Try again in a moment.".to_owned(),
@@ -326,6 +332,7 @@ mod tests {
             Refusal::NoRevert(NoRevert::NotDone),
             Refusal::NoRevert(NoRevert::ValuesGone),
             Refusal::NothingHeld,
+            Refusal::NotToConfirm(BulkState::Previewing),
             Refusal::SettingsRefused(Vec::new()),
             Refusal::SettingsChanged {
                 revision: SettingsRevision::NONE,

@@ -8,13 +8,13 @@ use std::{
 use domain::{ConnectionPhase, PortalId, Urgency, WorkspaceId, app::PersonId};
 use hubspot::{ClientConfig, oauth::OAuth};
 use secrecy::SecretString;
-use store::Store;
+use store::{BulkRow, Store};
 use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
 use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 use workflows::{
-    Connection, ContactExport, ExportPreview, OwnProperties, Purge, WebhookRead,
-    activities::{ExportReport, WorkspaceInput},
+    BulkExport, Connection, ContactExport, ExportPreview, OwnProperties, Purge, WebhookRead,
+    activities::{BulkInput, ExportReport, WorkspaceInput},
     connection::{Carried, ConnectionInput},
     contact_export::ContactExportInput,
     export_preview::{ExportPreviewInput, PreviewEnd},
@@ -275,6 +275,30 @@ impl Parts {
             Err(error) => {
                 tracing::warn!(code = error.code(), workspace = %workspace, "nobody was woken to export");
             }
+        }
+    }
+
+    /// Wakes whoever goes on with a bulk export, who is started if nobody does. The row is written already:
+    /// should this fail, `Sweep` finds it.
+    pub(crate) async fn wake_bulk(&self, row: &BulkRow) {
+        let id = names::bulk_export_id(row.workspace, row.bulk);
+        let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
+            .search_attributes(names::of_portal(row.workspace, row.portal))
+            .static_summary(format!("bulk export to portal {}", row.portal))
+            .priority(names::priority(Urgency::Sync, Some(row.portal)))
+            .build();
+        let input = BulkInput {
+            workspace: row.workspace,
+            portal: row.portal,
+            bulk: row.bulk,
+        };
+        let woken = self
+            .temporal
+            .signal_with_start_workflow(BulkExport::run, input, BulkExport::wake, (), options)
+            .await;
+        if woken.is_err() {
+            tracing::warn!(workspace = %row.workspace, "nobody was woken for a bulk export; Sweep will see the row");
         }
     }
 

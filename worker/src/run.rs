@@ -18,8 +18,9 @@ use tokio::{
     sync::{mpsc, watch},
 };
 use workflows::{
-    Backfill, Connection as ConnectionWorkflow, ContactExport, ExportPreview, ExportRecheck,
-    OwnProperties, PeriodicSync, Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
+    Backfill, BulkExport, Connection as ConnectionWorkflow, ContactExport, ExportPreview,
+    ExportRecheck, OwnProperties, PeriodicSync, Profiles, Purge, Reconcile, Sweep, Verdicts,
+    WebhookRead,
     names::{SWEEP_ID, TaskQueue},
     sweep::SweepInput,
 };
@@ -330,6 +331,7 @@ impl Supervised {
         Ok(match self.queue {
             TaskQueue::Bulk => options
                 .register_activities(self.activities.backfill())
+                .register_activities(self.activities.bulk_exports())
                 .register_activities(self.activities.profiles())
                 .register_activities(self.activities.purge())
                 .register_activities(self.activities.reconcile())
@@ -349,6 +351,7 @@ impl Supervised {
                 .register_workflow::<ConnectionWorkflow>()?
                 .register_workflow::<ContactExport>()?
                 .register_workflow::<Backfill>()?
+                .register_workflow::<BulkExport>()?
                 .register_workflow::<ExportPreview>()?
                 .register_workflow::<ExportRecheck>()?
                 .register_workflow::<OwnProperties>()?

@@ -8,8 +8,8 @@
 use std::convert::Infallible;
 
 use domain::{
-    ConnectionState, Epoch, PortalId, Progress, ResyncOutcome, ResyncRequest, RunKind, SyncRunId,
-    SyncType, WorkspaceId, app::PersonId, reconcile::Cost,
+    BulkId, ConnectionState, Epoch, PortalId, Progress, ResyncOutcome, ResyncRequest, RunKind,
+    SyncRunId, SyncType, WorkspaceId, app::PersonId, export::BulkState, reconcile::Cost,
 };
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
@@ -632,6 +632,84 @@ impl RecheckActivities {
     }
 }
 
+/// Input of `BulkExport`, and of its activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BulkInput {
+    /// Which workspace.
+    pub workspace: WorkspaceId,
+    /// Which portal.
+    pub portal: PortalId,
+    /// Which bulk export.
+    pub bulk: BulkId,
+}
+
+/// Whether a bulk export goes on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BulkTurn {
+    /// There is more to do.
+    Again,
+    /// Nothing is left to do for now.
+    Stop,
+}
+
+/// How a bulk export stands after a slice. Counts are those of the whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BulkReport {
+    /// Whether it goes on at once.
+    pub turn: BulkTurn,
+    /// Where it stands.
+    pub state: BulkState,
+    /// People whom it is about.
+    pub people: u64,
+    /// People who were begun with.
+    pub begun: u64,
+    /// Of them, those whom HubSpot has.
+    pub exported: u64,
+    /// Those who were left out.
+    pub skipped: u64,
+    /// Those whose export failed.
+    pub failed: u64,
+}
+
+impl BulkReport {
+    /// Of a run that is not there, or not looked at yet.
+    pub const fn gone() -> Self {
+        Self {
+            turn: BulkTurn::Stop,
+            state: BulkState::Previewing,
+            people: 0,
+            begun: 0,
+            exported: 0,
+            skipped: 0,
+            failed: 0,
+        }
+    }
+}
+
+/// Activities of `BulkExport`.
+#[derive(Debug)]
+pub struct BulkActivities;
+
+#[activity_definitions]
+impl BulkActivities {
+    /// Goes on with a bulk export where its row says that it is: finds out who would be taken, or exports
+    /// people in batches of a hundred, some batches at a time, for some thirty seconds; after a
+    /// cancellation, brings to an end what was begun.
+    ///
+    /// - Idempotency key: the run; who is begun with is taken off the list in the transaction that makes the
+    ///   request; the right to write about each person, entries of the journal that are committed before
+    ///   each batch, the claims of companies' domains. What an attempt left unfinished the next one reads
+    ///   back first.
+    /// - Timeouts: start-to-close 5 min, heartbeat 10 s. Retry class: transient and rate limited, for ever,
+    ///   but only attempts in which nobody came to an end; what takes longer puts the run off.
+    /// - Heartbeat: requests to HubSpot, for a person who looks.
+    #[activity(name = "bulk_slice")]
+    pub fn bulk_slice(input: BulkInput) -> Result<BulkReport, Infallible> {
+        unimplemented!()
+    }
+}
+
 /// What one sweep found and mended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SweepReport {
@@ -650,6 +728,9 @@ pub struct SweepReport {
     /// `ContactExport` workflows that were missing and were started.
     #[serde(default)]
     pub exports_started: u32,
+    /// `BulkExport` workflows that were missing and were started.
+    #[serde(default)]
+    pub bulk_exports_started: u32,
     /// `ExportRecheck` workflows that were missing and were started.
     #[serde(default)]
     pub rechecks_started: u32,
@@ -700,6 +781,7 @@ impl SweepActivities {
 pub mod declared {
     pub use super::{
         backfill_activities::{FinishRun, ReadSlice},
+        bulk_activities::BulkSlice,
         connection_activities::{AdoptResync, EraseConnection, KeepSchedule, RaiseFence, TakeTurn},
         export_activities::ExportContact,
         own_properties_activities::MakeOwnProperties,

@@ -2,6 +2,7 @@
 
 pub mod activities;
 pub mod backfill;
+pub mod bulk_export;
 pub mod connection;
 pub mod contact_export;
 pub mod export_preview;
@@ -19,6 +20,7 @@ pub mod verdicts;
 pub mod webhook_read;
 
 pub use backfill::Backfill;
+pub use bulk_export::BulkExport;
 pub use connection::Connection;
 pub use contact_export::ContactExport;
 pub use export_preview::ExportPreview;

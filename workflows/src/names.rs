@@ -1,7 +1,7 @@
 //! Names on the Temporal server: ids, task queues, search attributes, failure types. They are part
 //! of the contract with other languages and with histories that were recorded; none is ever changed.
 
-use domain::{ConnectionPhase, PortalId, PreviewId, Urgency, WorkspaceId, app::PersonId};
+use domain::{BulkId, ConnectionPhase, PortalId, PreviewId, Urgency, WorkspaceId, app::PersonId};
 use temporalio_common::{
     Priority,
     search_attributes::{SearchAttributeKey, SearchAttributes},
@@ -147,6 +147,11 @@ pub fn contact_export_id(workspace: WorkspaceId, person: &PersonId) -> String {
 /// The id of an `ExportPreview`.
 pub fn export_preview_id(workspace: WorkspaceId, preview: PreviewId) -> String {
     format!("hubspot/{workspace}/preview/{preview}")
+}
+
+/// The id of a `BulkExport`.
+pub fn bulk_export_id(workspace: WorkspaceId, bulk: BulkId) -> String {
+    format!("hubspot/{workspace}/bulk/{bulk}")
 }
 
 /// The id of a workspace's `OwnProperties`.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
-    activities::{ExportReport, SweepReport},
+    activities::{BulkInput, BulkReport, ExportReport, SweepReport},
     backfill::BackfillEnd,
     connection::{ConnectionInput, ConnectionStatus},
     contact_export::ContactExportInput,
@@ -33,6 +33,8 @@ pub struct Document {
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     BackfillEnd,
+    BulkInput,
+    BulkReport,
     ConnectionInput,
     ConnectionStatus,
     ContactExportInput,
@@ -54,7 +56,19 @@ pub struct Document {
 struct Types;
 
 /// File, title, name of the type, and whether it is a list of them.
-const DOCUMENTS: [(&str, &str, &str, bool); 19] = [
+const DOCUMENTS: [(&str, &str, &str, bool); 21] = [
+    (
+        "bulk-export-input.json",
+        "Input of the workflow BulkExport",
+        "BulkInput",
+        false,
+    ),
+    (
+        "bulk-export-query-progress.json",
+        "Answer of BulkExport's query progress, and its result",
+        "BulkReport",
+        false,
+    ),
     (
         "contact-export-input.json",
         "Input of the workflow ContactExport",

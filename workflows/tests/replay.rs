@@ -24,8 +24,8 @@ use temporalio_sdk::workflow_replayer::{
 };
 use temporalio_workflow::{TimerOptions, WorkflowContext, WorkflowResult};
 use workflows::{
-    Backfill, Connection, ContactExport, ExportPreview, ExportRecheck, OwnProperties, PeriodicSync,
-    Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
+    Backfill, BulkExport, Connection, ContactExport, ExportPreview, ExportRecheck, OwnProperties,
+    PeriodicSync, Profiles, Purge, Reconcile, Sweep, Verdicts, WebhookRead,
     backfill::{BackfillEnd, BackfillInput},
 };
 
@@ -114,6 +114,8 @@ fn current_workflows() -> WorkflowReplayer {
         .register_workflow::<Connection>()
         .unwrap()
         .register_workflow::<Backfill>()
+        .unwrap()
+        .register_workflow::<BulkExport>()
         .unwrap()
         .register_workflow::<Sweep>()
         .unwrap()

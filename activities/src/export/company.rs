@@ -39,19 +39,56 @@ const BUSY: Duration = Duration::from_secs(2);
 const PLANS: usize = 5;
 
 /// What is known of the company so far.
-struct Search {
-    domains: CompanyDomains,
-    linked: Option<Link>,
-    hits: Vec<RecordRead>,
+pub(super) struct Search {
+    pub(super) domains: CompanyDomains,
+    pub(super) linked: Option<Link>,
+    pub(super) hits: Vec<RecordRead>,
     /// When those that are fresh were read, by the database's clock.
-    read_at: BTreeMap<HubSpotObjectId, DateTime<Utc>>,
+    pub(super) read_at: BTreeMap<HubSpotObjectId, DateTime<Utc>>,
     /// Whether HubSpot was asked by the domains.
-    searched: bool,
+    pub(super) searched: bool,
+}
+
+/// What is done next about a company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is there, and nothing is to be written.
+    Known(HubSpotObjectId),
+    /// It is written, by a fresh read.
+    Update(HubSpotObjectId),
+    /// HubSpot is asked for it.
+    Read(HubSpotObjectId),
+    /// HubSpot is asked by the domains.
+    Search,
+    /// It is made.
+    Make,
+    /// There is to be none.
+    None,
+}
+
+/// What is done next by a plan.
+pub(super) fn next_of(plan: &CompanyPlan, search: &Search) -> Step {
+    match (&plan.decision, plan.read_first) {
+        // What the mirror has may say that nothing is to be written, and nothing more.
+        (Ok(Decision::Nothing(id)), false) => Step::Known(*id),
+        (Ok(Decision::Adopt(id)), false) if plan.changes.is_empty() => Step::Known(*id),
+        (Ok(Decision::Adopt(id) | Decision::Update(id)), false)
+            if search.hits.iter().any(|h| h.id() == *id && h.is_fresh()) =>
+        {
+            Step::Update(*id)
+        }
+        (Ok(Decision::Adopt(id) | Decision::Update(id) | Decision::Nothing(id)), _) => {
+            Step::Read(*id)
+        }
+        (Ok(Decision::Create) | Err(_), _) if !search.searched => Step::Search,
+        (Ok(Decision::Create), _) => Step::Make,
+        (Err(_) | Ok(Decision::Skip(_)), _) => Step::None,
+    }
 }
 
 impl Search {
     /// Takes what was read from this moment on in place of what was known of it.
-    fn take(&mut self, read_at: DateTime<Utc>, records: Vec<RecordRead>) {
+    pub(super) fn take(&mut self, read_at: DateTime<Utc>, records: Vec<RecordRead>) {
         for record in records {
             let id = record.id();
             self.hits.retain(|hit| hit.id() != id);
@@ -70,7 +107,47 @@ impl Exporting<'_> {
         let Some(domains) = self.domains(person) else {
             return Ok(None);
         };
-        let mut search = Search {
+        let mut search = self.look_for(domains).await?;
+        let began = Instant::now();
+        for _ in 0..PLANS {
+            let plan = self.plan_company(&search).await?;
+            match next_of(&plan, &search) {
+                Step::Known(id) => {
+                    self.link_company(&plan, id).await?;
+                    return Ok(Some(id));
+                }
+                Step::Update(id) => {
+                    let read_at = search.read_at.get(&id).copied();
+                    let read_at = read_at.unwrap_or(self.facts.now);
+                    if let Some(company) = self.update_company(&plan, id, read_at, began).await? {
+                        return Ok(Some(company));
+                    }
+                    search.hits.clear();
+                    let (read_at, fresh) = self.fresh(&[id]).await?;
+                    search.take(read_at, fresh);
+                }
+                Step::Read(id) => {
+                    let (read_at, fresh) = self.fresh(&[id]).await?;
+                    self.take_fresh(&mut search, id, read_at, fresh).await?;
+                }
+                Step::Search => {
+                    search.searched = true;
+                    self.search(&mut search).await?;
+                }
+                Step::None => return Ok(None),
+                Step::Make => {
+                    if let Some(company) = self.make(&mut search, began).await? {
+                        return Ok(Some(company));
+                    }
+                }
+            }
+        }
+        Err(Stop::Waits(WaitReason::TriedAgainLater, DOUBT))
+    }
+
+    /// What is known of a company before HubSpot is asked.
+    pub(super) async fn look_for(&self, domains: CompanyDomains) -> Result<Search, Stop> {
+        Ok(Search {
             linked: self.facts.company_linked.map(|link| Link {
                 live: link.live && !self.said.gone.contains(&link.record),
                 ..link
@@ -79,62 +156,30 @@ impl Exporting<'_> {
             domains,
             read_at: BTreeMap::new(),
             searched: false,
-        };
-        let began = Instant::now();
-        for _ in 0..PLANS {
-            let plan = self.plan_company(&search).await?;
-            match (&plan.decision, plan.read_first, search.searched) {
-                // What the mirror has may say that nothing is to be written, and nothing more.
-                (Ok(Decision::Nothing(id)), false, _) => {
-                    self.link_company(&plan, *id).await?;
-                    return Ok(Some(*id));
-                }
-                (Ok(Decision::Adopt(id)), false, _) if plan.changes.is_empty() => {
-                    self.link_company(&plan, *id).await?;
-                    return Ok(Some(*id));
-                }
-                (Ok(Decision::Adopt(id) | Decision::Update(id)), false, _)
-                    if search.hits.iter().any(|h| h.id() == *id && h.is_fresh()) =>
-                {
-                    let read_at = search.read_at.get(id).copied();
-                    let read_at = read_at.unwrap_or(self.facts.now);
-                    if let Some(company) = self.update_company(&plan, *id, read_at, began).await? {
-                        return Ok(Some(company));
-                    }
-                    search.hits.clear();
-                    let (read_at, fresh) = self.fresh(&[*id]).await?;
-                    search.take(read_at, fresh);
-                }
-                (Ok(Decision::Adopt(id) | Decision::Update(id) | Decision::Nothing(id)), _, _) => {
-                    let id = *id;
-                    let (read_at, fresh) = self.fresh(&[id]).await?;
-                    let live = fresh.iter().any(|hit| hit.id() == id);
-                    search.hits.retain(|hit| hit.id() != id);
-                    search.take(read_at, fresh);
-                    if !live && let Some(link) = search.linked.as_mut().filter(|l| l.record == id) {
-                        link.live = false;
-                    }
-                    if !live {
-                        self.said.gone.insert(id);
-                        self.deps
-                            .store
-                            .doubt_company(self.ground.portal, id)
-                            .await?;
-                    }
-                }
-                (Ok(Decision::Create) | Err(_), _, false) => {
-                    search.searched = true;
-                    self.search(&mut search).await?;
-                }
-                (Err(_) | Ok(Decision::Skip(_)), _, _) => return Ok(None),
-                (Ok(Decision::Create), _, true) => {
-                    if let Some(company) = self.make(&mut search, began).await? {
-                        return Ok(Some(company));
-                    }
-                }
-            }
+        })
+    }
+
+    /// Takes what HubSpot said when it was asked for one company: one that it does not have is gone.
+    pub(super) async fn take_fresh(
+        &mut self,
+        search: &mut Search,
+        id: HubSpotObjectId,
+        read_at: DateTime<Utc>,
+        fresh: Vec<RecordRead>,
+    ) -> Result<(), Stop> {
+        let live = fresh.iter().any(|hit| hit.id() == id);
+        search.hits.retain(|hit| hit.id() != id);
+        search.take(read_at, fresh);
+        if live {
+            return Ok(());
         }
-        Err(Stop::Waits(WaitReason::TriedAgainLater, DOUBT))
+        if let Some(link) = search.linked.as_mut().filter(|link| link.record == id) {
+            link.live = false;
+        }
+        self.said.gone.insert(id);
+        let store = &self.deps.store;
+        store.doubt_company(self.ground.portal, id).await?;
+        Ok(())
     }
 
     /// The plan of the company, for whoever only looks.
@@ -207,7 +252,7 @@ impl Exporting<'_> {
 
     /// Companies as HubSpot has them now, and the moment before they were read; those that are not there are
     /// left out.
-    async fn fresh(
+    pub(super) async fn fresh(
         &self,
         ids: &[HubSpotObjectId],
     ) -> Result<(DateTime<Utc>, Vec<RecordRead>), Stop> {
@@ -269,14 +314,14 @@ impl Exporting<'_> {
         Ok(())
     }
 
-    fn company_subject(&self, person: &Person) -> Subject {
+    pub(super) fn company_subject(&self, person: &Person) -> Subject {
         match &self.facts.company {
             Some(company) => Subject::Company(company.id.clone()),
             None => Subject::CompanyOf(person.id.clone()),
         }
     }
 
-    async fn plan_company(&mut self, search: &Search) -> Result<CompanyPlan, Stop> {
+    pub(super) async fn plan_company(&mut self, search: &Search) -> Result<CompanyPlan, Stop> {
         let person = self.person()?;
         let history = self.history(&self.company_subject(person)).await?;
         let chosen = company::choose(&search.domains, search.linked, &search.hits);
@@ -344,7 +389,11 @@ impl Exporting<'_> {
         Ok(linking::owner(&holders) == Some(company.id.as_str()))
     }
 
-    fn company_link(&self, plan: &CompanyPlan, to: HubSpotObjectId) -> Option<LinkWrite> {
+    pub(super) fn company_link(
+        &self,
+        plan: &CompanyPlan,
+        to: HubSpotObjectId,
+    ) -> Option<LinkWrite> {
         let company = self.facts.company.as_ref()?;
         let origin = match plan.link {
             LinkChange::Make(_, origin) | LinkChange::Follow { origin, .. } => origin,
@@ -359,7 +408,11 @@ impl Exporting<'_> {
         })
     }
 
-    async fn link_company(&self, plan: &CompanyPlan, to: HubSpotObjectId) -> Result<(), Stop> {
+    pub(super) async fn link_company(
+        &self,
+        plan: &CompanyPlan,
+        to: HubSpotObjectId,
+    ) -> Result<(), Stop> {
         if let Some(link) = self.company_link(plan, to) {
             let ground = self.ground;
             self.deps
@@ -541,7 +594,7 @@ impl Exporting<'_> {
     }
 
     /// What makes HubSpot refuse a second company of the same domain.
-    async fn key_of(&self, search: &Search) -> Result<Option<Change>, Stop> {
+    pub(super) async fn key_of(&self, search: &Search) -> Result<Option<Change>, Stop> {
         let property = self.company_key().await?;
         let property = property.filter(|p| !self.is_rejected(ObjectType::Company, p));
         let value = HubSpotValue::stored(search.domains.first().as_str());
@@ -555,7 +608,7 @@ impl Exporting<'_> {
     }
 
     /// The portal does not take the key any more, such as where somebody removed its property.
-    async fn forget_key(&self) -> Result<(), Stop> {
+    pub(super) async fn forget_key(&self) -> Result<(), Stop> {
         let (portal, now) = (self.ground.portal, self.facts.now);
         let of = ObjectType::Company;
         let store = &self.deps.store;

@@ -112,7 +112,7 @@ impl Exporting<'_> {
         }
     }
 
-    fn link_to(
+    pub(super) fn link_to(
         &self,
         plan: &ContactPlan,
         contact: HubSpotObjectId,

@@ -9,7 +9,7 @@ use domain::{
     },
 };
 use hubspot::objects::CrmObject;
-use store::{Associated, CloseEntry, Guard, LinkWrite, MirrorRow, Opened};
+use store::{Associated, CloseEntry, Guard, LinkWrite, Opened};
 use uuid::Uuid;
 
 use super::{run::Exporting, stop::Stop, wire};
@@ -60,16 +60,14 @@ impl Exporting<'_> {
         answer: Option<(ObjectType, &CrmObject)>,
         link: Option<LinkWrite>,
     ) -> Result<(), Stop> {
-        let mirror = answer
-            .map(|(of, object)| Ok::<_, Stop>((of, wire::mirror_row(object)?)))
-            .transpose()?;
-        self.close_with(id, record, mirror, link, None).await
+        let close = self.closing(id, record, answer, link)?;
+        Ok(self.deps.store.close_entry_done(close).await?)
     }
 
     /// The same of a contact that was associated with a company.
     pub(super) async fn close_associated(&self, id: EntryId, made: Associated) -> Result<(), Stop> {
-        self.close_with(id, made.contact, None, None, Some(made))
-            .await
+        let close = self.closing_associated(id, made)?;
+        Ok(self.deps.store.close_entry_done(close).await?)
     }
 
     /// The same of a record that was made: what its answer leaves out has no value.
@@ -82,6 +80,60 @@ impl Exporting<'_> {
         link: Option<LinkWrite>,
         associated: Option<Associated>,
     ) -> Result<(), Stop> {
+        let close = CloseEntry {
+            associated,
+            ..self.closing_made(id, record, of, answer, link)?
+        };
+        Ok(self.deps.store.close_entry_done(close).await?)
+    }
+
+    /// An entry that is done, with what HubSpot answered.
+    pub(super) fn closing(
+        &self,
+        id: EntryId,
+        record: HubSpotObjectId,
+        answer: Option<(ObjectType, &CrmObject)>,
+        link: Option<LinkWrite>,
+    ) -> Result<CloseEntry, Stop> {
+        let ground = self.ground;
+        let mirror = answer
+            .map(|(of, object)| Ok::<_, Stop>((of, wire::mirror_row(object)?)))
+            .transpose()?;
+        Ok(CloseEntry {
+            workspace: ground.workspace,
+            portal: ground.portal,
+            epoch: ground.epoch,
+            entry: id,
+            record,
+            mirror,
+            associated: None,
+            read_at: self.facts.now,
+            link,
+            day: ground.day(self.facts.now),
+        })
+    }
+
+    /// The same of an association.
+    pub(super) fn closing_associated(
+        &self,
+        id: EntryId,
+        made: Associated,
+    ) -> Result<CloseEntry, Stop> {
+        Ok(CloseEntry {
+            associated: Some(made),
+            ..self.closing(id, made.contact, None, None)?
+        })
+    }
+
+    /// The same of a record that was made.
+    pub(super) fn closing_made(
+        &self,
+        id: EntryId,
+        record: HubSpotObjectId,
+        of: ObjectType,
+        answer: &CrmObject,
+        link: Option<LinkWrite>,
+    ) -> Result<CloseEntry, Stop> {
         let mut asked = match of {
             ObjectType::Company => self.ground.company_properties(),
             _ => self.ground.contact_properties(),
@@ -90,35 +142,9 @@ impl Exporting<'_> {
         asked.extend(needed.map(str::to_owned));
         let mut row = wire::mirror_row(answer)?;
         row.properties = with_absent(row.properties, &asked);
-        self.close_with(id, record, Some((of, row)), link, associated)
-            .await
-    }
-
-    async fn close_with(
-        &self,
-        id: EntryId,
-        record: HubSpotObjectId,
-        mirror: Option<(ObjectType, MirrorRow)>,
-        link: Option<LinkWrite>,
-        associated: Option<Associated>,
-    ) -> Result<(), Stop> {
-        let ground = self.ground;
-        let day = ground.day(self.facts.now);
-        self.deps
-            .store
-            .close_entry_done(CloseEntry {
-                workspace: ground.workspace,
-                portal: ground.portal,
-                epoch: ground.epoch,
-                entry: id,
-                record,
-                mirror,
-                associated,
-                read_at: self.facts.now,
-                link,
-                day,
-            })
-            .await?;
-        Ok(())
+        Ok(CloseEntry {
+            mirror: Some((of, row)),
+            ..self.closing(id, record, None, link)?
+        })
     }
 }

@@ -124,6 +124,15 @@ impl Ground {
         deps: &Deps,
         workspace: WorkspaceId,
     ) -> Result<Option<Self>, StoreError> {
+        Self::with_urgency(deps, workspace, Urgency::Interactive).await
+    }
+
+    /// The same for work of an urgency.
+    pub(super) async fn with_urgency(
+        deps: &Deps,
+        workspace: WorkspaceId,
+        urgency: Urgency,
+    ) -> Result<Option<Self>, StoreError> {
         let connection = deps.store.connection(workspace).await?;
         let Some(connection) = connection.filter(|c| c.state == ConnectionState::Connected) else {
             return Ok(None);
@@ -132,7 +141,7 @@ impl Ground {
         let client = deps
             .portals
             .client(workspace, portal, connection.epoch)
-            .with_class(request_class(Urgency::Interactive))
+            .with_class(request_class(urgency))
             .with_max_wait(MAX_BUDGET_WAIT);
         Ok(Some(Self {
             workspace,

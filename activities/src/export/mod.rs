@@ -1,5 +1,6 @@
 //! The activities of `ContactExport`. What they promise is said at their declarations.
 
+mod bulk;
 mod company;
 mod contact;
 mod entries;
@@ -16,6 +17,8 @@ mod takeover;
 mod timeline;
 mod wire;
 
+pub use bulk::BulkExporting;
+pub(crate) use bulk::start as start_bulk;
 pub(crate) use ground::Grounds;
 pub use preview::Previewing;
 pub use recheck::Rechecking;
@@ -54,7 +57,7 @@ use workflows::{
 
 use self::{
     ground::Ground,
-    run::{Exporting, REFUSED, Said},
+    run::{Exporting, REFUSED, Said, Troubles},
     stop::Stop,
 };
 use crate::{
@@ -185,14 +188,7 @@ impl ContactExporting {
                 let again = exported
                     .look_again
                     .map(|company| (company, self.deps.exports.recheck_after));
-                let troubles = exported.troubles;
-                let mut codes = troubles.values();
-                // What HubSpot refused is told first.
-                let refused = codes.clone().find(|code| **code == REFUSED);
-                let end = RequestsEnd {
-                    error_code: refused.or_else(|| codes.next()).copied(),
-                    properties: troubles.into_keys().collect(),
-                };
+                let end = end_with(exported.troubles);
                 store
                     .end_exported(
                         ground.workspace,
@@ -430,6 +426,17 @@ impl ContactExporting {
                 Ok(())
             }
         }
+    }
+}
+
+/// What is said of an export that left something out.
+fn end_with(troubles: Troubles) -> RequestsEnd {
+    let mut codes = troubles.values();
+    // What HubSpot refused is told first.
+    let refused = codes.clone().find(|code| **code == REFUSED);
+    RequestsEnd {
+        error_code: refused.or_else(|| codes.next()).copied(),
+        properties: troubles.into_keys().collect(),
     }
 }
 

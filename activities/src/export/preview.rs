@@ -52,7 +52,8 @@ impl Previewing {
                 PreviewEnd::NotConnected
             });
         };
-        match self.planned(&ground, &person, input.anew).await {
+        let asked = ExportCause::Manual { anew: input.anew };
+        match planned(&self.deps, &ground, &person, asked, RequestKind::Manual).await {
             Ok(None) => Ok(PreviewEnd::Gone),
             Ok(Some(preview)) => {
                 let waited = store
@@ -80,48 +81,47 @@ impl Previewing {
             ) => Ok(PreviewEnd::NoAnswer),
         }
     }
+}
 
-    /// None of a person who is not known any more.
-    async fn planned(
-        &self,
-        ground: &Ground,
-        person: &PersonId,
-        anew: bool,
-    ) -> Result<Option<ExportPreview>, Stop> {
-        let facts = self
-            .deps
-            .store
-            .drain_facts(ground.workspace, ground.portal, person)
-            .await?;
-        let Some(known) = &facts.person else {
-            return Ok(None);
-        };
-        let hold = WriterHold::nobody(ground.workspace, person.clone());
-        let done = AtomicU64::new(0);
-        let asked = ExportCause::Manual { anew };
-        let why = Cause::Request(RequestKind::Manual);
-        let mut exporting = Exporting::new(&self.deps, ground, &hold, &facts, asked, why, &done);
-        if known.email.is_none() {
-            let skip = SkipReason::NoEmail;
-            return Ok(Some(ExportPreview::skipped(skip.into(), NoDomain::Missing)));
-        }
-        let contact = match exporting.planned_contact(known).await {
-            Ok(plan) => plan,
-            Err(Stop::Skips(skip)) => {
-                return Ok(Some(ExportPreview::skipped(skip, NoDomain::Missing)));
-            }
-            Err(stop) => return Err(stop),
-        };
-        let domains = CompanyDomains::of(facts.company.as_ref(), known.email.as_ref());
-        let company = match domains {
-            Ok(domains) => Ok(exporting.planned_company(domains).await?),
-            Err(why) => Err(why),
-        };
-        Ok(Some(ExportPreview::new(
-            &contact,
-            company.as_ref().map_err(|why| *why),
-        )))
+/// What an export of a person would do. None of a person who is not known any more.
+pub(super) async fn planned(
+    deps: &Deps,
+    ground: &Ground,
+    person: &PersonId,
+    asked: ExportCause,
+    kind: RequestKind,
+) -> Result<Option<ExportPreview>, Stop> {
+    let facts = deps
+        .store
+        .drain_facts(ground.workspace, ground.portal, person)
+        .await?;
+    let Some(known) = &facts.person else {
+        return Ok(None);
+    };
+    let hold = WriterHold::nobody(ground.workspace, person.clone());
+    let done = AtomicU64::new(0);
+    let why = Cause::Request(kind);
+    let mut exporting = Exporting::new(deps, ground, &hold, &facts, asked, why, &done);
+    if known.email.is_none() {
+        let skip = SkipReason::NoEmail;
+        return Ok(Some(ExportPreview::skipped(skip.into(), NoDomain::Missing)));
     }
+    let contact = match exporting.planned_contact(known).await {
+        Ok(plan) => plan,
+        Err(Stop::Skips(skip)) => {
+            return Ok(Some(ExportPreview::skipped(skip, NoDomain::Missing)));
+        }
+        Err(stop) => return Err(stop),
+    };
+    let domains = CompanyDomains::of(facts.company.as_ref(), known.email.as_ref());
+    let company = match domains {
+        Ok(domains) => Ok(exporting.planned_company(domains).await?),
+        Err(why) => Err(why),
+    };
+    Ok(Some(ExportPreview::new(
+        &contact,
+        company.as_ref().map_err(|why| *why),
+    )))
 }
 
 #[activities]

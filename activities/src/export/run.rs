@@ -261,7 +261,7 @@ impl<'a> Exporting<'a> {
     }
 
     /// What was not written though the rest was.
-    fn troubles_of(&self, plan: &ContactPlan) -> Troubles {
+    pub(super) fn troubles_of(&self, plan: &ContactPlan) -> Troubles {
         let mut all = self.company_troubles.clone();
         all.extend(troubles(&plan.left_out));
         let refused = self.said.rejected.iter();

@@ -156,6 +156,22 @@ impl Sweeping {
         Ok(())
     }
 
+    /// A bulk export is started by whoever asks for it, confirms or cancels; here by what is due all the
+    /// same: after a wait, a reconnect, or a start that was lost.
+    pub(super) async fn start_bulk_exports(&self, tally: &Tally) -> Result<(), Unmended> {
+        let due = self.deps.store.due_bulks(EXPORT_OVERDUE, PAGE).await?;
+        tally
+            .each(due, async |due| {
+                let started = export::start_bulk(&self.deps, due)
+                    .await
+                    .map(|done| Did::StartedBulkExport.so(done))
+                    .map_err(|_| Unmended::Temporal("BulkExport could not be started"));
+                (due.workspace, started)
+            })
+            .await;
+        Ok(())
+    }
+
     /// Companies of new contacts are looked at once more.
     pub(super) async fn start_rechecks(&self, tally: &Tally) -> Result<(), Unmended> {
         tally

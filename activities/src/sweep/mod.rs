@@ -62,6 +62,7 @@ impl Sweeping {
             profiles,
             verdicts,
             exports,
+            bulks,
             rechecks,
         ) = join!(
             self.mend(tally),
@@ -73,10 +74,11 @@ impl Sweeping {
             self.follow_profiles(tally),
             self.start_verdicts(tally),
             self.start_exports(tally),
+            self.start_bulk_exports(tally),
             self.start_rechecks(tally),
         );
         for ended in [
-            mended, purges, reconciles, told, again, mapped, profiles, verdicts, exports, rechecks,
+            mended, purges, reconciles, told, again, mapped, profiles, verdicts, exports, bulks, rechecks,
         ] {
             if let Err(error) = ended {
                 tally.part(&error);
@@ -100,6 +102,7 @@ enum Did {
     StartedProfiles,
     StartedVerdicts,
     StartedExport,
+    StartedBulkExport,
     StartedRecheck,
 }
 
@@ -144,6 +147,7 @@ impl Tally {
             Did::StartedProfiles => &mut report.profiles_started,
             Did::StartedVerdicts => &mut report.verdicts_started,
             Did::StartedExport => &mut report.exports_started,
+            Did::StartedBulkExport => &mut report.bulk_exports_started,
             Did::StartedRecheck => &mut report.rechecks_started,
         };
         *count += 1;

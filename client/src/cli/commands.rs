@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     args::{DataWork, HttpWork, Job, Service, TemporalWork, Work},
-    changes, dnc, export, exports,
+    bulk, changes, dnc, export, exports,
     failure::Failure,
     import, lists,
     output::{clean, count, is_connected, resync_text},
@@ -192,6 +192,7 @@ async fn data(service: &Service, workspace: WorkspaceId, work: DataWork) -> Resu
             let request = sync.resume_row(workspace, &row, None).await;
             show(&request.map_err(failed)?, json)
         }
+        DataWork::Bulk { work, json } => bulk::run(service, workspace, work, json).await,
         DataWork::SummarizeExports { json } => {
             let summary = sync.summarize_exports(workspace).await;
             show(&summary.map_err(failed)?, json)

@@ -2,6 +2,7 @@
 
 mod activities;
 pub(crate) mod args;
+mod bulk;
 pub(crate) mod changes;
 pub(crate) mod commands;
 pub(crate) mod dnc;

@@ -1,6 +1,7 @@
 //! `/api/v1`, typed: one file for each kind of thing.
 
 mod activities;
+mod bulk;
 mod call;
 mod changes;
 mod companies;

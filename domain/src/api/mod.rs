@@ -2,6 +2,7 @@
 //! JSON Schemas are generated from these types.
 
 mod activities;
+mod bulk;
 mod changes;
 mod connection;
 mod deals;
@@ -20,6 +21,7 @@ mod tokens;
 mod touches;
 
 pub use activities::{ActivityAnswer, ActivityUpserts};
+pub use bulk::{BulkAnswer, BulkCounts, BulkPreview, BulkSample, BulkStart, BulkWhom, MAX_BULK};
 pub use changes::{ChangeItem, ChangeKind, ChangePage, ChangeWhat, WaitSeconds};
 pub use connection::{
     ConnectAnswer, ConnectRequest, ConsentAnswer, ConsentDecided, ConsentOutcome, DisconnectAnswer,
@@ -71,7 +73,9 @@ mod tests {
     #[derive(OpenApi)]
     #[openapi(components(schemas(
         ActivityUpserts,
+        BulkAnswer,
         BulkExport,
+        BulkStart,
         ChangePage,
         CompanyUpserts,
         ConnectAnswer,

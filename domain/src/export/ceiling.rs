@@ -28,6 +28,14 @@ pub fn waits_until(
     (over && records > 0 && !by_hand).then(|| next_day(now, zone))
 }
 
+/// How many records more a batch may write today; none where there is no ceiling.
+pub fn room(settings: &ExportSettings, written_today: u32) -> Option<u32> {
+    let ceiling = settings.daily_ceiling?;
+    // A contact with its company goes at least once a day, however low the ceiling.
+    let least = if written_today == 0 { 2 } else { 0 };
+    Some(ceiling.saturating_sub(written_today).max(least))
+}
+
 /// When the next day begins in a time zone.
 pub fn next_day(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
     let tomorrow = now
@@ -46,6 +54,23 @@ pub fn next_day(now: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_has_the_room_that_single_exports_leave() {
+        for (ceiling, written, want) in [
+            (None, 1_000_000, None),
+            (Some(10), 0, Some(10)),
+            (Some(10), 8, Some(2)),
+            (Some(10), 12, Some(0)),
+            (Some(1), 0, Some(2)),
+        ] {
+            let settings = ExportSettings {
+                daily_ceiling: ceiling,
+                ..ExportSettings::default()
+            };
+            assert_eq!(room(&settings, written), want, "{ceiling:?} {written}");
+        }
+    }
 
     #[test]
     fn what_lies_beyond_the_ceiling_waits_for_the_next_day() {

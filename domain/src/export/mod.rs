@@ -3,6 +3,7 @@
 pub mod address;
 pub mod ask;
 pub mod association;
+pub mod bulk;
 pub mod ceiling;
 pub mod change;
 pub mod coalesce;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use ask::RevertState;
 pub use association::{AssociationKind, ContactCompany};
+pub use bulk::BulkState;
 pub use change::{Change, LeftOut, Rule, Why, Write};
 pub use company::{CompanyFacts, CompanyPlan, NoCompany};
 pub use contact::{ContactFacts, ContactPlan, Decision, Found, LinkChange, Skip, Workspace};

@@ -91,3 +91,37 @@ async fn a_fresh_company_comes_and_goes() {
     }
     assert_eq!(seen, [false, true, false, true]);
 }
+
+#[tokio::test]
+async fn any_number_of_primary_domains_take_few_searches() {
+    let portal = Portal::new(json!({})).await;
+    let a = make(&portal, &[("domain", "first.example.com")]).await;
+    let b = make(&portal, &[("domain", "last.example.com")]).await;
+    make(
+        &portal,
+        &[
+            ("domain", "other.example.com"),
+            ("hs_additional_domains", "some-7.example.com"),
+        ],
+    )
+    .await;
+    let mut domains = vec!["FIRST.example.com".to_owned()];
+    domains.extend((0..200).map(|n| format!("some-{n}.example.com")));
+    domains.push("last.example.com".to_owned());
+    let before = portal.requests("/companies/search").await;
+    let (found, searches) = portal
+        .client
+        .companies()
+        .by_primary_domains(&domains, &["domain".to_owned()])
+        .await
+        .unwrap();
+    let ids: Vec<RecordId> = found.iter().map(|company| company.id).collect();
+    assert_eq!(ids, [a, b]);
+    assert_eq!(
+        portal.requests("/companies/search").await,
+        before + searches
+    );
+    assert!((2..=6).contains(&searches), "{searches}");
+    let none = portal.client.companies().by_primary_domains(&[], &[]).await;
+    assert_eq!(none.unwrap().1, 0);
+}

@@ -62,6 +62,12 @@ pub(crate) async fn remove_people_exported(
         "delete from person_writer where workspace_id = $1 and person_id = any($2)",
         "delete from export_recheck where workspace_id = $1 and person_id = any($2)",
         "delete from export_preview where workspace_id = $1 and person_id = any($2)",
+        "with gone as (
+           delete from bulk_export_person where workspace_id = $1 and person_id = any($2) returning bulk_id)
+         update bulk_export b set people = b.people - g.n
+         from (select bulk_id, count(*) as n from gone group by bulk_id) g where b.id = g.bulk_id",
+        "update bulk_export set sample = null, sample_people = null
+         where workspace_id = $1 and sample_people && $2::text[]",
         "delete from export_revert where workspace_id = $1 and person_id = any($2)",
         "delete from export_resumed
          where workspace_id = $1 and subject_kind in ('person', 'company_of') and subject_id = any($2)",
@@ -127,6 +133,14 @@ pub(crate) async fn forget_contacts_written(
     .await?;
     sqlx::query!(
         "delete from export_preview where workspace_id = $1 and person_id = any($2)",
+        workspace.as_uuid(),
+        &people
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update bulk_export set sample = null, sample_people = null
+         where workspace_id = $1 and sample_people && $2::text[]",
         workspace.as_uuid(),
         &people
     )

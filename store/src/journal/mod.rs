@@ -9,4 +9,4 @@ pub(crate) use forget::{forget_contacts_written, remove_people_exported};
 pub(crate) use row::EntryRow;
 pub use row::JournalRow;
 pub(crate) use row::subject_columns;
-pub use write::{CloseEntry, Guard, LinkWrite, Opened};
+pub use write::{CloseEntry, ExportEnd, Guard, LinkWrite, NewEntry, Opened};

@@ -207,6 +207,7 @@ async fn requests_that_are_made_again_under_their_ids_are_there_once() {
             people: &people,
             include_earlier: false,
             anew: false,
+            bulk: None,
         };
         let first = world.store.request_exports(&new, at(1)).await.unwrap();
         let again = world.store.request_exports(&new, at(90)).await.unwrap();
@@ -344,6 +345,7 @@ async fn requests_are_rows_with_their_state_from_the_first_moment() {
                     people: &people,
                     include_earlier: false,
                     anew: false,
+                    bulk: None,
                 };
                 store.request_exports(&new, at(1)).await.unwrap()
             }

@@ -481,6 +481,7 @@ async fn requests_of_an_erased_person_stay_without_the_id() {
                 people: &people,
                 include_earlier: false,
                 anew: false,
+                bulk: None,
             };
             store.request_exports(&new, at(1)).await.unwrap()
         };

@@ -72,6 +72,7 @@ async fn request(
         people: &people,
         include_earlier: asking.include_earlier,
         anew: asking.anew,
+        bulk: None,
     };
     let parts = app.parts()?;
     let rows = parts.store.request_exports(&new, now()).await?;

@@ -2,6 +2,7 @@
 
 mod activities;
 mod auth;
+mod bulk;
 mod changes;
 mod connection;
 mod consents;
@@ -89,6 +90,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(exports::get_export))
         .routes(routes!(exports::retry_export))
         .routes(routes!(exports::export_in_bulk))
+        .routes(routes!(bulk::start_bulk_export))
+        .routes(routes!(bulk::get_bulk_export))
+        .routes(routes!(bulk::confirm_bulk_export))
+        .routes(routes!(bulk::cancel_bulk_export))
         .routes(routes!(previews::preview_export))
         .routes(routes!(journal::list_person_journal))
         .routes(routes!(journal::get_journal_entry))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use domain::{
-    HubSpotObjectId,
+    BulkId, HubSpotObjectId,
     api::{ResumeRow, RetryReason, TokenId},
     app::{AppCompanyId, PersonId, RecordKind},
     export::{RequestId, RequestState, journal::EntryId},
@@ -13,6 +13,7 @@ use domain::{
 };
 
 use super::ConfigError;
+use crate::cli::bulk::{BulkOf, BulkWork};
 
 // ---- as typed --------------------------------------------------------------------------------
 
@@ -286,12 +287,76 @@ pub(crate) enum ExportsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Export many people, by the policy: begun, looked at, confirmed, cancelled
+    Bulk {
+        #[command(subcommand)]
+        command: BulkCommand,
+    },
     /// Show in numbers who qualifies, what waits, failed or was left out, and since when
     Summary {
         /// JSON instead of text
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BulkCommand {
+    /// Find out who would be taken; nothing is written before `confirm`
+    Start(BulkStartArgs),
+    /// Show how one stands
+    Show {
+        /// The bulk export
+        bulk: BulkId,
+        /// Stay until it is over
+        #[arg(long)]
+        watch: bool,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Export the people from now on
+    Confirm {
+        /// The bulk export
+        bulk: BulkId,
+        /// Stay until it is over
+        #[arg(long)]
+        watch: bool,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Begin with nobody any more; what was begun comes to its end
+    Cancel {
+        /// The bulk export
+        bulk: BulkId,
+        /// JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("bulk_of").required(true).multiple(false)))]
+pub(crate) struct BulkStartArgs {
+    /// A person of the app; may be given many times
+    #[arg(long = "person", value_name = "ID", group = "bulk_of")]
+    people: Vec<PersonId>,
+    /// A file with an id a line
+    #[arg(long, value_name = "FILE", group = "bulk_of")]
+    file: Option<PathBuf>,
+    /// Everybody of this campaign
+    #[arg(long, value_name = "NAME", group = "bulk_of")]
+    campaign: Option<String>,
+    /// Everybody who qualified before the policy was in force and was not exported
+    #[arg(long, group = "bulk_of")]
+    qualified_earlier: bool,
+    /// Also people who qualified before the policy was in force
+    #[arg(long)]
+    include_earlier: bool,
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 // ---- checked ---------------------------------------------------------------------------------
@@ -411,6 +476,10 @@ pub(crate) enum DataWork {
     },
     RetryExports {
         reason: Option<RetryReason>,
+        json: bool,
+    },
+    Bulk {
+        work: BulkWork,
         json: bool,
     },
     SummarizeExports {
@@ -617,8 +686,34 @@ impl From<ExportsCommand> for DataWork {
                 },
                 json,
             },
+            ExportsCommand::Bulk { command } => command.into(),
             ExportsCommand::Summary { json } => Self::SummarizeExports { json },
         }
+    }
+}
+
+impl From<BulkCommand> for DataWork {
+    fn from(command: BulkCommand) -> Self {
+        let (work, json) = match command {
+            BulkCommand::Start(args) => {
+                let whom = match (args.file, args.campaign) {
+                    (Some(file), _) => BulkOf::File(file),
+                    (_, Some(campaign)) => BulkOf::Campaign(campaign),
+                    _ if args.qualified_earlier => BulkOf::QualifiedEarlier,
+                    _ => BulkOf::People(args.people),
+                };
+                let include_earlier = args.include_earlier;
+                let work = BulkWork::Start {
+                    whom,
+                    include_earlier,
+                };
+                (work, args.json)
+            }
+            BulkCommand::Show { bulk, watch, json } => (BulkWork::Show { bulk, watch }, json),
+            BulkCommand::Confirm { bulk, watch, json } => (BulkWork::Confirm { bulk, watch }, json),
+            BulkCommand::Cancel { bulk, json } => (BulkWork::Cancel { bulk }, json),
+        };
+        Self::Bulk { work, json }
     }
 }
 
