@@ -7,7 +7,7 @@ mod writes;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -15,11 +15,11 @@ use std::{
 
 use chrono::{TimeDelta, Utc};
 use domain::{
-    SyncType, Urgency,
+    Epoch, SyncType, Urgency,
     app::PersonId,
     export::{BulkState, RequestId, bulk::BATCH, ceiling},
 };
-use futures::{StreamExt as _, stream};
+use futures::future::join_all;
 use hubspot::ErrorClass;
 use store::{BulkRow, DueBulk, DueExport};
 use temporalio_client::{
@@ -78,10 +78,15 @@ impl BulkExporting {
         done: &AtomicU64,
     ) -> Result<BulkTurn, ActivityError> {
         let of_store = |e: store::StoreError| failure::of_store(&e);
-        let began = Instant::now();
-        let ended = AtomicU64::new(0);
-        while began.elapsed() < SLICE && !ctx.is_cancelled() {
-            let halt = match self.go_on(ctx, input, began, done, &ended).await {
+        let pass = Pass {
+            ctx,
+            began: Instant::now(),
+            done,
+            ended: AtomicU64::new(0),
+            epoch: OnceLock::new(),
+        };
+        while !pass.is_over() {
+            let halt = match self.go_on(input, &pass).await {
                 Ok(None) => continue,
                 Ok(Some(halt)) => halt,
                 Err(Stop::Store(error)) => return Err(of_store(error)),
@@ -98,7 +103,7 @@ impl BulkExporting {
             };
             return match halt {
                 Halt::Over | Halt::PutOff => Ok(BulkTurn::Stop),
-                Halt::Trouble(error) => self.in_trouble(input, error, &ended).await,
+                Halt::Trouble(error) => self.in_trouble(input, error, &pass).await,
             };
         }
         Ok(BulkTurn::Again)
@@ -110,12 +115,11 @@ impl BulkExporting {
         &self,
         input: BulkInput,
         error: hubspot::Error,
-        ended: &AtomicU64,
+        pass: &Pass<'_>,
     ) -> Result<BulkTurn, ActivityError> {
         if error.class() == ErrorClass::AuthRevoked {
-            let connection = self.deps.store.connection(input.workspace).await;
-            if let Some(connection) = connection.map_err(|e| failure::of_store(&e))? {
-                revoked::tell(&self.deps, input.workspace, connection.epoch).await?;
+            if let Some(epoch) = pass.epoch.get() {
+                revoked::tell(&self.deps, input.workspace, *epoch).await?;
             }
             return Ok(BulkTurn::Stop);
         }
@@ -125,7 +129,7 @@ impl BulkExporting {
             put_off.map_err(|e| failure::of_store(&e))?;
             return Ok(BulkTurn::Stop);
         }
-        if ended.load(Ordering::Relaxed) == 0 {
+        if pass.ended.load(Ordering::Relaxed) == 0 {
             return Err(failure::of_hubspot(&error));
         }
         tracing::warn!(
@@ -144,14 +148,7 @@ impl BulkExporting {
     }
 
     /// Goes on with a run where it is. None: there is more to do.
-    async fn go_on(
-        &self,
-        ctx: &ActivityContext,
-        input: BulkInput,
-        began: Instant,
-        done: &AtomicU64,
-        ended: &AtomicU64,
-    ) -> Result<Option<Halt>, Stop> {
+    async fn go_on(&self, input: BulkInput, pass: &Pass<'_>) -> Result<Option<Halt>, Stop> {
         let store = &self.deps.store;
         let Some(row) = store.bulk(input.workspace, input.bulk).await? else {
             return Ok(Some(Halt::Over));
@@ -163,6 +160,7 @@ impl BulkExporting {
         let Some(ground) = ground.filter(|ground| ground.portal == row.portal) else {
             return Ok(Some(Halt::PutOff));
         };
+        pass.epoch.get_or_init(|| ground.epoch);
         if row.state == BulkState::Previewing {
             self.preview_page(&ground, &row).await?;
             return Ok(None);
@@ -173,15 +171,14 @@ impl BulkExporting {
         let batching = Batching {
             deps: &self.deps,
             ground: &ground,
-            done,
+            done: pass.done,
             again: false,
             companies: &companies,
             mirror_is_whole,
         };
-        let over = || ctx.is_cancelled() || began.elapsed() >= SLICE;
         if row.state == BulkState::Running {
-            let begun = self.begin(&batching, &row, over, ended).await?;
-            if begun.halt.is_some() || begun.more {
+            let begun = self.begin(&batching, &row, pass).await?;
+            if begun.halt.is_some() || !begun.nobody_left {
                 return Ok(begun.halt);
             }
             if begun.later {
@@ -193,7 +190,7 @@ impl BulkExporting {
             again: true,
             ..batching
         };
-        if let Some(halt) = self.rest(&again, &row, over, ended).await? {
+        if let Some(halt) = self.rest(&again, &row, pass).await? {
             return Ok(Some(halt));
         }
         let over = store.end_bulk(&row, Utc::now()).await?;
@@ -205,8 +202,7 @@ impl BulkExporting {
         &self,
         batching: &Batching<'_>,
         row: &BulkRow,
-        over: impl Fn() -> bool,
-        ended: &AtomicU64,
+        pass: &Pass<'_>,
     ) -> Result<Begun, Stop> {
         // With a ceiling each batch counts what the one before wrote.
         let window = if batching
@@ -221,47 +217,20 @@ impl BulkExporting {
         } else {
             WINDOW
         };
-        let (stop, nobody_left) = (AtomicBool::new(false), AtomicBool::new(false));
-        let batches = stream::unfold((), |()| async {
-            if stop.load(Ordering::Relaxed) || over() {
-                return None;
-            }
-            let ids: Vec<RequestId> = (0..BATCH).map(|_| RequestId::new(Uuid::now_v7())).collect();
-            let store = &self.deps.store;
-            let taken = match store.take_bulk_people(row, &ids, Utc::now()).await {
-                Ok(Some(taken)) if taken.taken > 0 => Ok(taken.going_on),
-                Ok(_) => {
-                    nobody_left.store(true, Ordering::Relaxed);
-                    return None;
-                }
-                Err(error) => Err(error),
-            };
-            Some((taken, ()))
-        });
-        let ran = batches
-            .map(|taken| async {
-                let outcome = match taken {
-                    Ok(taken) => self.batch(batching, &taken, ended).await,
-                    Err(error) => Err(error.into()),
-                };
-                let goes_on =
-                    matches!(&outcome, Ok(report) if report.trouble.is_none() && report.held == 0);
-                if !goes_on {
-                    stop.store(true, Ordering::Relaxed);
-                }
-                outcome
-            })
-            .buffer_unordered(window)
-            .collect::<Vec<Result<Report, Stop>>>()
-            .await;
+        let stop = AtomicBool::new(false);
+        let mut lines = Vec::new();
+        for _ in 0..window {
+            lines.push(self.line(batching, row, pass, &stop));
+        }
         let mut begun = Begun::default();
         let (mut held, mut failed) = (false, None);
-        for outcome in ran {
-            match outcome {
-                Ok(report) => {
-                    begun.later |= report.later > 0;
-                    held |= report.held > 0;
-                    begun.halt = begun.halt.or(report.trouble.map(Halt::Trouble));
+        for ended in join_all(lines).await {
+            match ended {
+                Ok(line) => {
+                    begun.later |= line.later;
+                    begun.nobody_left |= line.nobody_left;
+                    held |= line.held;
+                    begun.halt = begun.halt.or(line.trouble.map(Halt::Trouble));
                 }
                 Err(stop) => failed = Some(stop),
             }
@@ -272,8 +241,38 @@ impl BulkExporting {
         if held && begun.halt.is_none() {
             begun.halt = Some(self.until_tomorrow(batching.ground, row).await?);
         }
-        begun.more = !nobody_left.load(Ordering::Relaxed);
         Ok(begun)
+    }
+
+    /// One batch after the other, beside other lines of them.
+    async fn line(
+        &self,
+        batching: &Batching<'_>,
+        row: &BulkRow,
+        pass: &Pass<'_>,
+        stop: &AtomicBool,
+    ) -> Result<Line, Stop> {
+        let mut line = Line::default();
+        while !stop.load(Ordering::Relaxed) && !pass.is_over() {
+            let ids: Vec<RequestId> = (0..BATCH).map(|_| RequestId::new(Uuid::now_v7())).collect();
+            let store = &self.deps.store;
+            let taken = store.take_bulk_people(row, &ids, Utc::now()).await?;
+            let Some(taken) = taken.filter(|taken| taken.taken > 0) else {
+                line.nobody_left = true;
+                break;
+            };
+            let outcome = self.batch(batching, &taken.going_on, pass).await;
+            let goes_on =
+                matches!(&outcome, Ok(report) if report.trouble.is_none() && report.held == 0);
+            if !goes_on {
+                stop.store(true, Ordering::Relaxed);
+            }
+            let report = outcome?;
+            line.later |= report.later > 0;
+            line.held |= report.held > 0;
+            line.trouble = report.trouble;
+        }
+        Ok(line)
     }
 
     /// Takes those in hand again who were left for later, and leaves those to exports of their own who are
@@ -282,8 +281,7 @@ impl BulkExporting {
         &self,
         batching: &Batching<'_>,
         row: &BulkRow,
-        over: impl Fn() -> bool,
-        ended: &AtomicU64,
+        pass: &Pass<'_>,
     ) -> Result<Option<Halt>, Stop> {
         let most = u32::try_from(BATCH).unwrap_or(u32::MAX);
         let mut after = None;
@@ -293,14 +291,14 @@ impl BulkExporting {
                 return Ok(None);
             };
             after = Some(*last);
-            let report = self.batch(batching, &rest, ended).await?;
+            let report = self.batch(batching, &rest, pass).await?;
             if let Some(error) = report.trouble {
                 return Ok(Some(Halt::Trouble(error)));
             }
             if report.held > 0 {
                 return Ok(Some(self.until_tomorrow(batching.ground, row).await?));
             }
-            if over() {
+            if pass.is_over() {
                 return Ok(None);
             }
         }
@@ -318,7 +316,7 @@ impl BulkExporting {
         &self,
         batching: &Batching<'_>,
         taken: &[(RequestId, PersonId)],
-        ended: &AtomicU64,
+        pass: &Pass<'_>,
     ) -> Result<Report, Stop> {
         let report = match batching.run(taken).await {
             Err(Stop::HubSpot(error))
@@ -335,7 +333,7 @@ impl BulkExporting {
             }
             other => other?,
         };
-        ended.fetch_add(report.ended as u64, Ordering::Relaxed);
+        pass.ended.fetch_add(report.ended as u64, Ordering::Relaxed);
         let ground = batching.ground;
         let store = &self.deps.store;
         let mut wake = store
@@ -344,17 +342,20 @@ impl BulkExporting {
         wake.extend(report.alone.iter().cloned());
         wake.sort_unstable();
         wake.dedup();
-        let starts = wake.into_iter().map(|person| DueExport {
-            workspace: ground.workspace,
-            person,
-            portal: ground.portal,
-        });
-        let failed = stream::iter(starts)
-            .map(|due| async move { super::start(&self.deps, &due).await.is_err() })
-            .buffer_unordered(STARTS)
-            .filter(|failed| std::future::ready(*failed))
-            .count()
-            .await;
+        let due: Vec<DueExport> = wake
+            .into_iter()
+            .map(|person| DueExport {
+                workspace: ground.workspace,
+                person,
+                portal: ground.portal,
+            })
+            .collect();
+        let mut failed = 0;
+        for some in due.chunks(STARTS) {
+            let starts = some.iter().map(|due| super::start(&self.deps, due));
+            let started = join_all(starts).await;
+            failed += started.iter().filter(|started| started.is_err()).count();
+        }
         if failed > 0 {
             // `Sweep` sees the rows.
             tracing::warn!(failed, "exports could not be started");
@@ -367,10 +368,36 @@ impl BulkExporting {
 #[derive(Default)]
 struct Begun {
     halt: Option<Halt>,
-    /// Whether somebody may be left to begin with.
-    more: bool,
+    nobody_left: bool,
     /// Whether somebody was left for later.
     later: bool,
+}
+
+/// What came of one line of batches.
+#[derive(Default)]
+struct Line {
+    nobody_left: bool,
+    later: bool,
+    held: bool,
+    trouble: Option<hubspot::Error>,
+}
+
+/// A slice.
+struct Pass<'a> {
+    ctx: &'a ActivityContext,
+    began: Instant,
+    /// Requests to HubSpot, for the heartbeat.
+    done: &'a AtomicU64,
+    /// People who came to an end.
+    ended: AtomicU64,
+    /// The connection's epoch when it began.
+    epoch: OnceLock<Epoch>,
+}
+
+impl Pass<'_> {
+    fn is_over(&self) -> bool {
+        self.ctx.is_cancelled() || self.began.elapsed() >= SLICE
+    }
 }
 
 #[activities]
