@@ -22,15 +22,27 @@ use crate::x1_exports::faults;
 /// As long as a slow machine may take.
 const LONG: Duration = Duration::from_secs(240);
 
+/// Before any policy was in force: nobody is exported by itself.
+const EARLIER: &str = "2026-01-02T00:00:00Z";
+
+/// Connects, and lets the policy take whoever was contacted.
+async fn connect(p: &Planted) -> Door {
+    let door = p.connect().await;
+    change_settings(&door, |settings| {
+        settings["export"]["policy"] = json!("all_contacted");
+    })
+    .await;
+    door
+}
+
 /// People of a world, who share companies by the domains of their addresses.
 fn leads(world: &str, people: usize, firms: usize) -> Vec<Value> {
-    let contacted = chrono::Utc::now();
     (0..people)
         .map(|n| {
             json!({
                 "id": format!("{world}-{n}"), "version": 1,
                 "email": format!("lead-{n}@{world}-{}.com", n % firms),
-                "contacted_at": contacted,
+                "contacted_at": EARLIER,
                 "fields": {"first_name": format!("First{n}"), "last_name": format!("Last{n}"), "campaign": world},
             })
         })
@@ -129,15 +141,15 @@ async fn assert_once(p: &Planted, door: &Door, ids: &[String], firms: usize, fir
 #[tokio::test]
 async fn a_campaign_is_exported_in_few_requests_after_somebody_confirmed() {
     let p = Planted::new().await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let (count, firms) = (300, 30);
     let all = leads("few", count, firms);
     let ids = ids(&all);
     door.people(json!(all)).await;
     door.people(json!([
         {"id": "unwritten", "version": 1, "email": "nobody@few-0.com", "fields": {"campaign": "few"}},
-        {"id": "addressless", "version": 1, "contacted_at": chrono::Utc::now(), "fields": {"campaign": "few"}},
-        {"id": "elsewhere", "version": 1, "email": "x@few-1.com", "contacted_at": chrono::Utc::now()},
+        {"id": "addressless", "version": 1, "contacted_at": EARLIER, "fields": {"campaign": "few"}},
+        {"id": "elsewhere", "version": 1, "email": "x@few-1.com", "contacted_at": EARLIER},
     ]))
     .await;
     let first = journals::state(&p).await;
@@ -209,7 +221,7 @@ async fn records_that_are_there_are_updated_and_associated_in_batches() {
         p.record("contacts", there, &[]).await;
     }
     let first = journals::state(&p).await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let sites: Vec<Value> = (0..firms)
         .map(|n| {
             json!({"id": format!("firm-{n}"), "version": 1,
@@ -261,7 +273,7 @@ async fn records_that_are_there_are_updated_and_associated_in_batches() {
 async fn once_whatever_breaks(world: &str, setting: Value) {
     let p = Planted::new().await;
     p.tenant.control("PATCH", "", Some(setting)).await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let first = journals::state(&p).await;
     let mut all_ids: Vec<String> = Vec::new();
     let mut firms = 0;
@@ -317,7 +329,7 @@ async fn batches_that_break_leave_everybody_once_where_it_is_not() {
 #[tokio::test]
 async fn one_bad_row_of_a_hundred_ends_by_itself() {
     let p = Planted::new().await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let all = leads("bad", 100, 10);
     let ids = ids(&all);
     let erased = all[41]["email"].as_str().unwrap();
@@ -336,7 +348,7 @@ async fn one_bad_row_of_a_hundred_ends_by_itself() {
 #[tokio::test]
 async fn single_exports_beside_it_make_nobody_twice() {
     let p = Planted::new().await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let (count, firms) = (120, 12);
     let all = leads("beside", count, firms);
     let ids = ids(&all);
@@ -368,13 +380,12 @@ async fn two_people_who_are_one_contact_are_both_linked_to_it() {
     let p = Planted::new().await;
     let there = json!({"email": "one@same.com", "hs_additional_emails": "other@same.com"});
     let contact = p.record("contacts", there, &[]).await;
-    let door = p.connect().await;
-    let now = chrono::Utc::now();
+    let door = connect(&p).await;
     door.people(json!([
-        {"id": "one", "version": 1, "email": "one@same.com", "contacted_at": now},
-        {"id": "other", "version": 1, "email": "other@same.com", "contacted_at": now},
-        {"id": "new-1", "version": 1, "email": "new@same.com", "contacted_at": now},
-        {"id": "new-2", "version": 1, "email": "NEW@same.com", "contacted_at": now},
+        {"id": "one", "version": 1, "email": "one@same.com", "contacted_at": EARLIER},
+        {"id": "other", "version": 1, "email": "other@same.com", "contacted_at": EARLIER},
+        {"id": "new-1", "version": 1, "email": "new@same.com", "contacted_at": EARLIER},
+        {"id": "new-2", "version": 1, "email": "NEW@same.com", "contacted_at": EARLIER},
     ]))
     .await;
     let ids = ["one", "other", "new-1", "new-2"].map(str::to_owned);
@@ -397,7 +408,7 @@ async fn two_people_who_are_one_contact_are_both_linked_to_it() {
 #[tokio::test]
 async fn cancelled_it_leaves_true_counts() {
     let p = Planted::new().await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let all = leads("cut", 600, 20);
     let ids = ids(&all);
     door.people(json!(all)).await;
@@ -435,16 +446,12 @@ async fn cancelled_it_leaves_true_counts() {
 #[tokio::test]
 async fn the_days_ceiling_holds() {
     let p = Planted::new().await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     change_settings(&door, |settings| {
-        settings["export"]["policy"] = json!("replied_positively");
         settings["export"]["daily_ceiling"] = json!(50);
     })
     .await;
-    let mut all = leads("many", 100, 5);
-    for lead in &mut all {
-        lead["replied_positively_at"] = json!("2026-01-01T00:00:00Z");
-    }
+    let all = leads("many", 100, 5);
     let ids = ids(&all);
     door.people(json!(all)).await;
     let begun = begin(&door, people(&ids)).await;
@@ -464,7 +471,7 @@ async fn the_days_ceiling_holds() {
 #[tokio::test]
 async fn a_disconnect_stops_it_and_a_reconnect_goes_on() {
     let p = Planted::new().await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let (count, firms) = (500, 10);
     let all = leads("gone", count, firms);
     let ids = ids(&all);
@@ -513,7 +520,7 @@ async fn workers_killed_in_the_middle_leave_everybody_once() {
     let mut stack = OwnStack::start(1, ENVIRONMENT).await;
     let api = Api::new(stack.addresses()).unwrap();
     let p = Planted::on(&api, json!({"search_lag_ms": 500})).await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     let (count, firms) = (400, 20);
     let all = leads("kill", count, firms);
     let ids = ids(&all);
@@ -545,7 +552,7 @@ async fn workers_killed_in_the_middle_leave_everybody_once() {
 #[tokio::test]
 async fn the_command_line_begins_shows_and_confirms() {
     let p = Planted::new().await;
-    let door = p.connect().await;
+    let door = connect(&p).await;
     door.people(json!(leads("line", 5, 1))).await;
     let line = CommandLine::new(&p.tenant, &door);
     let started = line
