@@ -2,6 +2,7 @@
 
 pub mod conformance;
 pub mod demo;
+pub mod entry;
 pub mod feed;
 pub mod guard;
 pub mod hammer;

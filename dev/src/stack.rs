@@ -479,6 +479,7 @@ impl Stack {
             ("PUBLIC_URL".to_owned(), format!("http://{listen}")),
             ("WEB_LISTEN_ADDR".to_owned(), listen),
             ("WEB_SIGNING_KEY".to_owned(), DEV_KEY.to_owned()),
+            ("WEB_ENTRY_KEYS".to_owned(), DEV_KEY.to_owned()),
             ("API_TOKEN".to_owned(), DEV_API_TOKEN.to_owned()),
         ]);
         self.launch(&Program {

@@ -9,6 +9,7 @@ pub mod company_domain;
 pub mod connection;
 pub mod deals;
 pub mod dnc;
+pub mod entry;
 pub mod export;
 pub mod ids;
 pub mod linking;

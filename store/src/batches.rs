@@ -23,6 +23,18 @@ use crate::{
     unanswered::Span,
 };
 
+/// A record in quarantine, without its contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    pub sync_type: SyncType,
+    /// HubSpot's id of it, where it has a readable one.
+    pub key: String,
+    /// Why it could not be stored.
+    pub reason: QuarantineReason,
+    /// When it was read last.
+    pub last_seen: DateTime<Utc>,
+}
+
 /// A row that cannot be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineRow {
@@ -481,6 +493,49 @@ impl Store {
             Err(error) if is_data_error(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Records of a portal that were set aside last, without their contents.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_aside(
+        &self,
+        workspace: domain::WorkspaceId,
+        portal: domain::PortalId,
+        limit: u32,
+    ) -> Result<Vec<SetAside>, StoreError> {
+        let rows = sqlx::query!(
+            "select w.sync_type as \"sync_type!\", q.record_key as \"record_key!\", q.reason as \"reason!\",
+               q.last_seen as \"last_seen!\"
+             from unnest($3::text[]) as w (sync_type)
+             cross join lateral (
+               select record_key, reason, last_seen from quarantine q
+               where q.workspace_id = $1 and q.portal_id = $2 and q.sync_type = w.sync_type
+               order by record_key limit $4) q",
+            workspace.as_uuid(),
+            portal.get(),
+            &SyncType::ALL.map(|t| t.as_str()) as &[&str],
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(SetAside {
+                    sync_type: row
+                        .sync_type
+                        .parse()
+                        .map_err(|_| StoreError::Corrupt("type in quarantine"))?,
+                    key: row.record_key,
+                    reason: row
+                        .reason
+                        .parse()
+                        .map_err(|_| StoreError::Corrupt("reason in quarantine"))?,
+                    last_seen: row.last_seen,
+                })
+            })
+            .collect()
     }
 
     /// What waits in quarantine.

@@ -108,7 +108,11 @@ impl Store {
         Ok(numbers)
     }
 
-    async fn qualifying(
+    /// Who qualifies by the policy and was not exported; ten thousand are counted at most.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn qualifying(
         &self,
         workspace: WorkspaceId,
         standing: &ExportStanding,

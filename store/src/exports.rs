@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     BulkId, HubSpotObjectId, WorkspaceId,
+    api::RetryReason,
     app::PersonId,
     export::{RequestId, RequestKind, RequestOutcome, RequestState, SkipReason},
 };
@@ -266,6 +267,32 @@ impl Store {
         raw.map(ExportRow::try_from).transpose()
     }
 
+    /// The requests that have this reason, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn export_requests_with(
+        &self,
+        workspace: WorkspaceId,
+        reason: RetryReason,
+        limit: u32,
+    ) -> Result<Vec<Listed<ExportRow>>, StoreError> {
+        let raw = sqlx::query_as!(
+            Raw,
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, error_code, properties, requested_at, changed_at
+             from export_request
+             where workspace_id = $1 and state = $2 and reason = $3 and state <> 'exported'
+             order by changed_at desc limit $4",
+            workspace.as_uuid(),
+            reason.state().as_str(),
+            reason.as_str(),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(listed(workspace, raw))
+    }
+
     /// Requests in the order in which they were made.
     pub async fn export_requests_after(
         &self,
@@ -293,13 +320,16 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(raw
-            .into_iter()
-            .map(|raw| {
-                let id = raw.id;
-                ExportRow::try_from(raw)
-                    .map_err(|_| UnreadableRow::found(workspace, "export request", id))
-            })
-            .collect())
+        Ok(listed(workspace, raw))
     }
+}
+
+fn listed(workspace: WorkspaceId, raw: Vec<Raw>) -> Vec<Listed<ExportRow>> {
+    raw.into_iter()
+        .map(|raw| {
+            let id = raw.id;
+            ExportRow::try_from(raw)
+                .map_err(|_| UnreadableRow::found(workspace, "export request", id))
+        })
+        .collect()
 }

@@ -18,6 +18,7 @@ mod erasure;
 mod error;
 mod export_drain;
 mod export_previews;
+mod export_reasons;
 mod export_rechecks;
 mod export_resume;
 mod export_retry;
@@ -37,6 +38,7 @@ mod mapping;
 mod members;
 mod mirror;
 mod oauth_states;
+mod page_sessions;
 mod people;
 mod periodic;
 mod person_writer;
@@ -71,8 +73,8 @@ mod workspaces;
 pub use activities::{
     ActivityDone, ActivityRow, LoggedActivity, PendingActivity, SettledActivities,
 };
-pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows};
 pub use bulk_exports::{BulkPerson, BulkPlanned, BulkRow, DueBulk, NewBulk, TakenPeople};
+pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows, SetAside};
 pub use changes::{ChangePosition, ChangedRecord};
 pub use company_claims::{ClaimHold, Claimed};
 pub use connections::{
@@ -88,6 +90,7 @@ pub use error::StoreError;
 pub use export_drain::{
     DrainFacts, DueExport, ExportedPerson, MirroredRecord, PendingRow, RecordHolder, RequestsEnd,
 };
+pub use export_reasons::ReasonCount;
 pub use export_rechecks::DueRecheck;
 pub use export_resume::{NewResume, RefusedResume};
 pub use export_retry::{Requeued, Retried};
@@ -104,6 +107,7 @@ pub use mirror::{Associated, AssociationRow, Fate, MirrorRow, MirrorStats, Store
 pub use oauth_states::{
     CameBack, ConnectLink, ConnectNames, ConsumedState, NewOAuthState, StateRefused,
 };
+pub use page_sessions::{NewPageSession, PageEventRow, PageVisitor, PortalName, PortalShown};
 pub use periodic::{DueAgain, FollowedMembers, Freshness, NewPeriodic, PeriodicType};
 pub use person_writer::{WRITER_HOLD, WriterHold};
 pub use portal_keys::{PortalKey, PortalKeyRow};

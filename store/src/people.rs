@@ -1,9 +1,11 @@
 //! People of the app's side.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::{
     WorkspaceId,
-    app::{Person, PersonId, PersonUpsert, SlotVersions},
+    app::{EmailPlace, Person, PersonId, PersonUpsert, SlotVersions},
 };
 use sqlx::PgConnection;
 
@@ -154,6 +156,76 @@ impl Store {
         .await?;
         row.map(|row| record_of(&row.document, &row.slots))
             .transpose()
+    }
+
+    /// Those of these people whom the app has, by id; what cannot be read is left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people_among(
+        &self,
+        workspace: WorkspaceId,
+        ids: &[PersonId],
+    ) -> Result<BTreeMap<PersonId, Person>, StoreError> {
+        let names: Vec<&str> = ids.iter().map(PersonId::as_str).collect();
+        let rows = sqlx::query!(
+            "select p.person_id as \"person_id!\", p.document::text as \"document!\", p.slots::text as \"slots!\"
+             from unnest($2::text[]) as w (person_id)
+             cross join lateral (
+               select person_id, document, slots from app_person a
+               where a.workspace_id = $1 and a.person_id = w.person_id limit 1) p",
+            workspace.as_uuid(),
+            &names as &[&str]
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| {
+                let person = listed(workspace, &row.person_id, &row.document, &row.slots);
+                Some((row.person_id.parse().ok()?, person.ok()?))
+            })
+            .collect())
+    }
+
+    /// Ids of people of the app with this address, or at this domain, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people_at(
+        &self,
+        workspace: WorkspaceId,
+        place: &EmailPlace,
+        limit: u32,
+    ) -> Result<Vec<PersonId>, StoreError> {
+        let ids = match place {
+            EmailPlace::Address(email) => {
+                sqlx::query_scalar!(
+                    "select person_id from app_person where workspace_id = $1 and email = $2
+                     order by person_id limit $3",
+                    workspace.as_uuid(),
+                    email.as_str(),
+                    i64::from(limit)
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+            EmailPlace::Domain(domain) => {
+                sqlx::query_scalar!(
+                    "select person_id from app_person
+                     where workspace_id = $1 and email is not null and split_part(email, '@', 2) = $2
+                     limit $3",
+                    workspace.as_uuid(),
+                    domain,
+                    i64::from(limit)
+                )
+                .fetch_all(&self.pool)
+                .await?
+            }
+        };
+        ids.into_iter()
+            .map(|id| id.parse().map_err(|_| StoreError::Unreadable("person")))
+            .collect()
     }
 
     /// The app's people in the order of their ids: without those who were made from contacts, and of

@@ -9,6 +9,7 @@ pub mod exports;
 pub mod hooks;
 pub mod journals;
 pub mod mirrored;
+pub mod pages;
 pub mod periodic;
 pub mod planted;
 pub mod profiles;

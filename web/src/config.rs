@@ -13,6 +13,8 @@ use process::{
 use secrecy::{SecretBox, SecretString};
 use url::Url;
 
+use crate::pages::entry::EntryKeys;
+
 /// Ten connections; a caller hears within two seconds that Postgres is away.
 const DATABASE: DatabaseDefaults = DatabaseDefaults {
     max_connections: 10,
@@ -46,6 +48,16 @@ pub(crate) struct Args {
     /// Key that signs links and the OAuth state: base64 of 32 bytes
     #[arg(long, env = "WEB_SIGNING_KEY", hide_env_values = true)]
     signing_key: Option<String>,
+    /// What the app signs the tokens with that open the settings pages: base64 of 32 bytes. While a
+    /// new key takes an old one's place there are two, with a comma between them. Without it nobody
+    /// can open the pages
+    #[arg(
+        long,
+        env = "WEB_ENTRY_KEYS",
+        hide_env_values = true,
+        default_value = ""
+    )]
+    entry_keys: String,
     /// Bearer token of the whole installation for `/api/v1`, 16 characters at least
     #[arg(long, env = "API_TOKEN", hide_env_values = true)]
     api_token: Option<String>,
@@ -82,6 +94,7 @@ pub(crate) struct Config {
     pub(crate) public_url: Url,
     pub(crate) signing_key: SecretBox<[u8; 32]>,
     pub(crate) api_token: SecretString,
+    pub(crate) entry_keys: Option<EntryKeys>,
     pub(crate) log: LogFormat,
     pub(crate) connections: crate::serve::Limits,
     pub(crate) requests: crate::admit::Limits,
@@ -139,14 +152,8 @@ impl Args {
                 })
                 .transpose()?,
             public_url: http_url(&public_url, "PUBLIC_URL", URL)?,
-            signing_key: STANDARD
-                .decode(signing_key)
-                .ok()
-                .and_then(|k| k.try_into().ok())
-                .map(|key: [u8; 32]| SecretBox::new(Box::new(key)))
-                .ok_or_else(|| {
-                    ConfigError::new("WEB_SIGNING_KEY", "is not base64 of 32 bytes", KEY)
-                })?,
+            signing_key: key(&signing_key, "WEB_SIGNING_KEY")?,
+            entry_keys: entry_keys(&self.entry_keys)?,
             api_token: api_token.into(),
             connections: crate::serve::Limits::new(at_least(
                 self.max_connections,
@@ -177,6 +184,23 @@ fn at_least(
     } else {
         Err(ConfigError::new(variable, "is too small", example))
     }
+}
+
+fn key(text: &str, variable: &'static str) -> Result<SecretBox<[u8; 32]>, ConfigError> {
+    STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|k| k.try_into().ok())
+        .map(|key: [u8; 32]| SecretBox::new(Box::new(key)))
+        .ok_or_else(|| ConfigError::new(variable, "is not base64 of 32 bytes", KEY))
+}
+
+fn entry_keys(text: &str) -> Result<Option<EntryKeys>, ConfigError> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let keys = text.split(',').map(|k| key(k.trim(), "WEB_ENTRY_KEYS"));
+    Ok(Some(EntryKeys(keys.collect::<Result<_, _>>()?)))
 }
 
 /// Origins only: anything else could say more in the header than it should.
@@ -231,6 +255,11 @@ mod tests {
             ("--public-url=sekret", "PUBLIC_URL"),
             ("--signing-key=sekret", "WEB_SIGNING_KEY"),
             ("--api-token=sekret", "API_TOKEN"),
+            ("--entry-keys=sekret", "WEB_ENTRY_KEYS"),
+            (
+                "--entry-keys=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=,sekret",
+                "WEB_ENTRY_KEYS",
+            ),
             ("--erasure-key=", "ERASURE_KEY"),
             ("--hubspot-client-secret=sekret", "HUBSPOT_CLIENT_ID"),
             ("--listen=sekret", "WEB_LISTEN_ADDR"),

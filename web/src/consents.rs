@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use domain::{ConsentId, SyncRunId, WorkspaceId};
 use hubspot::oauth::OAuthError;
-use store::{Confirmed, ConsentRow, StoreError};
+use store::{Confirmed, ConsentRow, PortalName, StoreError};
 use uuid::Uuid;
 
 use crate::state::{App, Parts};
@@ -33,12 +33,33 @@ pub(crate) async fn confirm(
     match confirmed {
         Confirmed::Now(portal) => {
             tracing::info!(workspace = %workspace, portal = %portal, "connected");
+            note_name(parts, workspace, consent).await;
             parts.wake(workspace, portal).await;
         }
         Confirmed::NotConnected(_) => give_back(app).await,
         Confirmed::Before(_) | Confirmed::Refused | Confirmed::Expired => {}
     }
     Ok(confirmed)
+}
+
+/// Keeps what HubSpot calls the portal, for the pages. Without it they show the number.
+async fn note_name(parts: &Parts, workspace: WorkspaceId, consent: ConsentId) {
+    let noted = async {
+        let Some(row) = parts.store.consent(workspace, consent, Utc::now()).await? else {
+            return Ok(());
+        };
+        let name = PortalName {
+            hub_domain: row.hub_domain,
+            ui_domain: row.ui_domain,
+        };
+        parts
+            .store
+            .note_portal_name(workspace, row.portal, &name)
+            .await
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(code = error.code(), "the portal's name was not kept");
+    }
 }
 
 /// Does not connect, and gives the access back to HubSpot. What was decided stays.

@@ -74,6 +74,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         webhook_secret,
         config.requests,
         config.frame_ancestors.clone(),
+        config.entry_keys,
     );
     let listener = TcpListener::bind(config.listen)
         .await

@@ -28,6 +28,7 @@ use crate::{
     admit::{Limits, Places},
     counts::Counts,
     followers::Followers,
+    pages::entry::EntryKeys,
     problem::Refusal,
     seal::Sealer,
     tally::Tally,
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) places: Places,
     /// Who may show pages in a frame, as `frame-ancestors` wants it.
     pub(crate) frame_ancestors: String,
+    /// What the main app signs its tokens with; none: the settings pages cannot be opened.
+    pub(crate) entry_keys: Option<EntryKeys>,
     /// What goes on though its caller may be gone.
     pub(crate) tasks: Tasks,
     parts: OnceLock<Parts>,
@@ -92,6 +95,7 @@ impl App {
         webhook_secret: Option<SecretString>,
         limits: Limits,
         frame_ancestors: String,
+        entry_keys: Option<EntryKeys>,
     ) -> Self {
         Self(Arc::new(Inner {
             sealer,
@@ -107,6 +111,7 @@ impl App {
             counts: Counts::default(),
             places: Places::new(limits),
             frame_ancestors,
+            entry_keys,
             tasks: Tasks::default(),
             parts: OnceLock::new(),
         }))

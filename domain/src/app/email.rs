@@ -64,6 +64,37 @@ impl Email {
     }
 }
 
+/// Where people are looked for. `Debug` does not show it (X5).
+#[derive(Clone, PartialEq, Eq)]
+pub enum EmailPlace {
+    /// Whoever has this address.
+    Address(Email),
+    /// Whoever has an address of this domain.
+    Domain(String),
+}
+
+impl EmailPlace {
+    /// An address, or a domain with or without an `@` before it; none where it is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(email) = Email::parse(text) {
+            return Some(Self::Address(email));
+        }
+        let domain = text.strip_prefix('@').unwrap_or(text);
+        let of_domain = Email::parse(&format!("x@{domain}")).ok()?;
+        Some(Self::Domain(of_domain.domain().to_owned()))
+    }
+}
+
+impl fmt::Debug for EmailPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address(_) => "Address(..)",
+            Self::Domain(_) => "Domain(..)",
+        })
+    }
+}
+
 /// One pass over an address.
 fn normalised(text: &str) -> Result<String, EmailError> {
     let text = text.trim();
@@ -297,6 +328,25 @@ mod tests {
         fn no_text_panics(text in "\\PC{0,40}") {
             let _ = Email::parse(&text);
             let _ = AddressForms::of(&text);
+        }
+    }
+
+    #[test]
+    fn people_are_looked_for_by_address_or_by_domain() {
+        let place = |text: &str| match EmailPlace::parse(text) {
+            Some(EmailPlace::Address(email)) => format!("address {}", email.as_str()),
+            Some(EmailPlace::Domain(domain)) => format!("domain {domain}"),
+            None => "neither".to_owned(),
+        };
+        for (text, want) in [
+            (" Ann.Lee@Example.com ", "address ann.lee@example.com"),
+            ("@Example.com", "domain example.com"),
+            ("bücher.example", "domain xn--bcher-kva.example"),
+            ("ann lee", "neither"),
+            ("a@b@example.com", "neither"),
+            ("", "neither"),
+        ] {
+            assert_eq!(place(text), want, "{text}");
         }
     }
 }

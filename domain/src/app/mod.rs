@@ -18,7 +18,7 @@ pub use catalogue::{
     PERSON_FIELDS, RecordKind,
 };
 pub use company::{Company, CompanyInput, CompanyUpsert};
-pub use email::{AddressForms, Email, EmailError};
+pub use email::{AddressForms, Email, EmailError, EmailPlace};
 pub use field::{FieldKey, FieldType};
 pub use ids::{ActivityId, AppCompanyId, MemberId, PersonId, RecordVersion};
 pub use member::{Member, MemberInput, MemberUpsert};

@@ -19,8 +19,8 @@ use hubspot::{Client, StaticToken, Unlimited};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use store::{
-    AuthKind, ConnectLink, ConnectNames, ConnectionRow, NewConnection, NewTokens, RefusedConnect,
-    RunState, TypeStatus,
+    AuthKind, ConnectLink, ConnectNames, ConnectionRow, NewConnection, NewTokens, PortalName,
+    RefusedConnect, RunState, TypeStatus,
 };
 use uuid::Uuid;
 
@@ -69,7 +69,15 @@ pub(crate) async fn connect(
     body: Bytes,
 ) -> Result<Json<ConnectAnswer>, Refusal> {
     let workspace: WorkspaceId = ids.get("workspace")?;
-    let request: ConnectRequest = body_of(&body)?;
+    begin(&app, workspace, body_of(&body)?).await.map(Json)
+}
+
+/// Begins to connect, or connects at once by service key.
+pub(crate) async fn begin(
+    app: &App,
+    workspace: WorkspaceId,
+    request: ConnectRequest,
+) -> Result<ConnectAnswer, Refusal> {
     let store = &app.parts()?.store;
     let state = store.connection(workspace).await?.map(|c| c.state);
     match state {
@@ -79,9 +87,7 @@ pub(crate) async fn connect(
     }
     let now = Utc::now();
     if let Some(token) = request.access_token {
-        return connect_by_key(&app, workspace, request.admin, token.into())
-            .await
-            .map(Json);
+        return connect_by_key(app, workspace, request.admin, token.into()).await;
     }
     if app.oauth.is_none() {
         return Err(Refusal::AppMisconfigured("HUBSPOT_CLIENT_ID"));
@@ -99,9 +105,9 @@ pub(crate) async fn connect(
     };
     store.create_connect_link(&link, now).await?;
     let url = Ticket { link: link.id }
-        .url(&app, link.expires_at)
+        .url(app, link.expires_at)
         .ok_or(Refusal::AppMisconfigured("WEB_SIGNING_KEY"))?;
-    Ok(Json(ConnectAnswer::Authorize { url: url.into() }))
+    Ok(ConnectAnswer::Authorize { url: url.into() })
 }
 
 /// Whether a header can carry it. HubSpot need not be asked about the rest.
@@ -161,6 +167,14 @@ async fn connect_by_key(
     };
     match parts.store.connect_workspace(&new, now).await? {
         Ok(_) => {
+            let name = PortalName {
+                hub_domain: None,
+                ui_domain: details.ui_domain,
+            };
+            parts
+                .store
+                .note_portal_name(workspace, portal, &name)
+                .await?;
             parts.wake(workspace, portal).await;
             Ok(ConnectAnswer::Connected { portal })
         }
@@ -179,9 +193,14 @@ pub(crate) async fn status(
     State(app): State<App>,
     In(workspace): In,
 ) -> Result<Json<StatusAnswer>, Refusal> {
+    status_of(&app, workspace).await.map(Json)
+}
+
+/// How the connection stands, of a workspace that may be unknown too.
+pub(crate) async fn status_of(app: &App, workspace: WorkspaceId) -> Result<StatusAnswer, Refusal> {
     let store = &app.parts()?.store;
     let Some(connection) = store.connection(workspace).await? else {
-        return Ok(Json(StatusAnswer {
+        return Ok(StatusAnswer {
             workspace,
             portal: None,
             state: None,
@@ -193,7 +212,7 @@ pub(crate) async fn status(
             reconcile: None,
             run: None,
             objects: Vec::new(),
-        }));
+        });
     };
     let portal = connection.portal;
     let run = store.run_to_show(workspace, portal).await?;
@@ -312,7 +331,7 @@ pub(crate) async fn status(
             until: pause.until,
         })
         .collect();
-    Ok(Json(StatusAnswer {
+    Ok(StatusAnswer {
         workspace,
         portal: Some(portal),
         state: Some(connection.state),
@@ -341,7 +360,7 @@ pub(crate) async fn status(
             finished_at: run.finished_at,
         }),
         objects,
-    }))
+    })
 }
 
 /// The scopes that are missing: of an app those that it asks for and were not granted; besides, and of
@@ -415,11 +434,22 @@ pub(crate) async fn resync(
     body: Bytes,
 ) -> Result<Json<ResyncAnswer>, Refusal> {
     let request: ResyncRequest = body_of(&body)?;
+    read_again(&app, workspace, &request, SyncRunId::new(ids.nth(0)))
+        .await
+        .map(Json)
+}
+
+/// Has records read again; `id` is that of the run, if one has to be made.
+pub(crate) async fn read_again(
+    app: &App,
+    workspace: WorkspaceId,
+    request: &ResyncRequest,
+    id: SyncRunId,
+) -> Result<ResyncAnswer, Refusal> {
     let parts = app.parts()?;
-    let id = SyncRunId::new(ids.nth(0));
     let requested = parts
         .store
-        .request_resync(workspace, &request, id, Utc::now())
+        .request_resync(workspace, request, id, Utc::now())
         .await;
     let requested = match requested {
         Err(store::StoreError::NotFound(_)) => return Err(Refusal::ResyncNotConnected),
@@ -444,12 +474,12 @@ pub(crate) async fn resync(
     {
         parts.wake(workspace, connection.portal).await;
     }
-    Ok(Json(ResyncAnswer {
+    Ok(ResyncAnswer {
         outcome: requested.outcome,
         run: requested.run,
         types: requested.types,
         message,
-    }))
+    })
 }
 
 /// Disconnects; the fence is up when the answer comes
@@ -471,6 +501,15 @@ pub(crate) async fn disconnect(
     {
         return Err(Refusal::NotConnected);
     }
+    take_down(&app, workspace).await.map(Json)
+}
+
+/// Raises the fence.
+pub(crate) async fn take_down(
+    app: &App,
+    workspace: WorkspaceId,
+) -> Result<DisconnectAnswer, Refusal> {
+    let parts = app.parts()?;
     let raised = parts
         .store
         .raise_fence(workspace, Utc::now())
@@ -480,10 +519,10 @@ pub(crate) async fn disconnect(
         return Err(Refusal::NotConnected);
     }
     parts.wake(workspace, raised.portal).await;
-    Ok(Json(DisconnectAnswer {
+    Ok(DisconnectAnswer {
         state: raised.state,
         message: "The fence is up: no request goes to HubSpot any more. Tokens are being revoked and erased; imported data stays.".to_owned(),
-    }))
+    })
 }
 
 #[cfg(test)]

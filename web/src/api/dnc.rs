@@ -20,7 +20,7 @@ use crate::{
     state::App,
 };
 
-async fn basis(store: &Store, workspace: WorkspaceId) -> Result<DncBasis, Refusal> {
+pub(crate) async fn basis(store: &Store, workspace: WorkspaceId) -> Result<DncBasis, Refusal> {
     store
         .dnc_basis(workspace)
         .await?

@@ -7,6 +7,7 @@ use domain::{
     api::{
         BulkExport, ExportAnswer, ExportSummary, MAX_ITEMS, ManualExport, Page, PageCursor,
         PageLimit, QualifyingCounts, RequestAnswer, ResumeRow, RetryAnswer, RetryExports,
+        RetryReason,
     },
     app::PersonId,
     export::{RequestId, RequestKind, RequestOutcome, RequestState},
@@ -30,7 +31,7 @@ use crate::{
 /// How far back the summary counts requests that were left out.
 const SKIPPED_FOR: TimeDelta = TimeDelta::days(30);
 
-fn shown(row: ExportRow) -> RequestAnswer {
+pub(crate) fn shown(row: ExportRow) -> RequestAnswer {
     RequestAnswer {
         request: row.request,
         kind: row.kind,
@@ -60,7 +61,7 @@ async fn request(
     asking: Asking,
     people: Vec<PersonId>,
     ids: CallIds,
-) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
+) -> Result<ExportAnswer, Refusal> {
     let people: Vec<(RequestId, PersonId)> = people
         .into_iter()
         .enumerate()
@@ -83,7 +84,7 @@ async fn request(
         .take(WOKEN);
     join_all(accepted.map(|person| parts.wake_export(workspace, person))).await;
     let requests = rows.into_iter().map(shown).collect();
-    Ok((StatusCode::ACCEPTED, Json(ExportAnswer { requests })))
+    Ok(ExportAnswer { requests })
 }
 
 /// Asks to export one person, whatever the policy says
@@ -100,12 +101,23 @@ pub(crate) async fn export_person(
     body: Bytes,
 ) -> Result<(StatusCode, Json<ExportAnswer>), Refusal> {
     let asked: ManualExport = body_of(&body)?;
+    let answer = by_hand(&app, workspace, asked, ids).await?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// Asks to export one person.
+pub(crate) async fn by_hand(
+    app: &App,
+    workspace: WorkspaceId,
+    asked: ManualExport,
+    ids: CallIds,
+) -> Result<ExportAnswer, Refusal> {
     let known = app.parts()?.store.person(workspace, &asked.person).await?;
     if known.is_none() {
         return Err(Refusal::UnknownRecord("person"));
     }
     request(
-        &app,
+        app,
         workspace,
         Asking {
             kind: RequestKind::Manual,
@@ -141,18 +153,13 @@ pub(crate) async fn export_in_bulk(
     if asked.people.len() > MAX_ITEMS {
         return Err(Refusal::TooMany("people"));
     }
-    request(
-        &app,
-        workspace,
-        Asking {
-            kind: RequestKind::Bulk,
-            include_earlier: asked.include_earlier,
-            anew: false,
-        },
-        asked.people,
-        ids,
-    )
-    .await
+    let asking = Asking {
+        kind: RequestKind::Bulk,
+        include_earlier: asked.include_earlier,
+        anew: false,
+    };
+    let answer = request(&app, workspace, asking, asked.people, ids).await?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -243,12 +250,20 @@ pub(crate) async fn summarize_exports(
     State(app): State<App>,
     In(workspace): In,
 ) -> Result<Json<ExportSummary>, Refusal> {
+    summary_of(&app, workspace).await.map(Json)
+}
+
+/// How exports stand.
+pub(crate) async fn summary_of(
+    app: &App,
+    workspace: WorkspaceId,
+) -> Result<ExportSummary, Refusal> {
     let store = &app.parts()?.store;
     let standing = store.export_standing(workspace).await?;
     let numbers = store
         .export_numbers(workspace, &standing, SKIPPED_FOR, now())
         .await?;
-    Ok(Json(ExportSummary {
+    Ok(ExportSummary {
         settings_saved: standing.settings_saved,
         policy: standing.settings.export.policy,
         in_force_since: standing.in_force_since.filter(|_| standing.settings_saved),
@@ -262,7 +277,7 @@ pub(crate) async fn summarize_exports(
         failed: numbers.failed,
         skipped: numbers.skipped,
         oldest_pending: numbers.oldest,
-    }))
+    })
 }
 
 /// Lets a request that failed, was left out or waits go on now
@@ -282,7 +297,17 @@ pub(crate) async fn retry_export(
     In(workspace): In,
     ids: Ids,
 ) -> Result<Json<RequestAnswer>, Refusal> {
-    let request: RequestId = ids.get("request")?;
+    retry_one(&app, workspace, ids.get("request")?)
+        .await
+        .map(Json)
+}
+
+/// Lets a request go on.
+pub(crate) async fn retry_one(
+    app: &App,
+    workspace: WorkspaceId,
+    request: RequestId,
+) -> Result<RequestAnswer, Refusal> {
     let parts = app.parts()?;
     let row = parts
         .store
@@ -295,7 +320,7 @@ pub(crate) async fn retry_export(
     {
         parts.wake_export(workspace, person).await;
     }
-    Ok(Json(shown(row)))
+    Ok(shown(row))
 }
 
 /// Lets a row go on that is paused
@@ -353,15 +378,24 @@ pub(crate) async fn retry_exports(
     body: Bytes,
 ) -> Result<Json<RetryAnswer>, Refusal> {
     let asked: RetryExports = body_of(&body)?;
+    retry_all(&app, workspace, asked.reason).await.map(Json)
+}
+
+/// Lets requests with this reason go on, or all that failed.
+pub(crate) async fn retry_all(
+    app: &App,
+    workspace: WorkspaceId,
+    reason: Option<RetryReason>,
+) -> Result<RetryAnswer, Refusal> {
     let limit = u32::try_from(MAX_ITEMS).unwrap_or(u32::MAX);
     let retried = app
         .parts()?
         .store
-        .retry_exports(workspace, asked.reason, limit, now())
+        .retry_exports(workspace, reason, limit, now())
         .await
         .map_err(refusal)?;
-    Ok(Json(RetryAnswer {
+    Ok(RetryAnswer {
         retried: retried.requests,
         more: retried.more,
-    }))
+    })
 }

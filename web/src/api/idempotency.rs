@@ -44,6 +44,11 @@ struct Seed {
 }
 
 impl CallIds {
+    /// Of a call without a key.
+    pub(crate) const fn fresh() -> Self {
+        Self(None)
+    }
+
     /// When the call first began, if it died then and is sent again. That is a minute ago at least:
     /// a call of just now is not told from one of another process's clock.
     pub(crate) fn died_before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

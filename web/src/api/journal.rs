@@ -20,7 +20,7 @@ use crate::{
     state::App,
 };
 
-fn shown(row: JournalRow) -> JournalEntry {
+pub(crate) fn shown(row: JournalRow) -> JournalEntry {
     let code = row.error_code.and_then(|code| code.parse().ok());
     JournalEntry::new(&row.entry, row.person, row.sent_at, code)
 }
@@ -122,17 +122,23 @@ pub(crate) async fn revert_journal_entry(
         entry,
         property: &asked.property,
     };
+    let revert = ask_revert(&app, &new).await?;
+    Ok((StatusCode::ACCEPTED, Json(revert)))
+}
+
+/// Asks to revert an overwrite.
+pub(crate) async fn ask_revert(app: &App, new: &NewRevert<'_>) -> Result<RevertAnswer, Refusal> {
     let parts = app.parts()?;
     let row = parts
         .store
-        .ask_revert(&new, now())
+        .ask_revert(new, now())
         .await?
         .map_err(|refused| match refused {
             RefusedRevert::UnknownEntry => Refusal::UnknownRecord("journal entry"),
             RefusedRevert::Not(why) => Refusal::NoRevert(why),
         })?;
-    parts.wake_export(workspace, &row.person).await;
-    Ok((StatusCode::ACCEPTED, Json(revert_shown(row))))
+    parts.wake_export(new.workspace, &row.person).await;
+    Ok(revert_shown(row))
 }
 
 /// One revert with its outcome

@@ -33,6 +33,15 @@ pub(crate) async fn preview_export(
     body: Bytes,
 ) -> Result<Json<ExportPreview>, Refusal> {
     let asked: PreviewRequest = body_of(&body)?;
+    preview(&app, workspace, &asked).await.map(Json)
+}
+
+/// Has a preview made.
+pub(crate) async fn preview(
+    app: &App,
+    workspace: WorkspaceId,
+    asked: &PreviewRequest,
+) -> Result<ExportPreview, Refusal> {
     let parts = app.parts()?;
     let preview = PreviewId::new(uuid::Uuid::now_v7());
     let known = parts
@@ -42,11 +51,11 @@ pub(crate) async fn preview_export(
     if !known {
         return Err(Refusal::UnknownRecord("person"));
     }
-    let made = made(&app, workspace, preview, asked.anew).await;
+    let made = made(app, workspace, preview, asked.anew).await;
     // Fetched or not, the row goes.
     let answer = parts.store.take_preview(workspace, preview).await?;
     made?;
-    answer.map(Json).ok_or(Refusal::UnknownRecord("person"))
+    answer.ok_or(Refusal::UnknownRecord("person"))
 }
 
 async fn made(

@@ -13,17 +13,17 @@ use crate::{
     state::App,
 };
 
-async fn one(
+pub(crate) async fn one(
     app: &App,
     workspace: WorkspaceId,
     record: RecordKind,
     id: String,
     kind: &'static str,
-) -> Result<Json<ProfileAnswer>, Refusal> {
+) -> Result<ProfileAnswer, Refusal> {
     let store = &app.parts()?.store;
     let found = store.profiles(workspace, record, &[id]).await?;
     match found.profiles.into_iter().next() {
-        Some(Ok(profile)) => Ok(Json(profile)),
+        Some(Ok(profile)) => Ok(profile),
         Some(Err(odd)) => Err(store::StoreError::Unreadable(odd.kind).into()),
         None => Err(Refusal::UnknownRecord(kind)),
     }
@@ -47,7 +47,9 @@ pub(crate) async fn person_profile(
     ids: Ids,
 ) -> Result<Json<ProfileAnswer>, Refusal> {
     let person: PersonId = ids.get("person")?;
-    one(&app, workspace, RecordKind::Person, person.into(), "person").await
+    one(&app, workspace, RecordKind::Person, person.into(), "person")
+        .await
+        .map(Json)
 }
 
 /// The profile of a company
@@ -73,6 +75,7 @@ pub(crate) async fn company_profile(
         "company",
     )
     .await
+    .map(Json)
 }
 
 /// Many profiles

@@ -34,15 +34,15 @@ fn given(document: serde_json::Value) -> Result<Settings, Refusal> {
 }
 
 /// What is in force.
-struct InForce {
-    revision: SettingsRevision,
-    saved_at: Option<DateTime<Utc>>,
+pub(crate) struct InForce {
+    pub(crate) revision: SettingsRevision,
+    pub(crate) saved_at: Option<DateTime<Utc>>,
     /// None before anything was saved.
     saved: Option<Result<Settings, Refusal>>,
 }
 
 impl InForce {
-    async fn of(store: &Store, workspace: WorkspaceId) -> Result<Self, Refusal> {
+    pub(crate) async fn of(store: &Store, workspace: WorkspaceId) -> Result<Self, Refusal> {
         Ok(match store.settings(workspace).await? {
             None => Self {
                 revision: SettingsRevision::NONE,
@@ -62,7 +62,7 @@ impl InForce {
         self.saved.as_ref().and_then(|saved| saved.as_ref().ok())
     }
 
-    fn answer(self, facts: &PortalFacts) -> Result<SettingsAnswer, Refusal> {
+    pub(crate) fn answer(self, facts: &PortalFacts) -> Result<SettingsAnswer, Refusal> {
         let settings = self
             .saved
             .unwrap_or_else(|| Ok(Settings::defaults(facts)))?;
@@ -153,8 +153,23 @@ pub(crate) async fn put_settings(
     body: Bytes,
 ) -> Result<Json<SettingsAnswer>, Refusal> {
     let asked: SettingsPut = body_of(&body)?;
-    let settings = given(asked.settings)?;
-    let expected = asked.expected_revision;
+    save(
+        &app,
+        workspace,
+        asked.expected_revision,
+        given(asked.settings)?,
+    )
+    .await
+    .map(Json)
+}
+
+/// Saves settings that were made from the revision `expected`.
+pub(crate) async fn save(
+    app: &App,
+    workspace: WorkspaceId,
+    expected: SettingsRevision,
+    settings: Settings,
+) -> Result<SettingsAnswer, Refusal> {
     let parts = app.parts()?;
     let store = &parts.store;
     let facts = store.portal_facts(workspace).await?;
@@ -188,12 +203,12 @@ pub(crate) async fn put_settings(
     {
         parts.wake(workspace, connection.portal).await;
     }
-    Ok(Json(SettingsAnswer {
+    Ok(SettingsAnswer {
         revision,
         saved_at: Some(saved_at),
         settings,
         problems,
-    }))
+    })
 }
 
 /// What was changed since the revision that a writer began from.

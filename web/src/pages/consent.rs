@@ -3,7 +3,7 @@
 use axum::{
     Form, Router,
     extract::{State, rejection::FormRejection},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
@@ -16,8 +16,11 @@ use store::{Confirmed, ConsentRow, ConsentState, RefusedConnect};
 use crate::{
     consents,
     pages::{
-        Framing, Page, icon,
+        Framing, Page,
+        guard::Visitor,
         outcome::{Outcome, feature_of},
+        parts::icon,
+        routes,
         session::{Caller, Session},
     },
     state::App,
@@ -43,7 +46,11 @@ pub(crate) fn router() -> Router<App> {
 }
 
 /// Shows how the consent stands: the question, or its answer, however often it is looked at.
-async fn show(State(app): State<App>, session: Session<Consenter>) -> Result<Response, Outcome> {
+async fn show(
+    State(app): State<App>,
+    headers: HeaderMap,
+    session: Session<Consenter>,
+) -> Result<Response, Outcome> {
     let parts = app.parts().map_err(|_| Outcome::TryAgain("HS-5007"))?;
     let Consenter { workspace, consent } = session.caller;
     let row = parts.store.consent(workspace, consent, Utc::now()).await?;
@@ -60,7 +67,10 @@ async fn show(State(app): State<App>, session: Session<Consenter>) -> Result<Res
             let before = before.map(|c| c.portal).filter(|p| *p != row.portal);
             question(&row, before, session.csrf()).into_response()
         }
-        ConsentState::Confirmed => connected(&row).into_response(),
+        ConsentState::Confirmed => {
+            let has_session = Session::<Visitor>::of(&app, &headers).is_some();
+            connected(&row, has_session).into_response()
+        }
         ConsentState::Refused => Outcome::ConfirmRefused.into_response(),
         ConsentState::Expired => Outcome::ConfirmExpired.into_response(),
     })
@@ -115,7 +125,7 @@ fn name(text: &str) -> Markup {
     html! { bdi { b { (text) } } }
 }
 
-fn question(row: &ConsentRow, before: Option<domain::PortalId>, csrf: &str) -> Page {
+fn question(row: &ConsentRow, before: Option<domain::PortalId>, csrf: &str) -> Page<'static> {
     let missing = missing(row);
     let content = html! {
         div .section { header { div {
@@ -191,14 +201,15 @@ fn missing(row: &ConsentRow) -> Vec<&'static str> {
     features
 }
 
-fn connected(row: &ConsentRow) -> Page {
+fn connected(row: &ConsentRow, has_session: bool) -> Page<'static> {
     let missing = scopes::missing(row.scopes.iter().map(String::as_str));
     let content = html! {
         div .card {
             div .stack .tight {
-                p { span .pill .ok { (icon("M3 8.5l3.2 3.2L13 5")) "Connected" } }
+                p { span .pill .ok { (icon::draw(icon::CHECK)) "Connected" } }
                 h1 { "HubSpot is connected" }
                 p { "The records of HubSpot account " b { (row.portal) } " are being read now. You can close this page." }
+                @if has_session { p { a #settings .btn .primary href=(routes::OVERVIEW) { "To the settings" } } }
             }
             @if !missing.is_empty() {
                 div .stack .tight {

@@ -1,12 +1,38 @@
 //! The page kit: frame, security headers, assets. Each page is a file beside this one; what a page
 //! may do comes from its [`session`].
 //!
+//! The settings pages have a [`frame`] around them and a [`guard`] before them; what they share is in
+//! [`parts`].
+//!
 //! Templates are maud's: checked by the compiler, escaped unless told otherwise, and a piece is a
 //! function.
 
+mod basic_sync;
+mod conflict;
+mod connection;
 pub(crate) mod consent;
+mod dnc;
+pub(crate) mod entry;
+mod frame;
+mod guard;
+mod head;
+mod history;
+mod lists;
+mod mapping;
 pub(crate) mod outcome;
+mod overview;
+mod owners;
+mod parts;
+mod people;
+mod person;
+mod problems;
+mod reasons;
+mod refused;
+mod routes;
 pub(crate) mod session;
+mod settings_form;
+mod statuses;
+mod theme;
 
 use std::sync::LazyLock;
 
@@ -16,20 +42,24 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use maud::{DOCTYPE, Markup, html};
 use sha2::{Digest as _, Sha256};
 
-use crate::state::App;
+use crate::{pages::guard::Theme, state::App};
 
 const STYLE: &str = include_str!("../../assets/app.css");
+const SCRIPT: &str = include_str!("../../assets/app.js");
+static STYLE_PATH: LazyLock<String> = LazyLock::new(|| path_of(STYLE, "css"));
+static SCRIPT_PATH: LazyLock<String> = LazyLock::new(|| path_of(SCRIPT, "js"));
+
 /// The address changes with the content, so that browsers may keep it for ever.
-static STYLE_PATH: LazyLock<String> = LazyLock::new(|| {
-    let hash = Sha256::digest(STYLE);
+fn path_of(content: &str, kind: &str) -> String {
+    let hash = Sha256::digest(content);
     let hex: String = hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("/assets/app-{hex}.css")
-});
+    format!("/assets/app-{hex}.{kind}")
+}
 
 /// Who may show a page within one of theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,58 +70,66 @@ pub(crate) enum Framing {
     AsConfigured,
 }
 
-/// A whole page.
-pub(crate) struct Page {
+/// A form on the page leads on to HubSpot's own pages.
+#[derive(Debug, Clone, Copy)]
+struct LeadsToHubSpot;
+
+/// A whole page without navigation.
+pub(crate) struct Page<'a> {
     pub(crate) status: StatusCode,
     /// Our code, for those who look at a page with a program.
-    pub(crate) code: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) code: &'a str,
+    pub(crate) title: &'a str,
     pub(crate) framing: Framing,
     /// What stands in `main`, from the heading on.
     pub(crate) content: Markup,
 }
 
-impl Page {
-    fn markup(&self) -> Markup {
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (self.title) " · HubSpot · Integrations" }
-                    link rel="stylesheet" href=(*STYLE_PATH);
-                }
-                body {
-                    a .skip href="#main" { "Skip to content" }
-                    header .top { div .frame {
-                        nav .crumbs aria-label="Breadcrumb" { ol {
-                            li { "Settings" }
-                            li { "Integrations" }
-                            li { span aria-current="page" { "HubSpot" } }
-                        } }
-                    } }
-                    div .frame {
-                        main #main .narrow .lone tabindex="-1" data-code=(self.code) { (self.content) }
-                    }
-                }
+/// A document: what is around every page.
+fn document(title: &str, theme: Option<Theme>, script: bool, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" data-theme=[theme.map(Theme::as_str)] {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · HubSpot · Integrations" }
+                link rel="stylesheet" href=(*STYLE_PATH);
+                @if script { script type="module" src=(*SCRIPT_PATH) {} }
+            }
+            body {
+                a .skip href="#main" { "Skip to content" }
+                (body)
             }
         }
     }
 }
 
-impl IntoResponse for Page {
+impl Page<'_> {
+    fn markup(&self) -> Markup {
+        let body = html! {
+            header .top { div .frame {
+                nav .crumbs aria-label="Breadcrumb" { ol {
+                    li { "Settings" }
+                    li { "Integrations" }
+                    li { span aria-current="page" { "HubSpot" } }
+                } }
+            } }
+            div .frame {
+                main #main .narrow .lone tabindex="-1" data-code=(self.code) { (self.content) }
+            }
+        };
+        document(self.title, None, false, &body)
+    }
+}
+
+impl IntoResponse for Page<'_> {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.markup()).into_response();
         response.extensions_mut().insert(self.framing);
         response
     }
-}
-
-/// An icon of 16 px with the text's colour; a word always stands beside it.
-pub(crate) fn icon(path: &'static str) -> Markup {
-    html! { svg .i viewBox="0 0 16 16" aria-hidden="true" { path d=(path) {} } }
 }
 
 /// A page may load from here only, and nothing within it runs that is not a file of ours.
@@ -101,8 +139,13 @@ async fn secure(State(app): State<App>, request: Request, next: Next) -> Respons
         Some(Framing::AsConfigured) => app.frame_ancestors.as_str(),
         Some(Framing::Never) | None => "'none'",
     };
+    // Browsers look at where a form is sent on to as well.
+    let hubspot = match response.extensions().get::<LeadsToHubSpot>() {
+        Some(LeadsToHubSpot) => format!(" {}", app.hubspot.app_url.origin().ascii_serialization()),
+        None => String::new(),
+    };
     let policy = format!(
-        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; \
+        "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'{hubspot}; \
          frame-ancestors {ancestors}"
     );
     let mut set = |name: HeaderName, value: &str| {
@@ -118,22 +161,53 @@ async fn secure(State(app): State<App>, request: Request, next: Next) -> Respons
     response
 }
 
-async fn style() -> Response {
+fn asset(kind: &'static str, content: &'static str) -> Response {
     (
         [
-            (header::CONTENT_TYPE, "text/css;charset=utf-8"),
+            (header::CONTENT_TYPE, kind),
             (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
         ],
-        STYLE,
+        content,
     )
         .into_response()
+}
+
+/// The settings pages, with the guard before them.
+fn settings(app: App) -> Router<App> {
+    Router::new()
+        .merge(entry::router())
+        .merge(theme::router())
+        .merge(overview::router())
+        .merge(connection::router())
+        .merge(basic_sync::router())
+        .merge(mapping::router())
+        .merge(owners::router())
+        .merge(statuses::router())
+        .merge(lists::router())
+        .merge(problems::router())
+        .merge(history::router())
+        .merge(dnc::router())
+        .merge(people::router())
+        .merge(person::router())
+        // What is no page is said as a page.
+        .route("/settings/hubspot/{*rest}", any(async || ()))
+        .layer(axum::middleware::from_fn_with_state(app, guard::admit))
 }
 
 /// All pages, with what they need.
 pub(crate) fn router(app: App) -> Router<App> {
     Router::new()
-        .route(&STYLE_PATH, get(style))
+        .route(
+            &STYLE_PATH,
+            get(async || asset("text/css;charset=utf-8", STYLE)),
+        )
+        .route(
+            &SCRIPT_PATH,
+            get(async || asset("text/javascript;charset=utf-8", SCRIPT)),
+        )
+        .route("/", get(entry::front))
         .merge(crate::oauth::router())
         .merge(consent::router())
+        .merge(settings(app.clone()))
         .layer(axum::middleware::from_fn_with_state(app, secure))
 }

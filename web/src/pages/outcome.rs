@@ -7,7 +7,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use maud::html;
 
-use crate::pages::{Framing, Page, icon};
+use crate::pages::{Framing, Page, parts::icon};
 
 /// How a consent ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +156,7 @@ impl IntoResponse for Outcome {
         let content = html! {
             div .card {
                 div .stack .tight {
-                    p { span .pill .warn { (icon("M8 4v5M8 11.5v.5")) "Not connected" } }
+                    p { span .pill .warn { (icon::draw(icon::WARN)) "Not connected" } }
                     h1 { (title) }
                     p { (text) }
                 }

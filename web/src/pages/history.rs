@@ -1,0 +1,172 @@
+//! History: who changed which setting when, and what else was done on the pages.
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use domain::{
+    entry::PageEvent,
+    settings::{ChangeKind, Settings, SettingsRevision, changes, read},
+};
+use maud::{Markup, html};
+use serde::Deserialize;
+use store::PageEventRow;
+
+use crate::{
+    pages::{
+        frame::SettingsPage,
+        guard::Visit,
+        head::Head,
+        parts::{empty, heading, icon, section, when},
+        refused::Refused,
+        routes,
+    },
+    state::App,
+};
+
+/// How many events are shown.
+const SHOWN: u32 = 100;
+/// The longest value that is shown of a change.
+const LONGEST: usize = 120;
+
+pub(crate) fn router() -> Router<App> {
+    Router::new().route(routes::HISTORY, get(show))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    /// A revision, to see what it changed.
+    #[serde(default)]
+    version: String,
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Refused> {
+    let head = Head::of(&app, visit.workspace()).await?;
+    let store = &app.parts()?.store;
+    let events = store.page_events(visit.workspace(), SHOWN).await?;
+    let change = match asked.version.parse().map(SettingsRevision::new) {
+        Ok(version) if version > SettingsRevision::NONE => {
+            Some(difference(&app, &visit, version).await?)
+        }
+        _ => None,
+    };
+    let now = store.settings(visit.workspace()).await?;
+    let content = html! {
+        (heading("History", "What was done on these pages, newest first. What the app did through the API is in force all the same; its settings are versions without a name."))
+        @if let Some(change) = &change { (change) }
+        @if events.is_empty() {
+            (empty(None, "Nothing was done on these pages yet.", Some(html! { a .btn href=(routes::BASIC_SYNC) { "Look at the settings" } })))
+        } @else {
+            (section("events", "What was done", "", &table(&head, &events)))
+        }
+        @if let Some(row) = now {
+            p .hint { "Version " (row.revision) " of the settings is in force, saved " (when(row.saved_at, head.now)) ". "
+                a href={ (routes::HISTORY) "?version=" (row.revision) } { "What it changed" } }
+        }
+    };
+    Ok(SettingsPage::new(&visit, &head, routes::HISTORY, "History", content).into_response())
+}
+
+const fn event_name(event: PageEvent) -> &'static str {
+    match event {
+        PageEvent::WentToConnect => "Went to HubSpot to connect",
+        PageEvent::Disconnected => "Disconnected",
+        PageEvent::SyncedNow => "Had changes read at once",
+        PageEvent::Resynced => "Had records read again",
+        PageEvent::SavedSettings => "Saved settings",
+        PageEvent::Retried => "Retried problems",
+        PageEvent::Exported => "Exported a person by hand",
+        PageEvent::Reverted => "Reverted a value in HubSpot",
+    }
+}
+
+fn table(head: &Head, events: &[PageEventRow]) -> Markup {
+    html! {
+        table .table {
+            caption .sr { "Events" }
+            thead { tr { th scope="col" { "What" } th scope="col" { "Who" } th scope="col" { "When" } } }
+            tbody { @for event in events {
+                tr {
+                    th scope="row" {
+                        (event_name(event.event))
+                        @if let Some(revision) = event.revision {
+                            span .sub { a href={ (routes::HISTORY) "?version=" (revision) } { "Version " (revision) } }
+                        }
+                    }
+                    td data-l="Who" {
+                        @match &event.user_name { Some(name) => { bdi { (name) } } None => { code { (event.user) } } }
+                    }
+                    td data-l="When" { (when(event.at, head.now)) }
+                }
+            } }
+        }
+    }
+}
+
+/// What a version changed, seen from the one before it.
+async fn difference(
+    app: &App,
+    visit: &Visit,
+    version: SettingsRevision,
+) -> Result<Markup, Refused> {
+    let (store, workspace) = (&app.parts()?.store, visit.workspace());
+    let row = store
+        .settings_at(workspace, version)
+        .await?
+        .ok_or(Refused::NotFound)?;
+    let before = SettingsRevision::new(version.get() - 1);
+    let old = match store.settings_at(workspace, before).await? {
+        Some(row) => read(row.document).ok(),
+        None => Some(Settings::defaults(&store.portal_facts(workspace).await?)),
+    };
+    let new = read(row.document).ok();
+    let (Some(old), Some(new)) = (old, new) else {
+        return Ok(html! { p { "One of the two versions cannot be read: " code { "HS-2217" } } });
+    };
+    let json = |s: &Settings| serde_json::to_value(s).unwrap_or_default();
+    let (old_json, new_json) = (json(&old), json(&new));
+    let told = changes(&old, &new);
+    let shown = |value: Option<&serde_json::Value>| {
+        let text = match value {
+            None | Some(serde_json::Value::Null) => return "nothing".to_owned(),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        match text.char_indices().nth(LONGEST) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        }
+    };
+    let content = html! {
+        div .card {
+            @if told.is_empty() { div { p { "Nothing: it was saved as it was." } } }
+            @for change in &told {
+                @let place = change.path.as_str();
+                div {
+                    b { (place.trim_start_matches('/').replace('/', " · ").replace('_', " ")) }
+                    @if let Some(row) = &change.row { " " code { (row) } }
+                    " "
+                    span .change {
+                        @if change.change == ChangeKind::Changed && change.row.is_none() {
+                            span .sr { "from " } del { bdi { (shown(old_json.pointer(place))) } } (icon::draw(icon::ARROW))
+                        }
+                        @if change.change == ChangeKind::Removed { del { bdi { (shown(old_json.pointer(place))) } } }
+                        @else { span .sr { "to " } ins { bdi { (shown(new_json.pointer(place))) } } }
+                    }
+                }
+            }
+        }
+    };
+    Ok(section(
+        "difference",
+        &format!("What version {version} changed"),
+        "",
+        &content,
+    ))
+}

@@ -1,0 +1,251 @@
+//! Lists: which of HubSpot's lists are an audience or a suppression list (I6).
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    response::Response,
+    routing::get,
+};
+use domain::{
+    ObjectType,
+    portal::ListId,
+    settings::{FollowedList, ListUse, Settings, SettingsPath},
+};
+use maud::{Markup, html};
+use store::ListDetails;
+
+use crate::{
+    pages::{
+        frame::{AfterDone, Width},
+        guard::{Sent, Visit},
+        head::Head,
+        parts::{Tone, empty, icon, notice, number, pill, section, when},
+        refused::Refused,
+        routes,
+        settings_form::{FieldError, Known, SettingsForm, Values, row_at, save, show, value},
+    },
+    state::App,
+};
+
+/// The most lists that are looked through.
+const LOOKED_THROUGH: u32 = 1_000;
+/// The most lists without a use that stand on the page.
+const SHOWN: usize = 200;
+const OF_LIST: &str = "use-";
+
+pub(crate) fn router() -> Router<App> {
+    Router::new().route(routes::LISTS, get(page).post(saved))
+}
+
+async fn page(
+    State(app): State<App>,
+    visit: Visit,
+    Query(after): Query<AfterDone>,
+) -> Result<Response, Refused> {
+    show::<Lists>(&app, &visit, after.done).await
+}
+
+async fn saved(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Response, Refused> {
+    save::<Lists>(&app, &visit, &sent).await
+}
+
+/// What the page needs.
+struct Lists {
+    lists: Vec<ListDetails>,
+    more: bool,
+}
+
+fn field(list: ListId) -> String {
+    format!("{OF_LIST}{list}")
+}
+
+const fn use_name(of: ListUse) -> &'static str {
+    match of {
+        ListUse::Audience => "audience",
+        ListUse::Suppression => "suppression",
+    }
+}
+
+fn use_label(of: &str) -> &'static str {
+    match of {
+        "audience" => "Audience",
+        "suppression" => "Suppression",
+        _ => "—",
+    }
+}
+
+const fn can_be_used(list: &ListDetails) -> bool {
+    matches!(
+        list.object_type,
+        Some(ObjectType::Contact | ObjectType::Company)
+    )
+}
+
+impl SettingsForm for Lists {
+    const PATH: &'static str = routes::LISTS;
+    const TITLE: &'static str = "Lists";
+    const LEAD: &'static str = "HubSpot’s lists, and what the app uses them for. They are only read: nothing is written to HubSpot.";
+    const WIDTH: Width = Width::Wide;
+
+    async fn load(app: &App, visit: &Visit, _: &Known) -> Result<Self, Refused> {
+        let store = &app.parts()?.store;
+        let mut lists = match store.connection(visit.workspace()).await? {
+            Some(connection) => {
+                store
+                    .lists_after(
+                        visit.workspace(),
+                        connection.portal,
+                        None,
+                        LOOKED_THROUGH + 1,
+                    )
+                    .await?
+            }
+            None => Vec::new(),
+        };
+        let more = lists.len() > LOOKED_THROUGH as usize;
+        lists.truncate(LOOKED_THROUGH as usize);
+        lists.sort_by_key(|l| l.name.to_lowercase());
+        Ok(Self { lists, more })
+    }
+
+    fn values(&self, settings: &Settings) -> Values {
+        let known = self.lists.iter().map(|l| (field(l.list), String::new()));
+        let used = settings
+            .lists
+            .iter()
+            .map(|f| (field(f.list), use_name(f.list_use).to_owned()));
+        known.chain(used).collect()
+    }
+
+    fn apply(&self, values: &Values, settings: &mut Settings) -> Vec<FieldError> {
+        let chosen = |name: &str| match value(values, name) {
+            "audience" => Some(ListUse::Audience),
+            "suppression" => Some(ListUse::Suppression),
+            _ => None,
+        };
+        // What was there keeps its place.
+        settings.lists.retain_mut(|followed| {
+            let of = chosen(&field(followed.list));
+            followed.list_use = of.unwrap_or(followed.list_use);
+            of.is_some()
+        });
+        for name in values.keys() {
+            let Some(list) = name.strip_prefix(OF_LIST).and_then(|id| id.parse().ok()) else {
+                continue;
+            };
+            let list = ListId::new(list);
+            if let Some(list_use) = chosen(name)
+                && !settings.lists.iter().any(|f| f.list == list)
+            {
+                settings.lists.push(FollowedList { list, list_use });
+            }
+        }
+        Vec::new()
+    }
+
+    fn label(&self, name: &str) -> String {
+        let named = self.lists.iter().find(|l| field(l.list) == name);
+        named.map_or_else(|| name.to_owned(), |l| l.name.clone())
+    }
+
+    fn shown(&self, _: &str, value: &str) -> String {
+        use_label(value).to_owned()
+    }
+
+    fn field_at(&self, path: &SettingsPath, settings: &Settings) -> Option<String> {
+        let (n, _) = row_at(path, "/lists")?;
+        settings.lists.get(n).map(|followed| field(followed.list))
+    }
+
+    fn fields(&self, head: &Head, values: &Values, _: &[FieldError]) -> Markup {
+        let (used, rest): (Vec<_>, Vec<_>) = self
+            .lists
+            .iter()
+            .partition(|l| !value(values, &field(l.list)).is_empty());
+        let unknown: Vec<(&String, &String)> = values
+            .iter()
+            .filter(|(name, of)| {
+                !of.is_empty() && !self.lists.iter().any(|l| field(l.list) == **name)
+            })
+            .collect();
+        html! {
+            (section("used", "In use", "Members of a suppression list are never contacted. Members of an audience may be written to in campaigns.", &html! {
+                @if used.is_empty() && unknown.is_empty() { (empty(None, "No list has a use yet. Choose one below.", None)) }
+                @else { (table(head, &used, values)) }
+                @for (name, of) in unknown {
+                    div .notice .warn {
+                        (icon::draw(icon::WARN))
+                        div { p {
+                            "List " (name.trim_start_matches(OF_LIST)) " is not known here (any more). "
+                            label { "Used as " select name=(name) {
+                                option value=(of) selected { (use_label(of)) }
+                                option value="" { "—" }
+                            } }
+                        } }
+                    }
+                }
+            }))
+            (section("all", "All lists", "", &html! {
+                @if rest.is_empty() { (empty(None, "HubSpot has no other lists, or they were not read yet.", None)) }
+                @else { (table(head, &rest[..rest.len().min(SHOWN)], values)) }
+                @if self.more || rest.len() > SHOWN {
+                    (notice(Tone::Info, icon::WARN, &html! { p { "This portal has more lists than are shown here: " (number(self.lists.len() as u64)) @if self.more { " at least" } ". Any list can be given a use by its id through the API." } }, None))
+                }
+            }))
+        }
+    }
+}
+
+fn table(head: &Head, lists: &[&ListDetails], values: &Values) -> Markup {
+    html! {
+        table .table {
+            caption .sr { "Lists" }
+            thead { tr {
+                th scope="col" { "List" } th scope="col" { "Of" } th scope="col" { "Kind" }
+                th scope="col" .n { "Size" } th scope="col" { "Members read" } th scope="col" { "Used as" }
+            } }
+            tbody { @for list in lists { (row(head, list, values)) } }
+        }
+    }
+}
+
+fn row(head: &Head, list: &ListDetails, values: &Values) -> Markup {
+    let name = field(list.list);
+    let now = value(values, &name);
+    let of = match list.object_type {
+        Some(ObjectType::Contact) => "Contacts",
+        Some(ObjectType::Company) => "Companies",
+        _ => "Other records",
+    };
+    let kind = match list.processing_type.as_str() {
+        "MANUAL" => "Static",
+        "DYNAMIC" => "Dynamic",
+        "SNAPSHOT" => "Snapshot",
+        other => other,
+    };
+    html! {
+        tr {
+            th scope="row" {
+                @match head.in_portal(&format!("/objectLists/{}", list.list)) {
+                    Some(link) => { a href=(link) rel="noreferrer" { bdi { (list.name) } } }
+                    None => { bdi { (list.name) } }
+                }
+                @if let Some(gone) = list.gone_at { span .sub { (pill(Tone::Warn, icon::WARN, "Gone in HubSpot")) " " (when(gone, head.now)) } }
+                @if list.processing { span .sub { "HubSpot is computing it" } }
+            }
+            td data-l="Of" { (of) }
+            td data-l="Kind" { (kind) }
+            td data-l="Size" .n { @match list.size { Some(size) => { (number(size)) } None => { "—" } } }
+            td data-l="Members read" {
+                @match list.members_read_at { Some(at) => { (when(at, head.now)) } None => { span .muted { "—" } } }
+            }
+            td data-l="Used as" {
+                @if can_be_used(list) || !now.is_empty() {
+                    select name=(name) id=(name) aria-label={ "Use of " (list.name) } {
+                        @for of in ["", "audience", "suppression"] { option value=(of) selected[of == now] { (use_label(of)) } }
+                    }
+                } @else { span .muted { "Neither of contacts nor of companies" } }
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Overview: how the connection stands, what came in, what went out, and the one thing to do.
+
+mod never;
+mod states;
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use domain::{
+    SyncType, TypeOutcome,
+    api::{ExportSummary, ObjectStatus},
+};
+use maud::{Markup, html};
+
+use crate::{
+    api::exports::summary_of,
+    pages::{
+        frame::{AfterDone, SettingsPage},
+        guard::Visit,
+        head::{Head, Standing, is_behind, type_name},
+        parts::{Tone, bare_pill, count, counted, icon, notice, number, section, stat, step, when},
+        refused::Refused,
+        routes,
+    },
+    state::App,
+};
+
+pub(crate) fn router() -> Router<App> {
+    Router::new().route(routes::OVERVIEW, get(show))
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Query(after): Query<AfterDone>,
+) -> Result<Response, Refused> {
+    let head = Head::of(&app, visit.workspace()).await?;
+    let summary = match head.standing {
+        Standing::Never => None,
+        _ => Some(summary_of(&app, visit.workspace()).await),
+    };
+    let exported = match &summary {
+        Some(Ok(summary)) => exported(summary, &head),
+        Some(Err(refusal)) => notice(
+            Tone::Error,
+            icon::WARN,
+            &html! { p { "How exports stand cannot be said: " (refusal.problem().detail) } },
+            None,
+        ),
+        None => Markup::default(),
+    };
+    let summary = summary.and_then(Result::ok);
+    let content = match head.standing {
+        Standing::Never => never::content(&visit, app.oauth.is_some()),
+        Standing::Importing(_) | Standing::Rereading(_) => html! {
+            h1 .sr { "Overview" }
+            (states::notices(&head))
+            (states::reading(&head))
+            (set_up(&head, summary.as_ref()))
+            (exported)
+            (danger(&visit, &head))
+        },
+        Standing::Reconnect => html! {
+            h1 .sr { "Overview" }
+            (states::reconnect(&head, summary.as_ref()))
+            (danger(&visit, &head))
+        },
+        Standing::Disconnecting | Standing::Disconnected => html! {
+            h1 .sr { "Overview" }
+            (states::disconnected(&app, &visit, &head, summary.as_ref()).await?)
+        },
+        _ => html! {
+            h1 .sr { "Overview" }
+            (states::notices(&head))
+            (set_up(&head, summary.as_ref()))
+            (imported(&head))
+            (exported)
+            (danger(&visit, &head))
+        },
+    };
+    let live = matches!(
+        head.standing,
+        Standing::Importing(_) | Standing::Rereading(_) | Standing::Disconnecting
+    );
+    Ok(SettingsPage {
+        done: after.done,
+        live,
+        ..SettingsPage::new(&visit, &head, routes::OVERVIEW, "Overview", content)
+    }
+    .into_response())
+}
+
+/// What is left to do until everything runs; nothing once it does.
+fn set_up(head: &Head, summary: Option<&ExportSummary>) -> Markup {
+    let saved = summary.is_some_and(|s| s.settings_saved);
+    let read = !matches!(head.standing, Standing::Importing(_));
+    if saved && read {
+        return Markup::default();
+    }
+    let choose = (!saved).then(|| html! { a .btn .small href=(routes::BASIC_SYNC) { "Choose" } });
+    let steps = html! {
+        div .card { ol .steps {
+            (step(true, "Connect HubSpot", None))
+            (step(read, "First import", None))
+            (step(saved, html! { b { "Choose who is exported" } @if !saved { span .muted { " · nothing is exported before" } } }, choose))
+        } }
+    };
+    section("setup", "Set up", "", &steps)
+}
+
+/// What is stored of each type, and how fresh it is.
+fn imported(head: &Head) -> Markup {
+    let shown = [
+        SyncType::Contacts,
+        SyncType::Companies,
+        SyncType::Deals,
+        SyncType::Lists,
+        SyncType::Owners,
+    ];
+    let stats = html! {
+        dl .card .stats {
+            @for sync_type in shown {
+                @if let Some(object) = head.status.objects.iter().find(|o| o.object_type == sync_type) {
+                    (stat(type_name(sync_type), Some(freshness(object)), object.stored, None, html! {
+                        @match &object.freshness {
+                            Some(fresh) => { "Read up to " (when(fresh.as_of, head.now)) }
+                            None => { "Not kept up to date yet" }
+                        }
+                        @if object.quarantined > 0 {
+                            " · " a href=(routes::PROBLEMS) { (number(object.quarantined)) " set aside" }
+                        }
+                    }))
+                }
+            }
+        }
+    };
+    section("imported", "Imported from HubSpot", "", &stats)
+}
+
+fn freshness(object: &ObjectStatus) -> Markup {
+    let last = object.freshness.as_ref().map_or(object.outcome, |f| f.last);
+    let every = object.freshness.as_ref().and_then(|f| f.every_seconds);
+    if is_behind(object) {
+        return bare_pill(Tone::Warn, icon::CLOCK, "Behind");
+    }
+    match last {
+        TypeOutcome::Refused | TypeOutcome::Skipped => {
+            bare_pill(Tone::Warn, icon::WARN, "Not allowed")
+        }
+        TypeOutcome::FinishedWithRefusals | TypeOutcome::Incomplete => {
+            bare_pill(Tone::Warn, icon::WARN, "In part")
+        }
+        _ if every.is_none() => bare_pill(Tone::Plain, icon::STOP, "Off"),
+        _ => bare_pill(Tone::Ok, icon::CHECK, "Fresh"),
+    }
+}
+
+/// What becomes of requests to export.
+fn exported(summary: &ExportSummary, head: &Head) -> Markup {
+    let waiting = summary.waiting.values().sum::<u64>() + summary.accepted;
+    let failed = summary.failed.values().sum();
+    let skipped = summary.skipped.values().sum();
+    let qualifying = &summary.qualifying;
+    let stats = html! {
+        @if !summary.settings_saved {
+            (notice(Tone::Info, icon::WARN, &html! { p {
+                "Nothing is exported before the settings were saved once: "
+                a href=(routes::BASIC_SYNC) { "choose who is exported" } "."
+            } }, None))
+        }
+        dl .card .stats {
+            (stat("Waiting", None, waiting, Some(routes::PROBLEMS), html! {
+                @match summary.oldest_pending {
+                    Some(oldest) => { "Oldest since " (when(oldest, head.now)) }
+                    None => { "Nobody waits for their turn" }
+                }
+            }))
+            (stat("Failed", None, failed, Some(routes::PROBLEMS), "Can be tried again"))
+            (stat("Left out", None, skipped, Some(routes::PROBLEMS), "In the last 30 days, each with its reason"))
+            (stat("Qualify", None, qualifying.people, None, html! {
+                @if qualifying.more { "At least; not exported yet" } @else { "Not exported yet" }
+                @if qualifying.qualified_earlier > 0 {
+                    ", " (count(qualifying.qualified_earlier, qualifying.more)) " of them from before the policy"
+                }
+            }))
+        }
+    };
+    section("exported", "Exported to HubSpot", "", &stats)
+}
+
+/// What is hard to undo, each with its numbers; only what fits the state.
+fn danger(visit: &Visit, head: &Head) -> Markup {
+    if !visit.may_change() {
+        return Markup::default();
+    }
+    let stored = |t: SyncType| {
+        let object = head.status.objects.iter().find(|o| o.object_type == t);
+        object.map_or(0, |o| o.stored)
+    };
+    let records = html! {
+        (counted(stored(SyncType::Contacts), "contact", "contacts")) ", "
+        (counted(stored(SyncType::Companies), "company", "companies")) ", "
+        (counted(stored(SyncType::Deals), "deal", "deals")) ", "
+        (counted(stored(SyncType::Lists), "list", "lists"))
+    };
+    let rows = html! {
+        div .card .danger {
+            @if head.standing.is_connected() {
+                div {
+                    div { h3 { "Resync" } p .hint { "Reads HubSpot again: " (records) ". Writes nothing to HubSpot." } }
+                    a .btn href=(routes::RESYNC) { "Resync…" }
+                }
+            }
+            div {
+                div { h3 { "Disconnect" } p .hint { "Stops importing and exporting within a second. What was imported stays: " (records) ". Exports that wait go on after a reconnect to the same portal." } }
+                a .btn .danger href=(routes::DISCONNECT) { "Disconnect…" }
+            }
+        }
+    };
+    section("danger", "Danger zone", "", &rows)
+}
