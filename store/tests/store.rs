@@ -37,6 +37,8 @@ mod mapping;
 mod mirror_keys;
 #[path = "store/oauth_states.rs"]
 mod oauth_states;
+#[path = "store/page_sessions.rs"]
+mod page_sessions;
 #[path = "store/pages.rs"]
 mod pages;
 #[path = "store/people.rs"]

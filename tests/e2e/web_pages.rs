@@ -666,6 +666,32 @@ async fn owners_statuses_lists_and_history_are_saved_and_told() {
     let same = pages.post(path, &[("revision", "3")]).await;
     assert_eq!(same.location(), format!("{path}?done=unchanged"));
 
+    let path = "/settings/hubspot/activities";
+    let fields = [
+        ("revision", "3"),
+        ("label", "[Ava]"),
+        ("log-email", "on"),
+        ("label-email", "[Mail]"),
+        ("log-call", "on"),
+    ];
+    let saved = pages.post(path, &fields).await;
+    assert_eq!(
+        saved.location(),
+        format!("{path}?done=saved"),
+        "{}",
+        saved.text
+    );
+    let of = door.ok("GET", "/settings", None).await["settings"]["activities"].clone();
+    assert_eq!(of["label"], "[Ava]");
+    assert_eq!(
+        of["kinds"]["email"],
+        json!({"log": true, "label": "[Mail]"})
+    );
+    assert_eq!(
+        (&of["kinds"]["task"]["log"], &of["kinds"]["call"]),
+        (&json!(false), &json!(null))
+    );
+
     let told = pages.get("/settings/hubspot/history?version=3").await;
     for shown in [
         "What version 3 changed",
@@ -683,5 +709,98 @@ async fn owners_statuses_lists_and_history_are_saved_and_told() {
             .await
             .status,
         404
+    );
+}
+
+#[tokio::test]
+async fn mapping_is_changed_row_by_row_and_says_what_does_not_fit() {
+    let portal = Planted::new().await;
+    let door = portal.connect().await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let path = "/settings/hubspot/mapping/contacts";
+    let page = pages.get(path).await;
+    for shown in [
+        "Job title",
+        "name=\"property-job_title\"",
+        "value=\"jobtitle\"",
+        "Not mapped",
+        "Seniority",
+    ] {
+        assert!(page.text.contains(shown), "no {shown} in {}", page.text);
+    }
+    let before = door.ok("GET", "/settings", None).await["settings"]["contacts"].clone();
+    // What is not sent stays as it is.
+    let fields = [
+        ("revision", "0"),
+        ("property-job_title", "jobtitle"),
+        ("export-job_title", "overwrite"),
+        ("priority-job_title", "artisan"),
+        ("property-seniority", "hs_lead_status"),
+        ("options-seniority", "Boss = OPEN\r\nOther = CONNECTED"),
+        ("property-city", ""),
+    ];
+    let saved = pages.post(path, &fields).await;
+    assert_eq!(
+        saved.location(),
+        format!("{path}?done=saved"),
+        "{}",
+        saved.text
+    );
+    let rows = door.ok("GET", "/settings", None).await["settings"]["contacts"].clone();
+    let row = |key: &str| {
+        let all = rows.as_array().unwrap();
+        all.iter().find(|r| r["app_field"] == key).cloned()
+    };
+    let job = row("job_title").unwrap();
+    assert_eq!(
+        (&job["export"], &job["import_priority"]),
+        (&json!("overwrite"), &json!("artisan"))
+    );
+    let options = json!({"Boss": "OPEN", "Other": "CONNECTED"});
+    assert_eq!(row("seniority").unwrap()["options"], options);
+    assert_eq!(row("city"), None);
+    assert_eq!(
+        rows.as_array().unwrap().len(),
+        before.as_array().unwrap().len()
+    );
+
+    let wrong = [
+        ("revision", "1"),
+        ("property-department", "no_such"),
+        ("options-seniority", "Boss: OPEN"),
+    ];
+    let refused = pages.post(path, &wrong).await;
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.text.contains("href=\"#options-seniority\""),
+        "{}",
+        refused.text
+    );
+    let refused = pages.post(path, &wrong[..2]).await;
+    assert!(
+        refused.text.contains("href=\"#property-department\""),
+        "{}",
+        refused.text
+    );
+    assert!(refused.text.contains("HS-2101") && refused.text.contains("value=\"no_such\""));
+    // A row that goes bad in HubSpot later stays, and says so.
+    let companies = "/settings/hubspot/mapping/companies";
+    let page = pages.get(companies).await;
+    assert!(
+        page.text.contains("name=\"property-domain\""),
+        "{}",
+        page.text
+    );
+    let saved = pages
+        .post(
+            companies,
+            &[("revision", "1"), ("export-domain", "do_not_export")],
+        )
+        .await;
+    assert_eq!(
+        saved.location(),
+        format!("{companies}?done=saved"),
+        "{}",
+        saved.text
     );
 }

@@ -87,8 +87,8 @@ for (const b of $$('[data-copy]')) {
 // After a failed save the summary has the focus.
 document.querySelector('[data-focus]')?.focus();
 
-// Live pages: the page is asked for again, and what changed is put in. What is read aloud changes at
-// most every 5 s, and always ends with the newest; a page that is not looked at does not ask.
+// Live pages: the page is asked for again, and what changed is put in. One that is not looked at does
+// not ask, and what somebody is using is left alone.
 const live = document.querySelector('[data-live]');
 if (live) {
   const every = 2000;

@@ -246,6 +246,7 @@ mod tests {
             None,
             LIMITS,
             "'none'".to_owned(),
+            None,
         );
         let passed = gate.clone();
         let router = Router::new()

@@ -19,6 +19,7 @@ const PLACES: &[(&str, &str)] = &[
     (routes::OVERVIEW, "Overview"),
     (routes::BASIC_SYNC, "Basic sync"),
     (routes::MAPPING_CONTACTS, "Property mapping"),
+    (routes::ACTIVITIES, "Activities"),
     (routes::OWNERS, "Owners"),
     (routes::STATUSES, "Statuses"),
     (routes::LISTS, "Lists"),

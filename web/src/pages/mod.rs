@@ -7,6 +7,7 @@
 //! Templates are maud's: checked by the compiler, escaped unless told otherwise, and a piece is a
 //! function.
 
+mod activities;
 mod basic_sync;
 mod conflict;
 mod connection;
@@ -181,6 +182,7 @@ fn settings(app: App) -> Router<App> {
         .merge(connection::router())
         .merge(basic_sync::router())
         .merge(mapping::router())
+        .merge(activities::router())
         .merge(owners::router())
         .merge(statuses::router())
         .merge(lists::router())

@@ -303,7 +303,8 @@ async fn download(State(app): State<App>, visit: Visit) -> Result<Response, Refu
                 person.to_owned(),
                 row.kind.to_string(),
                 count.reason.as_str().to_owned(),
-                row.code.unwrap_or_default(),
+                row.code
+                    .unwrap_or_else(|| reasons::code(count.reason).to_owned()),
                 row.properties.join(" "),
                 row.requested_at.to_rfc3339(),
                 row.changed_at.to_rfc3339(),

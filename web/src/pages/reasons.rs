@@ -67,6 +67,15 @@ pub(crate) const fn can_be_retried(reason: RetryReason) -> bool {
     }
 }
 
+/// The paragraph about a reason; none about waiting, which ends by itself.
+pub(crate) const fn code(reason: RetryReason) -> &'static str {
+    match reason {
+        RetryReason::Failed(reason) => reason.code(),
+        RetryReason::Skipped(reason) => reason.code(),
+        RetryReason::Waiting(_) => "",
+    }
+}
+
 /// A reason in words.
 pub(crate) const fn of(reason: RetryReason) -> Words {
     match reason {

@@ -31,6 +31,7 @@ pub(crate) const DISCONNECT: &str = "/settings/hubspot/disconnect";
 pub(crate) const BASIC_SYNC: &str = "/settings/hubspot/basic-sync";
 pub(crate) const MAPPING_CONTACTS: &str = "/settings/hubspot/mapping/contacts";
 pub(crate) const MAPPING_COMPANIES: &str = "/settings/hubspot/mapping/companies";
+pub(crate) const ACTIVITIES: &str = "/settings/hubspot/activities";
 pub(crate) const OWNERS: &str = "/settings/hubspot/owners";
 pub(crate) const STATUSES: &str = "/settings/hubspot/statuses";
 pub(crate) const LISTS: &str = "/settings/hubspot/lists";
@@ -81,6 +82,8 @@ pub(crate) const ROUTES: &[Route] = &[
     post(MAPPING_CONTACTS, Who::Admin),
     get(MAPPING_COMPANIES, Who::Member),
     post(MAPPING_COMPANIES, Who::Admin),
+    get(ACTIVITIES, Who::Member),
+    post(ACTIVITIES, Who::Admin),
     get(OWNERS, Who::Member),
     post(OWNERS, Who::Admin),
     get(STATUSES, Who::Member),
