@@ -275,10 +275,8 @@ async fn an_ended_session_and_what_was_made_of_one_open_nothing() {
             .cookie
             .replace("hubspot_sync_pages", "hubspot_sync_consent"),
     ] {
-        let odd = Pages {
-            cookie,
-            ..pages.clone()
-        };
+        let mut odd = pages.clone();
+        odd.cookie = cookie;
         let got = odd.get("/settings/hubspot").await;
         assert_eq!((got.status, got.code()), (403, "HS-1017"), "{}", odd.cookie);
     }
@@ -408,4 +406,108 @@ async fn the_examples_of_the_contract_open_the_pages() {
         assert!(overview.text.contains("You can look at these settings"));
     }
     assert!(store.workspace_exists(tenant.workspace).await.unwrap());
+}
+
+/// Whatever is typed or put into an address, a page answers, and nothing breaks behind it.
+#[tokio::test]
+async fn odd_input_is_answered_and_breaks_nothing() {
+    let portal = Planted::new().await;
+    let door = portal.connect().await;
+    door.people(json!([{"id": "ann", "version": 1, "email": "ann@example.com"}]))
+        .await;
+    let exported = e2e::exports::export(&door, "ann").await;
+    assert_eq!(exported["state"], "exported", "{exported}");
+    let journal = door.ok("GET", "/people/ann/journal", None).await;
+    let entry = journal["items"][0]["entry"].as_str().unwrap().to_owned();
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let long = "x".repeat(20_000);
+    let odd = [
+        "",
+        "\0",
+        "a\0b",
+        "\u{202e}\u{7}",
+        "-1",
+        "18446744073709551615",
+        "1e9",
+        "%00%ff",
+        "ŭ💥",
+        "../../etc",
+        "'; drop table workspace; --",
+        "{\"a\":1}",
+        "on",
+        long.as_str(),
+    ];
+    let names = [
+        "revision",
+        "import",
+        "policy",
+        "contacts",
+        "companies",
+        "source-property",
+        "source-value",
+        "source-behavior",
+        "ceiling-on",
+        "ceiling",
+        "open-deal-scope",
+        "lost-deal-days",
+        "property",
+        "backward",
+        "status-replied",
+        "fallback",
+        "unmapped",
+        "use-1",
+        "label",
+        "label-email",
+        "property-job_title",
+        "priority-job_title",
+        "export-job_title",
+        "options-job_title",
+        "request",
+        "reason",
+        "q",
+        "who",
+        "name",
+        "type",
+        "mode",
+        "theme",
+        "back",
+    ];
+    for route in ROUTES.iter().filter(|r| r.who != Who::Anyone) {
+        for value in odd {
+            if route.path == "/settings/hubspot/connect" || route.path.ends_with("/preview") {
+                continue;
+            }
+            let path = at(route, "ann");
+            let mut fields: Vec<(&str, &str)> = names.iter().map(|n| (*n, value)).collect();
+            // One time with what leads past the first look.
+            for past in [false, true] {
+                if past {
+                    fields.retain(|(n, _)| *n != "revision");
+                    fields.extend([("revision", "0"), ("entry", entry.as_str())]);
+                }
+                let got = sent(&pages, route, &path, &pages.csrf, &fields).await;
+                let what = format!(
+                    "{} {path} {:?} {past}",
+                    route.method,
+                    &value[..value.len().min(20)]
+                );
+                assert!(got.status < 500, "{what}: {} {}", got.status, got.text);
+            }
+        }
+    }
+    for value in odd.iter().filter(|v| !v.is_empty() && v.len() < 100) {
+        let text: String = value.bytes().map(|b| format!("%{b:02X}")).collect();
+        for path in [
+            format!("/settings/hubspot/people/{text}"),
+            format!("/settings/hubspot/{text}"),
+            format!("/settings/hubspot?done={text}"),
+            format!("/settings/hubspot/problems?reason={text}&done={text}"),
+            format!("/settings/hubspot/history?version={text}"),
+            format!("/settings/hubspot/enter?token={text}&to={text}"),
+        ] {
+            let got = pages.get(&path).await;
+            assert!(got.status < 500, "{path}: {} {}", got.status, got.text);
+        }
+    }
+    assert_eq!(portal.tenant.status().await["state"], "connected");
 }

@@ -15,6 +15,12 @@ for (const b of $$('[name="theme"]')) b.addEventListener('click', (e) => {
   setTheme(b.value);
 });
 
+// Exact times are the viewer's own; the server only knows UTC.
+const localTimes = (root) => {
+  for (const t of $$('time[datetime]', root)) t.title = new Date(t.dateTime).toLocaleString();
+};
+localTimes(document);
+
 // Tables that become cards on a phone keep their roles.
 const ROLES = { TABLE: 'table', THEAD: 'rowgroup', TBODY: 'rowgroup', TR: 'row', TD: 'cell' };
 for (const el of $$('.table, .table :is(thead, tbody, tr, td, th)')) {
@@ -100,7 +106,9 @@ if (live) {
         const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
         for (const id of ['state', 'content']) {
           const [now, then] = [document.getElementById(id), next.getElementById(id)];
-          if (now && then && now.innerHTML !== then.innerHTML && !now.contains(document.activeElement)) now.replaceWith(then);
+          if (!now || !then) continue;
+          localTimes(then);
+          if (now.innerHTML !== then.innerHTML && !now.contains(document.activeElement)) now.replaceWith(then);
         }
         if (!next.querySelector('[data-live]')) return location.reload();
       }

@@ -17,7 +17,7 @@ use domain::{
     app::{FieldValue, Person, PersonId, RecordKind},
     dnc::Verdict,
     entry::PageEvent,
-    export::journal::EntryId,
+    export::{journal::EntryId, revert::NoRevert},
     profile::ValueSource,
     settings::ExportBehavior,
 };
@@ -472,15 +472,21 @@ async fn revert(
     let person = id_of(&person)?;
     let entry: EntryId = sent.text("entry").parse().map_err(|_| Refused::NotFound)?;
     let store = &app.parts()?.store;
-    let known = store.journal_entry(visit.workspace(), entry).await?;
-    if known.is_none_or(|row| row.person.as_ref() != Some(&person)) {
-        return Err(Refused::NotFound);
+    let known = store
+        .journal_entry(visit.workspace(), entry)
+        .await?
+        .filter(|row| row.person.as_ref() == Some(&person))
+        .ok_or(Refused::NotFound)?;
+    let property = sent.text("property");
+    let written = journal::shown(known).properties;
+    if !written.iter().any(|p| p.property == property) {
+        return Err(Refusal::NoRevert(NoRevert::NotWritten).into());
     }
     let new = NewRevert {
         id: RevertId::new(Uuid::now_v7()),
         workspace: visit.workspace(),
         entry,
-        property: sent.text("property"),
+        property,
     };
     journal::ask_revert(&app, &new).await?;
     visit.note(&app, PageEvent::Reverted, None).await;
