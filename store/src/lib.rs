@@ -73,8 +73,8 @@ mod workspaces;
 pub use activities::{
     ActivityDone, ActivityRow, LoggedActivity, PendingActivity, SettledActivities,
 };
-pub use bulk_exports::{BulkPerson, BulkPlanned, BulkRow, DueBulk, NewBulk, TakenPeople};
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows, SetAside};
+pub use bulk_exports::{BulkPerson, BulkPlanned, BulkRow, DueBulk, NewBulk, TakenPeople};
 pub use changes::{ChangePosition, ChangedRecord};
 pub use company_claims::{ClaimHold, Claimed};
 pub use connections::{

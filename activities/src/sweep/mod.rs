@@ -78,7 +78,8 @@ impl Sweeping {
             self.start_rechecks(tally),
         );
         for ended in [
-            mended, purges, reconciles, told, again, mapped, profiles, verdicts, exports, bulks, rechecks,
+            mended, purges, reconciles, told, again, mapped, profiles, verdicts, exports, bulks,
+            rechecks,
         ] {
             if let Err(error) = ended {
                 tally.part(&error);
