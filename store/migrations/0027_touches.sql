@@ -70,3 +70,8 @@ create index type_alarm_by_change on type_alarm (workspace_id, portal_id, change
 -- The place of the last page of a huge list's members in the order in which they joined: who joined since
 -- comes behind it.
 alter table hubspot_list add column tail text;
+
+alter table touch_coverage alter column workspace_id set statistics 0;
+alter table touch_coverage alter column portal_id set statistics 0;
+alter table type_alarm alter column workspace_id set statistics 0;
+alter table type_alarm alter column portal_id set statistics 0;

@@ -144,7 +144,8 @@ async fn engagements_of_others_come_in_where_the_workspace_reads_them() {
 
     // No run reads them.
     let body = json!({"types": ["engagements"]});
-    let resync = p.tenant.api.call(&p.tenant.id(), "resync", Some(body));
+    let id = p.tenant.id();
+    let resync = p.tenant.api.call(&id, "resync", Some(body));
     let refused = resync.await.expect("an answer");
     assert_eq!(refused.status, 400, "{}", refused.text);
     assert!(refused.text.contains("HS-4001"), "{}", refused.text);
