@@ -147,7 +147,7 @@ async fn engagements_of_others_come_in_where_the_workspace_reads_them() {
     let id = p.tenant.id();
     let resync = p.tenant.api.call(&id, "resync", Some(body));
     let refused = resync.await.expect("an answer");
-    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert_eq!(refused.status, 422, "{}", refused.text);
     assert!(refused.text.contains("HS-4001"), "{}", refused.text);
 
     // A page at a time, and from a terminal.
