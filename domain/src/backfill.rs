@@ -214,6 +214,21 @@ pub fn mapped_properties(
         .collect()
 }
 
+/// Of the properties that the answer to a write brought, those that are read as well. HubSpot answers with
+/// more (values that it computes), which no reading would ever renew. What is no object is left as it is.
+pub fn only_read(properties: String, object_type: ObjectType, settings: &Settings) -> String {
+    use serde_json::value::RawValue;
+    let Ok(mut all) =
+        serde_json::from_str::<std::collections::BTreeMap<String, &RawValue>>(&properties)
+    else {
+        return properties;
+    };
+    let mapped = settings.mapped_properties(object_type);
+    let needed = needed_properties(object_type);
+    all.retain(|name, _| mapped.contains(name.as_str()) || needed.contains(&name.as_str()));
+    serde_json::to_string(&all).unwrap_or_default()
+}
+
 /// Properties as they came, with null for those that were asked for and did not come: so what was
 /// emptied is told from what was not asked for. What is no object is left as it is.
 pub fn with_absent(properties: String, asked: &[String]) -> String {
@@ -345,6 +360,21 @@ mod tests {
             let got = with_absent(came.to_owned(), &asked);
             assert_eq!(got.replace("{ ", "{"), whole);
         }
+    }
+
+    #[test]
+    fn of_a_write_s_answer_stays_what_is_read() {
+        let mut settings = Settings::empty();
+        settings.contacts = serde_json::from_value(serde_json::json!([{
+            "app_field": "city", "property": "city", "import_priority": "crm", "export": "overwrite",
+        }]))
+        .unwrap();
+        let only = |came: &str| only_read(came.to_owned(), ObjectType::Contact, &settings);
+        assert_eq!(
+            only(r#"{"city":"Ulm","hs_full_name_or_email":"A","email":null,"zip":"1"}"#),
+            r#"{"city":"Ulm","email":null}"#
+        );
+        assert_eq!(only("[1]"), "[1]");
     }
 
     #[test]

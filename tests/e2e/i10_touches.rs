@@ -158,7 +158,7 @@ async fn engagements_of_others_come_in_where_the_workspace_reads_them() {
         .await;
     assert_eq!(rest["items"].as_array().unwrap().len(), 2);
     let refused = door.call("GET", "/people/zora/touches?after=x", None).await;
-    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert_eq!(refused.status, 422, "{}", refused.body);
     let nobody = door.call("GET", "/people/nobody/touches", None).await;
     assert_eq!(nobody.code(), "HS-4009");
     let line = CommandLine::new(&p.tenant, &door);

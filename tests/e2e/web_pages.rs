@@ -419,10 +419,12 @@ async fn a_person_is_found_previewed_exported_and_reverted() {
         "{}",
         reverted.text
     );
+    let contact = contact.to_string();
     until("the old value is back", async || {
         let all = exports::live(&portal, "contacts").await;
         all.iter().any(|c| {
-            c["id"] == contact.to_string() && c["properties"]["jobtitle"] == "Head of Sales"
+            c["id"].as_str() == Some(contact.as_str())
+                && c["properties"]["jobtitle"] == "Head of Sales"
         })
     })
     .await;

@@ -2,7 +2,7 @@
 
 use domain::{
     HubSpotObjectId, ObjectType,
-    backfill::{needed_properties, with_absent},
+    backfill::{needed_properties, only_read, with_absent},
     export::{
         Change,
         journal::{Cause, Entry, EntryId, Operation, Subject},
@@ -97,7 +97,7 @@ impl Exporting<'_> {
     ) -> Result<CloseEntry, Stop> {
         let ground = self.ground;
         let mirror = answer
-            .map(|(of, object)| Ok::<_, Stop>((of, wire::mirror_row(object)?)))
+            .map(|(of, object)| Ok::<_, Stop>((of, self.mirrored(of, object)?)))
             .transpose()?;
         Ok(CloseEntry {
             workspace: ground.workspace,
@@ -134,17 +134,20 @@ impl Exporting<'_> {
         answer: &CrmObject,
         link: Option<LinkWrite>,
     ) -> Result<CloseEntry, Stop> {
-        let mut asked = match of {
-            ObjectType::Company => self.ground.company_properties(),
-            _ => self.ground.contact_properties(),
-        };
-        let needed = needed_properties(of).iter().copied();
-        asked.extend(needed.map(str::to_owned));
-        let mut row = wire::mirror_row(answer)?;
+        let mapped = self.ground.known.settings.mapped_properties(of);
+        let read = needed_properties(of).iter().copied().chain(mapped);
+        let asked: Vec<String> = read.map(str::to_owned).collect();
+        let mut row = self.mirrored(of, answer)?;
         row.properties = with_absent(row.properties, &asked);
         Ok(CloseEntry {
             mirror: Some((of, row)),
             ..self.closing(id, record, None, link)?
         })
+    }
+
+    fn mirrored(&self, of: ObjectType, answer: &CrmObject) -> Result<MirrorRow, Stop> {
+        let mut row = wire::mirror_row(answer)?;
+        row.properties = only_read(row.properties, of, &self.ground.known.settings);
+        Ok(row)
     }
 }
