@@ -9,7 +9,7 @@ use domain::{
     },
 };
 use hubspot::objects::CrmObject;
-use store::{Associated, CloseEntry, Guard, LinkWrite, Opened};
+use store::{Associated, CloseEntry, Guard, LinkWrite, MirrorRow, Opened};
 use uuid::Uuid;
 
 use super::{run::Exporting, stop::Stop, wire};

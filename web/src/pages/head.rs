@@ -144,6 +144,7 @@ pub(crate) const fn type_name(sync_type: SyncType) -> &'static str {
         SyncType::Companies => "Companies",
         SyncType::Deals => "Deals",
         SyncType::Lists => "Lists",
+        SyncType::Engagements => "Recent engagements",
     }
 }
 

@@ -312,6 +312,7 @@ const fn operation_name(entry: &JournalEntry) -> &'static str {
         JournalOperation::Update => "written",
         JournalOperation::Empty => "emptied before it was written",
         JournalOperation::Associate => "associated",
+        JournalOperation::Archive => "archived",
     }
 }
 

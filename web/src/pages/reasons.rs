@@ -46,6 +46,7 @@ const fn can_be_mended(reason: SkipReason) -> bool {
         | SkipReason::NotRepliedPositively
         | SkipReason::Erased
         | SkipReason::ActivityOff
+        | SkipReason::ActivityDeleted
         | SkipReason::Superseded
         | SkipReason::ErasedInHubspot => false,
     }
@@ -160,6 +161,10 @@ const fn skipped(reason: SkipReason) -> Words {
         SkipReason::Erased => words("The person was erased", "Nothing is to be done."),
         SkipReason::ActivityOff => words(
             "This kind of activity is switched off",
+            "Nothing is to be done.",
+        ),
+        SkipReason::ActivityDeleted => words(
+            "The activity was deleted in the app",
             "Nothing is to be done.",
         ),
         SkipReason::StatusNotMapped => words(
