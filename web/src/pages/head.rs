@@ -284,6 +284,7 @@ mod tests {
 
     fn object(done: u64, total: Option<u64>, finished: bool) -> ObjectStatus {
         ObjectStatus {
+            none_found: None,
             object_type: SyncType::Contacts,
             done,
             total,
@@ -307,6 +308,7 @@ mod tests {
 
     fn status(phase: ConnectionPhase, kind: RunKind, objects: Vec<ObjectStatus>) -> StatusAnswer {
         StatusAnswer {
+            reconcile: None,
             workspace: WorkspaceId::new(uuid::Uuid::nil()),
             portal: None,
             state: Some(ConnectionState::Connected),
