@@ -15,6 +15,7 @@ use e2e::{
     planted::{Planted, change_settings},
     stacks::{OwnStack, until_within},
 };
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::x1_exports::faults;
@@ -275,8 +276,6 @@ async fn once_whatever_breaks(world: &str, setting: Value) {
     p.tenant.control("PATCH", "", Some(setting)).await;
     let door = connect(&p).await;
     let first = journals::state(&p).await;
-    let mut all_ids: Vec<String> = Vec::new();
-    let mut firms = 0;
     let mut faults: Vec<(&str, Value)> = faults();
     let answer = |effect: Value| json!({"when": "after", "effect": effect});
     faults.push((
@@ -288,27 +287,32 @@ async fn once_whatever_breaks(world: &str, setting: Value) {
         "a row is refused",
         json!({"when": "before", "effect": {"error_per_input": {"category": "VALIDATION_ERROR", "every": 5}}}),
     ));
+    let mut runs: Vec<(String, Vec<String>)> = Vec::new();
     for (n, (what, fault)) in faults.iter().enumerate() {
         for kind in ["contacts", "companies"] {
-            let name = format!("{world}{n}{}", &kind[..2]);
+            let name = format!("{world}{n}{}", &kind[..4]);
             let leads = leads(&name, 12, 3);
-            let ids = ids(&leads);
+            runs.push((format!("{what} ({kind})"), ids(&leads)));
             door.people(json!(leads)).await;
             let mut rule = fault.clone();
             rule["method"] = json!("POST");
             rule["path"] = json!(format!("/crm/objects/2026-09/{kind}/batch/create$"));
+            rule["body"] = json!(name);
             rule["times"] = json!(1);
             p.tenant.control("POST", "faults", Some(rule)).await;
-            let over = export_in_bulk(&door, people(&ids)).await;
-            let rules = p.tenant.control("GET", "faults", None).await;
-            p.tenant.control("DELETE", "faults", None).await;
-            let struck = rules.to_string().matches("\"struck\":1").count();
-            assert_eq!(struck, 1, "{what} ({kind}): {rules}");
-            assert_eq!(over["counts"]["exported"], 12, "{what} ({kind}): {over:#}");
-            firms += 3;
-            all_ids.extend(ids);
         }
     }
+    let ended = runs
+        .iter()
+        .map(|(_, ids)| export_in_bulk(&door, people(ids)));
+    for ((what, _), over) in runs.iter().zip(join_all(ended).await) {
+        assert_eq!(over["counts"]["exported"], 12, "{what}: {over:#}");
+    }
+    let rules = p.tenant.control("GET", "faults", None).await;
+    let struck = rules.to_string().matches("\"struck\":1").count();
+    assert_eq!(struck, runs.len(), "{rules:#}");
+    let firms = runs.len() * 3;
+    let all_ids: Vec<String> = runs.into_iter().flat_map(|(_, ids)| ids).collect();
     // What was to land late has.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_once(&p, &door, &all_ids, firms, &first).await;
