@@ -260,6 +260,8 @@ async fn who_joins_a_huge_list_is_read_from_its_tail() {
         );
         page = p.tenant.control("GET", &path, None).await;
     }
+    // A page begins with the last one of the page before.
+    contacts.dedup();
     assert_eq!(contacts.len(), MEMBERS + 5);
     let list = p.list("Huge", "0-1", &contacts[..MEMBERS]).await;
     let door = p.connect().await;
