@@ -37,3 +37,8 @@ create table portal_name (
     ui_domain text,
     primary key (workspace_id, portal_id)
 );
+
+alter table page_session alter column workspace_id set statistics 0;
+alter table page_event alter column workspace_id set statistics 0;
+alter table portal_name alter column workspace_id set statistics 0;
+alter table portal_name alter column portal_id set statistics 0;

@@ -56,7 +56,7 @@ fn ids(leads: &[Value]) -> Vec<String> {
 }
 
 async fn show(door: &Door, bulk: &str) -> Value {
-    door.ok("GET", &format!("/exports/bulk/{bulk}"), None).await
+    door.ok("GET", &format!("/bulk-runs/{bulk}"), None).await
 }
 
 async fn shown_when(door: &Door, bulk: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
@@ -74,7 +74,7 @@ async fn shown_when(door: &Door, bulk: &str, what: &str, wanted: impl Fn(&Value)
 /// Begins a bulk export, and waits until it is known who would be taken.
 async fn begin(door: &Door, whom: Value) -> Value {
     let body = json!({"whom": whom, "include_earlier": true});
-    let begun = door.ok("POST", "/exports/bulk", Some(body)).await;
+    let begun = door.ok("POST", "/bulk-runs", Some(body)).await;
     let bulk = begun["bulk"].as_str().unwrap();
     shown_when(door, bulk, "it is known who would be taken", |now| {
         now["state"] != "previewing"
@@ -94,7 +94,7 @@ fn is_over(now: &Value) -> bool {
 async fn export_in_bulk(door: &Door, whom: Value) -> Value {
     let begun = begin(door, whom).await;
     let bulk = begun["bulk"].as_str().unwrap();
-    let path = format!("/exports/bulk/{bulk}/confirm");
+    let path = format!("/bulk-runs/{bulk}/confirm");
     door.ok("POST", &path, None).await;
     shown_when(door, bulk, "everybody came to an end", is_over).await
 }
@@ -173,7 +173,7 @@ async fn a_campaign_is_exported_in_few_requests_after_somebody_confirmed() {
 
     let seq = last_request(&p).await;
     let bulk = begun["bulk"].as_str().unwrap().to_owned();
-    door.ok("POST", &format!("/exports/bulk/{bulk}/confirm"), None)
+    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
         .await;
     let over = shown_when(&door, &bulk, "everybody came to an end", is_over).await;
     assert_eq!(over["state"], "done");
@@ -198,10 +198,10 @@ async fn a_campaign_is_exported_in_few_requests_after_somebody_confirmed() {
     assert_eq!(writes(&p).await, before, "nothing is left to write");
 
     // Over, it is neither confirmed nor cancelled any more.
-    let path = format!("/exports/bulk/{bulk}/confirm");
+    let path = format!("/bulk-runs/{bulk}/confirm");
     let refused = door.call("POST", &path, None).await;
     assert_eq!((refused.status, refused.code()), (409, "HS-2451"));
-    let path = format!("/exports/bulk/{bulk}/cancel");
+    let path = format!("/bulk-runs/{bulk}/cancel");
     let cancelled = door.ok("POST", &path, None).await;
     assert_eq!(cancelled["state"], "done");
 }
@@ -372,7 +372,7 @@ async fn single_exports_beside_it_make_nobody_twice() {
         }
     };
     let in_bulk = async {
-        let path = format!("/exports/bulk/{bulk}/confirm");
+        let path = format!("/bulk-runs/{bulk}/confirm");
         door.ok("POST", &path, None).await;
         shown_when(&door, bulk, "everybody came to an end", is_over).await
     };
@@ -423,13 +423,13 @@ async fn cancelled_it_leaves_true_counts() {
     p.tenant.control("POST", "faults", Some(slow)).await;
     let begun = begin(&door, people(&ids)).await;
     let bulk = begun["bulk"].as_str().unwrap();
-    door.ok("POST", &format!("/exports/bulk/{bulk}/confirm"), None)
+    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
         .await;
     shown_when(&door, bulk, "somebody is exported", |now| {
         now["counts"]["exported"].as_u64() > Some(0)
     })
     .await;
-    door.ok("POST", &format!("/exports/bulk/{bulk}/cancel"), None)
+    door.ok("POST", &format!("/bulk-runs/{bulk}/cancel"), None)
         .await;
     let over = shown_when(&door, bulk, "everybody came to an end", is_over).await;
     assert_eq!(over["state"], "cancelled");
@@ -443,7 +443,7 @@ async fn cancelled_it_leaves_true_counts() {
 
     // One that nothing was written of is over at once.
     let begun = begin(&door, people(&ids)).await;
-    let path = format!("/exports/bulk/{}/cancel", begun["bulk"].as_str().unwrap());
+    let path = format!("/bulk-runs/{}/cancel", begun["bulk"].as_str().unwrap());
     let over = door.ok("POST", &path, None).await;
     assert_eq!(over["state"], "cancelled");
     assert_eq!(over["counts"]["not_begun"], 600);
@@ -462,7 +462,7 @@ async fn the_days_ceiling_holds() {
     door.people(json!(all)).await;
     let begun = begin(&door, people(&ids)).await;
     let bulk = begun["bulk"].as_str().unwrap();
-    door.ok("POST", &format!("/exports/bulk/{bulk}/confirm"), None)
+    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
         .await;
     let now = shown_when(&door, bulk, "it waits for tomorrow", |now| {
         now["waits_until"] != Value::Null
@@ -487,7 +487,7 @@ async fn a_disconnect_stops_it_and_a_reconnect_goes_on() {
     p.tenant.control("POST", "faults", Some(slow)).await;
     let begun = begin(&door, people(&ids)).await;
     let bulk = begun["bulk"].as_str().unwrap();
-    door.ok("POST", &format!("/exports/bulk/{bulk}/confirm"), None)
+    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
         .await;
     shown_when(&door, bulk, "somebody is exported", |now| {
         now["counts"]["exported"].as_u64() > Some(0)
@@ -536,7 +536,7 @@ async fn workers_killed_in_the_middle_leave_everybody_once() {
     p.tenant.control("POST", "faults", Some(slow)).await;
     let begun = begin(&door, people(&ids)).await;
     let bulk = begun["bulk"].as_str().unwrap().to_owned();
-    door.ok("POST", &format!("/exports/bulk/{bulk}/confirm"), None)
+    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
         .await;
     for round in 1..=3u64 {
         until_within("another batch is on its way", LONG, async || {

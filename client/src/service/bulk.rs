@@ -19,7 +19,7 @@ impl HubSpotSync {
         start: &BulkStart,
         key: Option<&IdempotencyKey>,
     ) -> Result<BulkAnswer, Error> {
-        self.post(workspace, &["exports", "bulk"])
+        self.post(workspace, &["bulk-runs"])
             .body(start)
             .key(key)
             .answer()
@@ -35,7 +35,7 @@ impl HubSpotSync {
         workspace: WorkspaceId,
         bulk: BulkId,
     ) -> Result<BulkAnswer, Error> {
-        self.get(workspace, &["exports", "bulk", &bulk.to_string()])
+        self.get(workspace, &["bulk-runs", &bulk.to_string()])
             .large()
             .answer()
             .await
@@ -51,12 +51,9 @@ impl HubSpotSync {
         workspace: WorkspaceId,
         bulk: BulkId,
     ) -> Result<BulkAnswer, Error> {
-        self.post(
-            workspace,
-            &["exports", "bulk", &bulk.to_string(), "confirm"],
-        )
-        .answer()
-        .await
+        self.post(workspace, &["bulk-runs", &bulk.to_string(), "confirm"])
+            .answer()
+            .await
     }
 
     /// Cancels a bulk export: nobody is begun with any more, and what was begun comes to its end.
@@ -68,7 +65,7 @@ impl HubSpotSync {
         workspace: WorkspaceId,
         bulk: BulkId,
     ) -> Result<BulkAnswer, Error> {
-        self.post(workspace, &["exports", "bulk", &bulk.to_string(), "cancel"])
+        self.post(workspace, &["bulk-runs", &bulk.to_string(), "cancel"])
             .answer()
             .await
     }

@@ -59,7 +59,7 @@ async fn shown(store: &Store, row: BulkRow) -> Result<BulkAnswer, Refusal> {
 /// Nothing is written before it is confirmed. Once its state is `waiting_for_confirmation`, `preview` counts
 /// who would be taken and who left out, and `sample` shows some in full.
 #[utoipa::path(
-    post, path = "/workspaces/{workspace}/exports/bulk", tag = "exports", operation_id = "startBulkExport",
+    post, path = "/workspaces/{workspace}/bulk-runs", tag = "exports", operation_id = "startBulkExport",
     params(("workspace" = WorkspaceId, Path, description = "The workspace")),
     request_body = BulkStart,
     responses((status = 202, description = "It is a row; nothing is lost from here on", body = BulkAnswer))
@@ -113,7 +113,7 @@ pub(crate) async fn start_bulk_export(
 
 /// How a bulk export stands
 #[utoipa::path(
-    get, path = "/workspaces/{workspace}/exports/bulk/{bulk}", tag = "exports", operation_id = "getBulkExport",
+    get, path = "/workspaces/{workspace}/bulk-runs/{bulk}", tag = "exports", operation_id = "getBulkExport",
     params(
         ("workspace" = WorkspaceId, Path, description = "The workspace"),
         ("bulk" = BulkId, Path, description = "The bulk export"),
@@ -136,7 +136,7 @@ pub(crate) async fn get_bulk_export(
 ///
 /// Confirmed before, it stays as it is. Before it is known who would be taken, or when it is over, HS-2451.
 #[utoipa::path(
-    post, path = "/workspaces/{workspace}/exports/bulk/{bulk}/confirm", tag = "exports", operation_id = "confirmBulkExport",
+    post, path = "/workspaces/{workspace}/bulk-runs/{bulk}/confirm", tag = "exports", operation_id = "confirmBulkExport",
     params(
         ("workspace" = WorkspaceId, Path, description = "The workspace"),
         ("bulk" = BulkId, Path, description = "The bulk export"),
@@ -163,7 +163,7 @@ pub(crate) async fn confirm_bulk_export(
 ///
 /// What was begun comes to its end. One that is over stays as it is.
 #[utoipa::path(
-    post, path = "/workspaces/{workspace}/exports/bulk/{bulk}/cancel", tag = "exports", operation_id = "cancelBulkExport",
+    post, path = "/workspaces/{workspace}/bulk-runs/{bulk}/cancel", tag = "exports", operation_id = "cancelBulkExport",
     params(
         ("workspace" = WorkspaceId, Path, description = "The workspace"),
         ("bulk" = BulkId, Path, description = "The bulk export"),
