@@ -82,6 +82,22 @@ async fn begin(door: &Door, whom: Value) -> Value {
     .await
 }
 
+/// Begins and confirms a bulk export whose writes take their time, and waits until some people of many are
+/// exported. Says which it is.
+async fn in_the_middle(p: &Planted, door: &Door, ids: &[String]) -> String {
+    let slow = json!({"path": "/contacts/batch/create$", "when": "before", "effect": {"delay": {"ms": 1_500}}});
+    p.tenant.control("POST", "faults", Some(slow)).await;
+    let begun = begin(door, people(ids)).await;
+    let bulk = begun["bulk"].as_str().unwrap();
+    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
+        .await;
+    shown_when(door, bulk, "somebody is exported", |now| {
+        now["counts"]["exported"].as_u64() > Some(0)
+    })
+    .await;
+    bulk.to_owned()
+}
+
 /// Whether nobody goes on any more.
 fn is_over(now: &Value) -> bool {
     let waits = now["counts"]["waiting"].as_object().unwrap();
@@ -419,16 +435,7 @@ async fn cancelled_it_leaves_true_counts() {
     let ids = ids(&all);
     door.people(json!(all)).await;
     let first = journals::state(&p).await;
-    let slow = json!({"path": "/contacts/batch/create$", "when": "before", "effect": {"delay": {"ms": 1_500}}});
-    p.tenant.control("POST", "faults", Some(slow)).await;
-    let begun = begin(&door, people(&ids)).await;
-    let bulk = begun["bulk"].as_str().unwrap();
-    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
-        .await;
-    shown_when(&door, bulk, "somebody is exported", |now| {
-        now["counts"]["exported"].as_u64() > Some(0)
-    })
-    .await;
+    let bulk = &in_the_middle(&p, &door, &ids).await;
     door.ok("POST", &format!("/bulk-runs/{bulk}/cancel"), None)
         .await;
     let over = shown_when(&door, bulk, "everybody came to an end", is_over).await;
@@ -483,16 +490,7 @@ async fn a_disconnect_stops_it_and_a_reconnect_goes_on() {
     let ids = ids(&all);
     door.people(json!(all)).await;
     let first = journals::state(&p).await;
-    let slow = json!({"path": "/contacts/batch/create$", "when": "before", "effect": {"delay": {"ms": 1_500}}});
-    p.tenant.control("POST", "faults", Some(slow)).await;
-    let begun = begin(&door, people(&ids)).await;
-    let bulk = begun["bulk"].as_str().unwrap();
-    door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)
-        .await;
-    shown_when(&door, bulk, "somebody is exported", |now| {
-        now["counts"]["exported"].as_u64() > Some(0)
-    })
-    .await;
+    let bulk = &in_the_middle(&p, &door, &ids).await;
     let tenant = &p.tenant;
     let answer = tenant
         .api

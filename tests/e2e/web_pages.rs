@@ -8,7 +8,7 @@ use e2e::{
     door::Door,
     exports,
     pages::{Got, Pages, between},
-    planted::Planted,
+    planted::{Planted, change_settings},
     profiles::until,
     shared,
 };
@@ -162,6 +162,26 @@ async fn the_overview_tells_each_state_and_does_what_it_offers() {
     );
 }
 
+/// No run reads engagements: the page does not offer them, and takes them for nothing.
+#[tokio::test]
+async fn a_resync_offers_what_runs_read() {
+    let portal = Planted::new().await;
+    let door = portal.connect().await;
+    change_settings(&door, |settings| {
+        settings["activity_context"]["engagements"] = json!(true);
+    })
+    .await;
+    let path = "/settings/hubspot/resync";
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let asked = pages.get(path).await.text;
+    assert!(asked.contains("value=\"deals\""), "{asked}");
+    assert!(!asked.contains("value=\"engagements\""), "{asked}");
+    let fields = [("mode", "catch_up"), ("type", "engagements")];
+    let none = pages.post(path, &fields).await;
+    assert_eq!(none.status, 422);
+    assert!(none.text.contains("Choose at least one kind of record."));
+}
+
 /// The form of basic sync as it stands, with changes.
 fn basic<'a>(revision: &'a str, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut fields = vec![
@@ -298,8 +318,7 @@ async fn basic_sync_saves_says_what_is_wrong_and_lets_two_admins_pick() {
     );
 
     // Who saved something else meanwhile is no reason to ask.
-    e2e::planted::change_settings(&door, |s| s["dnc"]["lost_deal"]["within_days"] = json!(30))
-        .await;
+    change_settings(&door, |s| s["dnc"]["lost_deal"]["within_days"] = json!(30)).await;
     let quiet = [
         ("policy", "all_contacted"),
         ("ceiling-on", "on"),
@@ -353,7 +372,7 @@ async fn a_person_is_found_previewed_exported_and_reverted() {
         .await;
     let door = portal.connect().await;
     somebody(&door).await;
-    e2e::planted::change_settings(&door, |s| {
+    change_settings(&door, |s| {
         for row in s["contacts"].as_array_mut().unwrap() {
             if row["app_field"] == "job_title" {
                 row["export"] = json!("overwrite");

@@ -42,7 +42,7 @@ use domain::{
         policy::Standing,
     },
 };
-use store::{DrainFacts, DueExport, RequestsEnd, WriterHold};
+use store::{DrainFacts, DueExport, ExportEnd, RequestsEnd, WriterHold};
 use temporalio_client::{
     WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
 };
@@ -188,18 +188,16 @@ impl ContactExporting {
                 let again = exported
                     .look_again
                     .map(|company| (company, self.deps.exports.recheck_after));
-                let end = end_with(exported.troubles);
+                let end = ExportEnd {
+                    person: hold.person.clone(),
+                    contact: exported.contact,
+                    status_said: exported.status_said,
+                    look_again: again,
+                    requests: with.clone(),
+                    end: end_with(exported.troubles),
+                };
                 store
-                    .end_exported(
-                        ground.workspace,
-                        ground.portal,
-                        &hold.person,
-                        exported.contact,
-                        exported.status_said,
-                        again,
-                        with,
-                        &end,
-                    )
+                    .end_exported(ground.workspace, ground.portal, &[end])
                     .await
                     .map_err(of_store)?;
                 report.exported += count;

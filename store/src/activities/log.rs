@@ -67,6 +67,31 @@ pub struct ActivityDone {
 }
 
 impl Store {
+    /// Of these people, those who have activities that wait for them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people_with_waiting_activities(
+        &self,
+        workspace: WorkspaceId,
+        people: &[PersonId],
+    ) -> Result<Vec<PersonId>, StoreError> {
+        let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
+        let waited = sqlx::query_scalar!(
+            "select e.id as \"id!\" from unnest($2::text[]) as e (id)
+             where exists (select 1 from app_activity a
+               where a.workspace_id = $1 and a.person_id = e.id and a.state in ('accepted', 'waiting') offset 0)",
+            workspace.as_uuid(),
+            &ids as &[&str]
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(waited
+            .into_iter()
+            .filter_map(|id| id.parse().ok())
+            .collect())
+    }
+
     /// Activities about a person that are to be written now, in the order in which they happened. Of a
     /// portal that has none of them yet, all.
     ///

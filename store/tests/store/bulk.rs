@@ -145,7 +145,7 @@ async fn counts_follow_each_request_whoever_turns_it() {
             },
         };
         store
-            .end_exported_together(world.workspace, world.portal, &[end])
+            .end_exported(world.workspace, world.portal, &[end])
             .await
             .unwrap();
         let ended = store

@@ -110,7 +110,7 @@ fn resync_page<'a>(
             fieldset .card {
                 legend .sr { "What to read" }
                 div .stack .tight #types {
-                    @for object in &head.status.objects {
+                    @for object in head.status.objects.iter().filter(|o| of_runs(o.object_type)) {
                         label .row {
                             input type="checkbox" name="type" value=(object.object_type.as_str()) checked;
                             span { (type_name(object.object_type)) " " span .muted { (number(object.stored)) } }
@@ -132,8 +132,14 @@ fn resync_page<'a>(
     }
 }
 
+/// Whether a run reads a type: what no run reads is not offered.
+fn of_runs(sync_type: SyncType) -> bool {
+    SyncType::OF_RUNS.contains(&sync_type)
+}
+
 async fn resync(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Response, Refused> {
-    let types: Vec<SyncType> = sent.all("type").filter_map(|t| t.parse().ok()).collect();
+    let types = sent.all("type").filter_map(|t| t.parse().ok());
+    let types: Vec<SyncType> = types.filter(|t| of_runs(*t)).collect();
     if types.is_empty() {
         // No type at all would mean all of them.
         let head = Head::of(&app, visit.workspace()).await?;

@@ -182,7 +182,7 @@ impl Batching<'_> {
         let people: Vec<PersonId> = taken.iter().map(|(_, person)| person.clone()).collect();
         let holds = store.take_writers(workspace, &people).await?;
         let mut report = Report::default();
-        let done = self.held(&holds, taken, &mut report).await;
+        let done = self.held(&holds, &mut report).await;
         store.give_writers_back(workspace, &holds).await?;
         let fates = done?;
         // What every write of this kind meets is no reason to wait: single exports say why they fail.
@@ -217,10 +217,9 @@ impl Batching<'_> {
     async fn held(
         &self,
         holds: &[WriterHold],
-        taken: &[(RequestId, PersonId)],
         report: &mut Report,
     ) -> Result<BTreeMap<PersonId, Fate>, Stop> {
-        let (mut rows, mut fates) = self.judged(holds, taken).await?;
+        let (mut rows, mut fates) = self.judged(holds).await?;
         self.read(&mut rows).await?;
         self.find_out(&mut rows).await?;
         self.plan(&mut rows).await?;
@@ -240,7 +239,6 @@ impl Batching<'_> {
     async fn judged(
         &self,
         holds: &[WriterHold],
-        taken: &[(RequestId, PersonId)],
     ) -> Result<(Vec<Row>, BTreeMap<PersonId, Fate>), Stop> {
         let (store, ground) = (&self.deps.store, self.ground);
         let people: Vec<PersonId> = holds.iter().map(|hold| hold.person.clone()).collect();
@@ -301,7 +299,6 @@ impl Batching<'_> {
                 .park_requests(ground.workspace, &waiting, reason, None, None)
                 .await?;
         }
-        debug_assert!(taken.len() >= rows.len());
         Ok((rows, fates))
     }
 
@@ -548,7 +545,7 @@ impl Batching<'_> {
         let ground = self.ground;
         self.deps
             .store
-            .end_exported_together(ground.workspace, ground.portal, &ends)
+            .end_exported(ground.workspace, ground.portal, &ends)
             .await?;
         report.exported = ends.into_iter().map(|end| end.person).collect();
         Ok(())
