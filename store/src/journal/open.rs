@@ -68,8 +68,10 @@ impl Store {
         guard: Option<Guard<'_>>,
     ) -> Result<Opened, StoreError> {
         let new = NewEntry { hold, entry, guard };
-        let opened = self.open_entries_together(hold.workspace, portal, epoch, &[new]);
-        Ok(opened.await?.pop().unwrap_or(Opened::Lost))
+        let mut opened = self
+            .open_entries_together(hold.workspace, portal, epoch, &[new])
+            .await?;
+        Ok(opened.pop().unwrap_or(Opened::Lost))
     }
 
     /// The same for the writes of a batch, in one transaction: each entry is there, or is not and says why.
