@@ -133,7 +133,7 @@ impl Connecting {
         let revoked = match self.deps.portals.revoke(input.workspace).await {
             Ok(revoked) => revoked,
             // A token that no key opens cannot be revoked, and is erased all the more.
-            Err(StoreError::Corrupt(_)) => false,
+            Err(StoreError::Corrupt(_) | StoreError::KeyMissing(_)) => false,
             Err(error) => return Err(failure::of_store(&error)),
         };
         self.deps

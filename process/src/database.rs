@@ -15,7 +15,7 @@ const KEYS: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// Flags and variables of all programs that open the database.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
     /// Postgres, e.g. postgres://user:password@host:5432/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]

@@ -48,16 +48,12 @@ impl KeyRing {
         for (index, entry) in text.expose_secret().split(',').enumerate() {
             let wrong = KeyRingError::Form(index + 1);
             let (id, key) = entry.trim().split_once(':').ok_or(wrong.clone())?;
-            let good_id = (1..=32).contains(&id.len())
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             let bytes: [u8; 32] = STANDARD
                 .decode(key)
                 .ok()
                 .and_then(|k| k.try_into().ok())
                 .ok_or(wrong.clone())?;
-            if !good_id {
+            if !is_key_id(id) {
                 return Err(wrong);
             }
             if keys.iter().any(|(known, _)| known == id) {
@@ -95,6 +91,12 @@ impl KeyRing {
         Ok(out)
     }
 
+    /// Whether the first key sealed it.
+    pub(crate) fn is_current(&self, sealed: &[u8]) -> bool {
+        let first = self.0.first().map(|(id, _)| id.as_str());
+        first.is_some() && first == sealed_by(sealed)
+    }
+
     /// The reverse of [`Self::encrypt`], by whichever key it names.
     pub(crate) fn decrypt(
         &self,
@@ -119,10 +121,27 @@ impl KeyRing {
                 .ok()?;
             String::from_utf8(plain).ok()
         };
+        if let Some(id) = sealed_by(sealed).filter(|id| !self.0.iter().any(|(k, _)| k == id)) {
+            return Err(StoreError::KeyMissing(id.to_owned()));
+        }
         opened()
             .map(SecretString::from)
             .ok_or(StoreError::Corrupt("token"))
     }
+}
+
+/// The id of the key that sealed something; none where that is not of its form.
+fn sealed_by(sealed: &[u8]) -> Option<&str> {
+    let (&len, rest) = sealed.split_first()?;
+    let id = std::str::from_utf8(rest.get(..usize::from(len))?).ok()?;
+    is_key_id(id).then_some(id)
+}
+
+fn is_key_id(id: &str) -> bool {
+    (1..=32).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn aad(workspace: WorkspaceId, field: &'static str) -> Vec<u8> {
@@ -153,16 +172,11 @@ mod tests {
         let rotated = ring(&format!("b:{B},a:{A}"));
         let opened = rotated.decrypt(workspace(1), "x", &sealed).unwrap();
         assert_eq!(opened.expose_secret(), "token");
-        assert!(
-            ring(&format!("b:{B}"))
-                .decrypt(workspace(1), "x", &sealed)
-                .is_err()
-        );
-        assert!(
-            ring(&format!("a:{B}"))
-                .decrypt(workspace(1), "x", &sealed)
-                .is_err()
-        );
+        let without = ring(&format!("b:{B}")).decrypt(workspace(1), "x", &sealed);
+        assert!(matches!(without, Err(StoreError::KeyMissing(id)) if id == "a"));
+        let another = ring(&format!("a:{B}")).decrypt(workspace(1), "x", &sealed);
+        assert!(matches!(another, Err(StoreError::Corrupt("token"))));
+        assert!(old.is_current(&sealed) && !rotated.is_current(&sealed));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// What was written cannot be read back: a wrong key, or a value that the program does not know.
     #[error("stored {0} cannot be read; is its encryption key still configured?")]
     Corrupt(&'static str),
+    /// What was encrypted under a key that is not configured any more. Ids of keys are no secret.
+    #[error("the encryption key {0} is in use, and is not in TOKEN_ENCRYPTION_KEYS")]
+    KeyMissing(String),
     /// One record cannot be read back; the others can. Which one is in the log.
     #[error("a stored {0} cannot be read")]
     Unreadable(&'static str),
@@ -51,7 +54,7 @@ impl StoreError {
         match self {
             Self::Unavailable(_) | Self::Contended => "HS-5001",
             Self::NotFound(_) => "HS-5002",
-            Self::Corrupt(_) => "HS-5003",
+            Self::Corrupt(_) | Self::KeyMissing(_) => "HS-5003",
             Self::Unreadable(_) => "HS-2217",
             Self::Keys(_) | Self::Address => "HS-5004",
             Self::Migration(_) => "HS-5005",

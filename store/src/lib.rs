@@ -14,6 +14,7 @@ mod cursors;
 mod custom_fields;
 mod deals;
 mod definitions;
+mod engagement_properties;
 mod erasure;
 mod error;
 mod export_drain;
@@ -61,6 +62,7 @@ mod steps;
 mod sweeps;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod token_rotation;
 mod tokens;
 mod tombstones;
 mod touches;
@@ -123,6 +125,7 @@ pub use service_tokens::{NewServiceToken, ServiceTokenRow};
 pub use settings::{SettingsRow, SettingsSaved};
 pub use steps::{PageOutcome, Step};
 pub use sweeps::{Swept, SweptConnection, SweptRun};
+pub use token_rotation::Rotated;
 pub use tokens::{
     AuthKind, LeaseOutcome, NewTokens, RefreshLease, Refreshed, RefusedKey, StoredRefresh,
     TokenLife, Tokens,

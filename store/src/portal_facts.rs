@@ -61,6 +61,7 @@ impl Store {
                 );
             }
         }
+        facts.engagement_properties = self.engagement_properties(workspace, portal).await?;
         let mut rules = self.portal_rules(workspace, portal).await?;
         facts.contact_rules = rules.remove(&ObjectType::Contact).unwrap_or_default();
         facts.company_rules = rules.remove(&ObjectType::Company).unwrap_or_default();

@@ -279,7 +279,7 @@ impl Store {
             "delete from export_recheck where workspace_id = $1",
             "delete from export_preview where workspace_id = $1",
             "delete from export_day where workspace_id = $1",
-            "delete from portal_rule where workspace_id = $1",
+            "delete from engagement_property where workspace_id = $1",
             "delete from erased_identity where workspace_id = $1",
             "delete from hubspot_object where workspace_id = $1",
             "delete from hubspot_object_key where workspace_id = $1",

@@ -430,52 +430,6 @@ impl Store {
         Ok(())
     }
 
-    /// Encrypts all tokens under the first key of the ring: for rotating keys. Says how many.
-    ///
-    /// # Errors
-    /// When the database fails, or no configured key opens a token.
-    pub async fn reencrypt_tokens(&self) -> Result<u64, StoreError> {
-        let rows = sqlx::query!("select workspace_id from connection_token order by 1")
-            .fetch_all(&self.control)
-            .await?;
-        let mut count = 0;
-        for row in rows {
-            let workspace = WorkspaceId::new(row.workspace_id);
-            let mut tx = self.control.begin().await?;
-            let Some(row) = sqlx::query!(
-                "select access_token, refresh_token from connection_token
-                 where workspace_id = $1 for update",
-                workspace.as_uuid()
-            )
-            .fetch_optional(&mut *tx)
-            .await?
-            else {
-                continue;
-            };
-            let access = self.keys.decrypt(workspace, "access", &row.access_token)?;
-            let access = self.keys.encrypt(workspace, "access", &access)?;
-            let refresh = match row.refresh_token {
-                None => None,
-                Some(sealed) => {
-                    let open = self.keys.decrypt(workspace, "refresh", &sealed)?;
-                    Some(self.keys.encrypt(workspace, "refresh", &open)?)
-                }
-            };
-            sqlx::query!(
-                "update connection_token set access_token = $2, refresh_token = $3
-                 where workspace_id = $1",
-                workspace.as_uuid(),
-                access,
-                refresh
-            )
-            .execute(&mut *tx)
-            .await?;
-            tx.commit().await?;
-            count += 1;
-        }
-        Ok(count)
-    }
-
     fn open(&self, workspace: WorkspaceId, raw: RawTokens) -> Result<Tokens, StoreError> {
         Ok(Tokens {
             version: raw.version,

@@ -103,7 +103,7 @@ async fn a_service_key_that_stays_refused_needs_reconnecting_after_a_minute() {
     assert!(began.elapsed() > Duration::from_secs(55), "too soon");
 }
 
-async fn connect_by_key(tenant: &Tenant) {
+pub(crate) async fn connect_by_key(tenant: &Tenant) {
     let key = tenant.control("POST", "service-keys", None).await;
     let body: Value = json!({"admin": ADMIN, "access_token": key["token"]});
     let reply = tenant.api.call(&tenant.id(), "connect", Some(body)).await;

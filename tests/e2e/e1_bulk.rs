@@ -29,11 +29,15 @@ const EARLIER: &str = "2026-01-02T00:00:00Z";
 /// Connects, and lets the policy take whoever was contacted.
 async fn connect(p: &Planted) -> Door {
     let door = p.connect().await;
-    change_settings(&door, |settings| {
+    take_all_contacted(&door).await;
+    door
+}
+
+pub(crate) async fn take_all_contacted(door: &Door) {
+    change_settings(door, |settings| {
         settings["export"]["policy"] = json!("all_contacted");
     })
     .await;
-    door
 }
 
 /// People of a world, who share companies by the domains of their addresses.
@@ -107,7 +111,7 @@ fn is_over(now: &Value) -> bool {
 }
 
 /// Begins, confirms, and waits until all of its people have come to an end.
-async fn export_in_bulk(door: &Door, whom: Value) -> Value {
+pub(crate) async fn export_in_bulk(door: &Door, whom: Value) -> Value {
     let begun = begin(door, whom).await;
     let bulk = begun["bulk"].as_str().unwrap();
     let path = format!("/bulk-runs/{bulk}/confirm");
@@ -115,7 +119,7 @@ async fn export_in_bulk(door: &Door, whom: Value) -> Value {
     shown_when(door, bulk, "everybody came to an end", is_over).await
 }
 
-fn people(ids: &[String]) -> Value {
+pub(crate) fn people(ids: &[String]) -> Value {
     json!({"select": "people", "people": ids})
 }
 

@@ -459,3 +459,61 @@ async fn associations_that_a_portal_ignores_are_added() {
         }
     }
 }
+
+/// The deals that an engagement is on.
+fn deals_of(record: &Value) -> BTreeSet<i64> {
+    mirrored::ties_of(record)
+        .iter()
+        .filter(|(to, ..)| to == "deals")
+        .map(|(_, id, _)| id.parse().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn they_are_on_the_open_deals_where_the_workspace_wants_it() {
+    let p = Planted::new().await;
+    let company = p
+        .record("companies", json!({"domain": "deals-e8.com"}), &[])
+        .await;
+    let contact = p
+        .record(
+            "contacts",
+            json!({"email": "lead@deals-e8.com"}),
+            &[("companies", company)],
+        )
+        .await;
+    let deal = async |stage: &str, tied: (&str, i64)| {
+        let properties = json!({"dealname": stage, "dealstage": stage, "pipeline": "default"});
+        p.record("deals", properties, &[tied]).await
+    };
+    let of_contact = deal("appointmentscheduled", ("contacts", contact)).await;
+    let of_company = deal("qualifiedtobuy", ("companies", company)).await;
+    deal("closedwon", ("contacts", contact)).await;
+    let door = p.connect().await;
+    door.people(json!([{"id": "lead", "version": 1, "email": "lead@deals-e8.com"}]))
+        .await;
+    let done = export(&door, "lead").await;
+    assert_eq!(done["hubspot_id"].as_i64(), Some(contact), "{done}");
+    let note = |id: &str| json!({"id": id, "version": 1, "person": "lead", "at": AT, "content": {"note": {"text": id}}});
+    let log = async |id: &str| {
+        push(&door, &[note(id)]).await;
+        settle(&door, "lead").await;
+        let record = logged(&door, "lead", id).await.expect("an engagement");
+        let notes = live(&p, "notes").await;
+        let note = notes.iter().find(|n| number(&n["id"]) == record).unwrap();
+        deals_of(note)
+    };
+    assert_eq!(log("before").await, BTreeSet::new());
+    change_settings(&door, |settings| {
+        settings["activities"]["associate_open_deals"] = json!(true);
+    })
+    .await;
+    assert_eq!(
+        log("wanted").await,
+        BTreeSet::from([of_contact, of_company])
+    );
+    // Gone from HubSpot, and the mirror does not know it yet: no reason to log nothing, or without the other.
+    let path = format!("records/deals/{of_contact}");
+    p.tenant.control("DELETE", &path, None).await;
+    assert_eq!(log("after").await, BTreeSet::from([of_company]));
+}

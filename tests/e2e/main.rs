@@ -4,6 +4,7 @@
 mod c1_browser;
 mod c1_confirm;
 mod c1_connect;
+mod c3_key_rotation;
 mod c3_tokens;
 mod c4_disconnect;
 mod c4_losses;
@@ -22,6 +23,8 @@ mod e1_requests;
 mod e2_changed_contacts;
 mod e2_export;
 mod e3_companies_file;
+mod e3_gone_companies;
+mod e4_activity_rows;
 mod e4_behaviors;
 mod e4_definitions;
 mod e4_settings;

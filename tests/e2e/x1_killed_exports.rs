@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 use dev::demo::Api;
 use e2e::{
     door::Door,
-    exports::{all_ended, ask, export_all, live, primary_domains, writes},
+    exports::{all_ended, ask, entries, export_all, live, primary_domains, writes},
     journals::{State, assert_true, state},
-    planted::Planted,
+    planted::{Planted, change_settings},
     stacks::{OwnStack, until_within},
 };
 use futures::{StreamExt as _, future::join_all};
@@ -173,6 +173,93 @@ async fn a_worker_killed_or_frozen_at_its_writes_leaves_them_done_once() {
     stack.signal("worker-0", "-CONT");
     stack.wait_worker(0).await.unwrap();
     all_done_once(&worlds, &asked).await;
+}
+
+/// A stage that goes back is emptied first, by an export and by a revert alike; a worker that is lost between
+/// the two writes leaves nobody without a stage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_lost_between_emptying_a_stage_and_setting_it_leaves_it_set() {
+    let mut stack = OwnStack::start(1, ENVIRONMENT).await;
+    let api = Api::new(stack.addresses()).unwrap();
+    let p = Planted::on(&api, json!({})).await;
+    let there = json!({"email": "lead@emptied.com", "lifecyclestage": "customer"});
+    p.record("contacts", there, &[]).await;
+    let door = p.connect().await;
+    change_settings(&door, |settings| {
+        settings["status"] = json!({"property": "lifecyclestage", "allow_backward": true,
+            "rows": [{"status": "contacted", "value": "lead"}]});
+    })
+    .await;
+    let lead =
+        json!({"id": "lead", "version": 1, "email": "lead@emptied.com", "status": "contacted"});
+    door.people(json!([lead])).await;
+    let stage = async || {
+        let contacts = live(&p, "contacts").await;
+        contacts[0]["properties"]["lifecyclestage"].clone()
+    };
+    let hangs_when_set = async || {
+        let rule = json!({"method": "PATCH", "path": "/contacts/", "body": "\"lead\"", "times": 1,
+            "when": "before", "effect": {"hang": {"ms": 60_000}}});
+        p.tenant.control("DELETE", "faults", None).await;
+        p.tenant.control("POST", "faults", Some(rule)).await;
+    };
+    hangs_when_set().await;
+    let asked = ask(&door, "lead").await;
+    lose(&mut stack, &p).await;
+    let end = all_ended(&door, &[asked]).await.remove(0);
+    assert_eq!(end["outcome"]["state"], "exported", "{end}");
+    assert_eq!(stage().await, "lead");
+
+    // Forward in one write, and back in two.
+    for (then, is_lost) in [("customer", false), ("lead", true)] {
+        let done = entries(&door, "lead", "done").await;
+        let last = done.iter().find(|e| {
+            let written = e["properties"].as_array().unwrap();
+            written.iter().any(|w| w["property"] == "lifecyclestage")
+        });
+        if is_lost {
+            hangs_when_set().await;
+        }
+        let path = format!(
+            "/journal/{}/revert",
+            last.unwrap()["entry"].as_str().unwrap()
+        );
+        let body = json!({"property": "lifecyclestage"});
+        let asked = door.ok("POST", &path, Some(body)).await;
+        if is_lost {
+            lose(&mut stack, &p).await;
+        }
+        let revert = format!("/reverts/{}", asked["revert"].as_str().unwrap());
+        until_within("the revert ends", Duration::from_secs(120), async || {
+            door.ok("GET", &revert, None).await["state"] != "accepted"
+        })
+        .await;
+        assert_eq!(door.ok("GET", &revert, None).await["state"], "done");
+        assert_eq!(stage().await, then);
+    }
+}
+
+/// Kills the worker as soon as the write is on its way, and starts it anew.
+async fn lose(stack: &mut OwnStack, p: &Planted) {
+    until_within(
+        "the write is on its way",
+        Duration::from_secs(60),
+        async || {
+            let rules = p.tenant.control("GET", "faults", None).await;
+            rules["faults"][0]["struck"] == 1
+        },
+    )
+    .await;
+    let contacts = live(p, "contacts").await;
+    assert_eq!(
+        contacts[0]["properties"]["lifecyclestage"]
+            .as_str()
+            .unwrap_or_default(),
+        ""
+    );
+    stack.kill_hard("worker-0").unwrap();
+    stack.start_worker(0).unwrap();
+    stack.wait_worker(0).await.unwrap();
 }
 
 /// People, companies, workers and kills; as many as the issue asks for with `SOAK=full`.

@@ -96,6 +96,8 @@ enum Command {
         /// The folder
         dir: PathBuf,
     },
+    /// Encrypts all stored tokens under the first of TOKEN_ENCRYPTION_KEYS, while all goes on, and ends
+    RotateKeys,
 }
 
 /// The configuration, checked.
@@ -122,9 +124,16 @@ pub(crate) struct Config {
 impl Args {
     /// The folder that JSON Schemas are asked for in.
     pub(crate) fn wants_schemas(&self) -> Option<PathBuf> {
-        self.command
-            .as_ref()
-            .map(|Command::Schemas { dir }| dir.clone())
+        match &self.command {
+            Some(Command::Schemas { dir }) => Some(dir.clone()),
+            _ => None,
+        }
+    }
+
+    /// The database whose tokens are to move to the first key, where that is asked for.
+    pub(crate) fn wants_rotation(&self) -> Option<Result<DatabaseConfig, ConfigError>> {
+        matches!(self.command, Some(Command::RotateKeys))
+            .then(|| self.database.clone().check(DATABASE))
     }
 
     pub(crate) fn check(self) -> Result<Config, ConfigError> {

@@ -3,6 +3,7 @@
 mod config;
 mod health;
 mod memory;
+mod rotation;
 mod run;
 mod telemetry;
 
@@ -14,6 +15,9 @@ fn main() -> ExitCode {
     let args = config::Args::parse();
     if let Some(dir) = args.wants_schemas() {
         return write_schemas(&dir);
+    }
+    if let Some(database) = args.wants_rotation() {
+        return rotation::run(database);
     }
     let config = match args.check() {
         Ok(config) => config,

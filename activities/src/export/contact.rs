@@ -61,6 +61,7 @@ impl Exporting<'_> {
         let subject = Subject::Person(self.person()?.id.clone());
         let contact = hubspot::ObjectType::Contact;
         let new = plan.contact().is_none();
+        let company = company.filter(|_| new && !self.said.apart);
         let operation = plan
             .contact()
             .map_or(Operation::Create(ObjectType::Contact), |id| {
@@ -105,11 +106,39 @@ impl Exporting<'_> {
                 Ok(Some(id))
             }
             Err(error) => {
-                self.not_written(entry, error, ObjectType::Contact, &plan.changes, new)
-                    .await?;
+                let unnamed = names_nothing(&error, &plan.changes);
+                let refused = self
+                    .not_written(entry, error, ObjectType::Contact, &plan.changes, new)
+                    .await;
+                if let Some(company) = company.filter(|_| unnamed)
+                    && self.without(company).await?
+                {
+                    return Ok(None);
+                }
+                refused?;
                 Ok(None)
             }
         }
+    }
+
+    /// HubSpot refused a contact together with its company, and named no value. Where the company is gone,
+    /// another one is found or made; where it is there, the contact is made alone and associated afterwards.
+    /// `false` where that was tried already.
+    async fn without(&mut self, company: HubSpotObjectId) -> Result<bool, Stop> {
+        let (_, fresh) = self.fresh(&[company]).await?;
+        if fresh.iter().any(|record| record.id() == company) {
+            return Ok(!std::mem::replace(&mut self.said.apart, true));
+        }
+        self.company_went(company).await?;
+        Ok(true)
+    }
+
+    /// The mirror had a company that is not there any more.
+    async fn company_went(&mut self, company: HubSpotObjectId) -> Result<(), Stop> {
+        self.said.gone.insert(company);
+        let (store, portal) = (&self.deps.store, self.ground.portal);
+        store.doubt_company(portal, company).await?;
+        Ok(())
     }
 
     pub(super) fn link_to(
@@ -182,14 +211,22 @@ impl Exporting<'_> {
                 self.not_written(entry, error, ObjectType::Contact, &[], false)
                     .await?;
                 if gone {
-                    self.said.gone.insert(company);
-                    self.deps
-                        .store
-                        .doubt_company(self.ground.portal, company)
-                        .await?;
+                    self.company_went(company).await?;
                 }
                 Ok(false)
             }
         }
+    }
+}
+
+/// Whether HubSpot refused a write without naming anything of what was sent.
+fn names_nothing(error: &hubspot::Error, sent: &[Change]) -> bool {
+    match error {
+        hubspot::Error::NotFound => true,
+        hubspot::Error::Invalid { problems, .. } => {
+            let named = wire::names_of(problems);
+            !sent.iter().any(|change| named.contains(&change.property))
+        }
+        _ => false,
     }
 }

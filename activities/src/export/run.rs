@@ -55,6 +55,8 @@ pub(super) struct Said {
     pub(super) gone: BTreeSet<HubSpotObjectId>,
     /// Properties whose definitions were read again.
     pub(super) reread: BTreeSet<(ObjectType, String)>,
+    /// Whether contacts are made without their company, because HubSpot refused the two together.
+    pub(super) apart: bool,
 }
 
 /// Properties that were not written, with the paragraph about each.

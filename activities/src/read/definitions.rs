@@ -6,6 +6,8 @@ use chrono::Utc;
 use domain::{
     HubSpotOwnerId, ObjectType, ReadPart,
     export::{RequiredProperty, RequiredWhen},
+    portal::{PropertyDefinition, by_name},
+    settings::activity,
 };
 use hubspot::{
     Cursor,
@@ -224,6 +226,9 @@ pub(super) async fn properties(job: &Job<'_>, at: &At) -> Result<Page, Stop> {
         Err(error) => return Err(error.into()),
     };
     note_rules(job, object_type).await?;
+    if next.is_none() {
+        note_engagements(job).await?;
+    }
     let active: BTreeSet<&str> = page
         .results
         .iter()
@@ -282,6 +287,57 @@ async fn note_rules(job: &Job<'_>, object_type: ObjectType) -> Result<(), Stop> 
     store
         .write_portal_rules(workspace, portal, job.epoch, object_type, &rules, read_at)
         .await?;
+    Ok(())
+}
+
+/// Reads the properties of engagements, which rows of the tab Activity are checked against (E4). Many
+/// portals refuse some of them: what is known stays then, as with [`note_rules`].
+async fn note_engagements(job: &Job<'_>) -> Result<(), Stop> {
+    let CursorKey {
+        workspace, portal, ..
+    } = job.key;
+    for object_type in ObjectType::ALL.into_iter().filter(|t| t.is_engagement()) {
+        let read_at = Utc::now();
+        let properties = job.client.properties();
+        let page = match properties.list(records::object_type(object_type)).await {
+            Ok(page) => page,
+            Err(error @ (hubspot::Error::Fenced | hubspot::Error::AuthRevoked)) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                tracing::info!(
+                    %object_type, code = failure::code_of(&error), "the properties of engagements were not read"
+                );
+                continue;
+            }
+        };
+        let definitions: Vec<&str> = page
+            .results
+            .iter()
+            .flatten()
+            .map(|property| property.definition.get())
+            // The database takes no such character.
+            .filter(|definition| !definition.contains("\\u0000"))
+            .collect();
+        let read = definitions
+            .iter()
+            .flat_map(|d| PropertyDefinition::from_hubspot(d));
+        if !activity::is_whole(&by_name(read)) {
+            tracing::info!(%object_type, "the properties of engagements were not read whole");
+            continue;
+        }
+        job.deps
+            .store
+            .write_engagement_properties(
+                workspace,
+                portal,
+                job.epoch,
+                object_type,
+                &definitions,
+                read_at,
+            )
+            .await?;
+    }
     Ok(())
 }
 

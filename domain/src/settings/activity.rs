@@ -1,10 +1,7 @@
 //! The fields that activities have, and the engagement properties that they go to (E4, E8).
 
-use std::collections::BTreeMap;
-
 use super::{ActivityKind, ActivityRow};
 use crate::{
-    ObjectType,
     app::{FieldKey, FieldType},
     portal::Properties,
 };
@@ -164,24 +161,26 @@ pub fn activity_field(kind: ActivityKind, key: &str) -> Option<&'static Activity
         .find(|f| f.kind == kind && f.key == key)
 }
 
-/// The rows of a fresh connection: every field to HubSpot's own property for it, as far as the
-/// portal is known to have it.
-pub(super) fn default_rows(known: &BTreeMap<ObjectType, Properties>) -> Vec<ActivityRow> {
+/// The rows of a fresh connection: every field to HubSpot's own property for it, which every portal has,
+/// whether its listing shows it or not.
+pub(super) fn default_rows() -> Vec<ActivityRow> {
     ACTIVITY_FIELDS
         .iter()
         .filter_map(|field| {
-            let property = field.standard_property?;
-            let there = known
-                .get(&field.kind.engagement())
-                .is_none_or(|properties| properties.contains_key(property));
-            there.then(|| ActivityRow {
+            Some(ActivityRow {
                 kind: field.kind,
                 app_field: FieldKey::of_catalogue(field.key),
-                property: property.to_owned(),
+                property: field.standard_property?.to_owned(),
                 export: true,
             })
         })
         .collect()
+}
+
+/// Whether a listing of an engagement's properties can be believed: every engagement has its time, so that
+/// one without it is cut short, or is of something else.
+pub fn is_whole(properties: &Properties) -> bool {
+    properties.contains_key("hs_timestamp")
 }
 
 #[cfg(test)]

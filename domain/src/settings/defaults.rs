@@ -21,7 +21,7 @@ impl Settings {
         Self {
             contacts: rows(PERSON_FIELDS, facts.contact_properties.as_ref()),
             companies: rows(COMPANY_FIELDS, facts.company_properties.as_ref()),
-            activity_properties: activity::default_rows(&facts.engagement_properties),
+            activity_properties: activity::default_rows(),
             ..Self::empty()
         }
     }

@@ -59,6 +59,58 @@ async fn rules_of_a_portal_follow_the_latest_reading_of_the_epoch() {
 }
 
 #[tokio::test]
+async fn properties_of_engagements_follow_the_latest_reading_of_the_epoch() {
+    bounded(async {
+        let (world, connected) = World::connected().await;
+        let (store, workspace, portal) = (&world.store, world.workspace, world.portal);
+        let write = async |epoch, object_type, definitions: &[&str], read_at| {
+            store
+                .write_engagement_properties(
+                    workspace,
+                    portal,
+                    epoch,
+                    object_type,
+                    definitions,
+                    read_at,
+                )
+                .await
+                .unwrap()
+        };
+        let known = async || {
+            let facts = store.portal_facts(workspace).await.unwrap();
+            let names = facts.engagement_properties.into_iter();
+            names
+                .map(|(of, all)| (of, all.into_keys().collect::<Vec<_>>()))
+                .collect::<Vec<_>>()
+        };
+        let epoch: Epoch = connected.epoch;
+        assert_eq!(known().await, []);
+        let (time, odd) = (r#"{"name": "hs_timestamp", "type": "datetime"}"#, "{}");
+        let tier = r#"{"name": "tier", "type": "string", "label": "it's"}"#;
+        assert!(write(epoch, ObjectType::Call, &[time, odd, tier], at(10)).await);
+        assert!(write(epoch, ObjectType::Task, &[time], at(10)).await);
+        // An older reading, and one of an epoch that is over.
+        assert!(!write(epoch, ObjectType::Call, &[time], at(9)).await);
+        assert!(!write(epoch.next(), ObjectType::Call, &[time], at(11)).await);
+        let (time, tier) = ("hs_timestamp".to_owned(), "tier".to_owned());
+        let of_task = (ObjectType::Task, vec![time.clone()]);
+        let of_call = (ObjectType::Call, vec![time.clone(), tier]);
+        assert_eq!(known().await, [of_call, of_task.clone()]);
+        assert!(
+            write(
+                epoch,
+                ObjectType::Call,
+                &[r#"{"name": "hs_timestamp", "type": "datetime"}"#],
+                at(12)
+            )
+            .await
+        );
+        assert_eq!(known().await, [(ObjectType::Call, vec![time]), of_task]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_a_portal_said_of_a_unique_property_is_kept() {
     bounded(async {
         let (world, _) = World::connected().await;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::{Epoch, tokens::REFRESH_LEASE};
 use secrecy::SecretString;
 use store::{
-    LeaseOutcome, RefreshLease, Refreshed, Store, StoreConfig, StoreError, StoredRefresh,
+    LeaseOutcome, RefreshLease, Refreshed, Rotated, Store, StoreConfig, StoreError, StoredRefresh,
     testing::TEST_KEYS,
 };
 use tokio::sync::Barrier;
@@ -326,10 +326,25 @@ async fn keys_rotate() {
         let (workspace, epoch) = (world.workspace, connected.epoch);
         let only_new = with_keys(&world, NEW_KEY).await;
         let unreadable = only_new.tokens(workspace, epoch).await.unwrap_err();
-        assert!(matches!(unreadable, StoreError::Corrupt("token")));
+        let old = TEST_KEYS.split(':').next().unwrap().to_owned();
+        assert!(matches!(unreadable, StoreError::KeyMissing(id) if id == old));
+        let locked = Rotated {
+            locked: [(old, 1)].into(),
+            ..Rotated::default()
+        };
+        assert_eq!(only_new.rotate_tokens().await.unwrap(), locked);
 
         let both = with_keys(&world, &format!("{NEW_KEY},{TEST_KEYS}")).await;
-        assert_eq!(both.reencrypt_tokens().await.unwrap(), 1);
+        let moved = Rotated {
+            moved: 1,
+            ..Rotated::default()
+        };
+        assert_eq!(both.rotate_tokens().await.unwrap(), moved);
+        let current = Rotated {
+            current: 1,
+            ..Rotated::default()
+        };
+        assert_eq!(both.rotate_tokens().await.unwrap(), current);
 
         let stored = only_new.tokens(workspace, epoch).await.unwrap().unwrap();
         assert_eq!(stored.version, 1);
@@ -337,7 +352,7 @@ async fn keys_rotate() {
         assert_eq!(stored.refresh.as_ref().map(text).unwrap(), "refresh-1");
         // The older key is needed no more, and opens nothing.
         let closed = world.store.tokens(workspace, epoch).await.unwrap_err();
-        assert!(matches!(closed, StoreError::Corrupt("token")));
+        assert!(matches!(closed, StoreError::KeyMissing(_)));
     })
     .await;
 }

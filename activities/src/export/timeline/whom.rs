@@ -86,6 +86,34 @@ impl Timeline<'_> {
         Ok(open)
     }
 
+    /// Leaves out deals that are gone from HubSpot while the mirror has them; all of them where none is, and
+    /// HubSpot refuses them all the same. `false` where there are none.
+    pub(super) async fn look_at_deals(&mut self) -> Result<bool, Stop> {
+        let known = self.deals.clone().unwrap_or_default();
+        if known.is_empty() {
+            return Ok(false);
+        }
+        self.tick();
+        let ids: Vec<_> = known.iter().map(|id| wire::record_id(*id)).collect();
+        let options = ReadOptions::new().properties(["dealname"]);
+        let objects = self.client().objects();
+        let read = objects
+            .batch_read(hubspot::ObjectType::Deal, &ids, &options)
+            .await?;
+        if !read.unanswered.is_empty() {
+            return Err(Stop::Waits(WaitReason::TriedAgainLater, FIRST_LOOK));
+        }
+        let found = read.found.iter().filter_map(|found| found.as_ref().ok());
+        let live: Vec<_> = found.filter(|deal| !deal.archived).map(|d| d.id).collect();
+        let mut kept = known.clone();
+        kept.retain(|id| live.contains(&wire::record_id(*id)));
+        if kept == known {
+            kept.clear();
+        }
+        self.deals = Some(kept);
+        Ok(true)
+    }
+
     /// The records that an engagement is associated with, and by which type.
     pub(super) async fn associated_with(
         &mut self,

@@ -158,12 +158,14 @@ impl Timeline<'_> {
                             .await?;
                         continue;
                     }
-                    // The contact or the company may be gone, or another by now.
-                    if !self.reject(&mut made, names) {
-                        if looked || !self.look_at_contact().await? {
-                            return Err(error.into());
-                        }
-                        looked = true;
+                    if self.reject(&mut made, names) {
+                        continue;
+                    }
+                    // The contact or the company may be gone, or another by now, and so may a deal.
+                    let another = !looked && self.look_at_contact().await?;
+                    looked = true;
+                    if !another && !self.look_at_deals().await? {
+                        return Err(error.into());
                     }
                 }
             }

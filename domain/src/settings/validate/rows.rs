@@ -344,8 +344,10 @@ fn activity(settings: &Settings, c: &mut Checker<'_>) {
         }
         let facts = c.facts;
         let engagement = row.kind.engagement();
+        // HubSpot's own properties are in every portal, whether its listing shows them or not.
+        let standard = field.is_some_and(|f| f.standard_property == Some(&row.property));
         match facts.engagement_properties.get(&engagement) {
-            Some(properties) => {
+            Some(properties) if !standard || properties.contains_key(&row.property) => {
                 if let Some(definition) = there(c, properties, &row.property, &at_property, &words)
                     && writable(c, definition, &at_property, &words)
                     && let Some(field) = field
@@ -353,9 +355,8 @@ fn activity(settings: &Settings, c: &mut Checker<'_>) {
                     fits(c, field.field_type, false, definition, &path, &words);
                 }
             }
-            // HubSpot's own properties are in every portal.
-            None if field.is_some_and(|f| f.standard_property == Some(&row.property)) => {}
-            None => c.not_read(&tab, "engagement properties"),
+            _ if standard => {}
+            _ => c.not_read(&tab, "engagement properties"),
         }
     }
 }

@@ -431,7 +431,14 @@ fn defaults_choose_what_is_there() {
         ]
     );
     let calls = |r: &&ActivityRow| r.kind == ActivityKind::Call;
-    assert_eq!(defaults.activity_properties.iter().filter(calls).count(), 2);
+    let all_of_calls = ACTIVITY_FIELDS
+        .iter()
+        .filter(|f| f.kind == ActivityKind::Call && f.standard_property.is_some())
+        .count();
+    assert_eq!(
+        defaults.activity_properties.iter().filter(calls).count(),
+        all_of_calls
+    );
     assert_eq!(defaults.import.interval_minutes, 10);
     assert_eq!(defaults.status, None);
     assert_eq!(validate(&defaults, &facts(), None), []);

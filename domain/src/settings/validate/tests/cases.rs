@@ -87,6 +87,18 @@ pub(super) fn cases() -> Vec<(Change, &'static str, SettingsCode, Severity)> {
             Error,
         ),
         (
+            // HubSpot's own, though the listing does not show it, and one that is named in the same way.
+            |d| {
+                d["activity_properties"] = json!([
+                    {"kind": "call", "app_field": "notes", "property": "hs_call_body"},
+                    {"kind": "call", "app_field": "title", "property": "hs_call_bodies"},
+                ]);
+            },
+            "/activity_properties/1/property",
+            C::PropertyUnknown,
+            Error,
+        ),
+        (
             |d| d["contacts"][0] = row("city", "readonly"),
             "/contacts/0/property",
             C::PropertyReadOnly,
