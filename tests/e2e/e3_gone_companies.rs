@@ -1,13 +1,17 @@
 //! E3: companies that are gone from HubSpot while the mirror still has them.
 
+use domain::{HubSpotObjectId, ObjectType};
 use e2e::{
     door::Door,
     exports::{export, live, writes},
     journals::journal,
     mirrored,
     planted::{Planted, number},
+    profiles::until,
+    store_of,
 };
 use serde_json::{Value, json};
+use store::Fate;
 
 use crate::e1_bulk::{export_in_bulk, people as whom, take_all_contacted};
 
@@ -51,6 +55,17 @@ async fn all_at_another(p: &Planted, door: &Door, people: &[String], gone: i64) 
     for entry in journal(door, people).await {
         assert_ne!(entry["state"], "open", "{entry}");
     }
+    // What HubSpot answered is found out about soon, without any sync.
+    let store = store_of(p.tenant.api.addresses()).await;
+    let (workspace, portal) = (p.tenant.workspace, p.tenant.portal);
+    until("the mirror knows that it is gone", async || {
+        let gone = HubSpotObjectId::new(gone).unwrap();
+        let fate = store
+            .fate(workspace, portal, ObjectType::Company, gone)
+            .await;
+        fate.unwrap() == Some(Fate::Archived)
+    })
+    .await;
     let before = writes(p).await;
     for person in people {
         export(door, person).await;

@@ -490,6 +490,10 @@ async fn they_are_on_the_open_deals_where_the_workspace_wants_it() {
     let of_company = deal("qualifiedtobuy", ("companies", company)).await;
     deal("closedwon", ("contacts", contact)).await;
     let door = p.connect().await;
+    change_settings(&door, |settings| {
+        settings["export"]["policy"] = json!("all_contacted");
+    })
+    .await;
     door.people(json!([{"id": "lead", "version": 1, "email": "lead@deals-e8.com"}]))
         .await;
     let done = export(&door, "lead").await;

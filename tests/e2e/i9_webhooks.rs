@@ -179,7 +179,7 @@ const SOON: Duration = Duration::from_secs(15);
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_do_in_hubspot_reaches_a_follower_within_seconds() {
     use ChangeKind::{Company, Contact, Deal};
-    use ChangeWhat::{Archived, Changed};
+    use ChangeWhat::{Archived, Changed, Erased};
     let tenant =
         connected(json!({"contacts": 20, "companies": 5, "deals": 6, "limits": "off"})).await;
     let hooks = Hooks::of(&tenant);
@@ -257,11 +257,14 @@ async fn what_people_do_in_hubspot_reaches_a_follower_within_seconds() {
     let row = stored(&tenant, ObjectType::Contact, contact).await.unwrap();
     assert_eq!(row.modified_at, modified);
 
-    // Erased for good: HubSpot does not know it, and that alone removes nothing.
+    // Erased for good: HubSpot tells of it, and does not know it when it is asked.
     let erased = contacts[7];
     tenant
         .control("POST", &format!("records/contacts/{erased}/erase"), None)
         .await;
+    heard.until((Contact, erased, Erased), SOON).await;
+    let row = stored(&tenant, ObjectType::Contact, erased).await.unwrap();
+    assert_eq!(row.properties, json!({}));
     // Two become one.
     let merged = tenant
         .control(
@@ -276,7 +279,6 @@ async fn what_people_do_in_hubspot_reaches_a_follower_within_seconds() {
     };
     heard.until((Contact, survivor, Changed), SOON).await;
     until_read(&tenant, SOON).await;
-    assert!(stored(&tenant, ObjectType::Contact, erased).await.is_some());
 
     // Nothing of this came by search, and reading again what did not change is no news.
     let searched = tenant

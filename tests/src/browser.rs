@@ -14,6 +14,8 @@ use tokio::{
 
 /// A loaded machine starts it in seconds.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+/// The code of an answer that the page went away from under.
+const NAVIGATED: i64 = -32_000;
 const SHOWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A browser with one tab and a profile of its own.
@@ -83,6 +85,13 @@ impl Browser {
 
     /// One order, and its result.
     async fn call(&mut self, method: &str, params: Value) -> Value {
+        let mut answer = self.answer(method, params).await;
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// The whole answer to an order.
+    async fn answer(&mut self, method: &str, params: Value) -> Value {
         self.calls += 1;
         let mut order = json!({"id": self.calls, "method": method, "params": params});
         if let Some(tab) = &self.tab {
@@ -99,10 +108,9 @@ impl Browser {
                 .unwrap_or_else(|_| panic!("{method}: no answer"))
                 .expect("it speaks");
             assert_eq!(answer.pop(), Some(0), "{method}: the browser ended");
-            let mut answer: Value = serde_json::from_slice(&answer).expect("JSON");
+            let answer: Value = serde_json::from_slice(&answer).expect("JSON");
             if answer["id"] == self.calls {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].take();
+                return answer;
             }
             let entry = &answer["params"]["entry"];
             if entry["source"] == "security" {
@@ -114,8 +122,12 @@ impl Browser {
     /// What a script gives; null where the page is just changing.
     async fn evaluate(&mut self, script: &str) -> Value {
         let params = json!({"expression": script, "returnByValue": true});
-        let mut result = self.call("Runtime.evaluate", params).await;
-        result["result"]["value"].take()
+        let mut answer = self.answer("Runtime.evaluate", params).await;
+        if answer["error"]["code"] == NAVIGATED {
+            return Value::Null;
+        }
+        assert!(answer["error"].is_null(), "{script}: {answer}");
+        answer["result"]["result"]["value"].take()
     }
 
     /// Types an address.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     HubSpotValue, Why,
-    journal::{Cause, Entry},
+    journal::{Cause, Entry, Operation},
     record::Known,
     sameness::Definitions,
 };
@@ -29,26 +29,41 @@ pub struct Past {
     pub reverted: bool,
 }
 
-/// What was written by us to each property, oldest first.
+/// What was written by us to each property.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History(BTreeMap<String, Vec<Past>>);
+pub struct History {
+    /// Oldest first.
+    written: BTreeMap<String, Vec<Past>>,
+    /// What stood in properties that were emptied to be set, and were not set since.
+    emptied: BTreeMap<String, HubSpotValue>,
+}
 
 impl History {
     /// From the entries about one person or company, in the order in which they were made. What was
     /// written to a property before somebody let its row go on counts no more. Entries whose values
     /// retention took say nothing.
     pub fn of<'e>(entries: impl IntoIterator<Item = &'e Entry>, resumed: &Resumed) -> Self {
-        let mut all: BTreeMap<String, Vec<Past>> = BTreeMap::new();
+        let mut all = Self::default();
         for entry in entries {
             if !entry.is_done() {
                 continue;
             }
             for written in &entry.written {
+                let property = written.property.clone();
+                match (&entry.operation, &written.old) {
+                    (Operation::Empty(..), Some(old)) => {
+                        all.emptied.insert(property, old.clone());
+                    }
+                    _ => {
+                        all.emptied.remove(&property);
+                    }
+                }
                 let resumed = resumed.get(&written.property);
                 if let Some(new) = &written.new
                     && resumed.is_none_or(|at| entry.opened_at >= *at)
                 {
-                    all.entry(written.property.clone()).or_default().push(Past {
+                    let of_property = all.written.entry(written.property.clone()).or_default();
+                    of_property.push(Past {
                         old: written.old.clone(),
                         new: new.clone(),
                         reverted: matches!(entry.cause, Cause::Revert(_)),
@@ -56,7 +71,13 @@ impl History {
                 }
             }
         }
-        Self(all)
+        all
+    }
+
+    /// What stood in a property that an export emptied to set it, and came to no end: it is what the value
+    /// that is set now takes the place of (E10).
+    pub fn emptied(&self, property: &str) -> Option<&HubSpotValue> {
+        self.emptied.get(property)
     }
 
     /// Why a value is not to be written now, if it is not.
@@ -71,7 +92,7 @@ impl History {
         definitions: Definitions<'_>,
     ) -> Option<Why> {
         let same = |a: &str, b: &HubSpotValue| definitions.same(property, a, b.as_str());
-        let (last, earlier) = self.0.get(property)?.split_last()?;
+        let (last, earlier) = self.written.get(property)?.split_last()?;
         if last.reverted {
             let taken_back = last.old.as_ref();
             return taken_back
@@ -93,7 +114,11 @@ impl History {
     /// Whether something that was written holds a row up, or would as soon as HubSpot has another value:
     /// what somebody may let go on.
     pub fn may_hold(&self, property: &str, definitions: Definitions<'_>) -> bool {
-        let Some((last, earlier)) = self.0.get(property).and_then(|past| past.split_last()) else {
+        let Some((last, earlier)) = self
+            .written
+            .get(property)
+            .and_then(|past| past.split_last())
+        else {
             return false;
         };
         let same = |p: &Past| definitions.same(property, p.new.as_str(), last.new.as_str());

@@ -258,7 +258,10 @@ impl<'a> Sheet<'a> {
         if property == self.key.primary {
             self.key(read, &value, definition)?;
         }
-        let old = text.and_then(HubSpotValue::stored);
+        let old = match text {
+            Some(text) => HubSpotValue::stored(text),
+            None => self.history.emptied(property).cloned(),
+        };
         let write = match (wanted.behavior, text) {
             (_, None) => Write::Set(value.clone()),
             (ExportBehavior::FillIfEmpty, Some(_)) => {

@@ -420,3 +420,26 @@ fn what_was_reverted_stays_so_until_the_app_has_another_value() {
     );
     assert_eq!(Why::Reverted.code(), Some("HS-2427"));
 }
+
+#[test]
+fn what_was_emptied_and_not_set_is_what_the_next_value_takes_the_place_of() {
+    let emptied = Entry {
+        operation: Operation::Empty(ObjectType::Contact, id(7)),
+        ..entry(1, CHANGED, "city", "Bonn", "")
+    };
+    let set = entry(2, CHANGED, "city", "Bonn", "Ulm");
+    let never = Entry {
+        state: EntryState::Dropped { at: at(1) },
+        ..emptied.clone()
+    };
+    for (entries, old) in [
+        (vec![&emptied], value("Bonn")),
+        (vec![&emptied, &set], None),
+        (vec![&set, &emptied], value("Bonn")),
+        (vec![&never], None),
+        (vec![], None),
+    ] {
+        let history = History::of(entries, &Resumed::new());
+        assert_eq!(history.emptied("city"), old.as_ref());
+    }
+}
