@@ -312,6 +312,8 @@ impl fmt::Debug for PortalOwner {
 pub struct PortalStage {
     /// Its id: the value of `dealstage`.
     pub id: String,
+    /// What people call it; its id where HubSpot does not say.
+    pub label: String,
     /// Whether deals in it are closed.
     pub closed: bool,
     /// Whether deals in it are won; only where closed.
@@ -325,6 +327,8 @@ pub struct PortalStage {
 pub struct PortalPipeline {
     /// Its id: the value of `pipeline`.
     pub id: String,
+    /// What people call it; its id where HubSpot does not say.
+    pub label: String,
     /// Its stages, in HubSpot's order.
     pub stages: Vec<PortalStage>,
     /// Whether it is in HubSpot's archive.
@@ -340,6 +344,7 @@ impl PortalPipeline {
         #[derive(Deserialize)]
         struct Wire {
             id: String,
+            label: Option<String>,
             #[serde(default)]
             stages: Vec<WireStage>,
             #[serde(default)]
@@ -348,6 +353,7 @@ impl PortalPipeline {
         #[derive(Deserialize)]
         struct WireStage {
             id: String,
+            label: Option<String>,
             #[serde(default)]
             metadata: BTreeMap<String, serde_json::Value>,
             #[serde(default)]
@@ -374,6 +380,7 @@ impl PortalPipeline {
                         text(stage, "probability").and_then(|p| p.parse::<f64>().ok());
                     PortalStage {
                         id: stage.id.clone(),
+                        label: stage.label.clone().unwrap_or_else(|| stage.id.clone()),
                         closed,
                         won: closed && probability.is_some_and(|p| p >= 1.0),
                         archived: stage.archived,
@@ -381,6 +388,7 @@ impl PortalPipeline {
                 })
                 .collect(),
             archived: wire.archived,
+            label: wire.label.unwrap_or_else(|| wire.id.clone()),
             id: wire.id,
         })
     }

@@ -172,9 +172,11 @@ fn as_the_product_says(case: &Case) -> Vec<Found> {
     let map = OwnerMap::new(&settings, &owners, &members);
     let pipelines = PIPELINES.map(|p| PortalPipeline {
         id: p.to_owned(),
+        label: p.to_owned(),
         stages: STAGES
             .map(|s| PortalStage {
                 id: s.to_owned(),
+                label: s.to_owned(),
                 closed: false,
                 won: false,
                 archived: false,

@@ -27,6 +27,7 @@ fn calendar() -> Calendar {
 fn pipelines() -> Vec<PortalPipeline> {
     let stage = |id: &str, closed, won| PortalStage {
         id: id.to_owned(),
+        label: id.to_owned(),
         closed,
         won,
         archived: false,
@@ -34,6 +35,7 @@ fn pipelines() -> Vec<PortalPipeline> {
     ["default", "partners"]
         .map(|id| PortalPipeline {
             id: id.to_owned(),
+            label: id.to_owned(),
             stages: vec![
                 stage("new", false, false),
                 stage("late", false, false),

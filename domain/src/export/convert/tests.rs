@@ -280,6 +280,7 @@ fn external_options_are_those_that_the_portal_has() {
     };
     let stage = |id: &str, archived| PortalStage {
         id: id.to_owned(),
+        label: id.to_owned(),
         closed: false,
         won: false,
         archived,
@@ -288,11 +289,13 @@ fn external_options_are_those_that_the_portal_has() {
     let pipelines = [
         PortalPipeline {
             id: "default".to_owned(),
+            label: "Sales".to_owned(),
             stages: vec![stage("new", false), stage("old", true)],
             archived: false,
         },
         PortalPipeline {
             id: "gone".to_owned(),
+            label: "Gone".to_owned(),
             stages: vec![stage("of-gone", false)],
             archived: true,
         },

@@ -137,8 +137,10 @@ pub(crate) fn facts() -> PortalFacts {
         ]),
         pipelines: Some(vec![PortalPipeline {
             id: "default".to_owned(),
+            label: "Sales".to_owned(),
             stages: vec![PortalStage {
                 id: "new".to_owned(),
+                label: "New".to_owned(),
                 closed: false,
                 won: false,
                 archived: false,
