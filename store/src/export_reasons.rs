@@ -5,9 +5,9 @@ use domain::{WorkspaceId, api::RetryReason};
 use crate::{Store, StoreError, cursors::count};
 
 /// The most requests of one reason that are counted.
-const COUNTED: i64 = 10_000;
+pub(crate) const COUNTED: i64 = 10_000;
 
-/// How many requests have a reason.
+/// How many requests, or activities, have a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReasonCount {
     pub reason: RetryReason,
@@ -15,6 +15,18 @@ pub struct ReasonCount {
     pub requests: u64,
     /// Whether there are more than were counted.
     pub more: bool,
+}
+
+impl ReasonCount {
+    /// Of a row: the place of the reason among those asked for, from one on, and how many there are.
+    pub(crate) fn of(reasons: &[RetryReason], place: i64, counted: i64) -> Option<Self> {
+        let place = usize::try_from(place).ok()?.checked_sub(1)?;
+        Some(Self {
+            reason: *reasons.get(place)?,
+            requests: count(counted.min(COUNTED)),
+            more: counted > COUNTED,
+        })
+    }
 }
 
 impl Store {
@@ -47,14 +59,7 @@ impl Store {
         .await?;
         Ok(rows
             .into_iter()
-            .filter_map(|row| {
-                let place = usize::try_from(row.place).ok()?.checked_sub(1)?;
-                Some(ReasonCount {
-                    reason: *reasons.get(place)?,
-                    requests: count(row.requests.min(COUNTED)),
-                    more: row.requests > COUNTED,
-                })
-            })
+            .filter_map(|row| ReasonCount::of(reasons, row.place, row.requests))
             .collect())
     }
 }

@@ -293,6 +293,29 @@ impl Store {
         Ok(listed(workspace, raw))
     }
 
+    /// The last requests about a person, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn latest_requests(
+        &self,
+        workspace: WorkspaceId,
+        person: &PersonId,
+        limit: u32,
+    ) -> Result<Vec<Listed<ExportRow>>, StoreError> {
+        let raw = sqlx::query_as!(
+            Raw,
+            "select id, kind, person_id, state, reason, due_at, hubspot_id, error_code, properties, requested_at, changed_at
+             from export_request where workspace_id = $1 and person_id = $2 order by id desc limit $3",
+            workspace.as_uuid(),
+            person.as_str(),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(listed(workspace, raw))
+    }
+
     /// Requests in the order in which they were made.
     pub async fn export_requests_after(
         &self,

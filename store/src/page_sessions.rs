@@ -216,6 +216,26 @@ impl Store {
             .collect()
     }
 
+    /// What kinds of things were ever done; one that is not known (any more) is left out.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn page_events_among(
+        &self,
+        workspace: WorkspaceId,
+    ) -> Result<Vec<PageEvent>, StoreError> {
+        let kinds: Vec<&str> = PageEvent::ALL.iter().map(PageEvent::as_str).collect();
+        let done = sqlx::query_scalar!(
+            "select k.kind as \"kind!\" from unnest($2::text[]) as k (kind)
+             where exists (select 1 from page_event e where e.workspace_id = $1 and e.kind = k.kind offset 0)",
+            workspace.as_uuid(),
+            &kinds as &[&str]
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(done.iter().filter_map(|kind| kind.parse().ok()).collect())
+    }
+
     /// What people call whoever saved this revision on the pages; none where the API did, or no name
     /// is known.
     ///

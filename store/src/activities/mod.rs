@@ -1,6 +1,7 @@
 //! Activities of the app's side (E8).
 
 mod log;
+mod shown;
 
 pub use log::{ActivityDone, LoggedActivity, PendingActivity, SettledActivities};
 
@@ -9,16 +10,16 @@ use domain::{
     ConnectionState, HubSpotObjectId, WorkspaceId,
     activities::{Activity, ActivityUpsert},
     app::{ActivityId, PersonId, Slot, SlotVersions},
-    export::{RequestOutcome, RequestState, SkipReason, WaitReason},
+    export::{RequestOutcome, SkipReason, WaitReason},
 };
 use sqlx::PgConnection;
 
+use self::shown::{Raw, shown};
 use crate::{
     Store, StoreError,
     connections::state_of,
     erasure::Identity,
-    mirror::object_id,
-    records::{Listed, Record, RowToWrite, StoredRow, Upserted, Written, listed},
+    records::{Listed, Record, RowToWrite, StoredRow, Upserted, Written},
 };
 
 /// When it is looked whether somebody was exported while an activity about them came in, in seconds.
@@ -213,7 +214,8 @@ impl Store {
         after: Option<&ActivityId>,
         limit: u32,
     ) -> Result<Vec<Listed<ActivityRow>>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Raw,
             "select a.activity_id, a.document::text as \"document!\", a.slots::text as \"slots!\", a.state, a.reason,
                a.error_code, a.hubspot_id, a.due_at, a.turned_at,
                (select l.record_id from logged_activity l where l.workspace_id = $1
@@ -229,31 +231,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let unreadable = || {
-                    crate::UnreadableRow::found(workspace, Activity::NAME, row.activity_id.clone())
-                };
-                let activity = listed(workspace, &row.activity_id, &row.document, &row.slots)?;
-                let state: RequestState = row.state.parse().map_err(|_| unreadable())?;
-                let id = |id: Option<i64>| id.map(object_id).transpose();
-                let outcome = RequestOutcome::from_parts(
-                    state,
-                    row.reason.as_deref(),
-                    row.due_at,
-                    id(row.hubspot_id).map_err(|_| unreadable())?,
-                )
-                .map_err(|_| unreadable())?;
-                Ok(ActivityRow {
-                    activity,
-                    outcome,
-                    error_code: row.error_code,
-                    engagement: id(row.record_id).map_err(|_| unreadable())?,
-                    turned_at: row.turned_at,
-                })
-            })
-            .collect())
+        Ok(rows.into_iter().map(|raw| shown(workspace, raw)).collect())
     }
 }
 

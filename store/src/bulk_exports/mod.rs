@@ -1,6 +1,7 @@
 //! Bulk exports (E1): the run, whom it is still to begin with, and its requests. What became of them is
 //! counted by the database with each request that turns (migration 0025).
 
+mod listed;
 mod preview;
 mod run;
 
