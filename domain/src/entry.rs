@@ -79,6 +79,16 @@ pub enum PageEvent {
     Exported,
     /// Brought a value back in HubSpot.
     Reverted,
+    /// Had it found out whom a bulk export would take.
+    AskedBulk,
+    /// Confirmed a bulk export.
+    ConfirmedBulk,
+    /// Stopped a bulk export.
+    StoppedBulk,
+    /// Looked what an export of a person would do.
+    Previewed,
+    /// Put the list of what is to be set up away.
+    PutSetUpAway,
 }
 
 named!(PageEvent, "event");

@@ -74,6 +74,25 @@ for (const picker of $$('.picker')) {
   });
 }
 
+// Fields that take a property suggest what fits as one types: the page of all properties knows.
+for (const input of $$('[data-properties][list]')) {
+  let waits;
+  const suggest = async () => {
+    try {
+      const answer = await fetch(`${input.dataset.properties}?q=${encodeURIComponent(input.value)}`, { redirect: 'error' });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      input.list.replaceChildren(...$$('[data-property]', page).map((row) => new Option(row.dataset.label, row.dataset.property)));
+    } catch { /* Any name can be typed. */ }
+  };
+  for (const event of ['focus', 'input']) {
+    input.addEventListener(event, () => {
+      clearTimeout(waits);
+      waits = setTimeout(suggest, 150);
+    });
+  }
+}
+
 // Typed confirmation: says at once what does not match; the server checks again.
 for (const input of $$('[data-must-equal]')) {
   const check = () => input.setCustomValidity(input.value.trim() === input.dataset.mustEqual ? '' : `Type “${input.dataset.mustEqual}” to go on.`);

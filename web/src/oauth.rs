@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{AppendHeaders, IntoResponse, Response},
     routing::get,
@@ -31,6 +31,7 @@ use crate::{
     api::{GOOD_FOR, Ticket},
     pages::{
         consent::{self, Consenter},
+        guard::Address,
         outcome::{LinkToHandOn, Outcome},
         session::{Cookie, Session, cookie},
     },
@@ -51,7 +52,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/oauth/hubspot/callback", get(callback))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct StartQuery {
     #[serde(default)]
     ticket: String,
@@ -106,7 +107,7 @@ fn browser_cookie(
 
 async fn start(
     State(app): State<App>,
-    Query(query): Query<StartQuery>,
+    Address(query): Address<StartQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Outcome> {
     let now = Utc::now();
@@ -157,7 +158,7 @@ async fn start(
         .into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct CallbackQuery {
     #[serde(default)]
     state: String,
@@ -169,7 +170,7 @@ struct CallbackQuery {
 
 async fn callback(
     State(app): State<App>,
-    Query(query): Query<CallbackQuery>,
+    Address(query): Address<CallbackQuery>,
     headers: HeaderMap,
 ) -> Response {
     let detached = app.clone();
@@ -228,8 +229,10 @@ async fn came_back(
         Ok(id) => id,
         Err(outcome) => {
             // What was not the person's doing does not use the link up.
-            if let (Outcome::HubSpotUnavailable | Outcome::Disconnecting, Some(link)) =
-                (&outcome, consumed.link)
+            if let (
+                Outcome::HubSpotUnavailable | Outcome::CodeRefused | Outcome::Disconnecting,
+                Some(link),
+            ) = (&outcome, consumed.link)
             {
                 parts.store.release_connect_link(link).await?;
             }
@@ -301,9 +304,8 @@ async fn hold(
             tracing::warn!(error = %error, "the code was not exchanged");
             match error {
                 OAuthError::Misconfigured(_) => Outcome::Misconfigured,
-                OAuthError::BadCode | OAuthError::Revoked | OAuthError::Transient { .. } => {
-                    Outcome::HubSpotUnavailable
-                }
+                OAuthError::BadCode => Outcome::CodeRefused,
+                OAuthError::Revoked | OAuthError::Transient { .. } => Outcome::HubSpotUnavailable,
             }
         })?;
     let granted = granted(app, oauth, &grant).await?;

@@ -24,7 +24,8 @@ use crate::{
     state::App,
 };
 
-async fn shown(store: &Store, row: BulkRow) -> Result<BulkAnswer, Refusal> {
+/// A bulk export with what became of its people so far.
+pub(crate) async fn shown(store: &Store, row: BulkRow) -> Result<BulkAnswer, Refusal> {
     let counts = store.bulk_counts(&row).await?;
     let left = counts.not_begun + counts.going_on;
     let seconds_left = match row.state {
@@ -73,6 +74,18 @@ pub(crate) async fn start_bulk_export(
     // As many ids may be more than the body of another call has.
     let body = Bytes::from(read_whole(request.into_body()).await?);
     let asked: BulkStart = body_of(&body)?;
+    let row = begin(&app, workspace, &asked, ids).await?;
+    let answer = shown(&app.parts()?.store, row).await?;
+    Ok((StatusCode::ACCEPTED, Json(answer)))
+}
+
+/// Begins a bulk export.
+pub(crate) async fn begin(
+    app: &App,
+    workspace: WorkspaceId,
+    asked: &BulkStart,
+    ids: CallIds,
+) -> Result<BulkRow, Refusal> {
     match &asked.whom {
         BulkWhom::People { people } if people.is_empty() => {
             let what = "whom.people: name at least one person";
@@ -107,8 +120,7 @@ pub(crate) async fn start_bulk_export(
     };
     let row = parts.store.begin_bulk(&new, now()).await.map_err(refusal)?;
     parts.wake_bulk(&row).await;
-    let answer = shown(&parts.store, row).await?;
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    Ok(row)
 }
 
 /// How a bulk export stands
@@ -148,7 +160,16 @@ pub(crate) async fn confirm_bulk_export(
     In(workspace): In,
     ids: Ids,
 ) -> Result<Json<BulkAnswer>, Refusal> {
-    let bulk: BulkId = ids.get("bulk")?;
+    let row = confirm(&app, workspace, ids.get("bulk")?).await?;
+    Ok(Json(shown(&app.parts()?.store, row).await?))
+}
+
+/// Confirms a bulk export.
+pub(crate) async fn confirm(
+    app: &App,
+    workspace: WorkspaceId,
+    bulk: BulkId,
+) -> Result<BulkRow, Refusal> {
     let parts = app.parts()?;
     let row = parts.store.confirm_bulk(workspace, bulk, now()).await?;
     let row = row.ok_or(Refusal::UnknownRecord("bulk export"))?;
@@ -156,7 +177,7 @@ pub(crate) async fn confirm_bulk_export(
         return Err(Refusal::NotToConfirm(row.state));
     }
     parts.wake_bulk(&row).await;
-    Ok(Json(shown(&parts.store, row).await?))
+    Ok(row)
 }
 
 /// Cancels a bulk export: nobody is begun with any more
@@ -175,12 +196,21 @@ pub(crate) async fn cancel_bulk_export(
     In(workspace): In,
     ids: Ids,
 ) -> Result<Json<BulkAnswer>, Refusal> {
-    let bulk: BulkId = ids.get("bulk")?;
+    let row = cancel(&app, workspace, ids.get("bulk")?).await?;
+    Ok(Json(shown(&app.parts()?.store, row).await?))
+}
+
+/// Cancels a bulk export.
+pub(crate) async fn cancel(
+    app: &App,
+    workspace: WorkspaceId,
+    bulk: BulkId,
+) -> Result<BulkRow, Refusal> {
     let parts = app.parts()?;
     let row = parts.store.cancel_bulk(workspace, bulk, now()).await?;
     let row = row.ok_or(Refusal::UnknownRecord("bulk export"))?;
     if !row.state.is_final() {
         parts.wake_bulk(&row).await;
     }
-    Ok(Json(shown(&parts.store, row).await?))
+    Ok(row)
 }

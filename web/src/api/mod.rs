@@ -2,7 +2,7 @@
 
 mod activities;
 mod auth;
-mod bulk;
+pub(crate) mod bulk;
 mod changes;
 pub(crate) mod connection;
 mod consents;

@@ -1,18 +1,13 @@
 //! Activities: what the app does that stands on the contact's timeline in HubSpot, and how (E8).
 
-use axum::{
-    Router,
-    extract::{Query, State},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use domain::settings::{ActivityKind, ActivitySetting, ActivitySettings, Settings, SettingsPath};
 use maud::{Markup, html};
 
 use crate::{
     pages::{
         frame::AfterDone,
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{icon, section, switch},
         refused::Refused,
@@ -36,7 +31,7 @@ pub(crate) fn router() -> Router<App> {
 async fn page(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     show::<Activities>(&app, &visit, after.done).await
 }
@@ -49,7 +44,7 @@ async fn saved(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Respo
 struct Activities;
 
 /// What people call a kind, and what it becomes in HubSpot.
-const fn kind_name(kind: ActivityKind) -> (&'static str, &'static str) {
+pub(crate) const fn kind_name(kind: ActivityKind) -> (&'static str, &'static str) {
     match kind {
         ActivityKind::Email => ("E-mail", "An e-mail on the timeline"),
         ActivityKind::LinkedinMessage => ("LinkedIn message", "A LinkedIn message on the timeline"),

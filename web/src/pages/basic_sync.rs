@@ -1,13 +1,8 @@
 //! Basic sync: what comes in, who goes out, and how much (I4, E1, E5).
 
-use axum::{
-    Router,
-    extract::{Query, State},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
-    portal::{Properties, PropertyType},
+    portal::Properties,
     settings::{
         ExportPolicy, ExportSettings, FixedValue, RecordCreation, Settings, SettingsPath,
         StampBehavior,
@@ -19,9 +14,10 @@ use store::Qualifying;
 use crate::{
     pages::{
         frame::AfterDone,
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{Choice, choices, count, number_field, section, select_field, switch},
+        properties::Of,
         refused::Refused,
         routes,
         settings_form::{
@@ -31,9 +27,6 @@ use crate::{
     state::App,
 };
 
-/// The most properties that are suggested: a page stays small, and any other one can be typed.
-const SUGGESTED: usize = 300;
-
 pub(crate) fn router() -> Router<App> {
     Router::new().route(routes::BASIC_SYNC, get(page).post(saved))
 }
@@ -41,7 +34,7 @@ pub(crate) fn router() -> Router<App> {
 async fn page(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     show::<BasicSync>(&app, &visit, after.done).await
 }
@@ -74,7 +67,8 @@ const BEHAVIORS: [(&str, &str, StampBehavior); 3] = [
     ("create_only", "On create only", StampBehavior::CreateOnly),
 ];
 
-const fn policy_name(policy: ExportPolicy) -> &'static str {
+/// What people call a policy.
+pub(crate) const fn policy_name(policy: ExportPolicy) -> &'static str {
     match policy {
         ExportPolicy::AllContacted => "All people contacted",
         ExportPolicy::Replied => "Only people who replied",
@@ -305,12 +299,6 @@ impl BasicSync {
 
     fn source(&self, values: &Values, errors: &[FieldError]) -> Markup {
         let typed = value(values, SOURCE_PROPERTY);
-        let fits = |t: PropertyType| matches!(t, PropertyType::String | PropertyType::Enumeration);
-        let known = self.properties.iter().flat_map(|p| p.values());
-        let suggested: Vec<_> = known
-            .filter(|p| p.writable() && fits(p.property_type))
-            .take(SUGGESTED)
-            .collect();
         let chosen = self.properties.as_ref().and_then(|p| p.get(typed));
         let error = error_of(errors, SOURCE_PROPERTY);
         let behaviors: Vec<(String, String)> = BEHAVIORS
@@ -321,12 +309,10 @@ impl BasicSync {
         html! {
             div .field {
                 label for=(SOURCE_PROPERTY) { "Property" }
-                input .input id=(SOURCE_PROPERTY) name=(SOURCE_PROPERTY) value=(typed) list="source-properties"
+                input .input id=(SOURCE_PROPERTY) name=(SOURCE_PROPERTY) value=(typed) list="source-properties" data-properties=(Of::Contacts.address())
                     autocomplete="off" autocapitalize="off" spellcheck="false"
                     aria-describedby="source-property-error source-property-hint" aria-invalid=[error.map(|_| "true")];
-                datalist #source-properties {
-                    @for property in suggested { option value=(property.name) { (property.label) } }
-                }
+                datalist #source-properties {}
                 @if let Some(error) = error { p .error-text #source-property-error { (error) } }
                 p .hint #source-property-hint {
                     @match chosen {

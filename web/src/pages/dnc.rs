@@ -2,13 +2,14 @@
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use domain::{
     app::EmailPlace,
     dnc::{DncReason, DncRule, RecordRef, Verdict},
+    portal::PortalPipeline,
     settings::{RuleScope, Settings, SettingsPath},
 };
 use maud::{Markup, html};
@@ -17,8 +18,9 @@ use store::{Asked, DncBasis};
 use crate::{
     api::dnc::basis,
     pages::{
+        dnc_stages::{self, STAGE},
         frame::{AfterDone, SettingsPage},
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{
             Tone, csrf, heading, icon, notice, number_field, pill, section, select_field, switch,
@@ -47,7 +49,7 @@ pub(crate) fn router() -> Router<App> {
 async fn page(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     show::<Dnc>(&app, &visit, after.done).await
 }
@@ -180,8 +182,10 @@ const fn rule_name(rule: DncRule) -> &'static str {
     }
 }
 
-/// The page needs nothing but the settings.
-struct Dnc;
+/// What the page needs besides the settings.
+struct Dnc {
+    pipelines: Vec<PortalPipeline>,
+}
 
 const OPEN_DEAL: &str = "open-deal";
 const OPEN_DEAL_SCOPE: &str = "open-deal-scope";
@@ -221,8 +225,10 @@ impl SettingsForm for Dnc {
     const LEAD: &'static str =
         "These rules stop outreach in the app. They write nothing to HubSpot.";
 
-    async fn load(_: &App, _: &Visit, _: &Known) -> Result<Self, Refused> {
-        Ok(Self)
+    async fn load(_: &App, _: &Visit, known: &Known) -> Result<Self, Refused> {
+        Ok(Self {
+            pipelines: known.facts.pipelines.clone().unwrap_or_default(),
+        })
     }
 
     fn values(&self, settings: &Settings) -> Values {
@@ -246,6 +252,7 @@ impl SettingsForm for Dnc {
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
+        .chain(dnc_stages::values(&self.pipelines, &dnc.open_deal))
         .collect()
     }
 
@@ -254,6 +261,7 @@ impl SettingsForm for Dnc {
         let on = |name: &str| !value(values, name).is_empty();
         let dnc = &mut settings.dnc;
         dnc.open_deal.enabled = on(OPEN_DEAL);
+        dnc_stages::apply(&self.pipelines, values, &mut dnc.open_deal);
         dnc.customer.enabled = on(CUSTOMER);
         dnc.lost_deal.enabled = on(LOST_DEAL);
         dnc.opted_out = on(OPTED_OUT);
@@ -302,6 +310,7 @@ impl SettingsForm for Dnc {
             TOUCH => "A rep’s meeting or call",
             TOUCH_DAYS => "Meeting or call within days",
             TOUCH_SCOPE => "Meeting or call, holds for",
+            stage if stage.starts_with(STAGE) => return dnc_stages::label(&self.pipelines, stage),
             _ => "Suppression list, holds for",
         }
         .to_owned()
@@ -369,7 +378,7 @@ impl SettingsForm for Dnc {
                 on(OPEN_DEAL),
                 "Open deal",
                 "On the person or their company",
-                &holds(OPEN_DEAL_SCOPE),
+                &html! { (holds(OPEN_DEAL_SCOPE)) (dnc_stages::fields(&self.pipelines, values)) },
             ),
             rule(
                 CUSTOMER,

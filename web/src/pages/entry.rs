@@ -5,7 +5,7 @@
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     http::header,
     response::{AppendHeaders, IntoResponse as _, Redirect, Response},
     routing::get,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     pages::{
-        guard::{self, Sent, Visitor},
+        guard::{self, Address, Sent, Visitor},
         refused::Refused,
         routes,
         session::Session,
@@ -96,7 +96,7 @@ pub(crate) fn router() -> Router<App> {
     Router::new().route(routes::ENTER, get(by_link).post(by_form))
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Link {
     #[serde(default)]
     token: String,
@@ -104,7 +104,10 @@ struct Link {
     to: String,
 }
 
-async fn by_link(State(app): State<App>, Query(link): Query<Link>) -> Result<Response, Refused> {
+async fn by_link(
+    State(app): State<App>,
+    Address(link): Address<Link>,
+) -> Result<Response, Refused> {
     enter(&app, &link.token, &link.to).await
 }
 

@@ -7,7 +7,7 @@ use axum::{
 use maud::{Markup, html};
 
 use crate::pages::{
-    Framing, LeadsToHubSpot, document,
+    Framing, LeadsToHubSpot, Script, document,
     guard::{Theme, Visit},
     head::{Head, Standing},
     parts::{Tone, action, count, csrf, icon, notice},
@@ -158,7 +158,12 @@ impl<'a> SettingsPage<'a> {
                 }
             }
         };
-        document(self.title, self.visit.theme, true, &body)
+        let script = if self.live {
+            Script::Live
+        } else {
+            Script::Usual
+        };
+        document(self.title, self.visit.theme, script, &body)
     }
 
     fn crumbs(&self) -> Markup {

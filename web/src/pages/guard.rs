@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     body::to_bytes,
-    extract::{FromRequestParts, MatchedPath, Request, State},
+    extract::{FromRequestParts, MatchedPath, Query, Request, State},
     http::{HeaderMap, Method, request::Parts},
     middleware::Next,
     response::Response,
@@ -18,7 +18,7 @@ use domain::{
     entry::{PageEvent, PageRole},
     settings::SettingsRevision,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::PageVisitor;
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -149,6 +149,19 @@ impl FromRequestParts<App> for Sent {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get().cloned().unwrap_or_default())
+    }
+}
+
+/// What stands in a page's address behind its path. What cannot be read is nothing: an address may be
+/// anything.
+pub(crate) struct Address<T>(pub(crate) T);
+
+impl<T: Default + DeserializeOwned> FromRequestParts<App> for Address<T> {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        let read = Query::<T>::try_from_uri(&parts.uri);
+        Ok(Self(read.map(|Query(read)| read).unwrap_or_default()))
     }
 }
 

@@ -7,7 +7,7 @@ use domain::{
     export::FailReason,
 };
 use maud::{Markup, html};
-use store::PortalShown;
+use store::{PortalShown, ReasonCount};
 
 use crate::{
     api::connection::status_of,
@@ -170,6 +170,8 @@ impl Head {
         let status = status_of(app, workspace).await?;
         let failed: Vec<RetryReason> = FailReason::ALL.map(RetryReason::Failed).into();
         let counted = store.count_reasons(workspace, &failed).await?;
+        let activities = store.count_activity_reasons(workspace, &failed).await?;
+        let counted: Vec<ReasonCount> = counted.into_iter().chain(activities).collect();
         let quarantined: u64 = status.objects.iter().map(|o| o.quarantined).sum();
         Ok(Self {
             standing: Standing::of(&status),

@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -16,8 +16,9 @@ use store::PageEventRow;
 
 use crate::{
     pages::{
+        bulk,
         frame::SettingsPage,
-        guard::Visit,
+        guard::{Address, Visit},
         head::Head,
         parts::{empty, heading, icon, section, when},
         refused::Refused,
@@ -28,6 +29,8 @@ use crate::{
 
 /// How many events are shown.
 const SHOWN: u32 = 100;
+/// How many bulk exports.
+const BULKS: u32 = 10;
 /// The longest value that is shown of a change.
 const LONGEST: usize = 120;
 
@@ -45,11 +48,12 @@ struct Asked {
 async fn show(
     State(app): State<App>,
     visit: Visit,
-    Query(asked): Query<Asked>,
+    Address(asked): Address<Asked>,
 ) -> Result<Response, Refused> {
     let head = Head::of(&app, visit.workspace()).await?;
     let store = &app.parts()?.store;
     let events = store.page_events(visit.workspace(), SHOWN).await?;
+    let bulks = store.latest_bulks(visit.workspace(), BULKS).await?;
     let change = match asked.version.parse().map(SettingsRevision::new) {
         Ok(version) if version > SettingsRevision::NONE => {
             Some(difference(&app, &visit, version).await?)
@@ -65,6 +69,7 @@ async fn show(
         } @else {
             (section("events", "What was done", "", &table(&head, &events)))
         }
+        @if !bulks.is_empty() { (section("bulks", "Bulk exports", "", &bulk::table(&head, &bulks))) }
         @if let Some(row) = now {
             p .hint { "Version " (row.revision) " of the settings is in force, saved " (when(row.saved_at, head.now)) ". "
                 a href={ (routes::HISTORY) "?version=" (row.revision) } { "What it changed" } }
@@ -83,6 +88,11 @@ const fn event_name(event: PageEvent) -> &'static str {
         PageEvent::Retried => "Retried problems",
         PageEvent::Exported => "Exported a person by hand",
         PageEvent::Reverted => "Reverted a value in HubSpot",
+        PageEvent::AskedBulk => "Looked whom a bulk export would take",
+        PageEvent::ConfirmedBulk => "Confirmed a bulk export",
+        PageEvent::StoppedBulk => "Stopped a bulk export",
+        PageEvent::Previewed => "Looked what an export of a person would do",
+        PageEvent::PutSetUpAway => "Put the list of steps away",
     }
 }
 

@@ -1,11 +1,6 @@
 //! Lists: which of HubSpot's lists are an audience or a suppression list (I6).
 
-use axum::{
-    Router,
-    extract::{Query, State},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
     ObjectType,
     portal::ListId,
@@ -17,7 +12,7 @@ use store::ListDetails;
 use crate::{
     pages::{
         frame::{AfterDone, Width},
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{Tone, empty, icon, notice, number, pill, section, when},
         refused::Refused,
@@ -40,7 +35,7 @@ pub(crate) fn router() -> Router<App> {
 async fn page(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     show::<Lists>(&app, &visit, after.done).await
 }

@@ -3,12 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{
-    Router,
-    extract::{Query, State},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
     app::{COMPANY_FIELDS, CatalogueField, FieldKey, FieldType, PERSON_FIELDS, RecordKind},
     portal::{Properties, PropertyDefinition},
@@ -21,9 +16,10 @@ use maud::{Markup, html};
 use crate::{
     pages::{
         frame::{AfterDone, Width},
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{Tone, fold, icon, notice, section},
+        properties::Of,
         refused::Refused,
         routes,
         settings_form::{
@@ -37,9 +33,6 @@ const PROPERTY: &str = "property-";
 const PRIORITY: &str = "priority-";
 const EXPORT: &str = "export-";
 const OPTIONS: &str = "options-";
-
-/// The most properties that are suggested; any other one can be typed.
-const SUGGESTED: usize = 1_000;
 
 const BEHAVIORS: [(&str, &str, ExportBehavior); 5] = [
     (
@@ -72,7 +65,7 @@ pub(crate) fn router() -> Router<App> {
 async fn page<T: Tab>(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     show::<Mapping<T>>(&app, &visit, after.done).await
 }
@@ -90,6 +83,7 @@ trait Tab: Send + Sync + 'static {
     const PATH: &'static str;
     const LIST: &'static str;
     const RECORD: RecordKind;
+    const OF: Of;
     const FIELDS: &'static [CatalogueField];
     fn rows(settings: &Settings) -> &Vec<MappingRow>;
     fn rows_mut(settings: &mut Settings) -> &mut Vec<MappingRow>;
@@ -102,6 +96,7 @@ impl Tab for Contacts {
     const PATH: &'static str = routes::MAPPING_CONTACTS;
     const LIST: &'static str = "/contacts";
     const RECORD: RecordKind = RecordKind::Person;
+    const OF: Of = Of::Contacts;
     const FIELDS: &'static [CatalogueField] = PERSON_FIELDS;
 
     fn rows(settings: &Settings) -> &Vec<MappingRow> {
@@ -123,6 +118,7 @@ impl Tab for Companies {
     const PATH: &'static str = routes::MAPPING_COMPANIES;
     const LIST: &'static str = "/companies";
     const RECORD: RecordKind = RecordKind::Company;
+    const OF: Of = Of::Companies;
     const FIELDS: &'static [CatalogueField] = COMPANY_FIELDS;
 
     fn rows(settings: &Settings) -> &Vec<MappingRow> {
@@ -144,6 +140,22 @@ struct Field {
     label: String,
     /// None of one that neither the catalogue nor the workspace has (any more).
     field_type: Option<FieldType>,
+}
+
+/// The tabs of the mapping, with the one that is open.
+pub(crate) fn tabs(open: &str) -> Markup {
+    let all = [
+        (routes::MAPPING_CONTACTS, "Contacts"),
+        (routes::MAPPING_COMPANIES, "Companies"),
+        (routes::MAPPING_ACTIVITY, "Activity"),
+    ];
+    html! {
+        nav .tabs aria-label="Tabs" { ul {
+            @for (path, name) in all {
+                li { a href=(path) aria-current=[(path == open).then_some("page")] { (name) } }
+            }
+        } }
+    }
 }
 
 /// What the page needs.
@@ -356,11 +368,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
 
     fn above(&self, _: &Visit, _: &Head) -> Markup {
         html! {
-            nav .tabs aria-label="Tabs" { ul {
-                @for (path, name) in [(routes::MAPPING_CONTACTS, "Contacts"), (routes::MAPPING_COMPANIES, "Companies")] {
-                    li { a href=(path) aria-current=[(path == T::PATH).then_some("page")] { (name) } }
-                }
-            } }
+            (tabs(T::PATH))
             @for text in &self.above { (notice(Tone::Warn, icon::WARN, &html! { p { (text) } }, None)) }
         }
     }
@@ -370,13 +378,9 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         let wrong = |f: &&Field| error_of(errors, &format!("{PROPERTY}{}", f.key)).is_some();
         let (mapped, free): (Vec<_>, Vec<_>) =
             self.fields.iter().partition(|f| is_mapped(f) || wrong(f));
-        let known = self.properties.values().filter(|p| !p.archived);
         html! {
-            datalist #properties {
-                @for property in known.take(SUGGESTED) {
-                    option value=(property.name) { (property.label) }
-                }
-            }
+            datalist #properties {}
+            p .hint { "Write a property’s name; it is looked for by label, too. " a href=(T::OF.address()) { "All properties" } }
             (section("mapped", "Mapped", "Values of these come from HubSpot, and go there by the behavior of the row. Records that are here already are read again for what is newly mapped.", &self.table(&mapped, values, errors)))
             (section("free", "Not mapped", "Name a property to map a field.", &fold(mapped.is_empty(), format!("{} fields", free.len()), &self.table(&free, values, errors))))
         }
@@ -415,7 +419,7 @@ impl<T: Tab> Mapping<T> {
                     span .sub { @match field.field_type { Some(t) => { (t.as_str()) } None => { "no field of the app any more" } } }
                 }
                 td data-l="Property in HubSpot" {
-                    input .input id=(property) name=(property) value=(typed) list="properties" aria-label={ "Property for " (field.label) }
+                    input .input id=(property) name=(property) value=(typed) list="properties" data-properties=(T::OF.address()) aria-label={ "Property for " (field.label) }
                         autocomplete="off" autocapitalize="off" spellcheck="false"
                         aria-describedby={ (property) "-hint " (property) "-error" } aria-invalid=[at_property.map(|_| "true")];
                     span .sub id={ (property) "-hint" } { (said(definition)) }
@@ -446,7 +450,8 @@ impl<T: Tab> Mapping<T> {
     }
 }
 
-fn said(definition: Option<&PropertyDefinition>) -> Markup {
+/// What HubSpot says of a property.
+pub(crate) fn said(definition: Option<&PropertyDefinition>) -> Markup {
     html! {
         @if let Some(d) = definition {
             bdi { (d.label) } " · " (d.property_type.as_str())

@@ -9,17 +9,20 @@
 
 mod activities;
 mod basic_sync;
+mod bulk;
 mod conflict;
 mod connection;
 pub(crate) mod consent;
 mod dnc;
+mod dnc_stages;
 pub(crate) mod entry;
 mod frame;
-mod guard;
+pub(crate) mod guard;
 mod head;
 mod history;
 mod lists;
 mod mapping;
+mod mapping_activity;
 pub(crate) mod outcome;
 mod overview;
 mod owners;
@@ -27,6 +30,7 @@ mod parts;
 mod people;
 mod person;
 mod problems;
+mod properties;
 mod reasons;
 mod refused;
 mod routes;
@@ -86,8 +90,18 @@ pub(crate) struct Page<'a> {
     pub(crate) content: Markup,
 }
 
+/// What runs on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Script {
+    None,
+    /// Makes the page nicer.
+    Usual,
+    /// Keeps up with what goes on too. Where no script runs, the page is loaded again now and then.
+    Live,
+}
+
 /// A document: what is around every page.
-fn document(title: &str, theme: Option<Theme>, script: bool, body: &Markup) -> Markup {
+fn document(title: &str, theme: Option<Theme>, script: Script, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" data-theme=[theme.map(Theme::as_str)] {
@@ -97,7 +111,8 @@ fn document(title: &str, theme: Option<Theme>, script: bool, body: &Markup) -> M
                 meta name="color-scheme" content="light dark";
                 title { (title) " · HubSpot · Integrations" }
                 link rel="stylesheet" href=(*STYLE_PATH);
-                @if script { script type="module" src=(*SCRIPT_PATH) {} }
+                @if script != Script::None { script type="module" src=(*SCRIPT_PATH) {} }
+                @if script == Script::Live { noscript { meta http-equiv="refresh" content="5"; } }
             }
             body {
                 a .skip href="#main" { "Skip to content" }
@@ -121,7 +136,7 @@ impl Page<'_> {
                 main #main .narrow .lone tabindex="-1" data-code=(self.code) { (self.content) }
             }
         };
-        document(self.title, None, false, &body)
+        document(self.title, None, Script::None, &body)
     }
 }
 
@@ -182,6 +197,8 @@ fn settings(app: App) -> Router<App> {
         .merge(connection::router())
         .merge(basic_sync::router())
         .merge(mapping::router())
+        .merge(mapping_activity::router())
+        .merge(properties::router())
         .merge(activities::router())
         .merge(owners::router())
         .merge(statuses::router())
@@ -189,6 +206,7 @@ fn settings(app: App) -> Router<App> {
         .merge(problems::router())
         .merge(history::router())
         .merge(dnc::router())
+        .merge(bulk::router())
         .merge(people::router())
         .merge(person::router())
         // What is no page is said as a page.
@@ -211,5 +229,6 @@ pub(crate) fn router(app: App) -> Router<App> {
         .merge(crate::oauth::router())
         .merge(consent::router())
         .merge(settings(app.clone()))
+        .method_not_allowed_fallback(async || refused::Refused::MethodNotAllowed)
         .layer(axum::middleware::from_fn_with_state(app, secure))
 }

@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     AlreadyConnected,
     Disconnecting,
     HubSpotUnavailable,
+    /// HubSpot did not take the code that came back.
+    CodeRefused,
     Misconfigured,
     ConfirmRefused,
     ConfirmExpired,
@@ -95,6 +97,12 @@ impl Outcome {
                 "HS-1009",
                 "HubSpot did not answer",
                 "Nothing was changed. Start again in the app in a minute.",
+            ),
+            Self::CodeRefused => (
+                StatusCode::BAD_REQUEST,
+                "HS-1009",
+                "HubSpot did not take the answer that came back",
+                "The address was changed on its way, or was opened too late. Nothing was changed. Open the link again while it is good, or start again in the app.",
             ),
             Self::Misconfigured => (
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -208,6 +216,7 @@ mod tests {
             Outcome::AlreadyConnected,
             Outcome::Disconnecting,
             Outcome::HubSpotUnavailable,
+            Outcome::CodeRefused,
             Outcome::Misconfigured,
             Outcome::ConfirmRefused,
             Outcome::ConfirmExpired,

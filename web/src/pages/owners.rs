@@ -1,11 +1,6 @@
 //! Owners: who of the team stands for which of HubSpot's owners (E6).
 
-use axum::{
-    Router,
-    extract::{Query, State},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
     HubSpotOwnerId,
     app::{Member, MemberId},
@@ -19,7 +14,7 @@ use store::OwnerRow;
 use crate::{
     pages::{
         frame::{AfterDone, Width},
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{empty, fold, section, select_field, switch},
         refused::Refused,
@@ -46,7 +41,7 @@ pub(crate) fn router() -> Router<App> {
 async fn page(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     show::<Owners>(&app, &visit, after.done).await
 }

@@ -15,7 +15,7 @@ use domain::{
     export::RequestOutcome,
 };
 use maud::{Markup, html};
-use store::{Asked, ExportFilter};
+use store::Asked;
 
 use crate::{
     api::dnc,
@@ -33,8 +33,6 @@ use crate::{
 
 /// How many people are shown.
 const SHOWN: u32 = 25;
-/// How many requests of a person are looked at for the last one.
-const REQUESTS: u32 = 100;
 
 pub(crate) fn router() -> Router<App> {
     Router::new().route(routes::PEOPLE, get(show).post(search))
@@ -156,14 +154,8 @@ async fn table(
         let Some(person) = people.get(id) else {
             continue;
         };
-        let filter = ExportFilter {
-            person: Some(id.clone()),
-            state: None,
-        };
-        let requests = store
-            .export_requests_after(visit.workspace(), &filter, None, REQUESTS)
-            .await?;
-        let last = requests.into_iter().rev().find_map(Result::ok);
+        let requests = store.latest_requests(visit.workspace(), id, 1).await?;
+        let last = requests.into_iter().find_map(Result::ok);
         let allowed = verdicts.as_ref().and_then(|v| v.get(n)).map(|v| v.allowed);
         rows.push(html! {
             tr {

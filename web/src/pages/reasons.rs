@@ -29,6 +29,17 @@ pub(crate) fn to_look_at() -> Vec<RetryReason> {
     failed.into_iter().chain(waiting).chain(skipped).collect()
 }
 
+/// The same of activities. That one waits for its person is as it should be, and what the settings or the
+/// app leave out is no problem.
+pub(crate) fn of_activities() -> Vec<RetryReason> {
+    let failed = FailReason::ALL.map(RetryReason::Failed);
+    let waiting = WaitReason::ALL
+        .into_iter()
+        .filter(|reason| *reason != WaitReason::PersonNotExported)
+        .map(RetryReason::Waiting);
+    failed.into_iter().chain(waiting).collect()
+}
+
 const fn can_be_mended(reason: SkipReason) -> bool {
     match reason {
         SkipReason::NoEmail

@@ -24,6 +24,7 @@ pub(crate) struct Route {
 pub(crate) const ENTER: &str = "/settings/hubspot/enter";
 pub(crate) const OVERVIEW: &str = "/settings/hubspot";
 pub(crate) const THEME: &str = "/settings/hubspot/theme";
+pub(crate) const SET_UP_AWAY: &str = "/settings/hubspot/set-up/put-away";
 pub(crate) const CONNECT: &str = "/settings/hubspot/connect";
 pub(crate) const SYNC_NOW: &str = "/settings/hubspot/sync-now";
 pub(crate) const RESYNC: &str = "/settings/hubspot/resync";
@@ -31,6 +32,8 @@ pub(crate) const DISCONNECT: &str = "/settings/hubspot/disconnect";
 pub(crate) const BASIC_SYNC: &str = "/settings/hubspot/basic-sync";
 pub(crate) const MAPPING_CONTACTS: &str = "/settings/hubspot/mapping/contacts";
 pub(crate) const MAPPING_COMPANIES: &str = "/settings/hubspot/mapping/companies";
+pub(crate) const MAPPING_ACTIVITY: &str = "/settings/hubspot/mapping/activity";
+pub(crate) const PROPERTIES: &str = "/settings/hubspot/properties/{of}";
 pub(crate) const ACTIVITIES: &str = "/settings/hubspot/activities";
 pub(crate) const OWNERS: &str = "/settings/hubspot/owners";
 pub(crate) const STATUSES: &str = "/settings/hubspot/statuses";
@@ -47,6 +50,11 @@ pub(crate) const PROBLEMS_CSV: &str = "/settings/hubspot/problems.csv";
 pub(crate) const PROBLEMS_RETRY: &str = "/settings/hubspot/problems/retry";
 pub(crate) const PROBLEMS_RETRY_ALL: &str = "/settings/hubspot/problems/retry-all";
 pub(crate) const HISTORY: &str = "/settings/hubspot/history";
+
+pub(crate) const BULK: &str = "/settings/hubspot/bulk-export";
+pub(crate) const BULK_RUN: &str = "/settings/hubspot/bulk-export/{bulk}";
+pub(crate) const BULK_CONFIRM: &str = "/settings/hubspot/bulk-export/{bulk}/confirm";
+pub(crate) const BULK_STOP: &str = "/settings/hubspot/bulk-export/{bulk}/stop";
 
 const fn get(path: &'static str, who: Who) -> Route {
     Route {
@@ -70,6 +78,7 @@ pub(crate) const ROUTES: &[Route] = &[
     post(ENTER, Who::Anyone),
     get(OVERVIEW, Who::Member),
     post(THEME, Who::Member),
+    post(SET_UP_AWAY, Who::Admin),
     post(CONNECT, Who::Admin),
     post(SYNC_NOW, Who::Admin),
     get(RESYNC, Who::Admin),
@@ -82,6 +91,9 @@ pub(crate) const ROUTES: &[Route] = &[
     post(MAPPING_CONTACTS, Who::Admin),
     get(MAPPING_COMPANIES, Who::Member),
     post(MAPPING_COMPANIES, Who::Admin),
+    get(MAPPING_ACTIVITY, Who::Member),
+    post(MAPPING_ACTIVITY, Who::Admin),
+    get(PROPERTIES, Who::Member),
     get(ACTIVITIES, Who::Member),
     post(ACTIVITIES, Who::Admin),
     get(OWNERS, Who::Member),
@@ -105,4 +117,9 @@ pub(crate) const ROUTES: &[Route] = &[
     post(PROBLEMS_RETRY, Who::Admin),
     post(PROBLEMS_RETRY_ALL, Who::Admin),
     get(HISTORY, Who::Member),
+    get(BULK, Who::Member),
+    post(BULK, Who::Admin),
+    get(BULK_RUN, Who::Member),
+    post(BULK_CONFIRM, Who::Admin),
+    post(BULK_STOP, Who::Admin),
 ];

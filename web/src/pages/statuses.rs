@@ -1,11 +1,6 @@
 //! Statuses: which property receives the lead status, and as which value (E7).
 
-use axum::{
-    Router,
-    extract::{Query, State},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
     app::LeadStatus,
     portal::{Properties, PropertyDefinition, PropertyType},
@@ -16,7 +11,7 @@ use maud::{Markup, html};
 use crate::{
     pages::{
         frame::AfterDone,
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{Tone, fold, icon, notice, section, switch},
         refused::Refused,
@@ -39,7 +34,7 @@ pub(crate) fn router() -> Router<App> {
 async fn page(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     show::<Statuses>(&app, &visit, after.done).await
 }

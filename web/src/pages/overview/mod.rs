@@ -1,17 +1,19 @@
 //! Overview: how the connection stands, what came in, what went out, and the one thing to do.
 
 mod never;
+mod set_up;
 mod states;
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{get, post},
 };
 use domain::{
     SyncType, TypeOutcome,
     api::{ExportSummary, ObjectStatus},
+    export::ceiling::zone_of,
 };
 use maud::{Markup, html};
 
@@ -19,9 +21,9 @@ use crate::{
     api::exports::summary_of,
     pages::{
         frame::{AfterDone, SettingsPage},
-        guard::Visit,
+        guard::{Address, Visit},
         head::{Head, Standing, is_behind, type_name},
-        parts::{Tone, bare_pill, count, counted, icon, notice, number, section, stat, step, when},
+        parts::{Tone, bare_pill, count, counted, icon, notice, number, section, stat, when},
         refused::Refused,
         routes,
     },
@@ -29,13 +31,15 @@ use crate::{
 };
 
 pub(crate) fn router() -> Router<App> {
-    Router::new().route(routes::OVERVIEW, get(show))
+    Router::new()
+        .route(routes::OVERVIEW, get(show))
+        .route(routes::SET_UP_AWAY, post(set_up::put_away))
 }
 
 async fn show(
     State(app): State<App>,
     visit: Visit,
-    Query(after): Query<AfterDone>,
+    Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     let head = Head::of(&app, visit.workspace()).await?;
     let summary = match head.standing {
@@ -43,7 +47,10 @@ async fn show(
         _ => Some(summary_of(&app, visit.workspace()).await),
     };
     let exported = match &summary {
-        Some(Ok(summary)) => exported(summary, &head),
+        Some(Ok(summary)) => {
+            let written = written_today(&app, &visit, &head).await?;
+            exported(summary, &head, written)
+        }
         Some(Err(refusal)) => notice(
             Tone::Error,
             icon::WARN,
@@ -59,7 +66,7 @@ async fn show(
             h1 .sr { "Overview" }
             (states::notices(&head))
             (states::reading(&head))
-            (set_up(&head, summary.as_ref()))
+            (set_up::shown(&app, &visit, &head).await?)
             (exported)
             (danger(&visit, &head))
         },
@@ -75,7 +82,7 @@ async fn show(
         _ => html! {
             h1 .sr { "Overview" }
             (states::notices(&head))
-            (set_up(&head, summary.as_ref()))
+            (set_up::shown(&app, &visit, &head).await?)
             (imported(&head))
             (exported)
             (danger(&visit, &head))
@@ -91,24 +98,6 @@ async fn show(
         ..SettingsPage::new(&visit, &head, routes::OVERVIEW, "Overview", content)
     }
     .into_response())
-}
-
-/// What is left to do until everything runs; nothing once it does.
-fn set_up(head: &Head, summary: Option<&ExportSummary>) -> Markup {
-    let saved = summary.is_some_and(|s| s.settings_saved);
-    let read = !matches!(head.standing, Standing::Importing(_));
-    if saved && read {
-        return Markup::default();
-    }
-    let choose = (!saved).then(|| html! { a .btn .small href=(routes::BASIC_SYNC) { "Choose" } });
-    let steps = html! {
-        div .card { ol .steps {
-            (step(true, "Connect HubSpot", None))
-            (step(read, "First import", None))
-            (step(saved, html! { b { "Choose who is exported" } @if !saved { span .muted { " · nothing is exported before" } } }, choose))
-        } }
-    };
-    section("setup", "Set up", "", &steps)
 }
 
 /// What is stored of each type, and how fresh it is.
@@ -158,8 +147,19 @@ fn freshness(object: &ObjectStatus) -> Markup {
     }
 }
 
+/// Records that exports wrote since the portal's midnight.
+async fn written_today(app: &App, visit: &Visit, head: &Head) -> Result<u32, Refused> {
+    let (store, workspace) = (&app.parts()?.store, visit.workspace());
+    let Some(portal) = head.status.portal else {
+        return Ok(0);
+    };
+    let zone = zone_of(store.portal_zone(workspace, portal).await?.as_deref());
+    let day = head.now.with_timezone(&zone).date_naive();
+    Ok(store.written_on(workspace, portal, day).await?)
+}
+
 /// What becomes of requests to export.
-fn exported(summary: &ExportSummary, head: &Head) -> Markup {
+fn exported(summary: &ExportSummary, head: &Head, written: u32) -> Markup {
     let waiting = summary.waiting.values().sum::<u64>() + summary.accepted;
     let failed = summary.failed.values().sum();
     let skipped = summary.skipped.values().sum();
@@ -172,6 +172,7 @@ fn exported(summary: &ExportSummary, head: &Head) -> Markup {
             } }, None))
         }
         dl .card .stats {
+            (stat("Written today", None, u64::from(written), None, "Contacts and companies, since midnight of the portal"))
             (stat("Waiting", None, waiting, Some(routes::PROBLEMS), html! {
                 @match summary.oldest_pending {
                     Some(oldest) => { "Oldest since " (when(oldest, head.now)) }
@@ -180,7 +181,7 @@ fn exported(summary: &ExportSummary, head: &Head) -> Markup {
             }))
             (stat("Failed", None, failed, Some(routes::PROBLEMS), "Can be tried again"))
             (stat("Left out", None, skipped, Some(routes::PROBLEMS), "In the last 30 days, each with its reason"))
-            (stat("Qualify", None, qualifying.people, None, html! {
+            (stat("Qualify", None, qualifying.people, Some(routes::BULK), html! {
                 @if qualifying.more { "At least; not exported yet" } @else { "Not exported yet" }
                 @if qualifying.qualified_earlier > 0 {
                     ", " (count(qualifying.qualified_earlier, qualifying.more)) " of them from before the policy"
@@ -188,7 +189,8 @@ fn exported(summary: &ExportSummary, head: &Head) -> Markup {
             }))
         }
     };
-    section("exported", "Exported to HubSpot", "", &stats)
+    let lead = html! { a href=(routes::BULK) { "Bulk export" } " of many people at once, after a preview." };
+    section("exported", "Exported to HubSpot", lead, &stats)
 }
 
 /// What is hard to undo, each with its numbers; only what fits the state.

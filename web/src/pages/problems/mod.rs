@@ -1,17 +1,20 @@
 //! Problems: what could not be done, by reason, each with what to do (E9, X1).
 
+mod activities;
+
 use std::collections::BTreeMap;
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     http::header,
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
+use chrono::Utc;
 use domain::{
     api::RetryReason,
-    app::{Person, PersonId},
+    app::{ActivityId, Person, PersonId},
     entry::PageEvent,
     export::RequestId,
 };
@@ -23,7 +26,7 @@ use crate::{
     api::exports,
     pages::{
         frame::{Done, SettingsPage, Width},
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::{Head, type_name},
         parts::{Tone, action, count, empty, fold, icon, pill, when, wide_heading},
         people::name_of,
@@ -39,6 +42,8 @@ use crate::{
 const SHOWN: u32 = 10;
 /// Requests of the one reason that was asked for.
 const SHOWN_OF_ONE: u32 = 200;
+/// Activities of a reason that go on again at once.
+const AT_ONCE: u32 = 1_000;
 /// Rows of a download, for each reason.
 const DOWNLOADED: u32 = 10_000;
 
@@ -57,6 +62,9 @@ struct Asked {
     /// One reason with all of its requests.
     #[serde(default)]
     reason: String,
+    /// The reason is one of activities.
+    #[serde(default)]
+    of: String,
 }
 
 /// A reason with the newest of its requests.
@@ -68,24 +76,31 @@ struct Group {
 async fn show(
     State(app): State<App>,
     visit: Visit,
-    Query(asked): Query<Asked>,
+    Address(asked): Address<Asked>,
 ) -> Result<Response, Refused> {
     let store = &app.parts()?.store;
     let head = Head::of(&app, visit.workspace()).await?;
     let one: Option<RetryReason> = asked.reason.parse().ok();
-    let wanted = one.map_or_else(reasons::to_look_at, |one| vec![one]);
+    let of_activities = asked.of == activities::OF;
+    let (requests, activities) = match one {
+        None => (reasons::to_look_at(), reasons::of_activities()),
+        Some(one) if of_activities => (Vec::new(), vec![one]),
+        Some(one) => (vec![one], Vec::new()),
+    };
     let limit = if one.is_some() { SHOWN_OF_ONE } else { SHOWN };
     let mut groups = Vec::new();
-    for count in store.count_reasons(visit.workspace(), &wanted).await? {
+    for count in store.count_reasons(visit.workspace(), &requests).await? {
         let rows = store
             .export_requests_with(visit.workspace(), count.reason, limit)
             .await?;
         groups.push(Group { count, rows });
     }
+    let activities = activities::groups(&app, &visit, &activities, limit).await?;
     let people: Vec<PersonId> = groups
         .iter()
         .flat_map(|g| &g.rows)
         .filter_map(|row| row.as_ref().ok()?.person.clone())
+        .chain(activities::people(&activities).cloned())
         .collect();
     let people = store.people_among(visit.workspace(), &people).await?;
     let aside = match head.status.portal {
@@ -99,13 +114,14 @@ async fn show(
             @if !groups.is_empty() { a .btn href=(routes::PROBLEMS_CSV) { "Download CSV" } }
         }))
         @if one.is_some() { p { a href=(routes::PROBLEMS) { "All problems" } } }
-        @if groups.is_empty() && aside.is_empty() {
+        @if groups.is_empty() && activities.is_empty() && aside.is_empty() {
             (empty(Some(pill(Tone::Ok, icon::CHECK, "No problems")),
                 "Everything that was asked for is in HubSpot, is on its way, or was left out by your own rules.",
                 Some(html! { a .btn href=(routes::PEOPLE) { "Look somebody up" } })))
         }
         div .stack {
             @for group in &groups { (shown(&visit, &head, group, &people, one.is_some())) }
+            @for group in &activities { (activities::shown(&visit, &head, group, &people, one.is_some())) }
             @if !aside.is_empty() { (quarantine(&head, &aside)) }
         }
     };
@@ -262,11 +278,21 @@ fn quarantine(head: &Head, aside: &[SetAside]) -> Markup {
 }
 
 async fn retry(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Redirect, Refused> {
-    let request: RequestId = sent
-        .text("request")
-        .parse()
-        .map_err(|_| Refusal::UnknownRecord("request"))?;
-    exports::retry_one(&app, visit.workspace(), request).await?;
+    if let Ok(activity) = sent.text("activity").parse::<ActivityId>() {
+        let parts = app.parts()?;
+        let goes_on = parts
+            .store
+            .retry_activity(visit.workspace(), &activity, Utc::now())
+            .await?;
+        let person = goes_on.ok_or(Refusal::UnknownRecord("activity"))?;
+        parts.wake_export(visit.workspace(), &person).await;
+    } else {
+        let request: RequestId = sent
+            .text("request")
+            .parse()
+            .map_err(|_| Refusal::UnknownRecord("request"))?;
+        exports::retry_one(&app, visit.workspace(), request).await?;
+    }
     visit.note(&app, PageEvent::Retried, None).await;
     Ok(Redirect::to(&format!("{}?done=retried", routes::PROBLEMS)))
 }
@@ -276,42 +302,67 @@ async fn retry_all(State(app): State<App>, visit: Visit, sent: Sent) -> Result<R
         .text("reason")
         .parse()
         .map_err(|_| Refusal::UnknownRecord("reason"))?;
-    let answer = exports::retry_all(&app, visit.workspace(), Some(reason)).await?;
-    visit.note(&app, PageEvent::Retried, None).await;
-    let done = if answer.more {
-        "retried-some"
+    let more = if sent.text("of") == activities::OF {
+        let store = &app.parts()?.store;
+        // They are found by `Sweep`, as many requests are.
+        let retried = store
+            .retry_activities(visit.workspace(), reason, AT_ONCE, Utc::now())
+            .await?;
+        retried >= u64::from(AT_ONCE)
     } else {
-        "retried"
+        let answer = exports::retry_all(&app, visit.workspace(), Some(reason)).await?;
+        answer.more
     };
+    visit.note(&app, PageEvent::Retried, None).await;
+    let done = if more { "retried-some" } else { "retried" };
     Ok(Redirect::to(&format!("{}?done={done}", routes::PROBLEMS)))
 }
 
 /// Ids, reasons and codes: what somebody needs to work through them, and no more.
 async fn download(State(app): State<App>, visit: Visit) -> Result<Response, Refused> {
     let store = &app.parts()?.store;
-    let mut csv =
-        String::from("request,person,kind,reason,code,properties,requested_at,changed_at\r\n");
+    let mut csv = String::from(
+        "request,person,kind,reason,code,properties,requested_at,changed_at,activity\r\n",
+    );
+    let mut line = |fields: [&str; 9]| {
+        let cells: Vec<String> = fields.iter().map(|field| cell(field)).collect();
+        csv.push_str(&cells.join(","));
+        csv.push_str("\r\n");
+    };
     let wanted = reasons::to_look_at();
     for count in store.count_reasons(visit.workspace(), &wanted).await? {
         let rows = store
             .export_requests_with(visit.workspace(), count.reason, DOWNLOADED)
             .await?;
         for row in rows.into_iter().flatten() {
-            let person = row.person.as_ref().map_or("", |p| p.as_str());
-            let fields = [
-                row.request.to_string(),
-                person.to_owned(),
-                row.kind.to_string(),
-                count.reason.as_str().to_owned(),
-                row.code
-                    .unwrap_or_else(|| reasons::code(count.reason).to_owned()),
-                row.properties.join(" "),
-                row.requested_at.to_rfc3339(),
-                row.changed_at.to_rfc3339(),
-            ];
-            let line: Vec<String> = fields.iter().map(|f| cell(f)).collect();
-            csv.push_str(&line.join(","));
-            csv.push_str("\r\n");
+            line([
+                &row.request.to_string(),
+                row.person.as_ref().map_or("", |p| p.as_str()),
+                row.kind.as_str(),
+                count.reason.as_str(),
+                row.code.as_deref().unwrap_or(reasons::code(count.reason)),
+                &row.properties.join(" "),
+                &row.requested_at.to_rfc3339(),
+                &row.changed_at.to_rfc3339(),
+                "",
+            ]);
+        }
+    }
+    let wanted = reasons::of_activities();
+    for group in activities::groups(&app, &visit, &wanted, DOWNLOADED).await? {
+        for row in group.rows.iter().flatten() {
+            let reason = group.count.reason;
+            line([
+                "",
+                row.activity.person.as_str(),
+                "activity",
+                reason.as_str(),
+                row.error_code.as_deref().unwrap_or(reasons::code(reason)),
+                "",
+                "",
+                &row.turned_at.to_rfc3339(),
+                row.activity.id.as_str(),
+            ]);
         }
     }
     let headers = [

@@ -1,0 +1,337 @@
+//! Property mapping of activities: which field of a kind is which property of its engagement (E4, E8). A
+//! field without a property has no row.
+
+use axum::{Router, extract::State, response::Response, routing::get};
+use domain::{
+    app::{FieldKey, FieldType},
+    portal::Properties,
+    settings::{ACTIVITY_FIELDS, ActivityKind, ActivityRow, Settings, SettingsPath},
+};
+use maud::{Markup, html};
+
+use crate::{
+    pages::{
+        activities::kind_name,
+        frame::{AfterDone, Width},
+        guard::{Address, Sent, Visit},
+        head::Head,
+        mapping::{said, tabs},
+        parts::{Tone, icon, notice, section, switch},
+        properties::Of,
+        refused::Refused,
+        routes,
+        settings_form::{
+            FieldError, Known, SettingsForm, Values, error_of, row_at, save, show, ticked, value,
+        },
+    },
+    state::App,
+};
+
+const LIST: &str = "/activity_properties";
+const PROPERTY: &str = "property-";
+const EXPORT: &str = "export-";
+
+pub(crate) fn router() -> Router<App> {
+    Router::new().route(routes::MAPPING_ACTIVITY, get(page).post(saved))
+}
+
+async fn page(
+    State(app): State<App>,
+    visit: Visit,
+    Address(after): Address<AfterDone>,
+) -> Result<Response, Refused> {
+    show::<Mapping>(&app, &visit, after.done).await
+}
+
+async fn saved(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Response, Refused> {
+    save::<Mapping>(&app, &visit, &sent).await
+}
+
+/// A field of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Field {
+    kind: ActivityKind,
+    key: FieldKey,
+    label: String,
+    /// None of one that activities do not have (any more).
+    field_type: Option<FieldType>,
+}
+
+impl Field {
+    /// The name of one of its inputs.
+    fn input(&self, start: &str) -> String {
+        format!("{start}{}.{}", self.kind, self.key)
+    }
+
+    fn is_of(&self, row: &ActivityRow) -> bool {
+        self.kind == row.kind && self.key == row.app_field
+    }
+}
+
+/// What the page needs.
+struct Mapping {
+    fields: Vec<Field>,
+    /// By kind, as far as the portal's are known.
+    properties: Vec<(ActivityKind, Properties)>,
+    /// What is wrong with rows by now, by input.
+    problems: Vec<FieldError>,
+    /// What is wrong with the tab as a whole.
+    above: Vec<String>,
+}
+
+/// Those that activities have, and what else the settings name, each beside its kind.
+fn fields_of(settings: &Settings) -> Vec<Field> {
+    let mut all: Vec<Field> = ACTIVITY_FIELDS
+        .iter()
+        .filter_map(|field| {
+            Some(Field {
+                kind: field.kind,
+                key: FieldKey::parse(field.key).ok()?,
+                label: field.label.to_owned(),
+                field_type: Some(field.field_type),
+            })
+        })
+        .collect();
+    for row in &settings.activity_properties {
+        if !all.iter().any(|field| field.is_of(row)) {
+            all.push(Field {
+                kind: row.kind,
+                key: row.app_field.clone(),
+                label: row.app_field.to_string(),
+                field_type: None,
+            });
+        }
+    }
+    all.sort_by_key(|field| {
+        ActivityKind::ALL
+            .iter()
+            .position(|kind| *kind == field.kind)
+    });
+    all
+}
+
+impl Mapping {
+    fn field(&self, of: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.input("") == of)
+    }
+
+    fn properties(&self, kind: ActivityKind) -> Option<&Properties> {
+        let of_kind = self.properties.iter().find(|(of, _)| *of == kind);
+        of_kind.map(|(_, properties)| properties)
+    }
+}
+
+impl SettingsForm for Mapping {
+    const PATH: &'static str = routes::MAPPING_ACTIVITY;
+    const TITLE: &'static str = "Property mapping";
+    const LEAD: &'static str = "What an activity carries into its record in HubSpot. Its time, its owner and whom it is about are always set.";
+    const WIDTH: Width = Width::Wide;
+    const PLACE: &'static str = routes::MAPPING_CONTACTS;
+
+    async fn load(_: &App, _: &Visit, known: &Known) -> Result<Self, Refused> {
+        let of_portal = &known.facts.engagement_properties;
+        let mut form = Self {
+            fields: fields_of(&known.settings),
+            properties: ActivityKind::ALL
+                .into_iter()
+                .filter_map(|kind| Some((kind, of_portal.get(&kind.engagement())?.clone())))
+                .collect(),
+            problems: Vec::new(),
+            above: Vec::new(),
+        };
+        let within = SettingsPath::new(LIST);
+        for problem in known.problems.iter().filter(|p| p.path.is_within(&within)) {
+            let text = format!("{} ({})", problem.message, problem.code.code());
+            match form.field_at(&problem.path, &known.settings) {
+                Some(field) => form.problems.push((field, text)),
+                None => form.above.push(text),
+            }
+        }
+        Ok(form)
+    }
+
+    fn values(&self, settings: &Settings) -> Values {
+        let inputs = self.fields.iter().flat_map(|field| {
+            let row = settings.activity_properties.iter().find(|r| field.is_of(r));
+            let property = row.map_or_else(String::new, |r| r.property.clone());
+            [
+                (field.input(PROPERTY), property),
+                (field.input(EXPORT), ticked(row.is_none_or(|r| r.export))),
+            ]
+        });
+        inputs.collect()
+    }
+
+    fn apply(&self, values: &Values, settings: &mut Settings) -> Vec<FieldError> {
+        let before = std::mem::take(&mut settings.activity_properties);
+        // What was there keeps its place.
+        let place = |field: &&Field| before.iter().position(|row| field.is_of(row));
+        let mut fields: Vec<&Field> = self.fields.iter().collect();
+        fields.sort_by_key(|field| place(field).unwrap_or(usize::MAX));
+        let rows = fields.into_iter().filter_map(|field| {
+            let property = value(values, &field.input(PROPERTY)).trim();
+            (!property.is_empty()).then(|| ActivityRow {
+                kind: field.kind,
+                app_field: field.key.clone(),
+                property: property.to_owned(),
+                export: !value(values, &field.input(EXPORT)).is_empty(),
+            })
+        });
+        settings.activity_properties = rows.collect();
+        Vec::new()
+    }
+
+    fn label(&self, name: &str) -> String {
+        let of = |start: &str, what: &str| {
+            let field = self.field(name.strip_prefix(start)?)?;
+            let (kind, _) = kind_name(field.kind);
+            Some(format!("{kind}, {}, {what}", field.label))
+        };
+        of(PROPERTY, "property")
+            .or_else(|| of(EXPORT, "exported"))
+            .unwrap_or_else(|| name.to_owned())
+    }
+
+    fn shown(&self, name: &str, value: &str) -> String {
+        match (name.starts_with(EXPORT), value) {
+            (true, "") => "no".to_owned(),
+            (true, _) => "yes".to_owned(),
+            (false, value) => value.to_owned(),
+        }
+    }
+
+    fn field_at(&self, path: &SettingsPath, settings: &Settings) -> Option<String> {
+        let (n, _) = row_at(path, LIST)?;
+        let row = settings.activity_properties.get(n)?;
+        let field = self.fields.iter().find(|field| field.is_of(row))?;
+        Some(field.input(PROPERTY))
+    }
+
+    fn above(&self, _: &Visit, _: &Head) -> Markup {
+        html! {
+            (tabs(Self::PATH))
+            @for text in &self.above { (notice(Tone::Warn, icon::WARN, &html! { p { (text) } }, None)) }
+        }
+    }
+
+    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+        let table = html! {
+            @for (kind, _) in &self.properties { datalist id={ "properties-" (kind) } {} }
+            table .table {
+                caption .sr { "Fields of activities and properties" }
+                thead { tr {
+                    th scope="col" { "Field of the app" } th scope="col" { "Activity" }
+                    th scope="col" { "Property in HubSpot" } th scope="col" { "Exported" }
+                } }
+                tbody { @for field in &self.fields { (self.row(field, values, errors)) } }
+            }
+        };
+        section(
+            "rows",
+            "Fields",
+            "Activities that are on the timeline already keep what they have until they change.",
+            &table,
+        )
+    }
+}
+
+impl Mapping {
+    fn row(&self, field: &Field, values: &Values, errors: &[FieldError]) -> Markup {
+        let (property, export) = (field.input(PROPERTY), field.input(EXPORT));
+        let typed = value(values, &property);
+        let known = self.properties(field.kind);
+        // What was typed and is wrong comes before what went bad since it was saved.
+        let wrong = error_of(errors, &property).or_else(|| error_of(&self.problems, &property));
+        let (kind, _) = kind_name(field.kind);
+        let name = format!("{kind}, {}", field.label);
+        let list = known.map(|_| format!("properties-{}", field.kind));
+        let of = known.map(|_| Of::Activities(field.kind).address());
+        html! {
+            tr {
+                th scope="row" {
+                    (field.label)
+                    span .sub { @match field.field_type { Some(t) => { (t.as_str()) } None => { "no field of activities any more" } } }
+                }
+                td data-l="Activity" { (kind) }
+                td data-l="Property in HubSpot" {
+                    input .input id=(property) name=(property) value=(typed) list=[list] data-properties=[of] aria-label={ "Property for " (name) }
+                        autocomplete="off" autocapitalize="off" spellcheck="false"
+                        aria-describedby={ (property) "-hint " (property) "-error" } aria-invalid=[wrong.map(|_| "true")];
+                    span .sub id={ (property) "-hint" } { (said(known.and_then(|all| all.get(typed)))) }
+                    @if let Some(wrong) = wrong { p .error-text id={ (property) "-error" } { (icon::draw(icon::WARN)) span { (wrong) } } }
+                }
+                td data-l="Exported" {
+                    (switch(&export, !value(values, &export).is_empty(), html! { span .sr { (name) ", exported" } }, ""))
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::portal::PortalFacts;
+
+    use super::*;
+
+    fn form(settings: &Settings) -> Mapping {
+        Mapping {
+            fields: fields_of(settings),
+            properties: Vec::new(),
+            problems: Vec::new(),
+            above: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_shown_saves_as_it_was() {
+        let mut settings = Settings::defaults(&PortalFacts::default());
+        // Rows in another order than the page has them, one off, and one of a field that is gone.
+        settings.activity_properties.reverse();
+        settings.activity_properties[0].export = false;
+        settings.activity_properties.insert(
+            1,
+            ActivityRow {
+                kind: ActivityKind::Call,
+                app_field: FieldKey::parse("mood").unwrap(),
+                property: "mood_of_call".to_owned(),
+                export: true,
+            },
+        );
+        let form = form(&settings);
+        let mut values = form.values(&settings);
+        let mut same = settings.clone();
+        assert!(form.apply(&values, &mut same).is_empty());
+        assert_eq!(same, settings);
+
+        values.insert("property-email.subject".to_owned(), " ".to_owned());
+        values.insert("property-call.campaign".to_owned(), " campaign ".to_owned());
+        form.apply(&values, &mut same);
+        let row = |kind, key: &str| {
+            let mut rows = same.activity_properties.iter();
+            rows.find(|r: &&ActivityRow| r.kind == kind && r.app_field.as_str() == key)
+        };
+        assert_eq!(row(ActivityKind::Email, "subject"), None);
+        let campaign = row(ActivityKind::Call, "campaign").unwrap();
+        assert_eq!(
+            (campaign.property.as_str(), campaign.export),
+            ("campaign", true)
+        );
+    }
+
+    #[test]
+    fn a_place_is_that_of_its_property() {
+        let settings = Settings::defaults(&PortalFacts::default());
+        let form = form(&settings);
+        let at = |path: &str| form.field_at(&SettingsPath::new(path), &settings);
+        let first = &settings.activity_properties[0];
+        let want = format!("property-{}.{}", first.kind, first.app_field);
+        assert_eq!(at("/activity_properties/0/property"), Some(want.clone()));
+        assert_eq!(at("/activity_properties/0"), Some(want));
+        assert_eq!(at("/activity_properties"), None);
+        assert_eq!(
+            form.label("property-email.subject"),
+            "E-mail, Subject, property"
+        );
+    }
+}

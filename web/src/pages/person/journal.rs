@@ -1,0 +1,116 @@
+//! What exports wrote about a person, and bringing a value back (E10).
+
+use axum::{extract::State, response::Redirect};
+use domain::{
+    RevertId,
+    api::{JournalEntry, JournalOperation, JournalState},
+    entry::PageEvent,
+    export::{journal::EntryId, revert::NoRevert},
+};
+use maud::{Markup, html};
+use store::NewRevert;
+use uuid::Uuid;
+
+use super::{At, Facts, address, preview::change};
+use crate::{
+    api::journal,
+    pages::{
+        guard::{Sent, Visit},
+        head::Head,
+        parts::{csrf, when},
+        refused::Refused,
+    },
+    problem::Refusal,
+    state::App,
+};
+
+pub(super) fn written(visit: &Visit, head: &Head, facts: &Facts) -> Markup {
+    let written = facts
+        .journal
+        .iter()
+        .any(|entry| !entry.properties.is_empty());
+    html! {
+        @if !written {
+            div .card { div { p .muted { "Nothing was written about this person yet." } } }
+        } @else {
+            table .table {
+                caption .sr { "Entries" }
+                thead { tr {
+                    th scope="col" { "What" } th scope="col" { "Change" } th scope="col" { "When" } th scope="col" { span .sr { "Actions" } }
+                } }
+                tbody {
+                    @for entry in &facts.journal {
+                        @for property in &entry.properties {
+                            tr {
+                                th scope="row" {
+                                    code { (property.property) }
+                                    span .sub { (entry.record_type.as_str()) ", " (operation_name(entry)) ", " (state_name(entry)) }
+                                }
+                                td data-l="Change" { (change(property.old.as_deref(), property.new.as_deref())) }
+                                td data-l="When" { (when(entry.opened_at, head.now)) }
+                                td .act {
+                                    @if property.can_revert && visit.may_change() {
+                                        form method="post" action=(address(&facts.person.id, "/revert")) {
+                                            (csrf(visit))
+                                            input type="hidden" name="entry" value=(entry.entry);
+                                            input type="hidden" name="property" value=(property.property);
+                                            button .btn .small aria-label={ "Revert " (property.property) } { "Revert" }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const fn operation_name(entry: &JournalEntry) -> &'static str {
+    match entry.operation {
+        JournalOperation::Create => "made",
+        JournalOperation::Update => "written",
+        JournalOperation::Empty => "emptied before it was written",
+        JournalOperation::Associate => "associated",
+        JournalOperation::Archive => "archived",
+    }
+}
+
+const fn state_name(entry: &JournalEntry) -> &'static str {
+    match entry.state {
+        JournalState::Open => "not known yet whether HubSpot has it",
+        JournalState::Done => "done",
+        JournalState::Refused => "refused by HubSpot",
+        JournalState::Dropped => "given up before it was sent",
+    }
+}
+
+pub(super) async fn revert(
+    State(app): State<App>,
+    visit: Visit,
+    At(person): At,
+    sent: Sent,
+) -> Result<Redirect, Refused> {
+    let entry: EntryId = sent.text("entry").parse().map_err(|_| Refused::NotFound)?;
+    let store = &app.parts()?.store;
+    let known = store
+        .journal_entry(visit.workspace(), entry)
+        .await?
+        .filter(|row| row.person.as_ref() == Some(&person))
+        .ok_or(Refused::NotFound)?;
+    let property = sent.text("property");
+    let written = journal::shown(known).properties;
+    if !written.iter().any(|p| p.property == property) {
+        return Err(Refusal::NoRevert(NoRevert::NotWritten).into());
+    }
+    let new = NewRevert {
+        id: RevertId::new(Uuid::now_v7()),
+        workspace: visit.workspace(),
+        entry,
+        property,
+    };
+    journal::ask_revert(&app, &new).await?;
+    visit.note(&app, PageEvent::Reverted, None).await;
+    Ok(Redirect::to(&address(&person, "?done=reverted")))
+}

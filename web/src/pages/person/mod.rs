@@ -1,0 +1,265 @@
+//! A person: what both sides say, whether they may be contacted, what an export would do, and what
+//! exports wrote (I5, I8, E9, E10).
+
+mod activities;
+mod journal;
+pub(in crate::pages) mod preview;
+
+use axum::{
+    Router,
+    extract::{FromRequestParts, Path, State},
+    http::request::Parts,
+    response::{IntoResponse as _, Redirect, Response},
+    routing::{get, post},
+};
+use domain::{
+    api::{JournalEntry, ManualExport, ProfileAnswer},
+    app::{FieldValue, Person, PersonId, RecordKind},
+    dnc::Verdict,
+    entry::PageEvent,
+    profile::ValueSource,
+};
+use maud::{Markup, html};
+use store::{ActivityRow, Asked, DncBasis, ExportRow, Listed};
+
+use crate::{
+    api::{dnc, exports, idempotency::CallIds, journal as entries, profiles},
+    pages::{
+        dnc::reasons_of,
+        frame::{AfterDone, SettingsPage, Width},
+        guard::{Address, Visit},
+        head::Head,
+        parts::{Tone, action, icon, notice, pill, section, when, wide_heading},
+        people::{may, name_of, outcome},
+        problems::kind_name,
+        refused::Refused,
+        routes,
+    },
+    problem::Refusal,
+    state::App,
+};
+
+/// Entries of the journal, and requests, that are shown.
+const SHOWN: u32 = 50;
+
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route(routes::PERSON, get(show))
+        .route(routes::PERSON_PREVIEW, post(preview::preview))
+        .route(routes::PERSON_EXPORT, post(export))
+        .route(routes::PERSON_REVERT, post(journal::revert))
+}
+
+fn address(person: &PersonId, what: &str) -> String {
+    format!("{}/{person}{what}", routes::PEOPLE)
+}
+
+/// Whom an address is about. What cannot be an id leads to nobody.
+struct At(PersonId);
+
+impl FromRequestParts<App> for At {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+        let text = Path::<String>::from_request_parts(parts, app).await;
+        let id = text.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or(Refused::NotFound)
+    }
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    At(person): At,
+    Address(after): Address<AfterDone>,
+) -> Result<Response, Refused> {
+    let head = Head::of(&app, visit.workspace()).await?;
+    let facts = Facts::of(&app, &visit, &person).await?;
+    let mut page = page(&visit, &head, &facts, &Markup::default());
+    page.done = after.done;
+    Ok(page.into_response())
+}
+
+/// What is known of a person.
+struct Facts {
+    person: Person,
+    profile: Result<ProfileAnswer, Refusal>,
+    verdict: Option<(Verdict, DncBasis)>,
+    requests: Vec<ExportRow>,
+    activities: Vec<Listed<ActivityRow>>,
+    journal: Vec<JournalEntry>,
+}
+
+impl Facts {
+    async fn of(app: &App, visit: &Visit, id: &PersonId) -> Result<Self, Refused> {
+        let (store, workspace) = (&app.parts()?.store, visit.workspace());
+        let person = store
+            .person(workspace, id)
+            .await?
+            .ok_or(Refused::NotFound)?;
+        let profile =
+            profiles::one(app, workspace, RecordKind::Person, id.to_string(), "person").await;
+        let verdict = match dnc::basis(store, workspace).await {
+            Ok(basis) => store
+                .check_dnc(workspace, &basis, &[Asked::Person(id.clone())])
+                .await?
+                .pop()
+                .map(|verdict| (verdict, basis)),
+            // Without a connection there are none.
+            Err(_) => None,
+        };
+        let requests = store.latest_requests(workspace, id, SHOWN).await?;
+        let activities = store.latest_activities(workspace, id, SHOWN).await?;
+        let journal = store.journal_of_person(workspace, id, None, SHOWN).await?;
+        Ok(Self {
+            person,
+            profile,
+            verdict,
+            requests: requests.into_iter().flatten().collect(),
+            activities,
+            journal: journal.into_iter().flatten().map(entries::shown).collect(),
+        })
+    }
+}
+
+fn page<'a>(visit: &'a Visit, head: &'a Head, facts: &Facts, preview: &Markup) -> SettingsPage<'a> {
+    let person = &facts.person;
+    let id = &person.id;
+    let contact = facts
+        .profile
+        .as_ref()
+        .ok()
+        .and_then(|p| p.link.as_ref())
+        .and_then(|link| head.in_portal(&format!("/contact/{}", link.hubspot_id)));
+    let end = html! {
+        div .row {
+            (action(visit, &address(id, "/preview"), "", "Preview export", &[]))
+            @if visit.may_change() { (action(visit, &address(id, "/export"), "primary", "Export now", &[])) }
+        }
+    };
+    let lead = html! {
+        @if let Some(email) = &person.email { bdi { (email.as_str()) } " · " }
+        "id " (id)
+        @if let Some(link) = &contact { " · " a href=(link) rel="noreferrer" { "In HubSpot" } }
+    };
+    let content = html! {
+        p { a href=(routes::PEOPLE) { "People" } }
+        (wide_heading(html! { bdi { (name_of(person)) } }, lead, &end))
+        (preview)
+        (section("verdict", "May we contact?", "", &verdict(head, facts)))
+        (section("profile", "Profile", "What the app and HubSpot say, and which of it wins.", &profile(facts)))
+        (section("requests", "Exports", "What was asked for, newest first.", &requests(head, facts)))
+        (section("activities", "Activities", "What the app did with this person, newest first, and how it stands on HubSpot’s timeline.", &activities::table(head, facts)))
+        (section("journal", "Journal", "What exports wrote to HubSpot, newest first.", &journal::written(visit, head, facts)))
+    };
+    SettingsPage {
+        width: Width::Wide,
+        ..SettingsPage::new(visit, head, routes::PEOPLE, "Person", content)
+    }
+}
+
+fn verdict(head: &Head, facts: &Facts) -> Markup {
+    html! {
+        div .card { div .stack .tight {
+            @match &facts.verdict {
+                None => { p { (may(None)) } }
+                Some((verdict, basis)) => {
+                    div .row {
+                        (may(Some(verdict.allowed)))
+                        @if verdict.stale { (pill(Tone::Warn, icon::CLOCK, "Stale")) }
+                        @if let Some(as_of) = basis.as_of { span .small .muted .end { "as of " (when(as_of, head.now)) } }
+                    }
+                    (reasons_of(head, verdict))
+                }
+            }
+        } }
+    }
+}
+
+fn text_of(value: Option<&FieldValue>) -> String {
+    match value {
+        None => String::new(),
+        Some(FieldValue::Text(text)) => text.clone(),
+        Some(FieldValue::Number(number)) => number.to_string(),
+        Some(FieldValue::Boolean(yes)) => if *yes { "yes" } else { "no" }.to_owned(),
+        Some(FieldValue::List(texts)) => texts.join(", "),
+    }
+}
+
+fn profile(facts: &Facts) -> Markup {
+    let profile = match &facts.profile {
+        Ok(profile) => profile,
+        Err(refusal) => {
+            let text = html! { p { (refusal.problem().detail) } };
+            return notice(Tone::Warn, icon::WARN, &text, None);
+        }
+    };
+    let side = |value: Option<&FieldValue>, wins: bool| {
+        let text = text_of(value);
+        html! {
+            @if text.is_empty() { span .muted { "—" } }
+            @else if wins { b { bdi { (text) } } span .sub { "wins" } }
+            @else { bdi { (text) } }
+        }
+    };
+    html! {
+        @if !profile.conflicts.is_empty() {
+            (notice(Tone::Warn, icon::WARN, &html! { p {
+                "HubSpot has " (profile.conflicts.len()) " more with an address of this person. Merge them in HubSpot."
+            } }, None))
+        }
+        table .table {
+            caption .sr { "Fields" }
+            thead { tr {
+                th scope="col" { "Field" } th scope="col" { "App" } th scope="col" { "HubSpot" } th scope="col" { "Property" }
+            } }
+            tbody { @for (key, field) in &profile.fields {
+                tr {
+                    th scope="row" { (key) }
+                    td data-l="App" { (side(field.of.app.as_ref(), field.of.source == Some(ValueSource::App))) }
+                    td data-l="HubSpot" {
+                        (side(field.of.hubspot.as_ref(), field.of.source == Some(ValueSource::Hubspot)))
+                        @if field.of.unreadable { span .sub { "HubSpot’s value does not read as this field’s type" } }
+                    }
+                    td data-l="Property" {
+                        @match &field.of.property { Some(name) => { code { (name) } } None => { span .muted { "not mapped" } } }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn requests(head: &Head, facts: &Facts) -> Markup {
+    html! {
+        @if facts.requests.is_empty() {
+            div .card { div { p .muted { "Nothing was asked for yet." } } }
+        } @else {
+            table .table {
+                caption .sr { "Requests" }
+                thead { tr { th scope="col" { "What" } th scope="col" { "Outcome" } th scope="col" { "Asked" } th scope="col" { "Changed" } } }
+                tbody { @for row in &facts.requests {
+                    tr {
+                        th scope="row" { (kind_name(row.kind)) }
+                        td data-l="Outcome" {
+                            (outcome(&row.outcome))
+                            @if let Some(code) = &row.code { span .sub { code { (code) } @for p in &row.properties { " · " code { (p) } } } }
+                        }
+                        td data-l="Asked" { (when(row.requested_at, head.now)) }
+                        td data-l="Changed" { (when(row.changed_at, head.now)) }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+async fn export(State(app): State<App>, visit: Visit, At(person): At) -> Result<Redirect, Refused> {
+    let asked = ManualExport {
+        person: person.clone(),
+        anew: false,
+    };
+    exports::by_hand(&app, visit.workspace(), asked, CallIds::fresh()).await?;
+    visit.note(&app, PageEvent::Exported, None).await;
+    Ok(Redirect::to(&address(&person, "?done=exported")))
+}

@@ -1,0 +1,168 @@
+//! What an export would do (E9), and how a change is shown.
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
+use domain::{
+    api::{
+        ChangePreview, ExportPreview, PreviewAction, PreviewRequest, RecordPreview, RulePreview,
+        WhyPreview,
+    },
+    entry::PageEvent,
+    settings::ExportBehavior,
+};
+use maud::{Markup, html};
+
+use super::{At, Facts, page};
+use crate::{
+    api::previews,
+    pages::{
+        guard::Visit,
+        head::Head,
+        parts::{Tone, fold, icon, notice, pill, section},
+        refused::Refused,
+    },
+    state::App,
+};
+
+/// A value that another one takes the place of.
+pub(super) fn change(old: Option<&str>, new: Option<&str>) -> Markup {
+    html! {
+        span .change {
+            @if let Some(old) = old { span .sr { "from " } del { bdi { (old) } } }
+            @else { span .muted { "nothing" } }
+            (icon::draw(icon::ARROW))
+            @if let Some(new) = new { span .sr { "to " } ins { bdi { (new) } } }
+            @else { span .muted { "nothing" } }
+        }
+    }
+}
+
+/// Answered directly: it holds for its moment, and has values of the person in it.
+pub(super) async fn preview(
+    State(app): State<App>,
+    visit: Visit,
+    At(person): At,
+) -> Result<Response, Refused> {
+    let facts = Facts::of(&app, &visit, &person).await?;
+    let asked = PreviewRequest {
+        person,
+        anew: false,
+    };
+    let made = previews::preview(&app, visit.workspace(), &asked).await;
+    let head = Head::of(&app, visit.workspace()).await?;
+    let (status, shown) = match &made {
+        Ok(made) => {
+            visit.note(&app, PageEvent::Previewed, None).await;
+            (StatusCode::OK, previewed(made))
+        }
+        Err(refusal) => {
+            let problem = refusal.problem();
+            let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_GATEWAY);
+            let text = html! { p { b { (problem.title) ". " } (problem.detail) " " code { (problem.code) } } };
+            (status, notice(Tone::Error, icon::WARN, &text, None))
+        }
+    };
+    let shown = section(
+        "preview",
+        "What an export would do now",
+        "Nothing was written.",
+        &shown,
+    );
+    let mut page = page(&visit, &head, &facts, &shown);
+    page.status = status;
+    Ok(page.into_response())
+}
+
+/// What would become of both records.
+pub(in crate::pages) fn previewed(preview: &ExportPreview) -> Markup {
+    html! {
+        div .stack {
+            (record("Contact", &preview.contact))
+            @if let Some(company) = &preview.company { (record("Company", company)) }
+            @if let Some(why) = &preview.no_company { p .hint { "No company: " (why_text(why)) } }
+            @if preview.may_become_marketing_contact {
+                p .hint { "Whether a new contact counts as a marketing contact, for which HubSpot may charge, is decided by a setting of the portal." }
+            }
+        }
+    }
+}
+
+fn record(kind: &str, record: &RecordPreview) -> Markup {
+    let (tone, path, what) = match record.action {
+        PreviewAction::Create => (Tone::Info, icon::CHECK, "would be made"),
+        PreviewAction::Adopt => (Tone::Info, icon::CHECK, "is in HubSpot and would be linked"),
+        PreviewAction::Update => (Tone::Info, icon::SYNC, "would be written"),
+        PreviewAction::Nothing => (Tone::Ok, icon::CHECK, "is as it should be"),
+        PreviewAction::Skip => (Tone::Warn, icon::STOP, "would be left out"),
+    };
+    let left = html! {
+        ul .stack .tight {
+            @for left in &record.left_out {
+                li { code { (left.property) } " (" (rule_name(&left.rule)) "): " (why_text(&left.why)) }
+            }
+        }
+    };
+    html! {
+        div .card {
+            div .row {
+                (pill(tone, path, format!("{kind} {what}")))
+                @if let Some(why) = &record.reason { span { (why_text(why)) } }
+            }
+            @if !record.changes.is_empty() { div { (changes(&record.changes)) } }
+            @if !record.left_out.is_empty() {
+                div { (fold(false, format!("Not written: {}", record.left_out.len()), &left)) }
+            }
+        }
+    }
+}
+
+fn changes(changes: &[ChangePreview]) -> Markup {
+    html! {
+        table .table {
+            caption .sr { "What would be written" }
+            thead { tr { th scope="col" { "Property" } th scope="col" { "Change" } th scope="col" { "Rule" } } }
+            tbody { @for c in changes {
+                tr {
+                    th scope="row" { code { (c.property) } }
+                    td data-l="Change" { (change(c.old.as_deref(), Some(&c.new))) }
+                    td data-l="Rule" { (rule_name(&c.rule)) span .sub { (behavior_name(c.behavior)) } }
+                }
+            } }
+        }
+    }
+}
+
+fn rule_name(rule: &RulePreview) -> String {
+    match rule {
+        RulePreview::Key => "what identifies the record".to_owned(),
+        RulePreview::Name => "the company’s name".to_owned(),
+        RulePreview::Row { app_field } => format!("mapping of {app_field}"),
+        RulePreview::Status { status } => format!("status {status}"),
+        RulePreview::Owner { fallback: true } => "fallback owner".to_owned(),
+        RulePreview::Owner { fallback: false } => "owner".to_owned(),
+        RulePreview::Source => "contact source".to_owned(),
+        RulePreview::Fixed => "fixed value".to_owned(),
+    }
+}
+
+const fn behavior_name(behavior: ExportBehavior) -> &'static str {
+    match behavior {
+        ExportBehavior::DoNotExport => "do not export",
+        ExportBehavior::FillIfEmpty => "fill if empty",
+        ExportBehavior::Overwrite => "overwrite",
+        ExportBehavior::CreateOnly => "on create only",
+        ExportBehavior::Append => "append",
+    }
+}
+
+/// The reason's name as words, with what it is about.
+fn why_text(why: &WhyPreview) -> Markup {
+    html! {
+        (why.reason.replace('_', " "))
+        @for property in &why.properties { " " code { (property) } }
+        @if let Some(code) = &why.code { " " code { (code) } }
+    }
+}
