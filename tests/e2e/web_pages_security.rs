@@ -7,13 +7,14 @@ use e2e::{
     door::Door,
     pages::{Got, Pages, claims, cookie_of},
     planted::Planted,
+    profiles::until,
     shared, store_of,
 };
 use serde_json::{Value, json};
 
 #[path = "../../web/src/pages/routes.rs"]
 #[allow(dead_code, reason = "the router uses the rest")]
-mod routes;
+pub(crate) mod routes;
 
 use routes::{ROUTES, Route, Who};
 
@@ -102,9 +103,23 @@ async fn a_token_of_the_app_opens_the_pages_once_and_for_minutes() {
     assert_eq!((led.status, led.location()), (303, "/settings/hubspot"));
 }
 
-/// A page's address with this person in it.
-fn at(route: &Route, person: &str) -> String {
-    route.path.replace("{person}", person)
+/// A page's address with this person and this bulk export in it.
+fn at(route: &Route, person: &str, bulk: &str) -> String {
+    let path = route.path.replace("{person}", person);
+    path.replace("{bulk}", bulk).replace("{of}", "contacts")
+}
+
+/// Begins a bulk export, and waits until it is known whom it takes.
+async fn bulk(door: &Door) -> String {
+    let body = json!({"whom": {"select": "campaign", "campaign": "Nobody's"}});
+    let begun = door.ok("POST", "/bulk-runs", Some(body)).await;
+    let id = begun["bulk"].as_str().unwrap().to_owned();
+    let path = format!("/bulk-runs/{id}");
+    until("it waits", async || {
+        door.ok("GET", &path, None).await["state"] == "waiting_for_confirmation"
+    })
+    .await;
+    id
 }
 
 async fn sent(
@@ -122,11 +137,13 @@ async fn sent(
 }
 
 /// What must not change, whatever a stranger tries.
-async fn state(tenant: &Tenant, door: &Door) -> Value {
+async fn state(tenant: &Tenant, door: &Door, bulk: &str) -> Value {
     let status = tenant.status().await;
     let settings = door.ok("GET", "/settings", None).await;
     let exports = door.ok("GET", "/exports", None).await;
+    let bulk = door.ok("GET", &format!("/bulk-runs/{bulk}"), None).await;
     json!([
+        bulk["state"],
         status["state"],
         status["run"],
         settings["revision"],
@@ -154,7 +171,8 @@ async fn nobody_does_what_they_may_not_and_no_workspace_sees_another() {
     assert_eq!(ended["reason"], "no_email");
     let journal = door.ok("GET", "/people/their-zelda/journal", None).await;
     let entry = journal["items"][0]["entry"].as_str().unwrap().to_owned();
-    let before = state(theirs, &door).await;
+    let run = bulk(&door).await;
+    let before = state(theirs, &door, &run).await;
 
     let ours = Tenant::new(&shared(), small()).await;
     let admin = Pages::open(&ours, "admin").await;
@@ -181,7 +199,7 @@ async fn nobody_does_what_they_may_not_and_no_workspace_sees_another() {
         ("back", "https://example.com/"),
     ];
     for route in ROUTES.iter().filter(|r| r.who != Who::Anyone) {
-        let path = at(route, "their-zelda");
+        let path = at(route, "their-zelda", &run);
         let what = format!("{} {path}", route.method);
 
         let without = sent(&stranger, route, &path, "", &fields).await;
@@ -205,7 +223,10 @@ async fn nobody_does_what_they_may_not_and_no_workspace_sees_another() {
             let echoed = route.method == "POST" && typed;
             assert!(echoed || !seen.text.contains(trace), "{what} shows {trace}");
         }
-        let by_id = route.path.contains("{person}") || route.path.ends_with("/retry");
+        let by_id = ["{person}", "{bulk}"]
+            .iter()
+            .any(|id| route.path.contains(id))
+            || route.path.ends_with("/retry");
         if by_id {
             assert_eq!(seen.status, 404, "{what}");
         }
@@ -228,7 +249,7 @@ async fn nobody_does_what_they_may_not_and_no_workspace_sees_another() {
         let inline = ["<style", " style=", "onclick", "<script>", "javascript:"];
         assert!(inline.iter().all(|i| !seen.text.contains(i)), "{what}");
     }
-    assert_eq!(state(theirs, &door).await, before);
+    assert_eq!(state(theirs, &door, &run).await, before);
     // What was looked up stands in no log.
     let log = std::fs::read_to_string(theirs.api.addresses().logs.join("web.log")).unwrap();
     assert!(log.contains("/settings/hubspot/people/{person}"));
@@ -419,6 +440,7 @@ async fn odd_input_is_answered_and_breaks_nothing() {
     assert_eq!(exported["state"], "exported", "{exported}");
     let journal = door.ok("GET", "/people/ann/journal", None).await;
     let entry = journal["items"][0]["entry"].as_str().unwrap().to_owned();
+    let run = bulk(&door).await;
     let pages = Pages::open(&portal.tenant, "admin").await;
     let long = "x".repeat(20_000);
     let odd = [
@@ -477,7 +499,7 @@ async fn odd_input_is_answered_and_breaks_nothing() {
             if route.path == "/settings/hubspot/connect" || route.path.ends_with("/preview") {
                 continue;
             }
-            let path = at(route, "ann");
+            let path = at(route, "ann", &run);
             let mut fields: Vec<(&str, &str)> = names.iter().map(|n| (*n, value)).collect();
             // One time with what leads past the first look.
             for past in [false, true] {

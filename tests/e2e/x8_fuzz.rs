@@ -3,8 +3,16 @@
 
 use std::time::Duration;
 
-use e2e::{Tenant, door::Door, exports::is_final, profiles::until, script::Script, shared};
-use serde_json::{Value, json};
+use e2e::{
+    Tenant,
+    door::Door,
+    exports::is_final,
+    profiles::until,
+    script::Script,
+    seen::{everything, logged},
+    shared,
+};
+use serde_json::json;
 
 /// Requests of the usual run, and of the long one.
 const AT_LEAST: usize = 1_000;
@@ -31,39 +39,6 @@ async fn tenant() -> (Tenant, Door) {
     door.ok("POST", "/exports", Some(json!({"person": "p1"})))
         .await;
     (tenant, door)
-}
-
-/// Everything that can be seen of a workspace.
-async fn everything(door: &Door) -> Vec<Value> {
-    let mut all = Vec::new();
-    for path in [
-        "/people",
-        "/companies",
-        "/members",
-        "/exports",
-        "/owners",
-        "/fields",
-        "/settings",
-        "/hubspot/status",
-    ] {
-        all.push(door.ok("GET", path, None).await);
-    }
-    // How long ago something was read changes by itself.
-    for object in all
-        .iter_mut()
-        .flat_map(|one| one["objects"].as_array_mut())
-        .flatten()
-    {
-        object["freshness"] = Value::Null;
-    }
-    all
-}
-
-/// The lines of the front door's log that hold a text.
-fn logged(tenant: &Tenant, text: &str) -> usize {
-    let log = tenant.api.addresses().logs.join("web.log");
-    let log = std::fs::read_to_string(log).unwrap();
-    log.lines().filter(|line| line.contains(text)).count()
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! A real browser: Chromium without a window, driven by its DevTools protocol.
 
 use std::{
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -119,9 +121,9 @@ impl Browser {
         }
     }
 
-    /// What a script gives; null where the page is just changing.
-    async fn evaluate(&mut self, script: &str) -> Value {
-        let params = json!({"expression": script, "returnByValue": true});
+    /// What a script gives, once it is there; null where the page is just changing.
+    pub async fn evaluate(&mut self, script: &str) -> Value {
+        let params = json!({"expression": script, "returnByValue": true, "awaitPromise": true});
         let mut answer = self.answer("Runtime.evaluate", params).await;
         if answer["error"]["code"] == NAVIGATED {
             return Value::Null;
@@ -137,15 +139,138 @@ impl Browser {
 
     /// Loads the page again.
     pub async fn reload(&mut self) {
-        // A mark that the next page does not have.
-        self.evaluate("window.wasThereBefore = true").await;
+        self.mark().await;
         self.call("Page.reload", json!({})).await;
+        self.until_next().await;
+    }
+
+    /// Types an address, and waits until its page is there.
+    pub async fn visit(&mut self, url: &str) {
+        self.mark().await;
+        self.open(url).await;
+        self.until_next().await;
+    }
+
+    /// Sends a form of this page's session, and waits until the page that answers is there.
+    ///
+    /// # Panics
+    /// When it does not come in time.
+    pub async fn send(&mut self, path: &str, fields: &[(&str, &str)]) {
+        self.mark().await;
+        let script = format!(
+            "(() => {{ const form = document.createElement('form'); form.method = 'post'; \
+             form.action = {path:?}; \
+             const csrf = document.querySelector('[name=csrf]').value; \
+             for (const [name, value] of [['csrf', csrf], ...{}]) {{ \
+             const field = document.createElement('textarea'); field.name = name; field.value = value; \
+             form.append(field); }} \
+             document.body.append(form); form.submit(); }})()",
+            json!(fields)
+        );
+        self.evaluate(&script).await;
+        self.until_next().await;
+    }
+
+    /// Leaves a mark that the next page does not have.
+    async fn mark(&mut self) {
+        self.evaluate("window.wasThereBefore = true").await;
+    }
+
+    async fn until_next(&mut self) {
         let deadline = Instant::now() + SHOWS_WITHIN;
         let loaded = "!window.wasThereBefore && document.readyState === 'complete'";
         while self.evaluate(loaded).await != true {
-            assert!(Instant::now() < deadline, "it does not load again");
+            assert!(Instant::now() < deadline, "the next page does not come");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Keeps a cookie that another browser got from this address.
+    pub async fn keep_cookie(&mut self, url: &str, name: &str, value: &str) {
+        let path = json!({"url": url, "name": name, "value": value, "path": "/"});
+        self.call("Network.setCookie", path).await;
+    }
+
+    /// From the next page on no page's own script runs.
+    pub async fn without_script(&mut self) {
+        self.call(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": true}),
+        )
+        .await;
+    }
+
+    /// How wide the window is, and whether the system is dark. Nothing moves.
+    pub async fn looks(&mut self, width: u32, dark: bool) {
+        let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", size).await;
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
+        self.call("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// A picture of the whole page.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub async fn picture(&mut self, to: &Path) {
+        let whole = json!({"format": "png", "captureBeyondViewport": true});
+        let picture = self.call("Page.captureScreenshot", whole).await;
+        let data = picture["data"].as_str().expect("a picture");
+        let bytes = STANDARD.decode(data).expect("base64");
+        std::fs::write(to, bytes).expect("the picture is written");
+    }
+
+    /// Presses a key: `Tab`, `Enter`, `Space`, `ArrowDown`, `Escape`.
+    ///
+    /// # Panics
+    /// When the key is not known here.
+    pub async fn press(&mut self, key: &str) {
+        let (name, code, text) = match key {
+            "Tab" => ("Tab", 9, ""),
+            "Enter" => ("Enter", 13, "\r"),
+            "Space" => (" ", 32, " "),
+            "ArrowDown" => ("ArrowDown", 40, ""),
+            "Escape" => ("Escape", 27, ""),
+            _ => panic!("{key} is no key"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let event = json!({
+                "type": kind, "key": name, "code": key, "windowsVirtualKeyCode": code, "text": text,
+            });
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Types a text where the cursor is.
+    pub async fn type_in(&mut self, text: &str) {
+        self.call("Input.insertText", json!({"text": text})).await;
+    }
+
+    /// Presses Tab until the element with this selector has the focus, and says which ones had it on the
+    /// way.
+    ///
+    /// # Panics
+    /// When it is not reached.
+    pub async fn tab_to(&mut self, selector: &str) -> Vec<String> {
+        let mut passed = Vec::new();
+        for _ in 0..300 {
+            self.press("Tab").await;
+            let script = format!(
+                "(() => {{ const e = document.activeElement; \
+                 return [e.matches({selector:?}), e.outerHTML.slice(0, 120)]; }})()"
+            );
+            let now = self.evaluate(&script).await;
+            if now[0] == true {
+                return passed;
+            }
+            passed.push(now[1].as_str().unwrap_or_default().to_owned());
+        }
+        panic!("no key leads to {selector}, but to {passed:#?}")
     }
 
     /// Presses the back button; `false` where there is nothing before.

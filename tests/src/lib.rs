@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod random;
 pub mod retire;
 pub mod script;
+pub mod seen;
 pub mod stacks;
 pub mod wrong_settings;
 

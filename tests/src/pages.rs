@@ -136,6 +136,16 @@ impl Pages {
         self.send(request).await
     }
 
+    /// Asks for a page in another way than a browser does.
+    ///
+    /// # Panics
+    /// When the front door does not answer, or HTTP has no such method.
+    pub async fn any(&self, method: &str, path: &str) -> Got {
+        let method = method.parse().expect("a method");
+        let request = self.client.request(method, format!("{}{path}", self.root));
+        self.send(request).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Got {
         let answer = request
             .header("cookie", &self.cookie)

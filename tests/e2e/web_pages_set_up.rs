@@ -1,0 +1,158 @@
+//! The list of what is to be set up, and the stages whose open deals stop outreach (I8).
+
+use e2e::{
+    door::Door,
+    pages::{Pages, between},
+    planted::{Planted, change_settings},
+    profiles::until,
+};
+use serde_json::{Value, json};
+
+const OVERVIEW: &str = "/settings/hubspot";
+const DNC: &str = "/settings/hubspot/do-not-contact";
+
+async fn title(pages: &Pages) -> String {
+    let page = pages.get(OVERVIEW).await;
+    between(&page.text, "<h2 id=\"setup\">", "</h2>")
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn the_list_gets_shorter_with_what_is_done_and_is_put_away_for_all() {
+    let portal = Planted::new().await;
+    let list = portal.list("Customers", "0-1", &[]).await;
+    let door = portal.connect().await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let page = pages.get(OVERVIEW).await;
+    for shown in [
+        "Choose who is exported",
+        "Check the property mapping",
+        "0 of 1",
+        "Map statuses",
+        "Pick suppression lists",
+        "Try one lead",
+        "Put this list away",
+    ] {
+        assert!(page.text.contains(shown), "no {shown} in {}", page.text);
+    }
+    let steps = async || -> u8 {
+        let title = title(&pages).await;
+        let done = between(&title, "Set up: ", " of 8");
+        done.map_or(8, |n| n.parse().unwrap())
+    };
+    let before = steps().await;
+
+    door.people(json!([{"id": "ann", "version": 1, "email": "ann@example.com"}]))
+        .await;
+    let previewed = pages
+        .post("/settings/hubspot/people/ann/preview", &[])
+        .await;
+    assert_eq!(previewed.status, 200, "{}", previewed.text);
+    assert_eq!(steps().await, before + 1);
+    change_settings(&door, |s| {
+        s["export"]["policy"] = json!("replied");
+        s["lists"] = json!([{"list": list, "use": "suppression"}]);
+        s["status"] = json!({"property": "hs_lead_status", "rows": [{"status": "replied", "value": "CONNECTED"}]});
+    })
+    .await;
+    assert_eq!(steps().await, before + 4);
+    let page = pages.get(OVERVIEW).await;
+    assert!(
+        page.text.contains("0 of 1"),
+        "owners are left: {}",
+        page.text
+    );
+
+    let member = Pages::open(&portal.tenant, "member").await;
+    assert!(
+        !member
+            .get(OVERVIEW)
+            .await
+            .text
+            .contains("Put this list away")
+    );
+    let away = "/settings/hubspot/set-up/put-away";
+    assert_eq!(member.post(away, &[]).await.status, 403);
+    assert_eq!(pages.post(away, &[]).await.location(), OVERVIEW);
+    for pages in [&pages, &member] {
+        assert_eq!(title(pages).await, "");
+    }
+}
+
+/// The rule about open deals.
+async fn rule(door: &Door) -> Value {
+    door.ok("GET", "/settings", None).await["settings"]["dnc"]["open_deal"].clone()
+}
+
+#[tokio::test]
+async fn stages_are_chosen_and_only_deals_in_them_stop_outreach() {
+    let portal = Planted::new().await;
+    let contact = portal
+        .record("contacts", json!({"email": "deal@example.com"}), &[])
+        .await;
+    portal
+        .record(
+            "deals",
+            json!({"dealname": "One", "pipeline": "default", "dealstage": "appointmentscheduled"}),
+            &[("contacts", contact)],
+        )
+        .await;
+    let door = portal.connect().await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let page = pages.get(DNC).await;
+    for shown in [
+        "In all pipelines and stages",
+        "name=\"stage-default/appointmentscheduled\"",
+        "Appointment Scheduled",
+    ] {
+        assert!(page.text.contains(shown), "no {shown} in {}", page.text);
+    }
+    assert!(
+        !page.text.contains("stage-default/closedwon"),
+        "a deal there is not open"
+    );
+    let may = async || {
+        let asked = pages
+            .post(&format!("{DNC}/ask"), &[("who", "deal@example.com")])
+            .await;
+        asked.text.contains("</svg>Yes</span>")
+    };
+    until("the deal stops it", async || !may().await).await;
+
+    let fields = |stage: &'static str, revision: &'static str| {
+        [
+            ("revision", revision),
+            ("open-deal", "on"),
+            ("customer", "on"),
+            ("lost-deal", "on"),
+            ("opted-out", "on"),
+            (stage, "on"),
+        ]
+    };
+    let saved = pages
+        .post(DNC, &fields("stage-default/contractsent", "0"))
+        .await;
+    assert_eq!(
+        saved.location(),
+        format!("{DNC}?done=saved"),
+        "{}",
+        saved.text
+    );
+    assert_eq!(
+        rule(&door).await,
+        json!({"enabled": true, "pipelines": [{"pipeline": "default", "stages": ["contractsent"]}]})
+    );
+    until("a deal in another stage does not", async || may().await).await;
+    let page = pages.get(DNC).await;
+    assert!(page.text.contains("In one chosen stage"), "{}", page.text);
+    let both = pages
+        .post(DNC, &fields("stage-default/appointmentscheduled", "1"))
+        .await;
+    assert_eq!(both.status, 303, "{}", both.text);
+    until("one in the chosen stage does", async || !may().await).await;
+    // With none chosen all of them do.
+    let none = pages.post(DNC, &fields("x", "2")).await;
+    assert_eq!(none.status, 303, "{}", none.text);
+    assert_eq!(rule(&door).await, json!({"enabled": true, "pipelines": []}));
+}
