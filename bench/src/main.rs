@@ -12,6 +12,7 @@ mod export;
 mod figures;
 mod history;
 mod intake;
+mod pages;
 mod peers;
 mod process;
 mod report;
@@ -54,6 +55,8 @@ enum Bench {
     Peers(PeersArgs),
     /// Puts people in through `/api/v1`: all new, nothing changed, all changed, one at a time
     Intake(IntakeArgs),
+    /// Asks for each settings page of a workspace with many people, properties and problems
+    Pages(pages::Plan),
     /// Stays in step with HubSpot: what that costs, and how soon a change is here
     Sync(sync::Plan),
 }
@@ -223,6 +226,7 @@ async fn main() -> ExitCode {
         Bench::Erase(args) => run_erase(args).await,
         Bench::Export(plan) => run_export(&plan).await,
         Bench::Intake(args) => run_intake(args).await,
+        Bench::Pages(plan) => run_pages(&plan).await,
         Bench::Peers(args) => run_peers(args).await,
         Bench::Sync(plan) => run_sync(&plan).await,
     };
@@ -314,6 +318,14 @@ async fn run_sync(plan: &sync::Plan) -> anyhow::Result<()> {
 async fn run_export(plan: &export::Plan) -> anyhow::Result<()> {
     let places = Places::from_env()?;
     export::run(plan, &places.binaries, &places.dir.join("export")).await
+}
+
+async fn run_pages(plan: &pages::Plan) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    let dir = places.dir.join("pages");
+    println!("{plan}");
+    println!("{}", pages::run(plan, &places.binaries, &dir).await?);
+    remove(&dir)
 }
 
 fn remove(dir: &Path) -> anyhow::Result<()> {
