@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod dnc;
+pub mod exports;
 mod ops;
 pub mod profiles;
 mod rules;
