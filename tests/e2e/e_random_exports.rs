@@ -4,6 +4,7 @@
 //! left out on purpose, has to be noticed.
 //!
 //! `EXPORTS_SEED` repeats a run; `SOAK=full` makes it a long one.
+mod portal;
 mod random;
 mod run;
 mod showcase;
@@ -17,11 +18,12 @@ use e2e::{
     random::{Random, seed},
     store_of,
 };
-use model::exports::Exports;
+use model::exports::{ExportRule, Exports, Op, Settings};
 use serde_json::json;
 
+use portal::Thought;
 use run::Run;
-use showcase::{owners, plant};
+use showcase::{now, owners, plant};
 
 /// Rounds with settings at random, and operations of a wave.
 fn size() -> (usize, usize) {
@@ -61,15 +63,28 @@ async fn calm(p: &Planted) {
     p.tenant.control("DELETE", "faults", None).await;
 }
 
+fn nothing_exported(owners: [i64; 3]) -> Exports {
+    let mut model = Exports::new(
+        words::contact_properties(),
+        words::company_properties(),
+        words::STAGES,
+    );
+    let ids = owners.map(i64::cast_unsigned);
+    model.owners.extend([("m1", ids[0]), ("m2", ids[1])]);
+    model.required.push("hs_language");
+    model.refused = ".zzq";
+    model
+}
+
 async fn begin(seed: u64) -> (Run, showcase::Showcase, [i64; 3]) {
-    let p = Planted::new().await;
+    let mut p = Planted::new().await;
     let owners = owners(&p).await;
     for property in words::own_properties() {
         let path = "/crm/properties/2026-09/contacts";
         p.hubspot("POST", path, Some(property)).await;
     }
     p.tenant.control("POST", "settle", None).await;
-    let shown = plant(&p, owners).await;
+    let shown = plant(&mut p, owners).await;
     let portal = json!({
         "required_properties": {"contacts": ["hs_language"]},
         "search_lag_ms": {"min": 0, "max": 1_000}, "search_flapping": true,
@@ -85,15 +100,7 @@ async fn begin(seed: u64) -> (Run, showcase::Showcase, [i64; 3]) {
     door.ok("POST", "/members", Some(members)).await;
     let fields = Some(words::own_fields());
     door.ok("POST", "/custom-fields", fields).await;
-    let mut model = Exports::new(
-        words::contact_properties(),
-        words::company_properties(),
-        words::STAGES,
-    );
-    let ids = owners.map(i64::cast_unsigned);
-    model.owners.extend([("m1", ids[0]), ("m2", ids[1])]);
-    model.required.push("hs_language");
-    model.refused = ".zzq";
+    let model = nothing_exported(owners);
     let run = Run::new(p, door, store, Random(seed), model);
     (run, shown, owners)
 }
@@ -106,7 +113,7 @@ async fn whatever_is_exported_is_as_recomputed() {
     let (mut run, shown, owners) = begin(seed).await;
     let fallback = owners[2].cast_unsigned();
     run.arrive().await;
-    let ops = run.before_settings();
+    let ops = showcase::before_settings();
     run.wave(&ops).await;
     let door = run.door().clone();
     change_settings(&door, |document| {
@@ -115,29 +122,29 @@ async fn whatever_is_exported_is_as_recomputed() {
     .await;
     let first = words::settings(fallback);
     run.save(first.clone()).await;
-    let ops = run.first_wave();
+    let ops = showcase::first_wave();
     let ops = run.beside(ops, operations);
     run.wave(&ops).await;
 
-    run.first_edits(&shown).await;
+    showcase::first_edits(&run.model, &mut run.p, &shown).await;
     random_edits(&mut run, operations).await;
     strike(&run.p, seed).await;
-    let ops = run.second_wave();
+    let ops = showcase::second_wave(&run.model);
     let ops = run.beside(ops, operations);
     run.wave(&ops).await;
     calm(&run.p).await;
 
-    run.second_edits().await;
+    showcase::second_edits(&run.model, &mut run.p).await;
     random_edits(&mut run, operations).await;
-    run.save(Run::third_settings(&first)).await;
-    let ops = run.third_wave();
+    run.save(showcase::third_settings(&first)).await;
+    let ops = showcase::third_wave(&run.model);
     let ops = run.beside(ops, operations);
     run.wave(&ops).await;
 
-    run.third_edits(&shown).await;
+    showcase::third_edits(&run.model, &mut run.p, &shown).await;
     random_edits(&mut run, operations).await;
-    run.save(Run::fourth_settings(&first)).await;
-    let ops = run.fourth_wave();
+    run.save(showcase::fourth_settings(&first)).await;
+    let ops = showcase::fourth_wave(&run.model);
     let ops = run.beside(ops, operations);
     run.wave(&ops).await;
 
@@ -169,4 +176,77 @@ async fn random_edits(run: &mut Run, operations: usize) {
     }
     run.arrive().await;
     run.check_links().await;
+}
+
+/// A workspace whose exports are carried out as the model says, by nobody.
+struct Imagined {
+    hubspot: Thought,
+    model: Exports,
+    unnoticed: Vec<ExportRule>,
+}
+
+impl Imagined {
+    fn wave(&mut self, ops: &[Op]) {
+        let before = self.model.clone();
+        let outcomes = self.model.wave(ops, None);
+        let observed = self.hubspot.observed(&self.model, outcomes.clone());
+        let (found, ids) = run::differences(&before, &self.model, &outcomes, &observed);
+        assert!(found.is_empty(), "{found:#?}");
+        run::unnoticed(&mut self.unnoticed, &before, ops, &observed);
+        self.model
+            .arrive(observed.contacts, observed.companies, &ids);
+        self.model.written.clear();
+    }
+
+    /// What was done in HubSpot arrives.
+    fn arrive(&mut self) {
+        let (contacts, companies) = (&self.hubspot.contacts, &self.hubspot.companies);
+        let none = std::collections::BTreeMap::new();
+        self.model
+            .arrive(contacts.clone(), companies.clone(), &none);
+    }
+
+    /// Saves settings whose policy is another one, at a moment of their own.
+    fn save(&mut self, settings: &Settings) {
+        let before = now();
+        let mut since = before;
+        while since == before {
+            since = now();
+        }
+        let settings = settings.clone();
+        self.model.settings = Some(Settings { since, ..settings });
+    }
+}
+
+#[tokio::test]
+async fn each_rule_of_exports_that_is_left_out_is_noticed() {
+    let owners = [71, 72, 73];
+    let mut hubspot = Thought::default();
+    let shown = plant(&mut hubspot, owners).await;
+    let mut of = Imagined {
+        hubspot,
+        model: nothing_exported(owners),
+        unnoticed: ExportRule::ALL.to_vec(),
+    };
+    of.arrive();
+    of.wave(&showcase::before_settings());
+    let first = words::settings(73);
+    of.save(&first);
+    of.wave(&showcase::first_wave());
+    showcase::first_edits(&of.model, &mut of.hubspot, &shown).await;
+    of.arrive();
+    of.wave(&showcase::second_wave(&of.model));
+    showcase::second_edits(&of.model, &mut of.hubspot).await;
+    of.arrive();
+    of.save(&showcase::third_settings(&first));
+    of.wave(&showcase::third_wave(&of.model));
+    showcase::third_edits(&of.model, &mut of.hubspot, &shown).await;
+    of.arrive();
+    of.save(&showcase::fourth_settings(&first));
+    of.wave(&showcase::fourth_wave(&of.model));
+    assert!(
+        of.unnoticed.is_empty(),
+        "left out, and nobody notices: {:?}",
+        of.unnoticed
+    );
 }

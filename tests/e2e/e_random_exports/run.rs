@@ -25,15 +25,15 @@ use crate::i3_support::reconcile;
 /// How long the requests of a wave may take, whatever strikes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-type Records = BTreeMap<Id, Record>;
+pub(super) type Records = BTreeMap<Id, Record>;
 
 /// What a wave came to.
-struct Observed {
-    outcomes: Outcomes,
-    contacts: Records,
-    companies: Records,
+pub(super) struct Observed {
+    pub(super) outcomes: Outcomes,
+    pub(super) contacts: Records,
+    pub(super) companies: Records,
     /// Contacts that were there before, and that HubSpot was asked to change.
-    patched: BTreeSet<Id>,
+    pub(super) patched: BTreeSet<Id>,
 }
 
 pub(super) struct Run {
@@ -345,13 +345,7 @@ impl Run {
         let outcomes = after.wave(ops, None);
         let (found, ids) = differences(&before, &after, &outcomes, &observed);
         assert!(found.is_empty(), "{found:#?}\n{ops:#?}\n{:#?}", self.done);
-        self.unnoticed.retain(|rule| {
-            let mut without = before.clone();
-            let outcomes = without.wave(ops, Some(*rule));
-            differences(&before, &without, &outcomes, &observed)
-                .0
-                .is_empty()
-        });
+        unnoticed(&mut self.unnoticed, &before, ops, &observed);
         self.model = after;
         self.follow(observed.contacts, observed.companies, &ids)
             .await;
@@ -387,8 +381,24 @@ fn known(text: &str) -> &'static str {
     found.unwrap_or_else(|| panic!("{text} is not expected"))
 }
 
+/// Keeps the rules that can be left out without a difference.
+pub(super) fn unnoticed(
+    rules: &mut Vec<ExportRule>,
+    before: &Exports,
+    ops: &[Op],
+    observed: &Observed,
+) {
+    rules.retain(|rule| {
+        let mut without = before.clone();
+        let outcomes = without.wave(ops, Some(*rule));
+        differences(before, &without, &outcomes, observed)
+            .0
+            .is_empty()
+    });
+}
+
 /// Where the portal is not as the model has it, and the ids of what was made.
-fn differences(
+pub(super) fn differences(
     before: &Exports,
     model: &Exports,
     outcomes: &Outcomes,
