@@ -287,3 +287,122 @@ async fn an_edit_whose_answer_is_lost_is_written() {
         p.tenant.control("DELETE", "faults", None).await;
     }
 }
+
+/// An activity of which two versions say the same at the same time.
+struct Detail {
+    kind: &'static str,
+    plural: &'static str,
+    contents: [Value; 2],
+    /// What differs in HubSpot, and what it is in the end.
+    property: &'static str,
+    wanted: &'static str,
+}
+
+fn details() -> [Detail; 4] {
+    let of = |kind, plural, contents, property, wanted| Detail {
+        kind,
+        plural,
+        contents,
+        property,
+        wanted,
+    };
+    let email = |to: &str| json!({"email": {"direction": "outgoing", "subject": "S", "text": "T", "to": [{"email": to}]}});
+    let call =
+        |notes: &str| json!({"call": {"direction": "incoming", "title": "C", "notes": notes}});
+    let meeting = |place: &str| json!({"meeting": {"title": "M", "start": "2030-01-01T10:00:00Z", "location": place}});
+    let task = |status: &str| json!({"task": {"title": "T", "status": status}});
+    let emails = [email("one@x1-details.com"), email("two@x1-details.com")];
+    let calls = [call("Old"), call("New")];
+    let meetings = [meeting("Ulm"), meeting("Bonn")];
+    let tasks = [task("not_started"), task("completed")];
+    [
+        of(
+            "email",
+            "emails",
+            emails,
+            "hs_email_to_email",
+            "two@x1-details.com",
+        ),
+        of("call", "calls", calls, "hs_call_body", "<p>New</p>"),
+        of(
+            "meeting",
+            "meetings",
+            meetings,
+            "hs_meeting_location",
+            "Bonn",
+        ),
+        of("task", "tasks", tasks, "hs_task_status", "COMPLETED"),
+    ]
+}
+
+async fn say_details(door: &Door, version: usize) {
+    let items = details().map(|of| {
+        json!({"id": of.kind, "version": version, "person": format!("details-{}", of.kind),
+            "at": "2026-01-05T08:30:00Z", "content": of.contents[version - 1]})
+    });
+    push(door, &items).await;
+}
+
+async fn assert_details(p: &Planted, door: &Door, what: &str) {
+    let mut wrong = Vec::new();
+    for of in details() {
+        let person = format!("details-{}", of.kind);
+        until("it is written", async || {
+            let all = listed(door, &person).await;
+            all[0]["version"] == 2 && all[0]["outcome"]["state"] == "exported"
+        })
+        .await;
+        let found = live(p, of.plural).await;
+        assert_eq!(found.len(), 1, "{what}: {}", of.kind);
+        let is = &found[0]["properties"][of.property];
+        if is != of.wanted {
+            wrong.push(format!("{what}: {} is {is}", of.property));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What an edit changes may be nothing by which one engagement is told from another.
+#[tokio::test]
+async fn an_edit_of_details_is_written_whatever_breaks() {
+    let people = details().map(|of| format!("details-{}", of.kind));
+    for (what, version, when) in [
+        ("the edit fails before it took effect", 2, "before"),
+        ("the edit fails after it took effect", 2, "after"),
+        (
+            "the create's answer is lost, and the edit comes in",
+            1,
+            "after",
+        ),
+    ] {
+        let (p, door) = ready(json!({"search_lag_ms": 1_000}), &people).await;
+        if version == 2 {
+            say_details(&door, 1).await;
+            for person in &people {
+                settle(&door, person).await;
+            }
+        }
+        for of in details() {
+            let (method, end) = if version == 2 {
+                ("PATCH", "/")
+            } else {
+                ("POST", "$")
+            };
+            let path = format!("/crm/objects/2026-09/{}{end}", of.plural);
+            let rule =
+                json!({"method": method, "path": path, "times": 1, "when": when, "effect": "drop"});
+            p.tenant.control("POST", "faults", Some(rule)).await;
+        }
+        say_details(&door, version).await;
+        until("each was struck", async || {
+            let rules = p.tenant.control("GET", "faults", None).await;
+            let mut rules = rules["faults"].as_array().unwrap().iter();
+            rules.all(|rule| rule["struck"] == 1)
+        })
+        .await;
+        if version == 1 {
+            say_details(&door, 2).await;
+        }
+        assert_details(&p, &door, what).await;
+    }
+}

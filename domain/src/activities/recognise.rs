@@ -32,20 +32,23 @@ const WORDS: [&str; 8] = [
 ];
 
 /// Values that the journal may show: they say nothing of what was written.
-const SHOWN: [&str; 13] = [
+const SHOWN: [&str; 16] = [
     TIMESTAMP,
     OWNER,
     "hs_email_direction",
     "hs_email_status",
     "hs_call_direction",
     "hs_call_status",
+    "hs_call_disposition",
     "hs_call_duration",
     "hs_communication_channel_type",
+    "hs_communication_logged_from",
     "hs_meeting_start_time",
     "hs_meeting_end_time",
     "hs_meeting_outcome",
     "hs_task_status",
     "hs_task_priority",
+    "hs_task_type",
 ];
 
 /// What a digest begins with.
@@ -129,6 +132,24 @@ pub fn is_same(written: &[Written], read: &RecordRead) -> bool {
     all && timed
 }
 
+/// Whether all that was written is kept, so that nothing else can have been.
+pub fn is_whole(written: &[Written]) -> bool {
+    written.iter().all(|w| w.new.is_some())
+}
+
+/// Whether an update was done: everything that it wrote is there. What an edit changes may be nothing by
+/// which an engagement is recognised, and of what is not kept nobody can say: then it is written again.
+pub fn is_done(written: &[Written], read: &RecordRead) -> bool {
+    written.iter().all(|w| {
+        let value = read.value(&w.property);
+        w.new.as_ref().zip(value).is_some_and(|(new, value)| {
+            let new = new.as_str();
+            let moment = || time(new).is_some_and(|wanted| time(value) == Some(wanted));
+            new == value || new == digest(value) || moment()
+        })
+    })
+}
+
 /// The engagement that a create made, among those of the contact: one of an app's that says the same and is
 /// nobody else's. Where two are wanted that say the same, each takes one.
 pub fn made<'r>(
@@ -210,6 +231,30 @@ mod tests {
             let found = made(&written, [&read(5, &over)], &BTreeSet::new());
             assert_eq!(found.is_some(), same, "{over}");
         }
+    }
+
+    #[test]
+    fn an_update_is_done_where_everything_is_there() {
+        let whole = written(&note("Hello you"));
+        let done = json!({"hubspot_owner_id": "7"});
+        let without = |name: &str| {
+            let mut over = done.clone();
+            over[name] = Value::Null;
+            over
+        };
+        assert!(is_whole(&whole) && is_done(&whole, &read(5, &done)));
+        for over in [
+            json!({"hubspot_owner_id": "8"}),
+            without("hubspot_owner_id"),
+            without("hs_note_body"),
+            without("hs_timestamp"),
+        ] {
+            assert!(!is_done(&whole, &read(5, &over)), "{over}");
+        }
+        // Of what is not kept it cannot be told.
+        let mut partly = whole;
+        partly[0].new = None;
+        assert!(!is_whole(&partly) && !is_done(&partly, &read(5, &done)));
     }
 
     #[test]

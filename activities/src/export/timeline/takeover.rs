@@ -61,7 +61,7 @@ impl Timeline<'_> {
                 }
                 Operation::Update(object_type, record) => {
                     let read = self.read_engagement(object_type, record, entry).await?;
-                    read.filter(|read| recognise::is_same(&entry.written, read))
+                    read.filter(|read| recognise::is_done(&entry.written, read))
                         .map(|_| LoggedActivity {
                             object_type,
                             record,
@@ -97,14 +97,16 @@ impl Timeline<'_> {
         Ok(answer)
     }
 
-    /// Which version an entry wrote: the newest, or it is not known which; then the newest is written over it.
+    /// Which version an entry wrote: the newest, or it is not known which, as not all of it is kept; then the
+    /// newest is written over it.
     fn version_of(&self, pending: &PendingActivity, entry: &Entry) -> RecordVersion {
         let newest = pending.activity.as_ref().and_then(|activity| {
             let mut made = self.mapped(activity.happened.as_ref()?);
             if matches!(entry.operation, Operation::Update(..)) {
                 made.properties.remove(engagements::OWNER);
             }
-            (recognise::written(&made) == entry.written).then_some(activity.version)
+            let written = recognise::written(&made);
+            (written == entry.written && recognise::is_whole(&written)).then_some(activity.version)
         });
         newest.unwrap_or(OLDEST)
     }
@@ -261,7 +263,7 @@ impl Timeline<'_> {
         entry: &Entry,
     ) -> Result<Option<RecordRead>, Stop> {
         self.tick();
-        let asked = recognise::asked(&entry.written);
+        let asked: Vec<String> = entry.written.iter().map(|w| w.property.clone()).collect();
         let options = ReadOptions::new().properties(&asked);
         let key = RecordKey::Id(wire::record_id(record));
         let found = self
