@@ -119,6 +119,7 @@ pub(crate) async fn export_in_bulk(door: &Door, whom: Value) -> Value {
     shown_when(door, bulk, "everybody came to an end", is_over).await
 }
 
+/// A choice of these people.
 pub(crate) fn people(ids: &[String]) -> Value {
     json!({"select": "people", "people": ids})
 }

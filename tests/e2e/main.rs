@@ -31,6 +31,7 @@ mod e4_settings;
 mod e5_own_properties;
 mod e7_status;
 mod e8_activities;
+mod e8_random_campaign;
 mod e_random_exports;
 mod i10_touches;
 mod i1_backfill;

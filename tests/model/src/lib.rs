@@ -6,6 +6,7 @@ mod ops;
 pub mod profiles;
 mod rules;
 mod state;
+pub mod timeline;
 pub mod whole;
 
 pub use ops::{Answer, Decode, Filter, Key, Op, Raw, Refusal, Seen, Upserted};

@@ -45,7 +45,7 @@ fn named(text: &str, without: Option<ExportRule>) -> Vec<String> {
 
 /// All domains of a company, the one that a new company gets first: those of its fields, else that of
 /// the person's address.
-pub(super) fn all(
+pub(crate) fn all(
     fields: &[Option<&str>],
     address: &str,
     without: Option<ExportRule>,

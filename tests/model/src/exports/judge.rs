@@ -198,23 +198,18 @@ impl Exports {
     }
 }
 
-/// A reply is a contact, too, and a positive reply a reply; whoever qualified before the policy was in
-/// force is not exported by itself.
+/// Whoever qualified before the policy was in force is not exported by itself.
 fn judge(settings: &Settings, person: &Person, without: Option<ExportRule>) -> Verdict {
-    let (facts, missing): (&[Option<i64>], _) = match settings.policy {
-        Policy::Contacted => (
-            &[person.contacted, person.replied, person.positively],
-            "not_contacted",
-        ),
-        Policy::Replied => (&[person.replied, person.positively], "not_replied"),
-        Policy::RepliedPositively => (&[person.positively], "not_replied_positively"),
+    let policy = match settings.policy {
+        _ if without == Some(ExportRule::Policy) => Policy::Contacted,
+        policy => policy,
     };
-    let mut since = facts.iter().flatten().min().copied();
-    if without == Some(ExportRule::Policy) {
-        let all = [person.contacted, person.replied, person.positively];
-        since = all.into_iter().flatten().min();
-    }
-    match since {
+    let missing = match settings.policy {
+        Policy::Contacted => "not_contacted",
+        Policy::Replied => "not_replied",
+        Policy::RepliedPositively => "not_replied_positively",
+    };
+    match policy.qualified([person.contacted, person.replied, person.positively]) {
         None => Verdict::No(missing),
         Some(at) if at < settings.since && without != Some(ExportRule::QualifiedEarlier) => {
             Verdict::Earlier

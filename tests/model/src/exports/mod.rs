@@ -2,7 +2,7 @@
 //! alone (E1–E7, X1). One thing after the other: of what happens at the same time only what does not
 //! concern the same contact or company is asked about.
 
-mod domains;
+pub(crate) mod domains;
 mod judge;
 mod values;
 mod write;
@@ -217,6 +217,14 @@ pub enum Policy {
     Contacted,
     Replied,
     RepliedPositively,
+}
+
+impl Policy {
+    /// When somebody came to qualify, who was contacted, replied, and replied positively then: a reply is
+    /// a contact, too, and a positive reply a reply.
+    pub(crate) fn qualified(self, facts: [Option<i64>; 3]) -> Option<i64> {
+        facts[self as usize..].iter().flatten().min().copied()
+    }
 }
 
 /// The settings of the workspace.
