@@ -60,6 +60,8 @@ pub struct PendingRow {
 /// A person whom HubSpot has from us.
 #[derive(Debug, Clone, Copy)]
 pub struct ExportedPerson {
+    /// The contact, as it was then.
+    pub contact: HubSpotObjectId,
     /// The status that HubSpot was last told of.
     pub status_said: Option<LeadStatus>,
 }
@@ -154,7 +156,7 @@ impl Store {
             company_linked = link(&mut connection, companies, id.as_str()).await?;
         }
         let exported = sqlx::query!(
-            "select status_said from exported_person
+            "select contact_id, status_said from exported_person
              where workspace_id = $1 and portal_id = $2 and person_id = $3",
             workspace.as_uuid(),
             portal.get(),
@@ -162,10 +164,14 @@ impl Store {
         )
         .fetch_optional(&mut *connection)
         .await?
-        .map(|row| ExportedPerson {
-            // A status that is no more was another one.
-            status_said: row.status_said.and_then(|status| status.parse().ok()),
-        });
+        .map(|row| {
+            Ok::<_, StoreError>(ExportedPerson {
+                contact: object_id(row.contact_id)?,
+                // A status that is no more was another one.
+                status_said: row.status_said.and_then(|status| status.parse().ok()),
+            })
+        })
+        .transpose()?;
         Ok(DrainFacts {
             now,
             person: known,
@@ -377,8 +383,8 @@ impl Store {
         Ok(due.into_iter().filter_map(|id| id.parse().ok()).collect())
     }
 
-    /// People with requests or reverts that are due and that nobody may be looking after, the longest
-    /// due first.
+    /// People with requests, activities or reverts that are due and that nobody may be looking after, the
+    /// longest due first; of some workspaces only those with reverts.
     ///
     /// # Errors
     /// When the database fails.
@@ -386,18 +392,21 @@ impl Store {
         &self,
         overdue: Duration,
         limit: u32,
+        but_of: &[WorkspaceId],
     ) -> Result<Vec<DueExport>, StoreError> {
+        let but_of: Vec<uuid::Uuid> = but_of.iter().map(|w| w.as_uuid()).collect();
         let rows = sqlx::query!(
             "select d.workspace_id as \"workspace!\", d.person_id as \"person!\", c.portal_id as \"portal!\"
              from (
                select workspace_id, person_id, min(due_at) as due_at from (
                  (select workspace_id, person_id, due_at from export_request
                   where due_at < clock_timestamp() - make_interval(secs => $1) and person_id is not null
+                    and workspace_id <> all($3)
                   order by due_at limit $2)
                  union all
                  (select workspace_id, person_id, due_at from app_activity
                   where due_at < clock_timestamp() - make_interval(secs => $1)
-                    and reason is distinct from 'person_not_exported'
+                    and reason is distinct from 'person_not_exported' and workspace_id <> all($3)
                   order by due_at limit $2)
                  union all
                  (select workspace_id, person_id, due_at from export_revert
@@ -408,7 +417,8 @@ impl Store {
                where c.workspace_id = d.workspace_id and c.state = 'connected' limit 1) c
              order by d.due_at limit $2",
             overdue.as_secs_f64(),
-            i64::from(limit)
+            i64::from(limit),
+            &but_of
         )
         .fetch_all(&self.pool)
         .await?;

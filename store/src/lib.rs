@@ -18,6 +18,7 @@ mod engagement_properties;
 mod erasure;
 mod error;
 mod export_drain;
+mod export_due;
 mod export_previews;
 mod export_reasons;
 mod export_rechecks;
@@ -73,7 +74,8 @@ mod webhooks;
 mod workspaces;
 
 pub use activities::{
-    ActivityDone, ActivityRow, LoggedActivity, PendingActivity, SettledActivities,
+    ActivityDone, ActivityRow, ActivityTurn, LoggedActivity, MostActivities, OpenActivityEntries,
+    PendingActivity, SettledActivities,
 };
 pub use batches::{Batch, FoundBy, Listing, QuarantineRow, RecordRows, Rows, SetAside};
 pub use bulk_exports::{BulkPerson, BulkPlanned, BulkRow, DueBulk, NewBulk, TakenPeople};

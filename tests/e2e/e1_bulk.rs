@@ -21,13 +21,13 @@ use serde_json::{Value, json};
 use crate::x1_exports::faults;
 
 /// As long as a slow machine may take.
-const LONG: Duration = Duration::from_secs(240);
+pub(crate) const LONG: Duration = Duration::from_secs(240);
 
 /// Before any policy was in force: nobody is exported by itself.
 const EARLIER: &str = "2026-01-02T00:00:00Z";
 
 /// Connects, and lets the policy take whoever was contacted.
-async fn connect(p: &Planted) -> Door {
+pub(crate) async fn connect(p: &Planted) -> Door {
     let door = p.connect().await;
     take_all_contacted(&door).await;
     door
@@ -41,7 +41,7 @@ pub(crate) async fn take_all_contacted(door: &Door) {
 }
 
 /// People of a world, who share companies by the domains of their addresses.
-fn leads(world: &str, people: usize, firms: usize) -> Vec<Value> {
+pub(crate) fn leads(world: &str, people: usize, firms: usize) -> Vec<Value> {
     (0..people)
         .map(|n| {
             json!({
@@ -54,16 +54,21 @@ fn leads(world: &str, people: usize, firms: usize) -> Vec<Value> {
         .collect()
 }
 
-fn ids(leads: &[Value]) -> Vec<String> {
+pub(crate) fn ids(leads: &[Value]) -> Vec<String> {
     let id = |lead: &Value| lead["id"].as_str().unwrap().to_owned();
     leads.iter().map(id).collect()
 }
 
-async fn show(door: &Door, bulk: &str) -> Value {
+pub(crate) async fn show(door: &Door, bulk: &str) -> Value {
     door.ok("GET", &format!("/bulk-runs/{bulk}"), None).await
 }
 
-async fn shown_when(door: &Door, bulk: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn shown_when(
+    door: &Door,
+    bulk: &str,
+    what: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Value {
     let deadline = Instant::now() + LONG;
     loop {
         let now = show(door, bulk).await;
@@ -76,7 +81,7 @@ async fn shown_when(door: &Door, bulk: &str, what: &str, wanted: impl Fn(&Value)
 }
 
 /// Begins a bulk export, and waits until it is known who would be taken.
-async fn begin(door: &Door, whom: Value) -> Value {
+pub(crate) async fn begin(door: &Door, whom: Value) -> Value {
     let body = json!({"whom": whom, "include_earlier": true});
     let begun = door.ok("POST", "/bulk-runs", Some(body)).await;
     let bulk = begun["bulk"].as_str().unwrap();
@@ -88,7 +93,7 @@ async fn begin(door: &Door, whom: Value) -> Value {
 
 /// Begins and confirms a bulk export whose writes take their time, and waits until some people of many are
 /// exported. Says which it is.
-async fn in_the_middle(p: &Planted, door: &Door, ids: &[String]) -> String {
+pub(crate) async fn in_the_middle(p: &Planted, door: &Door, ids: &[String]) -> String {
     let slow = json!({"path": "/contacts/batch/create$", "when": "before", "effect": {"delay": {"ms": 1_500}}});
     p.tenant.control("POST", "faults", Some(slow)).await;
     let begun = begin(door, people(ids)).await;
@@ -103,7 +108,7 @@ async fn in_the_middle(p: &Planted, door: &Door, ids: &[String]) -> String {
 }
 
 /// Whether nobody goes on any more.
-fn is_over(now: &Value) -> bool {
+pub(crate) fn is_over(now: &Value) -> bool {
     let waits = now["counts"]["waiting"].as_object().unwrap();
     matches!(now["state"].as_str(), Some("done" | "cancelled"))
         && now["counts"]["going_on"] == 0
@@ -125,7 +130,7 @@ pub(crate) fn people(ids: &[String]) -> Value {
 }
 
 /// Requests to HubSpot's records and associations since one, by path.
-async fn requests_since(p: &Planted, seq: u64) -> BTreeMap<String, usize> {
+pub(crate) async fn requests_since(p: &Planted, seq: u64) -> BTreeMap<String, usize> {
     let mut by_path = BTreeMap::new();
     for request in p.tenant.requests().await {
         let path = request["path"].as_str().unwrap_or_default();
@@ -138,7 +143,7 @@ async fn requests_since(p: &Planted, seq: u64) -> BTreeMap<String, usize> {
     by_path
 }
 
-async fn last_request(p: &Planted) -> u64 {
+pub(crate) async fn last_request(p: &Planted) -> u64 {
     let all = p.tenant.requests().await;
     all.last().and_then(|r| r["seq"].as_u64()).unwrap_or(0)
 }

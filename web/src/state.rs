@@ -296,7 +296,7 @@ impl Parts {
         let input = BulkInput {
             workspace: row.workspace,
             portal: row.portal,
-            bulk: row.bulk,
+            bulk: Some(row.bulk),
         };
         let woken = self
             .temporal

@@ -639,8 +639,8 @@ pub struct BulkInput {
     pub workspace: WorkspaceId,
     /// Which portal.
     pub portal: PortalId,
-    /// Which bulk export.
-    pub bulk: BulkId,
+    /// Which bulk export; none: whatever is due in the workspace.
+    pub bulk: Option<BulkId>,
 }
 
 /// Whether a bulk export goes on at once.
@@ -653,7 +653,8 @@ pub enum BulkTurn {
     Stop,
 }
 
-/// How a bulk export stands after a slice. Counts are those of the whole run.
+/// How a bulk export stands after a slice. Counts are those of the whole run; of what is due in a workspace,
+/// those of the slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BulkReport {
     /// Whether it goes on at once.
@@ -695,7 +696,7 @@ pub struct BulkActivities;
 impl BulkActivities {
     /// Goes on with a bulk export where its row says that it is: finds out who would be taken, or exports
     /// people in batches of a hundred, some batches at a time, for some thirty seconds; after a
-    /// cancellation, brings to an end what was begun.
+    /// cancellation, brings to an end what was begun. Without one it exports whoever is due in the workspace.
     ///
     /// - Idempotency key: the run; who is begun with is taken off the list in the transaction that makes the
     ///   request; the right to write about each person, entries of the journal that are committed before

@@ -1,6 +1,7 @@
 //! `BulkExport`: many people, by the policy, in batches (E1). Where it stands is a row of the store, and so
 //! is a confirmation and a cancellation; a signal only wakes. It ends where it has to wait: for somebody to
-//! confirm, for the next day, for the connection. Whoever confirms starts it again, or `Sweep` does.
+//! confirm, for the next day, for the connection. Whoever confirms starts it again, or `Sweep` does. Where many
+//! people of a workspace are due, one without a row exports them as well.
 
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl BulkExport {
             let slice =
                 ops::activity(ctx, BulkActivities::bulk_slice, input, slice_call(input)).await?;
             ctx.state_mut(|s| s.last = slice);
-            ctx.set_current_details(details(&slice));
+            ctx.set_current_details(details(input, &slice));
             // No await between this look and the end: what wakes it later starts a new run.
             if slice.turn == BulkTurn::Stop && !ctx.state(|s| s.pending) {
                 return Ok(slice);
@@ -75,7 +76,10 @@ impl BulkExport {
     }
 }
 
-fn details(slice: &BulkReport) -> String {
+fn details(input: BulkInput, slice: &BulkReport) -> String {
+    if input.bulk.is_none() {
+        return format!("{} people who were due taken in hand", slice.begun);
+    }
     match slice.state {
         BulkState::Previewing => format!("{} people looked at", slice.people),
         BulkState::WaitingForConfirmation => {
@@ -119,20 +123,35 @@ mod tests {
             skipped: 90,
             ..BulkReport::gone()
         };
+        let input = input(serde_json::json!("01890a5d-ac96-774b-bcce-b302099a8058"));
         assert_eq!(
-            details(&slice),
+            details(input, &slice),
             "running: 300 of 1000 people begun with; 200 exported, 90 left out, 0 failed"
         );
+        let due = BulkInput {
+            bulk: None,
+            ..input
+        };
+        assert_eq!(
+            details(due, &slice),
+            "300 people who were due taken in hand"
+        );
+    }
+
+    fn input(bulk: serde_json::Value) -> BulkInput {
+        serde_json::from_value(serde_json::json!({
+            "workspace": "01890a5d-ac96-774b-bcce-b302099a8057",
+            "portal": 7,
+            "bulk": bulk,
+        }))
+        .unwrap()
     }
 
     #[test]
     fn workspace_portal_and_run_are_all_that_it_needs_to_know() {
-        let input: BulkInput = serde_json::from_value(serde_json::json!({
-            "workspace": "01890a5d-ac96-774b-bcce-b302099a8057",
-            "portal": 7,
-            "bulk": "01890a5d-ac96-774b-bcce-b302099a8058",
-        }))
-        .unwrap();
-        assert_eq!(input.portal.get(), 7);
+        let of_a_run = input(serde_json::json!("01890a5d-ac96-774b-bcce-b302099a8058"));
+        assert!(of_a_run.bulk.is_some());
+        assert_eq!(of_a_run.portal.get(), 7);
+        assert_eq!(input(serde_json::Value::Null).bulk, None);
     }
 }

@@ -154,6 +154,11 @@ pub fn bulk_export_id(workspace: WorkspaceId, bulk: BulkId) -> String {
     format!("hubspot/{workspace}/bulk/{bulk}")
 }
 
+/// The id of the `BulkExport` that exports whoever is due in a workspace.
+pub fn due_in_bulk_id(workspace: WorkspaceId) -> String {
+    format!("hubspot/{workspace}/bulk/due")
+}
+
 /// The id of a workspace's `OwnProperties`.
 pub fn own_properties_id(workspace: WorkspaceId) -> String {
     format!("hubspot/{workspace}/own-properties")

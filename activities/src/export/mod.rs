@@ -18,7 +18,7 @@ mod timeline;
 mod wire;
 
 pub use bulk::BulkExporting;
-pub(crate) use bulk::start as start_bulk;
+pub(crate) use bulk::{start as start_bulk, start_due};
 pub(crate) use ground::Grounds;
 pub use preview::Previewing;
 pub use recheck::Rechecking;

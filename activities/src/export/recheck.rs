@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Contacts that are looked at together.
-const BATCH: u32 = 100;
+const BATCH: u32 = 500;
 /// When a contact is looked at again of which nothing could be found out.
 const AGAIN: Duration = Duration::from_secs(60);
 /// The same after trouble that often passes at once; twice as long each time.

@@ -1,9 +1,9 @@
 //! What follows the store: webhooks to be read, properties newly mapped, profiles and verdicts.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::Utc;
-use domain::{PortalId, SyncRunId, WorkspaceId};
+use domain::{PortalId, SyncRunId, WorkspaceId, export::bulk::go_in_bulk};
 use store::{DueAgain, DueWorkspace, ProjectionDue, StoreError, Swept};
 use uuid::Uuid;
 
@@ -137,13 +137,32 @@ impl Sweeping {
     }
 
     /// A person's export is woken by whoever asks for it; here by what is due all the same: what waited,
-    /// what is due again, and whom a bulk export is about.
+    /// what is due again, and whom a bulk export is about. Where many of a workspace are due they go in bulk.
     pub(super) async fn start_exports(&self, tally: &Tally) -> Result<(), Unmended> {
         let store = &self.deps.store;
         // Those of a connection that is there again, and of one that is not there any more.
         while !store.requeue_exports(EXPORTS, Utc::now()).await?.done {}
         while !store.settle_activities(EXPORTS, Utc::now()).await?.done {}
-        let due = store.due_exports(EXPORT_OVERDUE, EXPORTS).await?;
+        let mut in_bulk: BTreeMap<WorkspaceId, PortalId> = BTreeMap::new();
+        let due = loop {
+            let but_of: Vec<WorkspaceId> = in_bulk.keys().copied().collect();
+            let due = store.due_exports(EXPORT_OVERDUE, EXPORTS, &but_of).await?;
+            let many = go_in_bulk(due.iter().map(|due| (due.workspace, due.portal)));
+            let before = in_bulk.len();
+            in_bulk.extend(many);
+            if in_bulk.len() == before {
+                break due;
+            }
+        };
+        tally
+            .each(in_bulk, async |(workspace, portal)| {
+                let started = export::start_due(&self.deps, workspace, portal)
+                    .await
+                    .map(|done| Did::StartedBulkExport.so(done))
+                    .map_err(|_| Unmended::Temporal("BulkExport could not be started"));
+                (workspace, started)
+            })
+            .await;
         tally
             .each(due, async |due| {
                 let started = export::start(&self.deps, &due)

@@ -2,6 +2,7 @@
 //! calls, meetings, notes and tasks.
 
 pub mod activity;
+pub mod batches;
 pub mod content;
 pub mod engagement;
 pub mod html;
@@ -9,6 +10,7 @@ pub mod plan;
 pub mod recognise;
 
 pub use activity::{Activity, ActivityInput, ActivityUpsert, Happened};
+pub use batches::{Batch, batches};
 pub use content::{
     ActivityContent, CallContent, CallOutcome, ConnectionRequestContent, Direction, EmailContent,
     LinkedinMessageContent, MeetingContent, MeetingOutcome, NoteContent, Party, TaskContent,

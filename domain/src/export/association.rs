@@ -69,6 +69,12 @@ pub fn decide(
     }
 }
 
+/// The company that stands for a contact: the primary one, else the one that HubSpot had first.
+pub fn primary(companies: &[ContactCompany]) -> Option<HubSpotObjectId> {
+    let primary = companies.iter().find(|c| c.primary).map(|c| c.company);
+    primary.or_else(|| companies.iter().map(|c| c.company).min())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +115,12 @@ mod tests {
             );
         }
         assert_eq!((Plain.type_id(), Primary.type_id()), (279, 1));
+        for (companies, want) in [
+            (vec![], None),
+            (vec![(8, false), (7, false)], Some(7)),
+            (vec![(7, false), (8, true)], Some(8)),
+        ] {
+            assert_eq!(primary(&with(&companies)), want.map(id), "{companies:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A bulk export (E1): many people, by the policy, in batches of HubSpot's size, after an admin looked at
 //! who is taken and confirmed. What is special about a person goes on as an export of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,19 @@ use crate::{
 
 /// Most records of one request of HubSpot's batch endpoints.
 pub const BATCH: usize = 100;
+
+/// Most people of a workspace who are exported one by one at a time; more go in bulk.
+pub const ONE_BY_ONE: usize = 25;
+
+/// Of exports that are due, those of workspaces which have so many of them that they go in bulk.
+pub fn go_in_bulk<W: Copy + Ord>(due: impl IntoIterator<Item = W>) -> BTreeSet<W> {
+    let mut people: BTreeMap<W, usize> = BTreeMap::new();
+    for workspace in due {
+        *people.entry(workspace).or_default() += 1;
+    }
+    people.retain(|_, people| *people > ONE_BY_ONE);
+    people.into_keys().collect()
+}
 
 /// Where a bulk export stands.
 #[derive(
@@ -208,6 +221,17 @@ mod tests {
 
     use super::*;
     use crate::export::{SkipReason, contact::LinkChange};
+
+    #[test]
+    fn more_than_go_one_by_one_go_in_bulk() {
+        let due = |one: usize, other: usize| {
+            let all = vec![1; one].into_iter().chain(vec![2; other]);
+            go_in_bulk(all).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(due(ONE_BY_ONE, 0), [0; 0]);
+        assert_eq!(due(ONE_BY_ONE, ONE_BY_ONE + 1), [2]);
+        assert_eq!(due(1_000, 1_000), [1, 2]);
+    }
 
     fn id(n: i64) -> HubSpotObjectId {
         HubSpotObjectId::new(n).unwrap()

@@ -1,21 +1,17 @@
-//! What a person's timeline is written from, and what becomes of it (E8).
+//! What people's timelines are written from (E8).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, ObjectType, PortalId, WorkspaceId,
     activities::Activity,
     app::{ActivityId, PersonId, RecordVersion},
-    export::{
-        RequestOutcome, WaitReason,
-        journal::{Entry, EntryId, Subject},
-    },
+    export::journal::{Entry, Subject},
 };
 
 use crate::{
-    Store, StoreError, erasure,
-    export_drain::RequestsEnd,
+    Store, StoreError,
     journal::{EntryRow, JournalRow},
     mirror::{object_id, type_number, type_of_number},
     records::record_of,
@@ -49,49 +45,21 @@ pub struct LoggedActivity {
     pub associated: bool,
 }
 
-/// What is written down when a write of an activity is done.
-#[derive(Debug, Clone)]
-pub struct ActivityDone {
-    /// Whose.
-    pub workspace: WorkspaceId,
-    /// In which portal.
-    pub portal: PortalId,
-    /// About whom.
-    pub person: PersonId,
-    /// Which activity.
-    pub activity: ActivityId,
-    /// The entry that is closed by it.
-    pub entry: EntryId,
-    /// The engagement; its version is that which was written.
-    pub logged: LoggedActivity,
+/// How many activities are asked for at once.
+#[derive(Debug, Clone, Copy)]
+pub struct MostActivities<'a> {
+    /// Of each person.
+    pub of_each: u32,
+    /// Of all of them, in bytes of what the app said. The first one comes in any case.
+    pub bytes: i64,
+    /// Those that are left out.
+    pub but: &'a [ActivityId],
 }
 
-impl Store {
-    /// Of these people, those who have activities that wait for them.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn people_with_waiting_activities(
-        &self,
-        workspace: WorkspaceId,
-        people: &[PersonId],
-    ) -> Result<Vec<PersonId>, StoreError> {
-        let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
-        let waited = sqlx::query_scalar!(
-            "select e.id as \"id!\" from unnest($2::text[]) as e (id)
-             where exists (select 1 from app_activity a
-               where a.workspace_id = $1 and a.person_id = e.id and a.state in ('accepted', 'waiting') offset 0)",
-            workspace.as_uuid(),
-            &ids as &[&str]
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(waited
-            .into_iter()
-            .filter_map(|id| id.parse().ok())
-            .collect())
-    }
+/// What somebody left open about a person's activities, oldest first.
+pub type OpenActivityEntries = Result<Vec<(ActivityId, Entry)>, StoreError>;
 
+impl Store {
     /// Activities about a person that are to be written now, in the order in which they happened. Of a
     /// portal that has none of them yet, all.
     ///
@@ -104,48 +72,88 @@ impl Store {
         person: &PersonId,
         limit: u32,
     ) -> Result<Vec<PendingActivity>, StoreError> {
+        let most = MostActivities {
+            of_each: limit,
+            bytes: i64::MAX,
+            but: &[],
+        };
+        let mut pending = self
+            .pending_activities_of(workspace, portal, std::slice::from_ref(person), &most)
+            .await?;
+        Ok(pending.remove(person).unwrap_or_default())
+    }
+
+    /// The same about several people, as many as are asked for. Of nobody is one in it that comes after one
+    /// that is not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pending_activities_of(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        people: &[PersonId],
+        most: &MostActivities<'_>,
+    ) -> Result<BTreeMap<PersonId, Vec<PendingActivity>>, StoreError> {
+        let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
+        let but: Vec<&str> = most.but.iter().map(ActivityId::as_str).collect();
         let rows = sqlx::query!(
-            "select a.activity_id, a.revision, a.document::text as \"document!\", a.slots::text as \"slots!\", a.attempts,
+            "select a.person_id as \"person!\", a.activity_id as \"activity!\", a.revision as \"revision!\",
+               a.document as \"document!\", a.slots as \"slots!\", a.attempts as \"attempts!\",
                l.object_type as \"object_type?\", l.record_id as \"record_id?\", l.version as \"logged_version?\",
                l.associated as \"associated?\"
-             from app_activity a
-             left join logged_activity l on l.workspace_id = $1 and l.portal_id = $2
-               and l.activity_id = a.activity_id
-             where a.workspace_id = $1 and a.person_id = $3
-               and (a.portal_id is distinct from $2 or a.state = 'accepted'
-                 or a.state = 'waiting' and (a.due_at <= clock_timestamp()
-                   or a.reason in ('not_connected', 'needs_reconnect', 'person_not_exported')))
-             order by a.happened_at nulls first, a.activity_id limit $4",
+             from (
+               select a.*, t.place,
+                 row_number() over (order by t.place, a.nth) as overall,
+                 sum(octet_length(a.document)) over (order by t.place, a.nth rows unbounded preceding) as bytes
+               from unnest($3::text[]) with ordinality as t (id, place)
+               cross join lateral (
+                 select a.person_id, a.activity_id, a.revision, a.document::text as document, a.slots::text as slots,
+                   a.attempts, row_number() over (order by a.happened_at nulls first, a.activity_id) as nth
+                 from app_activity a
+                 where a.workspace_id = $1 and a.person_id = t.id
+                   and (a.portal_id is distinct from $2 or a.state = 'accepted'
+                     or a.state = 'waiting' and (a.due_at <= clock_timestamp()
+                       or a.reason in ('not_connected', 'needs_reconnect', 'person_not_exported')))
+                   and a.activity_id <> all($5::text[])
+                 order by a.happened_at nulls first, a.activity_id limit $4) a) a
+             left join lateral (select l.object_type, l.record_id, l.version, l.associated from logged_activity l
+               where l.workspace_id = $1 and l.portal_id = $2 and l.activity_id = a.activity_id
+               limit 1) l on true
+             where a.overall = 1 or a.bytes <= $6
+             order by a.place, a.nth",
             workspace.as_uuid(),
             portal.get(),
-            person.as_str(),
-            i64::from(limit)
+            &ids as &[&str],
+            i64::from(most.of_each),
+            &but as &[&str],
+            most.bytes
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let logged = match (row.object_type, row.record_id, row.logged_version) {
-                    (Some(of), Some(record), Some(version)) => Some(LoggedActivity {
-                        object_type: type_of_number(of)?,
-                        record: object_id(record)?,
-                        version: version_of(version)?,
-                        associated: row.associated.unwrap_or_default(),
-                    }),
-                    _ => None,
-                };
-                Ok(PendingActivity {
-                    activity: record_of(&row.document, &row.slots).ok(),
-                    id: row
-                        .activity_id
-                        .parse()
-                        .map_err(|_| StoreError::Corrupt("activity"))?,
-                    revision: row.revision,
-                    attempts: u32::try_from(row.attempts).unwrap_or(0),
-                    logged,
-                })
-            })
-            .collect()
+        let mut pending: BTreeMap<PersonId, Vec<PendingActivity>> = BTreeMap::new();
+        for row in rows {
+            let person = row.person.parse();
+            let person: PersonId = person.map_err(|_| StoreError::Corrupt("person"))?;
+            let logged = match (row.object_type, row.record_id, row.logged_version) {
+                (Some(of), Some(record), Some(version)) => Some(LoggedActivity {
+                    object_type: type_of_number(of)?,
+                    record: object_id(record)?,
+                    version: version_of(version)?,
+                    associated: row.associated.unwrap_or_default(),
+                }),
+                _ => None,
+            };
+            let id = row.activity.parse();
+            pending.entry(person).or_default().push(PendingActivity {
+                activity: record_of(&row.document, &row.slots).ok(),
+                id: id.map_err(|_| StoreError::Corrupt("activity"))?,
+                revision: row.revision,
+                attempts: u32::try_from(row.attempts).unwrap_or(0),
+                logged,
+            });
+        }
+        Ok(pending)
     }
 
     /// The contact that a person was exported as; none of whom the portal does not have from us.
@@ -194,189 +202,6 @@ impl Store {
         Ok(())
     }
 
-    /// How an activity stands from now on. One that was sent again meanwhile stays as it is.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn turn_activity(
-        &self,
-        workspace: WorkspaceId,
-        portal: PortalId,
-        activity: &PendingActivity,
-        outcome: RequestOutcome,
-        end: &RequestsEnd,
-    ) -> Result<(), StoreError> {
-        let hubspot_id = match outcome {
-            RequestOutcome::Exported { hubspot_id } => Some(hubspot_id.get()),
-            _ => None,
-        };
-        let properties = Some(end.properties.clone()).filter(|p| !p.is_empty());
-        sqlx::query!(
-            "update app_activity set state = $4, reason = $5, error_code = $6, properties = $7, hubspot_id = $8,
-               portal_id = $9, due_at = null, attempts = 0, turned_at = clock_timestamp()
-             where workspace_id = $1 and activity_id = $2 and revision = $3",
-            workspace.as_uuid(),
-            activity.id.as_str(),
-            activity.revision,
-            outcome.state().as_str(),
-            outcome.reason(),
-            end.error_code,
-            properties.as_deref(),
-            hubspot_id,
-            portal.get()
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Lets an activity wait: until a time, with one more attempt counted, or until what it waits for
-    /// happens.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn park_activity(
-        &self,
-        workspace: WorkspaceId,
-        portal: PortalId,
-        activity: &PendingActivity,
-        reason: WaitReason,
-        wait: Option<Duration>,
-        error_code: Option<&'static str>,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "update app_activity set state = 'waiting', reason = $4, error_code = $5, portal_id = $7,
-               attempts = attempts + 1, turned_at = clock_timestamp(),
-               due_at = clock_timestamp() + make_interval(secs => $6::float8)
-             where workspace_id = $1 and activity_id = $2 and revision = $3",
-            workspace.as_uuid(),
-            activity.id.as_str(),
-            activity.revision,
-            reason.as_str(),
-            error_code,
-            wait.map(|w| w.as_secs_f64()),
-            portal.get()
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Closes the entry of a write that is done, and notes the engagement, in one transaction. `false`: the
-    /// engagement is another activity's by now, and nothing was changed.
-    ///
-    /// # Errors
-    /// When the database fails; the entry stays open then.
-    pub async fn close_activity(&self, done: &ActivityDone) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        erasure::hold_shared(&mut tx, done.workspace).await?;
-        let others = sqlx::query_scalar!(
-            "select exists (select 1 from logged_activity
-               where portal_id = $1 and object_type = $2 and record_id = $3
-                 and (workspace_id, activity_id) is distinct from ($4, $5)) as \"others!\"",
-            done.portal.get(),
-            type_number(done.logged.object_type),
-            done.logged.record.get(),
-            done.workspace.as_uuid(),
-            done.activity.as_str()
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        if others {
-            return Ok(false);
-        }
-        sqlx::query!(
-            "update export_journal set state = 'done', object_id = $3, closed_at = clock_timestamp()
-             where workspace_id = $1 and entry_id = $2 and state = 'open'",
-            done.workspace.as_uuid(),
-            done.entry.as_uuid(),
-            done.logged.record.get()
-        )
-        .execute(&mut *tx)
-        .await?;
-        // Of whom was erased meanwhile nothing is kept.
-        let noted = sqlx::query!(
-            "insert into logged_activity as l
-               (workspace_id, portal_id, activity_id, person_id, object_type, record_id, version, associated, logged_at)
-             select $1, $2, activity_id, person_id, $4, $5, $6, $7, clock_timestamp()
-             from app_activity where workspace_id = $1 and activity_id = $3
-             on conflict (workspace_id, portal_id, activity_id) do update set
-               object_type = excluded.object_type, record_id = excluded.record_id,
-               version = excluded.version, associated = excluded.associated, logged_at = excluded.logged_at",
-            done.workspace.as_uuid(),
-            done.portal.get(),
-            done.activity.as_str(),
-            type_number(done.logged.object_type),
-            done.logged.record.get(),
-            done.logged.version.get().cast_signed(),
-            done.logged.associated
-        )
-        .execute(&mut *tx)
-        .await;
-        match noted {
-            Ok(_) => {
-                tx.commit().await?;
-                Ok(true)
-            }
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Notes that the associations of an engagement are there.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn activity_associated(
-        &self,
-        workspace: WorkspaceId,
-        portal: PortalId,
-        activity: &ActivityId,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "update logged_activity set associated = true
-             where workspace_id = $1 and portal_id = $2 and activity_id = $3",
-            workspace.as_uuid(),
-            portal.get(),
-            activity.as_str()
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Forgets the engagement of an activity: it was archived. Closes the entry in the same transaction.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn close_archived_activity(
-        &self,
-        workspace: WorkspaceId,
-        portal: PortalId,
-        activity: &ActivityId,
-        entry: EntryId,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query!(
-            "update export_journal set state = 'done', closed_at = clock_timestamp()
-             where workspace_id = $1 and entry_id = $2 and state = 'open'",
-            workspace.as_uuid(),
-            entry.as_uuid()
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "delete from logged_activity where workspace_id = $1 and portal_id = $2 and activity_id = $3",
-            workspace.as_uuid(),
-            portal.get(),
-            activity.as_str()
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// Which of these engagements are activities' already, of any workspace of the portal.
     ///
     /// # Errors
@@ -411,29 +236,56 @@ impl Store {
         portal: PortalId,
         person: &PersonId,
     ) -> Result<Vec<(ActivityId, Entry)>, StoreError> {
+        let mut open = self
+            .open_activity_entries_of(workspace, portal, std::slice::from_ref(person))
+            .await?;
+        open.remove(person).unwrap_or(Ok(Vec::new()))
+    }
+
+    /// The same of several people, each by itself.
+    ///
+    /// # Errors
+    /// When the database fails. What cannot be read of one says so in that one's place.
+    pub async fn open_activity_entries_of(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        people: &[PersonId],
+    ) -> Result<BTreeMap<PersonId, OpenActivityEntries>, StoreError> {
+        let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
         let rows = sqlx::query_as!(
             EntryRow,
-            "select entry_id, portal_id, person_id, subject_kind, subject_id, cause::text as \"cause!\",
-               operation::text as \"operation!\", object_id, written::text as \"written!\", state, error_code,
-               opened_at, sent_at, closed_at
-             from export_journal where workspace_id = $1 and person_id = $2 and portal_id = $3 and state = 'open'
-               and subject_kind = 'activity'
-             order by entry_id",
+            "select j.entry_id as \"entry_id!\", j.portal_id as \"portal_id!\", j.person_id as \"person_id!\",
+               j.subject_kind as \"subject_kind!\", j.subject_id as \"subject_id!\", j.cause::text as \"cause!\",
+               j.operation::text as \"operation!\", j.object_id, j.written::text as \"written!\",
+               j.state as \"state!\", j.error_code, j.opened_at as \"opened_at!\", j.sent_at, j.closed_at
+             from unnest($2::text[]) as t (id)
+             cross join lateral (select * from export_journal j
+               where j.workspace_id = $1 and j.person_id = t.id and j.state = 'open'
+                 and j.portal_id = $3 and j.subject_kind = 'activity' offset 0) j
+             order by j.entry_id",
             workspace.as_uuid(),
-            person.as_str(),
+            &ids as &[&str],
             portal.get()
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let entry = JournalRow::try_from(row)?.entry;
-                match &entry.subject {
-                    Subject::Activity(id) => Ok((id.clone(), entry)),
-                    _ => Err(StoreError::Unreadable("journal entry")),
-                }
-            })
-            .collect()
+        let mut open: BTreeMap<PersonId, OpenActivityEntries> = BTreeMap::new();
+        for row in rows {
+            let person = row.person_id.parse();
+            let person: PersonId = person.map_err(|_| StoreError::Corrupt("person"))?;
+            let entry = JournalRow::try_from(row).and_then(|row| match &row.entry.subject {
+                Subject::Activity(id) => Ok((id.clone(), row.entry)),
+                _ => Err(StoreError::Unreadable("journal entry")),
+            });
+            let of = open.entry(person).or_insert_with(|| Ok(Vec::new()));
+            match (entry, &mut *of) {
+                (Ok(entry), Ok(entries)) => entries.push(entry),
+                (Err(error), Ok(_)) => *of = Err(error),
+                (_, Err(_)) => {}
+            }
+        }
+        Ok(open)
     }
 }
 

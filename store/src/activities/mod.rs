@@ -2,8 +2,12 @@
 
 mod log;
 mod shown;
+mod turn;
 
-pub use log::{ActivityDone, LoggedActivity, PendingActivity, SettledActivities};
+pub use log::{
+    LoggedActivity, MostActivities, OpenActivityEntries, PendingActivity, SettledActivities,
+};
+pub use turn::{ActivityDone, ActivityTurn};
 
 use chrono::{DateTime, Utc};
 use domain::{

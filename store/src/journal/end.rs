@@ -27,6 +27,10 @@ pub struct ExportEnd {
     pub end: RequestsEnd,
 }
 
+/// How long whoever exported somebody has for the activities that waited for it, before others look after
+/// them.
+const LOGS_FOR: f64 = 60.0;
+
 /// A record of the app that is linked.
 #[derive(Debug, Clone)]
 pub struct LinkWrite {
@@ -59,7 +63,8 @@ impl Store {
     }
 
     /// Ends exports of people whom HubSpot has, in one transaction: who they are there, when to look for their
-    /// companies again, and their requests. Of those who are erased meanwhile nothing is kept.
+    /// companies again, and their requests. Activities that waited for them are due soon, whoever is lost before
+    /// they are written. Of those who are erased meanwhile nothing is kept.
     ///
     /// # Errors
     /// When the database fails.
@@ -95,6 +100,23 @@ impl Store {
             &people as &[&str],
             &contacts,
             &said as &[Option<&str>]
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "update app_activity a set due_at = clock_timestamp() + make_interval(secs => $4), portal_id = $2
+             from (select a.activity_id from unnest($3::text[]) as t (id)
+               cross join lateral (select a.activity_id from app_activity a
+                 where a.workspace_id = $1 and a.person_id = t.id and a.state = 'waiting'
+                   and a.reason = 'person_not_exported'
+                   and coalesce(a.due_at, '-infinity') < clock_timestamp() + make_interval(secs => $4)
+                 for update) a
+               order by a.activity_id) waits
+             where a.workspace_id = $1 and a.activity_id = waits.activity_id",
+            workspace.as_uuid(),
+            portal.get(),
+            &people as &[&str],
+            LOGS_FOR
         )
         .execute(&mut *tx)
         .await?;

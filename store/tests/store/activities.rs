@@ -11,7 +11,10 @@ use domain::{
     },
 };
 use serde_json::{Value, json};
-use store::{ActivityDone, LoggedActivity, Opened, PendingActivity, RefusedUpsert, Upserted};
+use store::{
+    ActivityDone, ActivityTurn, ExportEnd, LoggedActivity, MostActivities, Opened, PendingActivity,
+    RefusedUpsert, RequestsEnd, Upserted,
+};
 use uuid::Uuid;
 
 use crate::support::{World, at, bounded};
@@ -193,7 +196,7 @@ async fn they_wait_for_the_person_and_follow() {
         assert!(
             world
                 .store
-                .due_exports(std::time::Duration::ZERO, 10)
+                .due_exports(std::time::Duration::ZERO, 10, &[])
                 .await
                 .unwrap()
                 .is_empty()
@@ -219,7 +222,7 @@ async fn they_wait_for_the_person_and_follow() {
         assert_eq!(pending(&world).await[0].id.as_str(), "d", "in their order");
         let due = world
             .store
-            .due_exports(std::time::Duration::ZERO, 10)
+            .due_exports(std::time::Duration::ZERO, 10, &[])
             .await
             .unwrap();
         assert_eq!(due.len(), 1);
@@ -318,21 +321,144 @@ async fn an_engagement_is_of_one_activity_alone() {
         let outcome = RequestOutcome::Exported { hubspot_id: record };
         // One that was sent again meanwhile is not turned.
         upsert(&world, &[note("a", 4, &json!({}))]).await;
-        let end = store::RequestsEnd::default();
+        let end = RequestsEnd::default();
+        let turn = |activity| [ActivityTurn::of(activity, outcome, end.clone())];
         world
             .store
-            .turn_activity(world.workspace, world.portal, first, outcome, &end)
+            .turn_activities(world.workspace, world.portal, &turn(first))
             .await
             .unwrap();
         assert_eq!(states(&world).await[0].1, RequestOutcome::Accepted);
         let first = &pending(&world).await[0];
         world
             .store
-            .turn_activity(world.workspace, world.portal, first, outcome, &end)
+            .turn_activities(world.workspace, world.portal, &turn(first))
             .await
             .unwrap();
         assert_eq!(states(&world).await[0].1, outcome);
         assert_eq!(pending(&world).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_are_closed_together_and_no_engagement_is_that_of_two() {
+    bounded(async {
+        let (world, connected) = World::connected().await;
+        people(&world, &["p1", "p2"]).await;
+        exported(&world, "p1").await;
+        let ids = ["a", "b", "c", "d"];
+        let all: Vec<_> = ids.iter().map(|id| note(id, 1, &json!({}))).collect();
+        upsert(&world, &all).await;
+        upsert(&world, &[note("other", 1, &json!({"person": "p2"}))]).await;
+        let mut entries = Vec::new();
+        for id in ids {
+            entries.push(open(&world, connected.epoch, id).await);
+        }
+        let done = |place: usize, record: i64| ActivityDone {
+            workspace: world.workspace,
+            portal: world.portal,
+            person: "p1".parse().unwrap(),
+            activity: ids[place].parse().unwrap(),
+            entry: entries[place].id,
+            logged: LoggedActivity {
+                object_type: ObjectType::Note,
+                record: HubSpotObjectId::new(record).unwrap(),
+                version: RecordVersion::new(1).unwrap(),
+                associated: false,
+            },
+        };
+        let store = &world.store;
+        assert!(store.close_activities(&[]).await.unwrap().is_empty());
+        assert!(store.close_activity(&done(0, 5)).await.unwrap());
+        // The first is told again, the second is that of the first, the last two are one.
+        let told = [done(0, 5), done(1, 5), done(2, 6), done(3, 6)];
+        let closed = store.close_activities(&told).await.unwrap();
+        assert_eq!(closed, [true, false, true, false]);
+        let people = ["p2", "p1"].map(|id| id.parse().unwrap());
+        let open = store.open_activity_entries_of(world.workspace, world.portal, &people);
+        let open = open.await.unwrap();
+        let left: Vec<&str> = open[&people[1]]
+            .as_ref()
+            .unwrap()
+            .iter()
+            .map(|(id, _)| id.as_str())
+            .collect();
+        assert_eq!((open.len(), left), (1, vec!["b", "d"]));
+
+        let most = |of_each, bytes, but| MostActivities {
+            of_each,
+            bytes,
+            but,
+        };
+        let some = async |most: MostActivities<'_>| -> Vec<String> {
+            let pending = store
+                .pending_activities_of(world.workspace, world.portal, &people, &most)
+                .await
+                .unwrap();
+            let each = people.iter().filter_map(|person| pending.get(person));
+            each.flatten().map(|one| one.id.to_string()).collect()
+        };
+        assert_eq!(some(most(2, 1_000_000, &[])).await, ["other", "a", "b"]);
+        assert_eq!(some(most(9, 1, &[])).await, ["other"]);
+        let but = ["other", "a", "c"].map(|id| id.parse().unwrap());
+        assert_eq!(some(most(9, 1_000_000, &but)).await, ["b", "d"]);
+        let pending = store
+            .pending_activities(world.workspace, world.portal, &people[1], 9)
+            .await
+            .unwrap();
+        let logged: Vec<Option<i64>> = pending
+            .iter()
+            .map(|one| one.logged.map(|logged| logged.record.get()))
+            .collect();
+        assert_eq!(logged, [Some(5), None, Some(6), None]);
+
+        let hubspot_id = HubSpotObjectId::new(5).unwrap();
+        let outcome = RequestOutcome::Exported { hubspot_id };
+        let ends = [ActivityTurn::of(
+            &pending[0],
+            outcome,
+            RequestsEnd::default(),
+        )];
+        store
+            .end_associated_activities(world.workspace, world.portal, &ends)
+            .await
+            .unwrap();
+        assert_eq!(states(&world).await[0].1, outcome);
+        let associated = world
+            .count("select count(*) from logged_activity where associated")
+            .await;
+        assert_eq!(associated, 1);
+    })
+    .await;
+}
+
+/// Whoever exports somebody and is lost leaves what waited for that due.
+#[tokio::test]
+async fn they_are_due_soon_after_the_export_that_they_waited_for() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        people(&world, &["p1"]).await;
+        upsert(&world, &[note("a", 1, &json!({}))]).await;
+        let later = now() + TimeDelta::minutes(5);
+        world.store.settle_activities(10, later).await.unwrap();
+        let end = ExportEnd {
+            person: "p1".parse().unwrap(),
+            contact: HubSpotObjectId::new(77).unwrap(),
+            status_said: None,
+            look_again: None,
+            requests: Vec::new(),
+            end: RequestsEnd::default(),
+        };
+        world
+            .store
+            .end_exported(world.workspace, world.portal, &[end])
+            .await
+            .unwrap();
+        let settled = world.store.settle_activities(10, now()).await.unwrap();
+        assert_eq!(settled.go_on, 0, "whoever exported has a minute for it");
+        let settled = world.store.settle_activities(10, later).await.unwrap();
+        assert_eq!(settled.go_on, 1);
     })
     .await;
 }

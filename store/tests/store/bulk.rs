@@ -1,7 +1,7 @@
 //! Bulk exports: whom they are begun with, and counts that follow each request.
 
 use domain::{
-    BulkId, HubSpotObjectId,
+    BulkId, HubSpotObjectId, WorkspaceId,
     api::{BulkPreview, BulkWhom},
     app::{CustomField, Fields, PersonId, PersonInput, PersonUpsert},
     export::{
@@ -9,7 +9,10 @@ use domain::{
         journal::{Cause, Entry, EntryId, Operation, Subject},
     },
 };
-use store::{BulkPlanned, BulkRow, EraseTarget, ExportEnd, NewBulk, NewEntry, Opened, RequestsEnd};
+use store::{
+    BulkPlanned, BulkRow, EraseTarget, ExportEnd, NewBulk, NewEntry, NewExports, Opened,
+    RequestsEnd,
+};
 use uuid::Uuid;
 
 use crate::support::{World, at, bounded, record};
@@ -123,7 +126,7 @@ async fn counts_follow_each_request_whoever_turns_it() {
         );
         // Nobody else is to look after them.
         let due = store
-            .due_exports(std::time::Duration::ZERO, 10)
+            .due_exports(std::time::Duration::ZERO, 10, &[])
             .await
             .unwrap();
         assert_eq!(due, []);
@@ -198,7 +201,7 @@ async fn counts_follow_each_request_whoever_turns_it() {
             .unwrap();
         assert_eq!(store.bulk_rest(row.bulk, None, 10).await.unwrap(), []);
         let due = store
-            .due_exports(std::time::Duration::ZERO, 10)
+            .due_exports(std::time::Duration::ZERO, 10, &[])
             .await
             .unwrap();
         assert_eq!(due.len(), 2);
@@ -383,6 +386,59 @@ async fn a_batch_writes_only_about_people_whom_it_holds() {
             .open_entries_together(world.workspace, world.portal, old, &new)
             .await;
         assert_eq!(fenced.unwrap(), [Opened::Fenced, Opened::Fenced]);
+    })
+    .await;
+}
+
+/// Two who take get different people; who was taken is due again in a while, and nobody else is.
+#[tokio::test]
+async fn who_is_due_is_taken_once_and_due_again() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let fields = Fields::new(std::iter::empty::<&CustomField>());
+        let people: Vec<PersonUpsert> = (0..3)
+            .map(|n| {
+                let json = serde_json::json!({"id": person(n), "version": 1});
+                let input = serde_json::from_value::<PersonInput>(json).unwrap();
+                input.check(&fields).unwrap()
+            })
+            .collect();
+        let store = &world.store;
+        let upserted = store.upsert_people(world.workspace, &people, at(0)).await;
+        upserted.unwrap();
+        let asked: Vec<(RequestId, PersonId)> =
+            new_ids(3).into_iter().zip((0..3).map(person)).collect();
+        let new = NewExports {
+            workspace: world.workspace,
+            kind: RequestKind::Manual,
+            people: &asked,
+            include_earlier: false,
+            anew: false,
+            bulk: None,
+        };
+        store.request_exports(&new, at(1)).await.unwrap();
+        let minute = std::time::Duration::from_secs(60);
+        let due = async |but: &[WorkspaceId]| {
+            let due = store.due_exports(std::time::Duration::ZERO, 10, but).await;
+            due.unwrap().len()
+        };
+        assert_eq!(due(&[]).await, 3);
+        assert_eq!(due(&[world.workspace]).await, 0);
+        let (one, other) = tokio::join!(
+            store.take_due(world.workspace, 2, minute),
+            store.take_due(world.workspace, 2, minute),
+        );
+        let mut taken = one.unwrap();
+        taken.extend(other.unwrap());
+        taken.sort_unstable();
+        assert_eq!(taken, (0..3).map(person).collect::<Vec<_>>());
+        assert_eq!(due(&[]).await, 0);
+        let now = std::time::Duration::ZERO;
+        assert!(store.take_due(world.workspace, 9, now).await.unwrap().is_empty());
+        world
+            .count("with later as (update export_request set due_at = due_at - interval '61 seconds' returning 1) select count(*) from later")
+            .await;
+        assert_eq!(store.take_due(world.workspace, 9, now).await.unwrap().len(), 3);
     })
     .await;
 }

@@ -10,7 +10,7 @@ use domain::{
         RetryReason,
     },
     app::PersonId,
-    export::{RequestId, RequestKind, RequestOutcome, RequestState},
+    export::{RequestId, RequestKind, RequestOutcome, RequestState, bulk::ONE_BY_ONE},
 };
 use futures::future::join_all;
 use serde::Deserialize;
@@ -44,8 +44,8 @@ pub(crate) fn shown(row: ExportRow) -> RequestAnswer {
     }
 }
 
-/// People who are woken for at once; the rest is left to `Sweep`, for one call must not fill all slots.
-pub(crate) const WOKEN: usize = 25;
+/// People who are woken for at once; more are left to `Sweep`, for one call must not fill all slots.
+pub(crate) const WOKEN: usize = ONE_BY_ONE;
 
 /// What people are to be exported for.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +80,15 @@ async fn request(
     let accepted = rows
         .iter()
         .filter(|row| row.outcome == RequestOutcome::Accepted)
-        .filter_map(|row| row.person.as_ref())
-        .take(WOKEN);
-    join_all(accepted.map(|person| parts.wake_export(workspace, person))).await;
+        .filter_map(|row| row.person.as_ref());
+    let accepted: Vec<&PersonId> = accepted.collect();
+    // Many are left to `Sweep`, which has them exported in bulk.
+    if accepted.len() <= WOKEN {
+        let woken = accepted
+            .iter()
+            .map(|person| parts.wake_export(workspace, person));
+        join_all(woken).await;
+    }
     let requests = rows.into_iter().map(shown).collect();
     Ok(ExportAnswer { requests })
 }

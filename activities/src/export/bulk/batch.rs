@@ -28,14 +28,18 @@ use hubspot::{
 use store::{DrainFacts, RequestsEnd, WriterHold};
 use tokio::sync::Mutex;
 
-use super::super::{
-    end_with,
-    ground::Ground,
-    pending_together,
-    reading::Read,
-    run::{Exporting, Troubles},
-    stop::Stop,
-    wire,
+use super::{
+    super::{
+        end_with,
+        ground::Ground,
+        pending_together,
+        reading::Read,
+        run::{Exporting, Troubles},
+        stop::Stop,
+        wire,
+    },
+    checks::AllUnchecked,
+    timelines::Whose,
 };
 use crate::{Deps, failure};
 
@@ -50,11 +54,16 @@ pub(super) struct Batching<'a> {
     pub(super) done: &'a AtomicU64,
     /// Whether these people were left for later before: whoever is again goes on by an export of its own.
     pub(super) again: bool,
+    /// Whether nobody looks after those who wait but the time at which they are due: those who are due in a
+    /// workspace, other than those of a run.
+    pub(super) by_time: bool,
     /// Batches that go on beside each other make companies one after the other: most people of a campaign
     /// share them.
     pub(super) companies: &'a Mutex<()>,
     /// Whether the mirror was read to the end, and so knows additional domains.
     pub(super) mirror_is_whole: bool,
+    /// Engagements that were made and are to be looked at.
+    pub(super) unchecked: &'a AllUnchecked,
 }
 
 /// How somebody of a batch stands.
@@ -89,6 +98,8 @@ pub(super) struct Row {
     pub(super) company_troubles: Troubles,
     /// The contact, once HubSpot has what is to be written.
     pub(super) contact: Option<HubSpotObjectId>,
+    /// The company that stands for the contact in HubSpot, where that is known.
+    pub(super) stands_for: Option<Option<HubSpotObjectId>>,
     pub(super) fate: Fate,
 }
 
@@ -109,19 +120,29 @@ impl Row {
     }
 }
 
+/// What came of judging people.
+struct Judged {
+    /// Those who are exported.
+    rows: Vec<Row>,
+    /// What became of others at once.
+    fates: BTreeMap<PersonId, Fate>,
+    /// Those of whom only the timeline may be to be written.
+    whose: Vec<Whose>,
+}
+
 /// What came of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// People who came to an end.
     pub(super) ended: usize,
-    /// Those of them whom HubSpot has.
-    pub(super) exported: Vec<PersonId>,
+    /// Those whose timelines go on by exports of their own.
+    pub(super) left: BTreeSet<PersonId>,
     /// People who are taken in hand again.
     pub(super) later: usize,
     /// People who wait for the day's ceiling.
     pub(super) held: usize,
     /// People who go on by exports of their own.
-    pub(super) alone: Vec<PersonId>,
+    pub(super) alone: BTreeSet<PersonId>,
     /// What keeps HubSpot from doing anything now.
     pub(super) trouble: Option<hubspot::Error>,
 }
@@ -176,11 +197,10 @@ impl Batching<'_> {
         self.deps.pulse.progress();
     }
 
-    /// Exports people whose requests go on.
-    pub(super) async fn run(&self, taken: &[(RequestId, PersonId)]) -> Result<Report, Stop> {
+    /// Exports people.
+    pub(super) async fn run(&self, people: &[PersonId]) -> Result<Report, Stop> {
         let (store, workspace) = (&self.deps.store, self.ground.workspace);
-        let people: Vec<PersonId> = taken.iter().map(|(_, person)| person.clone()).collect();
-        let holds = store.take_writers(workspace, &people).await?;
+        let holds = store.take_writers(workspace, people).await?;
         let mut report = Report::default();
         let done = self.held(&holds, &mut report).await;
         store.give_writers_back(workspace, &holds).await?;
@@ -188,8 +208,7 @@ impl Batching<'_> {
         // What every write of this kind meets is no reason to wait: single exports say why they fail.
         report.trouble = report.trouble.filter(passes);
         let held: BTreeSet<&PersonId> = holds.iter().map(|hold| &hold.person).collect();
-        let mut alone = Vec::new();
-        for (request, person) in taken {
+        for person in people {
             let fate = if held.contains(person) {
                 // Without a request that goes on there is nothing left to do.
                 fates.get(person).copied().unwrap_or(Fate::Ended)
@@ -203,13 +222,9 @@ impl Batching<'_> {
                 // HubSpot is asked again when it answers again.
                 Fate::Open | Fate::Later if report.trouble.is_some() => report.later += 1,
                 Fate::Open | Fate::Later | Fate::Alone => {
-                    alone.push(*request);
-                    report.alone.push(person.clone());
+                    report.alone.insert(person.clone());
                 }
             }
-        }
-        if !alone.is_empty() {
-            store.hand_over_requests(workspace, &alone).await?;
         }
         Ok(report)
     }
@@ -219,31 +234,37 @@ impl Batching<'_> {
         holds: &[WriterHold],
         report: &mut Report,
     ) -> Result<BTreeMap<PersonId, Fate>, Stop> {
-        let (mut rows, mut fates) = self.judged(holds).await?;
+        let Judged {
+            mut rows,
+            mut fates,
+            mut whose,
+        } = self.judged(holds).await?;
         self.read(&mut rows).await?;
         self.find_out(&mut rows).await?;
         self.plan(&mut rows).await?;
         self.cut(&mut rows).await?;
+        if self.by_time {
+            self.park_held(&mut rows).await?;
+        }
         {
             let _one_after_the_other = self.companies.lock().await;
             self.ensure_companies(&mut rows, report).await?;
         }
         self.write_contacts(&mut rows, report).await?;
         self.associate_contacts(&mut rows, report).await?;
-        self.end(&mut rows, report).await?;
+        whose.extend(self.end(&mut rows).await?);
+        self.tell(&whose, report).await?;
         fates.extend(rows.into_iter().map(|row| (row.hold.person, row.fate)));
         Ok(fates)
     }
 
     /// Judges the requests of each by what holds now, all that are pending together.
-    async fn judged(
-        &self,
-        holds: &[WriterHold],
-    ) -> Result<(Vec<Row>, BTreeMap<PersonId, Fate>), Stop> {
+    async fn judged(&self, holds: &[WriterHold]) -> Result<Judged, Stop> {
         let (store, ground) = (&self.deps.store, self.ground);
         let people: Vec<PersonId> = holds.iter().map(|hold| hold.person.clone()).collect();
         let mut open = store.open_entries_of(ground.workspace, &people).await?;
         let (mut rows, mut fates) = (Vec::new(), BTreeMap::new());
+        let mut whose: Vec<Whose> = Vec::new();
         let mut ended: BTreeMap<SkipReason, Vec<RequestId>> = BTreeMap::new();
         let mut waiting: Vec<RequestId> = Vec::new();
         for some in holds.chunks(AT_ONCE) {
@@ -260,14 +281,17 @@ impl Batching<'_> {
                         continue;
                     }
                 };
-                let Some(together) = pending_together(ground, &facts) else {
-                    continue;
-                };
+                let together = pending_together(ground, &facts).unwrap_or_default();
                 for (request, reason) in together.ended {
                     ended.entry(reason).or_default().push(request);
                 }
                 waiting.extend(together.waiting);
                 let Some(lead) = together.lead else {
+                    whose.extend(facts.exported.map(|exported| Whose {
+                        hold: hold.clone(),
+                        contact: exported.contact,
+                        company: None,
+                    }));
                     continue;
                 };
                 rows.push(Row {
@@ -284,6 +308,7 @@ impl Batching<'_> {
                     company: None,
                     company_troubles: Troubles::new(),
                     contact: None,
+                    stands_for: None,
                     fate: Fate::Open,
                 });
             }
@@ -299,7 +324,7 @@ impl Batching<'_> {
                 .park_requests(ground.workspace, &waiting, reason, None, None)
                 .await?;
         }
-        Ok((rows, fates))
+        Ok(Judged { rows, fates, whose })
     }
 
     /// Reads the contacts afresh: linked ones by id, the others by address.
@@ -522,9 +547,31 @@ impl Batching<'_> {
         Ok(())
     }
 
-    /// Ends the requests of those whom HubSpot has.
-    async fn end(&self, rows: &mut [Row], report: &mut Report) -> Result<(), Stop> {
-        let mut ends = Vec::new();
+    /// Lets those whom the day's ceiling holds up wait for the next one.
+    async fn park_held(&self, rows: &mut [Row]) -> Result<(), Stop> {
+        let held = rows.iter_mut().filter(|row| row.fate == Fate::Held);
+        let mut requests: Vec<RequestId> = Vec::new();
+        for row in held {
+            requests.extend(&row.with);
+            row.fate = Fate::Ended;
+        }
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let (store, ground) = (&self.deps.store, self.ground);
+        let now = store.clock().await?;
+        let wait = ceiling::next_day(now, ground.known.zone) - now;
+        let wait = Some(wait.to_std().unwrap_or_default());
+        let reason = WaitReason::OverCeiling;
+        store
+            .park_requests(ground.workspace, &requests, reason, wait, None)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends the requests of those whom HubSpot has; whose timelines are to be written now.
+    async fn end(&self, rows: &mut [Row]) -> Result<Vec<Whose>, Stop> {
+        let (mut ends, mut whose) = (Vec::new(), Vec::new());
         for row in rows.iter_mut().filter(|row| row.fate == Fate::Open) {
             let (Some(contact), Some(plan)) = (row.contact, &row.plan) else {
                 continue;
@@ -540,6 +587,11 @@ impl Batching<'_> {
                 requests: row.with.clone(),
                 end: end_with(exporting.troubles_of(plan)),
             });
+            whose.push(Whose {
+                hold: row.hold.clone(),
+                contact,
+                company: row.stands_for,
+            });
             row.fate = Fate::Ended;
         }
         let ground = self.ground;
@@ -547,8 +599,7 @@ impl Batching<'_> {
             .store
             .end_exported(ground.workspace, ground.portal, &ends)
             .await?;
-        report.exported = ends.into_iter().map(|end| end.person).collect();
-        Ok(())
+        Ok(whose)
     }
 
     /// Ends the requests of people whom HubSpot refuses altogether, for want of a scope.

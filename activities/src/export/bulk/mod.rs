@@ -1,11 +1,15 @@
 //! The activity of `BulkExport`. What it promises is said at its declaration.
 
 mod batch;
+mod checks;
+mod doubts;
 mod firms;
 mod preview;
+mod timelines;
 mod writes;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -15,7 +19,7 @@ use std::{
 
 use chrono::{TimeDelta, Utc};
 use domain::{
-    Epoch, SyncType, Urgency,
+    Epoch, PortalId, SyncType, Urgency, WorkspaceId,
     app::PersonId,
     export::{BulkState, RequestId, bulk::BATCH, ceiling},
 };
@@ -35,7 +39,10 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use self::batch::{Batching, Report};
+use self::{
+    batch::{Batching, Report},
+    checks::AllUnchecked,
+};
 use super::{FIRST_LOOK, LONGEST, SHORT, ground::Ground, stop::Stop};
 use crate::{
     Deps, failure, revoked,
@@ -50,10 +57,41 @@ const WINDOW: usize = 3;
 const URGENCY: Urgency = Urgency::Sync;
 /// Single exports that are started at a time.
 const STARTS: usize = 8;
+/// How long whoever takes those who are due has for them: longer than a slice.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// The activity of `BulkExport`.
 pub struct BulkExporting {
     deps: Arc<Deps>,
+}
+
+/// Whom batches are taken from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// Those of a run, who have requests once they are taken.
+    Run(&'a BulkRow),
+    /// Whoever is due in the workspace.
+    Due,
+}
+
+/// People who were taken.
+#[derive(Default)]
+struct Taken {
+    people: Vec<PersonId>,
+    /// Their requests, where those are the run's.
+    requests: Vec<(RequestId, PersonId)>,
+    /// Whether somebody was taken, be it that nothing is left to do for them.
+    some: bool,
+}
+
+impl Taken {
+    fn of_run(requests: Vec<(RequestId, PersonId)>, some: bool) -> Self {
+        Self {
+            people: requests.iter().map(|(_, person)| person.clone()).collect(),
+            requests,
+            some,
+        }
+    }
 }
 
 /// Why a slice stops before its time is over.
@@ -76,14 +114,17 @@ impl BulkExporting {
         ctx: &ActivityContext,
         input: BulkInput,
         done: &AtomicU64,
+        taken: &AtomicU64,
     ) -> Result<BulkTurn, ActivityError> {
         let of_store = |e: store::StoreError| failure::of_store(&e);
         let pass = Pass {
             ctx,
             began: Instant::now(),
             done,
+            taken,
             ended: AtomicU64::new(0),
             epoch: OnceLock::new(),
+            unchecked: AllUnchecked::default(),
         };
         while !pass.is_over() {
             let halt = match self.go_on(input, &pass).await {
@@ -141,16 +182,23 @@ impl BulkExporting {
     }
 
     async fn put_off(&self, input: BulkInput, wait: Duration) -> Result<(), store::StoreError> {
+        let Some(bulk) = input.bulk else {
+            // They are due again in a while.
+            return Ok(());
+        };
         let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
         let until = self.deps.store.clock().await? + wait;
         let store = &self.deps.store;
-        store.put_off_bulk(input.workspace, input.bulk, until).await
+        store.put_off_bulk(input.workspace, bulk, until).await
     }
 
-    /// Goes on with a run where it is. None: there is more to do.
+    /// Goes on with a run where it is, or with those who are due. None: there is more to do.
     async fn go_on(&self, input: BulkInput, pass: &Pass<'_>) -> Result<Option<Halt>, Stop> {
+        let Some(bulk) = input.bulk else {
+            return self.take_due(input, pass).await;
+        };
         let store = &self.deps.store;
-        let Some(row) = store.bulk(input.workspace, input.bulk).await? else {
+        let Some(row) = store.bulk(input.workspace, bulk).await? else {
             return Ok(Some(Halt::Over));
         };
         if row.state.is_final() || row.state == BulkState::WaitingForConfirmation {
@@ -165,19 +213,10 @@ impl BulkExporting {
             self.preview_page(&ground, &row).await?;
             return Ok(None);
         }
-        let read = store.last_read_began(row.workspace, row.portal, SyncType::Companies);
-        let mirror_is_whole = read.await?.is_some();
         let companies = Mutex::new(());
-        let batching = Batching {
-            deps: &self.deps,
-            ground: &ground,
-            done: pass.done,
-            again: false,
-            companies: &companies,
-            mirror_is_whole,
-        };
+        let batching = self.batching(&ground, &companies, pass).await?;
         if row.state == BulkState::Running {
-            let begun = self.begin(&batching, &row, pass).await?;
+            let begun = self.begin(&batching, Source::Run(&row), pass).await?;
             if begun.halt.is_some() || !begun.nobody_left {
                 return Ok(begun.halt);
             }
@@ -197,11 +236,49 @@ impl BulkExporting {
         Ok(over.then_some(Halt::Over))
     }
 
+    /// Exports whoever is due in the workspace.
+    async fn take_due(&self, input: BulkInput, pass: &Pass<'_>) -> Result<Option<Halt>, Stop> {
+        let ground = Ground::with_urgency(&self.deps, input.workspace, URGENCY).await?;
+        let Some(ground) = ground.filter(|ground| ground.portal == input.portal) else {
+            return Ok(Some(Halt::PutOff));
+        };
+        pass.epoch.get_or_init(|| ground.epoch);
+        let companies = Mutex::new(());
+        let batching = Batching {
+            by_time: true,
+            ..self.batching(&ground, &companies, pass).await?
+        };
+        let begun = self.begin(&batching, Source::Due, pass).await?;
+        // Those who are left for later are due again in a while.
+        let over = begun.nobody_left.then_some(Halt::Over);
+        Ok(begun.halt.or(over))
+    }
+
+    async fn batching<'a>(
+        &'a self,
+        ground: &'a Ground,
+        companies: &'a Mutex<()>,
+        pass: &'a Pass<'_>,
+    ) -> Result<Batching<'a>, Stop> {
+        let store = &self.deps.store;
+        let read = store.last_read_began(ground.workspace, ground.portal, SyncType::Companies);
+        Ok(Batching {
+            deps: &self.deps,
+            ground,
+            done: pass.done,
+            again: false,
+            by_time: false,
+            companies,
+            mirror_is_whole: read.await?.is_some(),
+            unchecked: &pass.unchecked,
+        })
+    }
+
     /// Begins with people, some batches at a time, until the slice's time is over or nobody is left.
     async fn begin(
         &self,
         batching: &Batching<'_>,
-        row: &BulkRow,
+        source: Source<'_>,
         pass: &Pass<'_>,
     ) -> Result<Begun, Stop> {
         // With a ceiling each batch counts what the one before wrote.
@@ -220,11 +297,13 @@ impl BulkExporting {
         let stop = AtomicBool::new(false);
         let mut lines = Vec::new();
         for _ in 0..window {
-            lines.push(self.line(batching, row, pass, &stop));
+            lines.push(self.line(batching, source, pass, &stop));
         }
         let mut begun = Begun::default();
         let (mut held, mut failed) = (false, None);
-        for ended in join_all(lines).await {
+        let ended = join_all(lines).await;
+        self.check(batching, true).await?;
+        for ended in ended {
             match ended {
                 Ok(line) => {
                     begun.later |= line.later;
@@ -238,7 +317,8 @@ impl BulkExporting {
         if let Some(stop) = failed {
             return Err(stop);
         }
-        if held && begun.halt.is_none() {
+        let waits = held && begun.halt.is_none();
+        if let (true, Source::Run(row)) = (waits, source) {
             begun.halt = Some(self.until_tomorrow(batching.ground, row).await?);
         }
         Ok(begun)
@@ -248,20 +328,18 @@ impl BulkExporting {
     async fn line(
         &self,
         batching: &Batching<'_>,
-        row: &BulkRow,
+        source: Source<'_>,
         pass: &Pass<'_>,
         stop: &AtomicBool,
     ) -> Result<Line, Stop> {
         let mut line = Line::default();
         while !stop.load(Ordering::Relaxed) && !pass.is_over() {
-            let ids: Vec<RequestId> = (0..BATCH).map(|_| RequestId::new(Uuid::now_v7())).collect();
-            let store = &self.deps.store;
-            let taken = store.take_bulk_people(row, &ids, Utc::now()).await?;
-            let Some(taken) = taken.filter(|taken| taken.taken > 0) else {
+            let taken = self.take(batching.ground, source).await?;
+            if !taken.some {
                 line.nobody_left = true;
                 break;
-            };
-            let outcome = self.batch(batching, &taken.going_on, pass).await;
+            }
+            let outcome = self.batch(batching, taken, pass).await;
             let goes_on =
                 matches!(&outcome, Ok(report) if report.trouble.is_none() && report.held == 0);
             if !goes_on {
@@ -275,6 +353,28 @@ impl BulkExporting {
         Ok(line)
     }
 
+    async fn take(&self, ground: &Ground, source: Source<'_>) -> Result<Taken, Stop> {
+        let store = &self.deps.store;
+        match source {
+            Source::Run(row) => {
+                let id = |_| RequestId::new(Uuid::now_v7());
+                let ids: Vec<RequestId> = (0..BATCH).map(id).collect();
+                let taken = store.take_bulk_people(row, &ids, Utc::now()).await?;
+                let taken = taken.unwrap_or_default();
+                Ok(Taken::of_run(taken.going_on, taken.taken > 0))
+            }
+            Source::Due => {
+                let most = u32::try_from(BATCH).unwrap_or(u32::MAX);
+                let people = store.take_due(ground.workspace, most, LEASE).await?;
+                Ok(Taken {
+                    some: !people.is_empty(),
+                    people,
+                    requests: Vec::new(),
+                })
+            }
+        }
+    }
+
     /// Takes those in hand again who were left for later, and leaves those to exports of their own who are
     /// again.
     async fn rest(
@@ -285,23 +385,23 @@ impl BulkExporting {
     ) -> Result<Option<Halt>, Stop> {
         let most = u32::try_from(BATCH).unwrap_or(u32::MAX);
         let mut after = None;
-        loop {
+        let mut halt = None;
+        while halt.is_none() && !pass.is_over() {
             let rest = self.deps.store.bulk_rest(row.bulk, after, most).await?;
             let Some((last, _)) = rest.last() else {
-                return Ok(None);
+                break;
             };
             after = Some(*last);
-            let report = self.batch(batching, &rest, pass).await?;
-            if let Some(error) = report.trouble {
-                return Ok(Some(Halt::Trouble(error)));
-            }
-            if report.held > 0 {
-                return Ok(Some(self.until_tomorrow(batching.ground, row).await?));
-            }
-            if pass.is_over() {
-                return Ok(None);
+            let report = self
+                .batch(batching, Taken::of_run(rest, true), pass)
+                .await?;
+            halt = report.trouble.map(Halt::Trouble);
+            if halt.is_none() && report.held > 0 {
+                halt = Some(self.until_tomorrow(batching.ground, row).await?);
             }
         }
+        self.check(batching, true).await?;
+        Ok(halt)
     }
 
     /// The day's ceiling is reached.
@@ -315,34 +415,63 @@ impl BulkExporting {
     async fn batch(
         &self,
         batching: &Batching<'_>,
-        taken: &[(RequestId, PersonId)],
+        taken: Taken,
         pass: &Pass<'_>,
     ) -> Result<Report, Stop> {
-        let report = match batching.run(taken).await {
+        let Taken {
+            people, requests, ..
+        } = taken;
+        pass.taken.fetch_add(people.len() as u64, Ordering::Relaxed);
+        let report = match batching.run(&people).await {
             Err(Stop::HubSpot(error))
                 if matches!(
                     error.class(),
                     ErrorClass::ScopeMissing | ErrorClass::Forbidden
                 ) =>
             {
-                batching.fail(taken, &error).await?;
+                batching.fail(&requests, &error).await?;
                 Report {
-                    ended: taken.len(),
+                    ended: people.len(),
+                    // What is due without a run says by itself why it fails.
+                    alone: people.into_iter().filter(|_| batching.by_time).collect(),
                     ..Report::default()
                 }
             }
             other => other?,
         };
         pass.ended.fetch_add(report.ended as u64, Ordering::Relaxed);
-        let ground = batching.ground;
-        let store = &self.deps.store;
-        let mut wake = store
-            .people_with_waiting_activities(ground.workspace, &report.exported)
-            .await?;
-        wake.extend(report.alone.iter().cloned());
-        wake.sort_unstable();
-        wake.dedup();
-        let due: Vec<DueExport> = wake
+        let handed_over: Vec<RequestId> = requests
+            .iter()
+            .filter(|(_, person)| report.alone.contains(person))
+            .map(|(request, _)| *request)
+            .collect();
+        if !handed_over.is_empty() {
+            let workspace = batching.ground.workspace;
+            self.deps
+                .store
+                .hand_over_requests(workspace, &handed_over)
+                .await?;
+        }
+        let mut alone = report.alone.clone();
+        if report.trouble.is_none() {
+            // Else HubSpot would do no more for them: they are due all the same.
+            alone.extend(report.left.iter().cloned());
+        }
+        self.leave_alone(batching.ground, alone).await;
+        self.check(batching, false).await?;
+        Ok(report)
+    }
+
+    /// Looks at engagements that were made.
+    async fn check(&self, batching: &Batching<'_>, whatever: bool) -> Result<(), Stop> {
+        let left = batching.check(whatever).await?;
+        self.leave_alone(batching.ground, left).await;
+        Ok(())
+    }
+
+    /// Starts exports of people who go on by themselves.
+    async fn leave_alone(&self, ground: &Ground, people: BTreeSet<PersonId>) {
+        let due: Vec<DueExport> = people
             .into_iter()
             .map(|person| DueExport {
                 workspace: ground.workspace,
@@ -360,7 +489,6 @@ impl BulkExporting {
             // `Sweep` sees the rows.
             tracing::warn!(failed, "exports could not be started");
         }
-        Ok(report)
     }
 }
 
@@ -388,10 +516,14 @@ struct Pass<'a> {
     began: Instant,
     /// Requests to HubSpot, for the heartbeat.
     done: &'a AtomicU64,
+    /// People who were taken.
+    taken: &'a AtomicU64,
     /// People who came to an end.
     ended: AtomicU64,
     /// The connection's epoch when it began.
     epoch: OnceLock<Epoch>,
+    /// Engagements that were made and are to be looked at.
+    unchecked: AllUnchecked,
 }
 
 impl Pass<'_> {
@@ -410,10 +542,26 @@ impl BulkExporting {
     ) -> Result<BulkReport, ActivityError> {
         let _in_flight = self.deps.pulse.enter();
         let done = AtomicU64::new(0);
-        let turn = alive(&ctx, &done, self.slice(&ctx, input, &done)).await?;
+        let taken = AtomicU64::new(0);
+        let turn = alive(&ctx, &done, self.slice(&ctx, input, &done, &taken)).await?;
+        let taken = taken.into_inner();
+        let Some(bulk) = input.bulk else {
+            let requests = done.load(Ordering::Relaxed);
+            tracing::info!(workspace = %input.workspace, taken, requests, "those who were due");
+            return Ok(BulkReport {
+                turn,
+                state: match turn {
+                    BulkTurn::Again => BulkState::Running,
+                    BulkTurn::Stop => BulkState::Done,
+                },
+                people: taken,
+                begun: taken,
+                ..BulkReport::gone()
+            });
+        };
         let store = &self.deps.store;
         let of_store = |e: store::StoreError| failure::of_store(&e);
-        let row = store.bulk(input.workspace, input.bulk).await;
+        let row = store.bulk(input.workspace, bulk).await;
         let Some(row) = row.map_err(of_store)? else {
             return Ok(BulkReport::gone());
         };
@@ -429,7 +577,7 @@ impl BulkExporting {
         };
         tracing::info!(
             workspace = %input.workspace,
-            bulk = %input.bulk,
+            %bulk,
             state = %slice.state,
             people = slice.people,
             begun = slice.begun,
@@ -445,18 +593,43 @@ impl BulkExporting {
 
 /// Starts a bulk export that lost its start. `false` where it runs already.
 pub(crate) async fn start(deps: &Deps, due: DueBulk) -> Result<bool, WorkflowStartError> {
-    let id = names::bulk_export_id(due.workspace, due.bulk);
-    let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
-        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
-        .search_attributes(names::of_portal(due.workspace, due.portal))
-        .static_summary(format!("bulk export to portal {}", due.portal))
-        .priority(names::priority(URGENCY, Some(due.portal)))
-        .build();
     let input = BulkInput {
         workspace: due.workspace,
         portal: due.portal,
-        bulk: due.bulk,
+        bulk: Some(due.bulk),
     };
+    start_one(deps, input).await
+}
+
+/// Starts to export those who are due in a workspace, of whom there are many. `false` where that goes on
+/// already.
+pub(crate) async fn start_due(
+    deps: &Deps,
+    workspace: WorkspaceId,
+    portal: PortalId,
+) -> Result<bool, WorkflowStartError> {
+    let input = BulkInput {
+        workspace,
+        portal,
+        bulk: None,
+    };
+    start_one(deps, input).await
+}
+
+async fn start_one(deps: &Deps, input: BulkInput) -> Result<bool, WorkflowStartError> {
+    let (id, what) = match input.bulk {
+        Some(bulk) => (names::bulk_export_id(input.workspace, bulk), "bulk export"),
+        None => (
+            names::due_in_bulk_id(input.workspace),
+            "exports that are due",
+        ),
+    };
+    let options = WorkflowStartOptions::new(TaskQueue::Main.name(), id)
+        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+        .search_attributes(names::of_portal(input.workspace, input.portal))
+        .static_summary(format!("{what} to portal {}", input.portal))
+        .priority(names::priority(URGENCY, Some(input.portal)))
+        .build();
     started(
         deps.temporal
             .start_workflow(BulkExport::run, input, options)

@@ -218,6 +218,9 @@ impl Batching<'_> {
                 exporting.closing(entry, id, Some((ObjectType::Contact, object)), link)?
             });
             row.contact = Some(id);
+            if row.lane == Some(Lane::Create) {
+                row.stands_for = Some(row.company);
+            }
         }
         self.deps.store.close_entries_done(close).await?;
         Ok(())
@@ -273,6 +276,7 @@ impl Batching<'_> {
                     })
                 })
                 .collect::<Result<Vec<_>, Stop>>()?;
+            row.stands_for = Some(association::primary(&companies));
             let Some(kind) = association::decide(&companies, company, Moment::Export) else {
                 continue;
             };
@@ -313,6 +317,9 @@ impl Batching<'_> {
                 continue;
             };
             if let InputOutcome::Done(_) = outcome {
+                if one.input.1.primary {
+                    row.stands_for = Some(Some(one.input.1.company));
+                }
                 let exporting = self.exporting(row);
                 close.push(exporting.closing_associated(one.entry.id, one.input.1)?);
                 continue;

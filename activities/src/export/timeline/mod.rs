@@ -9,6 +9,8 @@ mod takeover;
 mod whom;
 mod write;
 
+pub(super) use write::entry;
+
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicU64, Ordering},
@@ -18,12 +20,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, ObjectType,
-    activities::{Engagement, Happened, LogFacts, LogStep, Mapping, engagement, next},
+    activities::{Activity, Engagement, Happened, LogFacts, LogStep, Mapping, engagement, next},
     app::RecordVersion,
     export::{FailReason, RequestOutcome, WaitReason},
 };
 use hubspot::{Client, ErrorClass};
-use store::{PendingActivity, RequestsEnd, WriterHold};
+use store::{ActivityTurn, LoggedActivity, PendingActivity, RequestsEnd, WriterHold};
 use temporalio_sdk::activities::ActivityError;
 
 use super::{
@@ -43,12 +45,12 @@ const WITHIN: Duration = Duration::from_secs(120);
 const OLDEST: RecordVersion = RecordVersion::MIN;
 
 /// One person's timeline.
-struct Timeline<'a> {
+pub(super) struct Timeline<'a> {
     deps: &'a Deps,
     ground: &'a Ground,
-    hold: &'a WriterHold,
+    pub(super) hold: &'a WriterHold,
     done: &'a AtomicU64,
-    contact: HubSpotObjectId,
+    pub(super) contact: HubSpotObjectId,
     /// The contact's company; asked for when it is needed first.
     company: Option<Option<HubSpotObjectId>>,
     /// The open deals on both, where they are wanted.
@@ -85,16 +87,7 @@ impl ContactExporting {
                 .await
                 .map_err(of_store);
         };
-        let mut timeline = Timeline {
-            deps: &self.deps,
-            ground,
-            hold,
-            done,
-            contact,
-            company: None,
-            deals: None,
-            rejected: BTreeSet::new(),
-        };
+        let mut timeline = Timeline::new(&self.deps, ground, hold, done, contact);
         let began = Instant::now();
         loop {
             let pending = store
@@ -113,10 +106,13 @@ impl ContactExporting {
                     Err(stop) => self.not_logged(ground, activity, stop, attempt).await?,
                 };
                 match logged {
-                    Ok(ended) => store
-                        .turn_activity(workspace, portal, activity, ended.outcome, &ended.end)
-                        .await
-                        .map_err(of_store)?,
+                    Ok(ended) => {
+                        let turn = ActivityTurn::of(activity, ended.outcome, ended.end);
+                        store
+                            .turn_activities(workspace, portal, &[turn])
+                            .await
+                            .map_err(of_store)?;
+                    }
                     // Whatever it is, it is the same for those that follow.
                     Err(Halt) => return Ok(()),
                 }
@@ -225,6 +221,50 @@ impl ContactExporting {
 /// Nothing more is written now.
 struct Halt;
 
+/// What is next about an activity by what the portal is known to have of it, once the person is exported.
+pub(super) fn step(
+    ground: &Ground,
+    activity: &Activity,
+    logged: Option<LoggedActivity>,
+) -> LogStep {
+    let settings = &ground.known.settings.activities;
+    next(&LogFacts {
+        settings_saved: ground.known.settings_saved,
+        exported: true,
+        logs: activity.kind.is_none_or(|kind| settings.logs(kind)),
+        archive_deleted: settings.archive_deleted,
+        version: activity.version,
+        deleted: activity.happened.is_none(),
+        logged: logged.map(|l| (l.record, l.version, l.associated)),
+    })
+}
+
+impl<'a> Timeline<'a> {
+    pub(super) const fn new(
+        deps: &'a Deps,
+        ground: &'a Ground,
+        hold: &'a WriterHold,
+        done: &'a AtomicU64,
+        contact: HubSpotObjectId,
+    ) -> Self {
+        Self {
+            deps,
+            ground,
+            hold,
+            done,
+            contact,
+            company: None,
+            deals: None,
+            rejected: BTreeSet::new(),
+        }
+    }
+
+    /// Of a contact whose company is known.
+    pub(super) const fn knows_company(&mut self, company: Option<HubSpotObjectId>) {
+        self.company = Some(company);
+    }
+}
+
 impl Timeline<'_> {
     fn tick(&self) {
         self.done.fetch_add(1, Ordering::Relaxed);
@@ -249,18 +289,8 @@ impl Timeline<'_> {
         let Some(activity) = &pending.activity else {
             return Err(Stop::Fails(FailReason::Defect, Vec::new()));
         };
-        let settings = &self.ground.known.settings.activities;
         loop {
-            let facts = LogFacts {
-                settings_saved: self.ground.known.settings_saved,
-                exported: true,
-                logs: activity.kind.is_none_or(|kind| settings.logs(kind)),
-                archive_deleted: settings.archive_deleted,
-                version: activity.version,
-                deleted: activity.happened.is_none(),
-                logged: logged.map(|l| (l.record, l.version, l.associated)),
-            };
-            match (next(&facts), &activity.happened) {
+            match (step(self.ground, activity, logged), &activity.happened) {
                 (LogStep::Wait(reason), _) => return Err(Stop::Waits(reason, LONGEST)),
                 (LogStep::Skip(reason), _) => return Err(Stop::Skips(reason.into())),
                 (LogStep::Done(record), _) => {
@@ -278,10 +308,10 @@ impl Timeline<'_> {
                         self.associate(known.object_type, record).await?;
                         self.deps
                             .store
-                            .activity_associated(
+                            .activities_associated(
                                 self.ground.workspace,
                                 self.ground.portal,
-                                &pending.id,
+                                std::slice::from_ref(&pending.id),
                             )
                             .await?;
                         known.associated = true;
@@ -309,7 +339,7 @@ impl Timeline<'_> {
         }
     }
 
-    fn mapped(&self, happened: &Happened) -> Engagement {
+    pub(super) fn mapped(&self, happened: &Happened) -> Engagement {
         let settings = &self.ground.known.settings;
         let owner = self
             .ground
@@ -327,7 +357,7 @@ impl Timeline<'_> {
     }
 
     /// The unique property of ours, where the portal allows one on this type.
-    async fn key(&self, object_type: ObjectType) -> Result<Option<String>, Stop> {
+    pub(super) async fn key(&self, object_type: ObjectType) -> Result<Option<String>, Stop> {
         let now = self.now().await?;
         engagement_key(
             &self.deps.store,
@@ -344,7 +374,7 @@ impl Timeline<'_> {
     }
 
     /// What stands in the unique property: no other activity of the portal has it.
-    fn key_value(&self, pending: &PendingActivity) -> String {
+    pub(super) fn key_value(&self, pending: &PendingActivity) -> String {
         format!("{}/{}", self.ground.workspace, pending.id)
     }
 }

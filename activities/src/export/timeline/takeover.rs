@@ -99,12 +99,17 @@ impl Timeline<'_> {
 
     /// Which version an entry wrote: the newest, or it is not known which, as not all of it is kept; then the
     /// newest is written over it.
-    fn version_of(&self, pending: &PendingActivity, entry: &Entry) -> RecordVersion {
+    pub(in crate::export) fn version_of(
+        &self,
+        pending: &PendingActivity,
+        entry: &Entry,
+    ) -> RecordVersion {
         let newest = pending.activity.as_ref().and_then(|activity| {
-            let mut made = self.mapped(activity.happened.as_ref()?);
-            if matches!(entry.operation, Operation::Update(..)) {
-                made.properties.remove(engagements::OWNER);
-            }
+            let happened = activity.happened.as_ref()?;
+            let made = match entry.operation {
+                Operation::Update(..) => self.edited(happened),
+                _ => self.mapped(happened),
+            };
             let written = recognise::written(&made);
             (written == entry.written && recognise::is_whole(&written)).then_some(activity.version)
         });

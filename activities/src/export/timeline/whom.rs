@@ -3,7 +3,7 @@
 use domain::{
     HubSpotObjectId, ObjectType,
     dnc::DealStatus,
-    export::{FailReason, WaitReason},
+    export::{FailReason, WaitReason, association},
 };
 use hubspot::{
     InputOutcome,
@@ -51,8 +51,7 @@ impl Timeline<'_> {
             Err(Stop::HubSpot(hubspot::Error::NotFound)) => Vec::new(),
             Err(stop) => return Err(stop),
         };
-        let first = all.iter().map(|c| c.company).min();
-        let company = all.iter().find(|c| c.primary).map(|c| c.company).or(first);
+        let company = association::primary(&all);
         self.company = Some(company);
         Ok(company)
     }
@@ -115,7 +114,7 @@ impl Timeline<'_> {
     }
 
     /// The records that an engagement is associated with, and by which type.
-    pub(super) async fn associated_with(
+    pub(in crate::export) async fn associated_with(
         &mut self,
         object_type: ObjectType,
     ) -> Result<Vec<(HubSpotObjectId, AssociationSpec)>, Stop> {

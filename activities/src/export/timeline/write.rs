@@ -1,5 +1,6 @@
 //! Writing an engagement: an entry of the journal is committed before each write.
 
+use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, ObjectType,
     activities::{Engagement, Happened, recognise},
@@ -9,7 +10,7 @@ use domain::{
         journal::{Cause, Entry, EntryId, EntryState, Operation, Subject, Written},
     },
 };
-use hubspot::{ErrorClass, engagements, objects::CreateInput};
+use hubspot::{ErrorClass, associations::AssociationSpec, engagements, objects::CreateInput};
 use store::{ActivityDone, LoggedActivity, Opened, PendingActivity, PortalKey};
 use uuid::Uuid;
 
@@ -22,6 +23,24 @@ use crate::{
 /// Times that one activity is sent without what HubSpot refused of it.
 const SENDS: usize = 4;
 
+/// An entry of the journal about an activity, to be committed before its write.
+pub(in crate::export) fn entry(
+    pending: &PendingActivity,
+    operation: Operation,
+    written: Vec<Written>,
+    now: DateTime<Utc>,
+) -> Entry {
+    Entry {
+        id: EntryId::new(Uuid::now_v7()),
+        subject: Subject::Activity(pending.id.clone()),
+        cause: Cause::Request(RequestKind::Activity),
+        operation,
+        written,
+        opened_at: now,
+        state: EntryState::Open { sent_at: None },
+    }
+}
+
 impl Timeline<'_> {
     async fn open(
         &self,
@@ -29,15 +48,7 @@ impl Timeline<'_> {
         operation: Operation,
         written: Vec<Written>,
     ) -> Result<EntryId, Stop> {
-        let entry = Entry {
-            id: EntryId::new(Uuid::now_v7()),
-            subject: Subject::Activity(pending.id.clone()),
-            cause: Cause::Request(RequestKind::Activity),
-            operation,
-            written,
-            opened_at: self.now().await?,
-            state: EntryState::Open { sent_at: None },
-        };
+        let entry = entry(pending, operation, written, self.now().await?);
         let opened = self
             .deps
             .store
@@ -64,15 +75,53 @@ impl Timeline<'_> {
         entry: EntryId,
         logged: LoggedActivity,
     ) -> Result<bool, Stop> {
-        let done = ActivityDone {
+        let done = self.done_with(pending, entry, logged);
+        Ok(self.deps.store.close_activity(&done).await?)
+    }
+
+    /// What is written down of a write that is done.
+    pub(in crate::export) fn done_with(
+        &self,
+        pending: &PendingActivity,
+        entry: EntryId,
+        logged: LoggedActivity,
+    ) -> ActivityDone {
+        ActivityDone {
             workspace: self.ground.workspace,
             portal: self.ground.portal,
             person: self.hold.person.clone(),
             activity: pending.id.clone(),
             entry,
             logged,
-        };
-        Ok(self.deps.store.close_activity(&done).await?)
+        }
+    }
+
+    /// What HubSpot is sent to make an engagement: with our key, where the portal takes one, and with what it
+    /// is associated with.
+    pub(in crate::export) fn create_input(
+        &self,
+        pending: &PendingActivity,
+        made: &Engagement,
+        key: Option<&str>,
+        to: &[(HubSpotObjectId, AssociationSpec)],
+    ) -> CreateInput {
+        let values = made.properties.iter();
+        let mut input =
+            CreateInput::new(values.map(|(name, value)| (name.as_str(), value.as_str())));
+        if let Some(key) = key {
+            input = input.with(key, self.key_value(pending));
+        }
+        for (record, spec) in to {
+            input = input.associated(wire::record_id(*record), vec![*spec]);
+        }
+        input
+    }
+
+    /// What an edit writes: all but whose it is, which a rep may have changed.
+    pub(in crate::export) fn edited(&self, happened: &Happened) -> Engagement {
+        let mut made = self.mapped(happened);
+        made.properties.remove(engagements::OWNER);
+        made
     }
 
     /// Makes the engagement, with its associations.
@@ -95,15 +144,7 @@ impl Timeline<'_> {
                     recognise::written(&made),
                 )
                 .await?;
-            let values = made.properties.iter();
-            let mut input =
-                CreateInput::new(values.map(|(name, value)| (name.as_str(), value.as_str())));
-            if let Some(key) = &key {
-                input = input.with(key, self.key_value(pending));
-            }
-            for (record, spec) in &to {
-                input = input.associated(wire::record_id(*record), vec![*spec]);
-            }
+            let input = self.create_input(pending, &made, key.as_deref(), &to);
             let answer = self
                 .client()
                 .objects()
@@ -186,7 +227,7 @@ impl Timeline<'_> {
         made.properties.len() < before
     }
 
-    /// Writes an engagement anew: all but whose it is, which a rep may have changed.
+    /// Writes an engagement anew.
     pub(super) async fn update(
         &mut self,
         pending: &PendingActivity,
@@ -194,9 +235,8 @@ impl Timeline<'_> {
         happened: &Happened,
         record: HubSpotObjectId,
     ) -> Result<LoggedActivity, Stop> {
-        let mut made = self.mapped(happened);
+        let mut made = self.edited(happened);
         let object_type = made.object_type;
-        made.properties.remove(engagements::OWNER);
         for _ in 0..SENDS {
             let operation = Operation::Update(object_type, record);
             let entry = self
