@@ -36,7 +36,7 @@ pub(crate) enum Limits {
 }
 
 impl Limits {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Hubspot => "hubspot",
             Self::Off => "off",

@@ -7,6 +7,7 @@
 
 mod backfill;
 mod budget;
+mod bulk;
 mod erase;
 mod export;
 mod figures;
@@ -45,6 +46,8 @@ struct Cli {
 enum Bench {
     /// Reads a portal into a new workspace; without options once with HubSpot's limits, once without
     Backfill(BackfillArgs),
+    /// Exports a campaign in bulk, without activities and with three of each person
+    Bulk(bulk::Plan),
     /// Lets 1, 4 and 16 processes hammer one portal through the shared rate budget
     Budget(BudgetArgs),
     /// Erases one of many people, purges them all, and watches what others notice
@@ -223,6 +226,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().bench {
         Bench::Backfill(args) => run(args).await,
         Bench::Budget(args) => run_budget(args).await,
+        Bench::Bulk(plan) => run_bulk(&plan).await,
         Bench::Erase(args) => run_erase(args).await,
         Bench::Export(plan) => run_export(&plan).await,
         Bench::Intake(args) => run_intake(args).await,
@@ -271,6 +275,11 @@ async fn run_budget(args: BudgetArgs) -> anyhow::Result<()> {
         remove(&dir)?;
     }
     Ok(())
+}
+
+async fn run_bulk(plan: &bulk::Plan) -> anyhow::Result<()> {
+    let places = Places::from_env()?;
+    bulk::run(plan, &places.binaries, &places.dir.join("bulk")).await
 }
 
 async fn run_erase(args: EraseArgs) -> anyhow::Result<()> {

@@ -172,6 +172,12 @@ impl Workspace {
         self.api.simulator(method, &path, body).await
     }
 
+    /// What the simulator says of the portal.
+    pub(crate) async fn portal_now(&self) -> anyhow::Result<Value> {
+        let path = format!("portals/{}", self.portal);
+        self.api.simulator("GET", &path, None).await
+    }
+
     /// A call to the front door that is to succeed.
     pub(crate) async fn ask(
         &self,
