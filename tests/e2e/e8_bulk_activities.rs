@@ -317,14 +317,13 @@ async fn once_whatever_breaks(world: &str, setting: Value) {
     let mut runs: Vec<Struck> = Vec::new();
     for (n, (what, fault)) in rules.iter().enumerate() {
         for kind in KINDS {
-            // Each of these stops the whole portal for ten seconds.
-            let rare = *what == "429" && kind != "note";
-            let often = matches!(kind, "email" | "note" | "call");
-            if rare || !(often || fault["effect"] == "drop" || what.contains("row is")) {
+            // All kinds go the same way: one is enough for each fault, as HubSpot's limits are few requests.
+            let lost = fault["effect"] == "drop" && fault["when"] == "after";
+            if kind != "email" && !lost && !what.contains("row is missing") {
                 continue;
             }
             let name = format!("{world}{n}{kind}");
-            let leads = leads(&name, 4, 2);
+            let leads = leads(&name, 2, 1);
             let ids = ids(&leads);
             door.people(json!(leads)).await;
             push_all(&door, &twins(&ids, kind)).await;
@@ -343,13 +342,13 @@ async fn once_whatever_breaks(world: &str, setting: Value) {
         .iter()
         .map(|run| export_in_bulk(&door, people(&run.ids)));
     for (run, over) in runs.iter().zip(join_all(over).await) {
-        assert_eq!(over["counts"]["exported"], 4, "{}: {over:#}", run.what);
+        assert_eq!(over["counts"]["exported"], 2, "{}: {over:#}", run.what);
     }
     let mut want = times(0, &[]);
     let mut engagements: BTreeSet<String> = BTreeSet::new();
     for run in &runs {
         let all = logged(&door, &run.ids).await;
-        assert_eq!(all.len(), 12, "{}", run.what);
+        assert_eq!(all.len(), 6, "{}", run.what);
         for activity in all {
             let state = &activity["outcome"]["state"];
             assert_eq!(state, "exported", "{}: {activity:#}", run.what);
@@ -361,7 +360,7 @@ async fn once_whatever_breaks(world: &str, setting: Value) {
             );
         }
         assert_closed(&door, &run.ids).await;
-        *want.entry(content(run.kind, "").0).or_default() += 12;
+        *want.entry(content(run.kind, "").0).or_default() += 6;
     }
     let struck = p.tenant.control("GET", "faults", None).await;
     let times = struck.to_string().matches("\"struck\":1").count();

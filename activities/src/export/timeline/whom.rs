@@ -165,6 +165,10 @@ impl Timeline<'_> {
                     .iter()
                     .any(|a| a.to_type == to && a.to == wire::record_id(id))
         };
+        if !is_with(T::Contact, self.contact) {
+            // It may have been merged into another one since.
+            self.look_at_contact().await?;
+        }
         let company = self.company().await?;
         let wanted = [(T::Contact, Some(self.contact)), (T::Company, company)];
         for (to, id) in wanted {
