@@ -151,7 +151,7 @@ impl Exporting<'_> {
                     .map(|found| found.map(|object| (object, names, ObjectType::Contact)))
             }
             Operation::Update(of, id) | Operation::Empty(of, id) => {
-                let names: Vec<String> = entry.written.iter().map(|w| w.property.clone()).collect();
+                let names = entry.properties();
                 let record = wire::record_id(*id);
                 let kind = wire::object_type(*of);
                 let key = RecordKey::Id(record);

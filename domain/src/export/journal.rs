@@ -244,6 +244,11 @@ impl Entry {
     pub const fn is_done(&self) -> bool {
         matches!(self.state, EntryState::Done { .. })
     }
+
+    /// The properties that it writes.
+    pub fn properties(&self) -> Vec<String> {
+        self.written.iter().map(|w| w.property.clone()).collect()
+    }
 }
 
 /// Whether a contact was made, by the entries about its person.

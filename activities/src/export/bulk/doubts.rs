@@ -3,7 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{HubSpotObjectId, ObjectType, activities::recognise, export::RecordRead};
+use domain::{
+    HubSpotObjectId, ObjectType,
+    activities::recognise,
+    export::{RecordRead, journal::Operation},
+};
 use hubspot::{
     InputOutcome, RecordId, engagements,
     objects::{ReadOptions, RecordKey},
@@ -165,7 +169,7 @@ impl Batching<'_> {
         Ok(())
     }
 
-    /// Engagements of one type that were edited, and say what was written.
+    /// Engagements of one type that were edited, and have everything that was written.
     async fn edited(
         &self,
         doubts: &[Doubt],
@@ -183,7 +187,7 @@ impl Batching<'_> {
                 continue;
             };
             let read = reads.get(&record);
-            if read.is_some_and(|read| recognise::is_same(&doubt.entry.written, read)) {
+            if read.is_some_and(|read| recognise::is_done(&doubt.entry.written, read)) {
                 found.insert(*place, record);
             }
         }
@@ -203,7 +207,10 @@ impl Batching<'_> {
         }
         let written = places.iter().filter_map(|place| doubts.get(*place));
         let asked: BTreeSet<String> = written
-            .flat_map(|doubt| recognise::asked(&doubt.entry.written))
+            .flat_map(|doubt| match doubt.entry.operation {
+                Operation::Update(..) => doubt.entry.properties(),
+                _ => recognise::asked(&doubt.entry.written),
+            })
             .collect();
         let asked: Vec<String> = asked.into_iter().collect();
         let ids: Vec<RecordId> = all.into_iter().map(wire::record_id).collect();

@@ -268,7 +268,7 @@ impl Timeline<'_> {
         entry: &Entry,
     ) -> Result<Option<RecordRead>, Stop> {
         self.tick();
-        let asked: Vec<String> = entry.written.iter().map(|w| w.property.clone()).collect();
+        let asked = entry.properties();
         let options = ReadOptions::new().properties(&asked);
         let key = RecordKey::Id(wire::record_id(record));
         let found = self
