@@ -95,6 +95,8 @@ fn engagement_requests(requests: &[Value]) -> usize {
     requests
         .iter()
         .filter_map(|r| r["path"].as_str())
+        // What properties they have is read for the settings.
+        .filter(|path| !path.starts_with("/crm/properties/"))
         .filter(|path| kinds.iter().any(|kind| path.contains(kind)))
         .count()
 }

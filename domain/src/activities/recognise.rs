@@ -66,7 +66,7 @@ fn digest(text: &str) -> String {
 }
 
 /// What the journal keeps of an engagement: names of properties, the values of those that say nothing of
-/// what was written, and digests of the words. Never a text (X5).
+/// what was written, and digests of all others. Never a text (X5).
 pub fn written(engagement: &Engagement) -> Vec<Written> {
     engagement
         .properties
@@ -74,10 +74,8 @@ pub fn written(engagement: &Engagement) -> Vec<Written> {
         .map(|(property, value)| {
             let kept = if SHOWN.contains(&property.as_str()) {
                 HubSpotValue::stored(value)
-            } else if WORDS.contains(&property.as_str()) {
-                HubSpotValue::stored(&digest(value))
             } else {
-                None
+                HubSpotValue::stored(&digest(value))
             };
             Written {
                 property: property.clone(),
@@ -122,7 +120,8 @@ pub fn is_same(written: &[Written], read: &RecordRead) -> bool {
             let (wanted, found) = (time(new.as_str()), value.and_then(time));
             return wanted.is_some() && wanted == found;
         }
-        if new.as_str().starts_with(DIGEST) {
+        // HubSpot writes some of the others in its own way.
+        if WORDS.contains(&w.property.as_str()) {
             // Without `sales-email-read` the body is left out: what is not told is not another one.
             let untold = w.property == "hs_email_html" && value.is_none();
             return untold || value.is_some_and(|value| digest(value) == new.as_str());
@@ -132,7 +131,8 @@ pub fn is_same(written: &[Written], read: &RecordRead) -> bool {
     all && timed
 }
 
-/// Whether all that was written is kept, so that nothing else can have been.
+/// Whether all that was written is kept, so that nothing else can have been: older entries have nothing but
+/// the words.
 pub fn is_whole(written: &[Written]) -> bool {
     written.iter().all(|w| w.new.is_some())
 }
