@@ -6,7 +6,7 @@ use e2e::{
     door::Door,
     exports,
     pages::Pages,
-    planted::Planted,
+    planted::{Planted, change_settings},
     profiles::until,
 };
 use serde_json::{Value, json};
@@ -87,7 +87,11 @@ async fn the_mapping_of_activities_is_changed_and_hubspot_gets_what_it_says() {
     }
 
     // What is wrong is said at its field, and nothing is saved.
-    let reserved = [("revision", "1"), ("property-note.body", "hs_timestamp")];
+    let reserved = [
+        ("revision", "1"),
+        ("property-note.body", "hs_timestamp"),
+        ("export-note.body", "on"),
+    ];
     let wrong = pages.post(MAPPING, &reserved).await;
     assert_eq!(wrong.status, 422);
     for shown in [
@@ -124,6 +128,11 @@ async fn the_mapping_of_activities_is_changed_and_hubspot_gets_what_it_says() {
 async fn a_person_shows_their_activities_and_a_failed_one_is_a_problem_that_is_retried() {
     let portal = Planted::new().await;
     let door = portal.connect().await;
+    // Before an admin saved them nothing goes by itself.
+    change_settings(&door, |settings| {
+        settings["export"]["policy"] = json!("all_contacted");
+    })
+    .await;
     ann(&door).await;
     let pages = Pages::open(&portal.tenant, "admin").await;
     let person = "/settings/hubspot/people/ann";
