@@ -34,6 +34,7 @@ mod e7_status;
 mod e8_activities;
 mod e8_bulk_activities;
 mod e8_random_campaign;
+mod e_random_exports;
 mod i10_touches;
 mod i1_backfill;
 mod i1_faults;
