@@ -116,15 +116,7 @@ impl Rechecking {
                 }
                 continue;
             };
-            let companies = found
-                .iter()
-                .map(|association| {
-                    Ok(ContactCompany {
-                        company: wire::object_id(association.to)?,
-                        primary: wire::is_primary(association),
-                    })
-                })
-                .collect::<Result<Vec<_>, Stop>>()?;
+            let companies = wire::contact_companies(found)?;
             if decide(recheck, &companies).is_none() && !recheck.left_open {
                 report.unchanged += 1;
                 ended.push(recheck.contact);

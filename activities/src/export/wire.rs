@@ -96,9 +96,17 @@ pub(super) fn companies(object: &CrmObject) -> Result<Option<Vec<ContactCompany>
         .map(Some)
 }
 
-/// Whether an association is with the primary company.
-pub(super) fn is_primary(association: &Association) -> bool {
-    association.types.iter().any(AssociationType::is_primary)
+/// The company at the other end of a contact's association.
+fn contact_company(association: &Association) -> Result<ContactCompany, Stop> {
+    Ok(ContactCompany {
+        company: object_id(association.to)?,
+        primary: association.types.iter().any(AssociationType::is_primary),
+    })
+}
+
+/// The companies that were answered for a contact.
+pub(super) fn contact_companies(answered: &[Association]) -> Result<Vec<ContactCompany>, Stop> {
+    answered.iter().map(contact_company).collect()
 }
 
 /// All companies of a contact, to the end of the pages.
@@ -126,10 +134,7 @@ pub(super) async fn all_companies(
             let association = association.map_err(|_| hubspot::Error::UnexpectedResponse {
                 context: "companies of a contact",
             })?;
-            all.push(ContactCompany {
-                company: object_id(association.to)?,
-                primary: is_primary(&association),
-            });
+            all.push(contact_company(&association)?);
         }
         moves?;
         match page.next {

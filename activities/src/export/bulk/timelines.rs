@@ -12,7 +12,7 @@ use domain::{
     activities::{Batch, Engagement, LogStep, batches, recognise},
     app::{ActivityId, PersonId, RecordVersion},
     export::{
-        ContactCompany, RequestOutcome, WaitReason, association,
+        RequestOutcome, WaitReason, association,
         bulk::{After, BATCH, after},
         journal::{Entry, EntryState, Operation},
     },
@@ -247,15 +247,7 @@ impl Batching<'_> {
             let Some(found) = read.answered.get(&id) else {
                 continue;
             };
-            let companies = found
-                .iter()
-                .map(|association| {
-                    Ok(ContactCompany {
-                        company: wire::object_id(association.to)?,
-                        primary: wire::is_primary(association),
-                    })
-                })
-                .collect::<Result<Vec<_>, Stop>>()?;
+            let companies = wire::contact_companies(found)?;
             let company = association::primary(&companies);
             if let (Some(timeline), Some(known)) =
                 (telling.timelines.get_mut(of), telling.companies.get_mut(of))

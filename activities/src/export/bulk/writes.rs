@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use domain::{
     HubSpotObjectId, ObjectType,
     export::{
-        ContactCompany,
         association::{self, AssociationKind, Moment, WITH_CREATE},
         bulk::{After, Lane, after},
         journal::{Entry, EntryId, Operation, Subject},
@@ -267,15 +266,7 @@ impl Batching<'_> {
                 row.fate = Fate::Later;
                 continue;
             };
-            let companies = found
-                .iter()
-                .map(|association| {
-                    Ok(ContactCompany {
-                        company: wire::object_id(association.to)?,
-                        primary: wire::is_primary(association),
-                    })
-                })
-                .collect::<Result<Vec<_>, Stop>>()?;
+            let companies = wire::contact_companies(found)?;
             row.stands_for = Some(association::primary(&companies));
             let Some(kind) = association::decide(&companies, company, Moment::Export) else {
                 continue;

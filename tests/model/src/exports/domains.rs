@@ -10,7 +10,11 @@ const OPEN: &[&str] = &["co.uk"];
 /// The domain of a website, without what does not count.
 fn host(text: &str) -> String {
     let text = text.trim().to_lowercase();
-    let text = text.split_once("://").map_or(text.as_str(), |(_, t)| t);
+    // The scheme may be left out before the two slashes.
+    let text = match text.split_once("//") {
+        Some((scheme, rest)) if scheme.is_empty() || scheme.ends_with(':') => rest,
+        _ => text.as_str(),
+    };
     let end = text.find(['/', '?', '#', ':']).unwrap_or(text.len());
     let host = text[..end].trim_end_matches('.');
     host.strip_prefix("www.").unwrap_or(host).to_owned()

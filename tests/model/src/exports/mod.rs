@@ -400,7 +400,9 @@ impl Exports {
                 .company_links
                 .get(&company)
                 .is_some_and(|id| self.records.get(id).is_some_and(|r| r.lives));
-            let given: Vec<String> = self.domain_fields(&of).map(domains::plain).collect();
+            let given = self.domain_fields(&of).map(domains::plain);
+            // A record without additional domains has an empty text there.
+            let given: Vec<String> = given.filter(|domain| !domain.is_empty()).collect();
             if !lives && let Some(to) = self.by_domains(&given, None) {
                 self.company_links.insert(company, to);
             }
@@ -471,13 +473,17 @@ impl Exports {
         let contact = self.linked(&person.id);
         let contact = contact.or_else(|| self.by_address(&email, None).map(|(id, _)| id));
         all.extend(contact.map(|id| format!("contact {id:?}")));
+        all.extend(person.company.iter().map(|id| format!("company {id}")));
         let company = person.company.as_ref().and_then(|c| self.companies.get(c));
         all.extend(self.concerns_company(company, &email));
         all
     }
 
     fn concerns_company(&self, company: Option<&Company>, email: &str) -> BTreeSet<String> {
-        let mut all = BTreeSet::new();
+        let mut all: BTreeSet<String> = company
+            .map(|of| format!("company {}", of.id))
+            .into_iter()
+            .collect();
         let versions = company.map(|c| (c, self.companies.get(&c.id)));
         let both = versions.into_iter().flat_map(|(c, old)| [Some(c), old]);
         for of in both.chain([None]) {
