@@ -10,7 +10,7 @@ use std::{
 
 use chrono::Utc;
 use domain::{Urgency, WorkspaceId};
-use store::StoreError;
+use store::{PurgeStep, StoreError};
 use temporalio_client::{
     WorkflowIdConflictPolicy, WorkflowStartOptions, errors::WorkflowStartError,
 };
@@ -30,14 +30,6 @@ use crate::{
 
 /// A slice ends after this long.
 const SLICE: Duration = Duration::from_secs(20);
-/// A transaction that takes longer makes the next ones smaller: rows are locked for that long.
-const AIM: Duration = Duration::from_millis(40);
-/// Rows of the first transaction, and of the largest.
-const FIRST: u32 = 500;
-const LARGEST: u32 = 2_000;
-/// However slow the database is.
-const SMALLEST: u32 = 50;
-
 /// The activity of `Purge`.
 pub struct Purging {
     deps: Arc<Deps>,
@@ -55,12 +47,11 @@ impl Purging {
         removed: &AtomicU64,
     ) -> Result<bool, StoreError> {
         let began = Instant::now();
-        let mut batch = FIRST;
         while began.elapsed() < SLICE && !ctx.is_cancelled() {
             let Some(step) = self
                 .deps
                 .store
-                .purge_step(workspace, batch, Utc::now())
+                .purge_step(workspace, PurgeStep::LARGEST, Utc::now())
                 .await?
             else {
                 return Ok(true);
@@ -70,11 +61,6 @@ impl Purging {
             if step.done {
                 return Ok(true);
             }
-            batch = if step.longest > AIM {
-                (batch / 2).max(SMALLEST)
-            } else {
-                (batch + batch / 4).min(LARGEST)
-            };
         }
         Ok(false)
     }

@@ -151,19 +151,15 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
     );
     let purging = async {
         let mut all = PurgeStep::default();
-        // As the activity does: a transaction that takes long makes the next ones smaller.
-        let mut batch = 500_u32;
-        while let Some(step) = store.purge_step(many, batch, Utc::now()).await? {
+        while let Some(step) = store
+            .purge_step(many, PurgeStep::LARGEST, Utc::now())
+            .await?
+        {
             all.removed += step.removed;
             all.longest = all.longest.max(step.longest);
             if step.done {
                 break;
             }
-            batch = if step.longest > Duration::from_millis(40) {
-                (batch / 2).max(50)
-            } else {
-                (batch + batch / 4).min(2_000)
-            };
         }
         anyhow::Ok(all)
     };

@@ -11,6 +11,12 @@ use crate::{Store, StoreError, cursors::count, erasure::hold_alone};
 
 /// Rows that one look into a table finds; they go in batches.
 const PICKED: i64 = 20_000;
+/// Rows of the first transaction of a step: of its table nothing is known yet.
+const FIRST: usize = 200;
+/// However slow the database is.
+const SMALLEST: usize = 50;
+/// A transaction that takes longer makes the next ones smaller: rows are locked for that long.
+const AIM: Duration = Duration::from_millis(25);
 
 /// Why a purge was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +43,20 @@ pub struct PurgeStep {
     pub longest: Duration,
     /// Whether nothing is left of the workspace.
     pub done: bool,
+}
+
+impl PurgeStep {
+    /// Rows of a transaction, at most, where the database is fast.
+    pub const LARGEST: u32 = 2_000;
+}
+
+/// The rows of the next transaction after one of `rows` that took this long.
+fn next_rows(rows: usize, took: Duration) -> usize {
+    if took > AIM {
+        (rows / 2).max(SMALLEST)
+    } else {
+        rows + rows / 4 + 1
+    }
 }
 
 impl Store {
@@ -119,23 +139,24 @@ impl Store {
             .collect())
     }
 
-    /// Goes on with a purge: removes some thousand rows of one table, `batch` in a transaction; or,
-    /// when hardly anything is left, the rest and the workspace itself. To be repeated until it is
-    /// done. `None` when there is no purge, so also when it was done before.
+    /// Goes on with a purge: removes some thousand rows of one table, in transactions of at most `largest`,
+    /// and of fewer where they take long; or, when hardly anything is left, the rest and the workspace
+    /// itself. To be repeated until it is done. `None` when there is no purge, so also when it was done
+    /// before.
     ///
     /// # Errors
     /// When the database fails; what was removed until then stays removed.
     pub async fn purge_step(
         &self,
         workspace: WorkspaceId,
-        batch: u32,
+        largest: u32,
         now: DateTime<Utc>,
     ) -> Result<Option<PurgeStep>, StoreError> {
         if self.purge_status(workspace).await?.is_none() {
             return Ok(None);
         }
         let id = workspace.as_uuid();
-        let batch = usize::try_from(batch.max(1)).unwrap_or(usize::MAX);
+        let largest = usize::try_from(largest.max(1)).unwrap_or(usize::MAX);
         // All rows of a workspace are in one partition, whose row addresses are unique.
         macro_rules! in_batches {
             ($($pick:literal => $delete:literal),+ $(,)?) => {$(
@@ -144,7 +165,11 @@ impl Store {
                     .await?;
                 if !picked.is_empty() {
                     let mut step = PurgeStep::default();
-                    for some in picked.chunks(batch) {
+                    let mut left = picked.as_slice();
+                    let mut rows = FIRST.min(largest);
+                    while !left.is_empty() {
+                        let some;
+                        (some, left) = left.split_at(rows.min(left.len()));
                         let mut tx = self.pages.begin().await?;
                         let began = Instant::now();
                         let gone = sqlx::query!($delete, id, some)
@@ -153,7 +178,9 @@ impl Store {
                             .rows_affected();
                         count_removed(&mut tx, workspace, gone, now).await?;
                         tx.commit().await?;
-                        step.longest = step.longest.max(began.elapsed());
+                        let took = began.elapsed();
+                        rows = next_rows(rows, took).min(largest);
+                        step.longest = step.longest.max(took);
                         step.removed += gone;
                     }
                     return Ok(Some(step));
@@ -358,4 +385,18 @@ async fn count_removed(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_made_smaller_down_to_a_least_size() {
+        let (slow, fast) = (AIM + Duration::from_millis(1), AIM);
+        assert_eq!(next_rows(2_000, slow), 1_000);
+        assert_eq!(next_rows(SMALLEST, slow), SMALLEST);
+        assert_eq!(next_rows(FIRST, fast), 251);
+        assert!((1..100).all(|rows| next_rows(rows, fast) > rows));
+    }
 }

@@ -16,15 +16,15 @@ const LOOK_BACK: i64 = 200;
 
 impl Store {
     /// Entries that somebody left open in exports of these people, but for those about activities, oldest
-    /// first.
+    /// first; [`StoreError::Unreadable`] in the place of those of a person with one that cannot be read.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`] for one that cannot be read.
+    /// When the database fails.
     pub async fn open_entries_of(
         &self,
         workspace: WorkspaceId,
         people: &[PersonId],
-    ) -> Result<BTreeMap<PersonId, Vec<Entry>>, StoreError> {
+    ) -> Result<BTreeMap<PersonId, Result<Vec<Entry>, StoreError>>, StoreError> {
         let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
         let rows = sqlx::query_as!(
             EntryRow,
@@ -42,14 +42,19 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut open: BTreeMap<PersonId, Vec<Entry>> = BTreeMap::new();
+        let mut by_person: BTreeMap<String, Vec<EntryRow>> = BTreeMap::new();
         for row in rows {
-            let row = JournalRow::try_from(row)?;
-            if let Some(person) = row.person {
-                open.entry(person).or_default().push(row.entry);
-            }
+            by_person
+                .entry(row.person_id.clone())
+                .or_default()
+                .push(row);
         }
-        Ok(open)
+        Ok(people
+            .iter()
+            .filter_map(|person| {
+                Some((person.clone(), read_all(by_person.remove(person.as_str())?)))
+            })
+            .collect())
     }
 
     /// The same of one person.
@@ -64,7 +69,7 @@ impl Store {
         let mut open = self
             .open_entries_of(workspace, std::slice::from_ref(person))
             .await?;
-        Ok(open.remove(person).unwrap_or_default())
+        open.remove(person).unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// What was written about a person or company of the app, oldest first: the last of it.

@@ -11,7 +11,7 @@ use domain::{
 };
 use store::{
     BulkPlanned, BulkRow, EraseTarget, ExportEnd, NewBulk, NewEntry, NewExports, Opened,
-    RequestsEnd,
+    RequestsEnd, StoreError,
 };
 use uuid::Uuid;
 
@@ -364,7 +364,7 @@ async fn a_batch_writes_only_about_people_whom_it_holds() {
         assert_eq!(opened.unwrap(), [Opened::Open, Opened::Lost]);
         let open = store.open_entries_of(world.workspace, &all).await.unwrap();
         assert_eq!(open.len(), 1);
-        assert_eq!(open[&person(0)][0].id, entries[0].id);
+        assert_eq!(open[&person(0)].as_ref().unwrap()[0].id, entries[0].id);
         store
             .give_writers_back(world.workspace, &holds)
             .await
@@ -386,6 +386,61 @@ async fn a_batch_writes_only_about_people_whom_it_holds() {
             .open_entries_together(world.workspace, world.portal, old, &new)
             .await;
         assert_eq!(fenced.unwrap(), [Opened::Fenced, Opened::Fenced]);
+    })
+    .await;
+}
+
+/// X1: an entry that cannot be read holds up whom it is about, and nobody else of the batch.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_harms_only_its_person() {
+    bounded(async {
+        let (world, connected) = World::connected().await;
+        let store = &world.store;
+        let fields = Fields::new(std::iter::empty::<&CustomField>());
+        let people: Vec<PersonUpsert> = (0..3)
+            .map(|n| {
+                let json = serde_json::json!({"id": person(n), "version": 1});
+                let input: PersonInput = serde_json::from_value(json).unwrap();
+                input.check(&fields).unwrap()
+            })
+            .collect();
+        let upserted = store.upsert_people(world.workspace, &people, at(0)).await;
+        upserted.unwrap();
+        let all: Vec<PersonId> = (0..3).map(person).collect();
+        let holds = store.take_writers(world.workspace, &all).await.unwrap();
+        let now = store.clock().await.unwrap();
+        let entries = [0, 1].map(|n| {
+            Entry::open(
+                EntryId::new(Uuid::now_v7()),
+                Subject::Person(person(n)),
+                Cause::Request(RequestKind::Bulk),
+                Operation::Create(domain::ObjectType::Contact),
+                &[],
+                now,
+            )
+        });
+        let new: Vec<NewEntry<'_>> = holds
+            .iter()
+            .zip(&entries)
+            .map(|(hold, entry)| NewEntry {
+                hold,
+                entry,
+                guard: None,
+            })
+            .collect();
+        let opened = store
+            .open_entries_together(world.workspace, world.portal, connected.epoch, &new)
+            .await;
+        assert_eq!(opened.unwrap(), [Opened::Open, Opened::Open]);
+        let spoilt = sqlx::query("update export_journal set operation = '{}' where entry_id = $1")
+            .bind(entries[1].id.as_uuid())
+            .execute(&world.raw)
+            .await;
+        assert_eq!(spoilt.unwrap().rows_affected(), 1);
+        let open = store.open_entries_of(world.workspace, &all).await.unwrap();
+        assert_eq!(open[&person(0)].as_ref().unwrap()[0].id, entries[0].id);
+        assert!(matches!(open[&person(1)], Err(StoreError::Unreadable(_))));
+        assert!(!open.contains_key(&person(2)));
     })
     .await;
 }

@@ -272,11 +272,12 @@ impl Batching<'_> {
                 .iter()
                 .map(|hold| store.drain_facts(ground.workspace, ground.portal, &hold.person));
             for (hold, facts) in some.iter().zip(join_all(facts).await) {
-                let facts = match facts {
-                    Ok(facts) => facts,
-                    Err(error) if error.is_transient() => return Err(error.into()),
+                let entries = open.remove(&hold.person).unwrap_or_else(|| Ok(Vec::new()));
+                let (facts, entries) = match (facts, entries) {
+                    (Ok(facts), Ok(entries)) => (facts, entries),
+                    (Err(error), _) if error.is_transient() => return Err(error.into()),
                     // What cannot be read of one harms no other.
-                    Err(_) => {
+                    _ => {
                         fates.insert(hold.person.clone(), Fate::Alone);
                         continue;
                     }
@@ -295,7 +296,7 @@ impl Batching<'_> {
                     continue;
                 };
                 rows.push(Row {
-                    open: open.remove(&hold.person).unwrap_or_default(),
+                    open: entries,
                     hold: hold.clone(),
                     facts,
                     lead,
