@@ -173,30 +173,30 @@ async fn fill(database: &tokio_postgres::Client, id: &str, plan: &Plan) -> anyho
     for sql in [
         format!(
             "insert into app_person
-             select (jsonb_populate_record(t, jsonb_build_object('person_id', 'person-' || n,
+             select r.* from app_person t cross join generate_series(1, {people} - 1) n
+             cross join lateral jsonb_populate_record(t, jsonb_build_object('person_id', 'person-' || n,
                'email', 'person-' || n || '@example.com',
                'document', t.document::jsonb || jsonb_build_object('id', 'person-' || n,
-                 'email', 'person-' || n || '@example.com')))).*
-             from app_person t cross join generate_series(1, {people} - 1) n
+                 'email', 'person-' || n || '@example.com'))) r
              where t.workspace_id = '{id}' and t.person_id = 'person-0'"
         ),
         format!(
             "insert into export_request
-             select (jsonb_populate_record(t, jsonb_build_object('id', gen_random_uuid(),
+             select r.* from export_request t cross join generate_series(1, {problems}) n
+             cross join lateral jsonb_populate_record(t, jsonb_build_object('id', gen_random_uuid(),
                'person_id', 'person-' || n % {people},
                'state', case n % 3 when 0 then 'failed' when 1 then 'skipped' else 'waiting' end,
                'reason', case n % 3 when 0 then 'invalid' when 1 then 'no_email' else 'tried_again_later' end,
                'due_at', case n % 3 when 2 then now() + interval '1 day' end,
-               'changed_at', now() - n * interval '1 second'))).*
-             from (select * from export_request where workspace_id = '{id}' limit 1) t
-             cross join generate_series(1, {problems}) n"
+               'changed_at', now() - n * interval '1 second')) r
+             where t.id = (select id from export_request where workspace_id = '{id}' limit 1)"
         ),
         format!(
             "insert into hubspot_property
-             select (jsonb_populate_record(t, jsonb_build_object('name', 'bench_property_' || n,
+             select r.* from hubspot_property t cross join generate_series(1, {properties}) n
+             cross join lateral jsonb_populate_record(t, jsonb_build_object('name', 'bench_property_' || n,
                'definition', t.definition || jsonb_build_object('name', 'bench_property_' || n,
-                 'label', 'Property of the bench ' || n)))).*
-             from hubspot_property t cross join generate_series(1, {properties}) n
+                 'label', 'Property of the bench ' || n))) r
              where t.workspace_id = '{id}' and t.object_type in (1, 2) and t.name in ('firstname', 'city')
                and (t.object_type = 1) = (t.name = 'firstname')"
         ),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::{HubSpotObjectId, ObjectType, PortalId, WorkspaceId, app::AddressForms};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use sqlx::PgConnection;
 
 use crate::{
@@ -25,26 +25,42 @@ pub(crate) fn email_key(text: &str) -> Option<String> {
     (key.contains('@') && key.len() <= LONGEST && !key.contains('\0')).then(|| key.to_owned())
 }
 
+/// A property as it was answered: none where it is not there at all, which says nothing of its value.
+type Answered = Option<Option<String>>;
+
+fn answered<'de, D: Deserializer<'de>>(from: D) -> Result<Answered, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// The properties that hold the keys of a type: the record's own, and additional ones.
+fn holding(object_type: ObjectType, properties: &str) -> (Answered, Answered) {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Properties {
+        #[serde(deserialize_with = "answered")]
+        email: Answered,
+        #[serde(deserialize_with = "answered")]
+        hs_additional_emails: Answered,
+        #[serde(deserialize_with = "answered")]
+        domain: Answered,
+        #[serde(deserialize_with = "answered")]
+        hs_additional_domains: Answered,
+    }
+    let all = serde_json::from_str::<Properties>(properties).unwrap_or_default();
+    match object_type {
+        ObjectType::Contact => (all.email, all.hs_additional_emails),
+        ObjectType::Company => (all.domain, all.hs_additional_domains),
+        _ => (None, None),
+    }
+}
+
 /// The addresses of a contact, or the domains of a company, as they are compared.
 pub(crate) fn keys_of(object_type: ObjectType, properties: &str) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Properties {
-        email: Option<String>,
-        hs_additional_emails: Option<String>,
-        domain: Option<String>,
-        hs_additional_domains: Option<String>,
-    }
-    let Ok(all) = serde_json::from_str::<Properties>(properties) else {
-        return Vec::new();
-    };
-    let (first, more, key): (_, _, fn(&str) -> Option<String>) = match object_type {
-        ObjectType::Contact => (all.email, all.hs_additional_emails, email_key),
-        ObjectType::Company => (
-            all.domain,
-            all.hs_additional_domains,
-            domain::company_domain::normalised,
-        ),
-        _ => return Vec::new(),
+    let (first, more) = holding(object_type, properties);
+    let (first, more) = (first.flatten(), more.flatten());
+    let key: fn(&str) -> Option<String> = match object_type {
+        ObjectType::Company => domain::company_domain::normalised,
+        _ => email_key,
     };
     let mut keys: Vec<String> = first
         .iter()
@@ -94,10 +110,13 @@ pub(crate) async fn write(
         .iter()
         .map(|row| (row.id.get(), row.properties.as_str()))
         .collect();
+    let stored = stored_beside(tx, step, records.object_type, &properties, written).await?;
     let mut keys = Vec::new();
     let mut ids = Vec::new();
     for id in written.iter().map(|w| w.id) {
-        for key in keys_of(records.object_type, properties.get(&id).unwrap_or(&"")) {
+        let whole = stored.get(&id).map(String::as_str);
+        let whole = whole.or(properties.get(&id).copied()).unwrap_or_default();
+        for key in keys_of(records.object_type, whole) {
             keys.push(key);
             ids.push(id);
         }
@@ -170,6 +189,43 @@ pub(crate) async fn write(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// What is stored by now of those whose keys the answer did not speak of, or not of all: an answer to a
+/// write has what was written and little more, and what a record is found by stays.
+async fn stored_beside(
+    tx: &mut PgConnection,
+    step: &Step,
+    object_type: ObjectType,
+    answers: &BTreeMap<i64, &str>,
+    written: &[Written],
+) -> Result<BTreeMap<i64, String>, sqlx::Error> {
+    let silent = |id: i64| {
+        let (first, more) = holding(object_type, answers.get(&id).copied().unwrap_or_default());
+        first.is_none() || more.is_none()
+    };
+    let ids: Vec<i64> = written
+        .iter()
+        .filter(|w| !w.new && silent(w.id))
+        .map(|w| w.id)
+        .collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = sqlx::query!(
+        "select object_id, properties::text as \"properties!\" from hubspot_object
+         where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        type_number(object_type),
+        &ids
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.object_id, row.properties))
+        .collect())
 }
 
 impl Store {

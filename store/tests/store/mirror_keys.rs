@@ -264,6 +264,58 @@ async fn records_are_found_by_all_their_addresses_and_domains() {
     .await;
 }
 
+/// X1, I8: an answer to a write speaks of what was written; what it does not speak of stays, and with it
+/// what the record is found by. What it says is empty is no key any more.
+#[tokio::test]
+async fn what_an_answer_does_not_speak_of_stays_a_key() {
+    use ObjectType::{Company, Contact};
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let reader = world.reader(SyncType::Contacts, at(0)).await;
+        let page = |version, rows| Page {
+            rows,
+            ..world.page(reader, version)
+        };
+        let ann = contact(1, 1, "ann@x.example", "ann@old.example");
+        commit(&world, page(0, vec![ann])).await;
+        let written = row(1, 2, r#"{"jobtitle":"Buyer"}"#);
+        commit(&world, page(1, vec![written])).await;
+        for key in ["ann@x.example", "ann@old.example"] {
+            assert_eq!(found(&world, Contact, &[key]).await, [1], "{key}");
+        }
+        let moved = row(1, 3, r#"{"email":"ann@new.example"}"#);
+        commit(&world, page(2, vec![moved])).await;
+        for (key, by) in [
+            ("ann@x.example", vec![]),
+            ("ann@new.example", vec![1]),
+            ("ann@old.example", vec![1]),
+        ] {
+            assert_eq!(found(&world, Contact, &[key]).await, by, "{key}");
+        }
+        let emptied = row(1, 4, r#"{"hs_additional_emails":null}"#);
+        commit(&world, page(3, vec![emptied])).await;
+        assert_eq!(found(&world, Contact, &["ann@old.example"]).await, [0; 0]);
+        assert_eq!(found(&world, Contact, &["ann@new.example"]).await, [1]);
+
+        let companies = Reader {
+            sync_type: SyncType::Companies,
+            ..reader
+        };
+        world.begin(companies, domain::ReadPlan::List, at(0)).await;
+        let page = |version, properties| Page {
+            rows: vec![row(9, 1 + version, properties)],
+            ..world.page(companies, version)
+        };
+        let acme = r#"{"domain":"acme.example","hs_additional_domains":"acme.test"}"#;
+        commit(&world, page(0, acme)).await;
+        commit(&world, page(1, r#"{"city":"Ulm"}"#)).await;
+        for key in ["acme.example", "acme.test"] {
+            assert_eq!(found(&world, Company, &[key]).await, [9], "{key}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_record_that_is_stored_later_leaves_quarantine() {
     bounded(async {

@@ -344,12 +344,36 @@ impl Run {
         let mut after = before.clone();
         let outcomes = after.wave(ops, None);
         let (found, ids) = differences(&before, &after, &outcomes, &observed);
-        assert!(found.is_empty(), "{found:#?}\n{ops:#?}\n{:#?}", self.done);
+        assert!(
+            found.is_empty(),
+            "{found:#?}\n{ops:#?}\n{:#?}\n{}",
+            self.done,
+            companies(&before)
+        );
         unnoticed(&mut self.unnoticed, &before, ops, &observed);
         self.model = after;
         self.follow(observed.contacts, observed.companies, &ids)
             .await;
     }
+}
+
+/// What a model knows of companies, for whoever looks for the cause of a difference.
+fn companies(model: &Exports) -> String {
+    let records = model.records.iter().map(|(id, record)| {
+        let of = |name: &str| record.values.get(name).cloned().unwrap_or_default();
+        let (domain, more) = (of("domain"), of("hs_additional_domains"));
+        format!(
+            "{id:?} lives {} domain {domain:?} and {more:?}",
+            record.lives
+        )
+    });
+    let apps = model.companies.iter().map(|(id, company)| {
+        let of = |name: &str| company.fields.get(name);
+        let (domain, website) = (of("domain"), of("website"));
+        let linked = model.linked_company(id);
+        format!("{id} is {linked:?}: {domain:?} {website:?}")
+    });
+    records.chain(apps).collect::<Vec<_>>().join("\n")
 }
 
 /// Words of the API that the model knows as well.
