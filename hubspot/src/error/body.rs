@@ -36,9 +36,24 @@ pub(crate) struct ErrorBody {
 #[serde(rename_all = "camelCase", default)]
 struct ErrorItem {
     #[serde(deserialize_with = "lenient")]
+    message: String,
+    #[serde(deserialize_with = "lenient")]
     code: Option<String>,
     #[serde(deserialize_with = "lenient")]
+    sub_category: Option<String>,
+    /// The part of the request that is wrong, such as a property.
+    #[serde(rename = "in", deserialize_with = "lenient")]
+    part: Option<String>,
+    #[serde(deserialize_with = "lenient")]
     context: ErrorContext,
+}
+
+impl ErrorItem {
+    fn own_code(&self) -> Option<&str> {
+        self.code
+            .as_deref()
+            .or_else(|| self.sub_category.as_deref()?.rsplit('.').next())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -134,10 +149,10 @@ impl ErrorBody {
     }
 
     fn problems(&self) -> Vec<FieldProblem> {
-        let problem = |code: &str, names: &[String]| -> Vec<FieldProblem> {
+        let problem = |code: &str, names: &[String], text: &str| -> Vec<FieldProblem> {
             let of = |property: Option<&String>| FieldProblem {
                 property: property.cloned(),
-                code: FieldCode::parse(code),
+                code: message::code(code, text),
             };
             if names.is_empty() {
                 vec![of(None)]
@@ -157,7 +172,10 @@ impl ErrorBody {
                 } else {
                     names
                 };
-                Some(problem(e.code.as_deref()?, names))
+                let part: Vec<String> = e.part.iter().cloned().collect();
+                let names = if names.is_empty() { &part } else { names };
+                let named = (!names.is_empty()).then(|| self.own_code().unwrap_or_default());
+                Some(problem(e.own_code().or(named)?, names, &e.message))
             })
             .flatten()
             .collect();
@@ -168,7 +186,10 @@ impl ErrorBody {
             && (!outer.is_empty() || self.code.is_some())
             && let Some(code) = self.own_code()
         {
-            problems = problem(code, outer);
+            problems = problem(code, outer, &self.message);
+        }
+        if problems.is_empty() && message::says_erased(&self.message) {
+            problems = problem("", &["email".to_owned()], &self.message);
         }
         problems.sort();
         problems.dedup();
@@ -240,8 +261,10 @@ impl ErrorBody {
             };
         }
         if !problems.is_empty() && problems.iter().all(|p| p.code.is_portal_rule()) {
+            let texts = self.errors.iter().map(|e| &e.message);
             return Error::PortalRule {
                 problems,
+                because_of: message::because_of(texts.chain([&self.message])),
                 detail: self.detail(),
             };
         }
@@ -252,16 +275,22 @@ impl ErrorBody {
         }
     }
 
+    fn limited(&self) -> Error {
+        Error::RateLimited {
+            retry_after: None,
+            policy: RatePolicy::parse(self.policy_name.clone()),
+        }
+    }
+
     /// Classifies an item of a multi-status answer: it has no status of its own, only a category.
     pub(crate) fn into_item(self) -> ItemError {
         let error = match self.category.as_deref() {
             Some("CONFLICT" | "OBJECT_ALREADY_EXISTS") => self.conflict(),
             Some("OBJECT_NOT_FOUND") => Error::NotFound,
             Some("MISSING_SCOPES" | "FORBIDDEN" | "BANNED") => self.forbidden(),
-            Some("RATE_LIMITS") => Error::RateLimited {
-                retry_after: None,
-                policy: RatePolicy::parse(self.policy_name.clone()),
-            },
+            // By the changelog the one, in answers that were seen the other (`hubspot-api.md` §4).
+            Some("RATE_LIMITS" | "RATE_LIMIT") => self.limited(),
+            None if self.error_type.as_deref() == Some("RATE_LIMIT") => self.limited(),
             Some("INTERNAL_ERROR" | "SERVICE_UNAVAILABLE" | "TIMEOUT") => Error::Transient {
                 status: None,
                 retry_after: None,
@@ -296,6 +325,7 @@ pub(crate) fn classify(
     // HubSpot's own refusals are JSON, or empty. Anything else is a gateway's: what it says about
     // the request, or that there is no such record, is not to be believed.
     let by_hubspot = parsed.is_some() || body.iter().all(u8::is_ascii_whitespace);
+    let page = body.trim_ascii_start().first() == Some(&b'<');
     let body = parsed.unwrap_or_default();
     match status {
         401 => Error::Unauthorized(body.detail()),
@@ -315,6 +345,9 @@ pub(crate) fn classify(
         },
         300..=399 => Error::UnexpectedResponse {
             context: "redirect",
+        },
+        400 if page => Error::UnexpectedResponse {
+            context: "a page in place of a refusal",
         },
         403 | 404 | 409 if !by_hubspot => Error::UnexpectedResponse {
             context: "refusal that is not HubSpot's",
@@ -342,22 +375,66 @@ mod message {
     /// `Property values were not valid: [{"error": "INVALID_EMAIL", "name": "email", …}]`: some
     /// answers have no `errors`.
     pub(super) fn problems(message: &str) -> Vec<FieldProblem> {
-        #[derive(Deserialize)]
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
         struct Item {
+            #[serde(deserialize_with = "super::lenient")]
             error: String,
-            #[serde(default)]
+            #[serde(deserialize_with = "super::lenient")]
             name: Option<String>,
+            #[serde(deserialize_with = "super::lenient")]
+            message: String,
         }
         let Some((_, list)) = message.split_once("Property values were not valid: ") else {
             return Vec::new();
         };
-        serde_json::from_str::<Vec<Item>>(list)
-            .unwrap_or_default()
+        // More text may follow.
+        let mut lists = serde_json::Deserializer::from_str(list).into_iter::<Vec<Item>>();
+        let items = lists.next().and_then(Result::ok).unwrap_or_default();
+        items
             .into_iter()
             .map(|item| FieldProblem {
                 property: item.name,
-                code: FieldCode::parse(&item.error),
+                code: code(&item.error, &item.message),
             })
             .collect()
+    }
+
+    /// What is wrong by HubSpot's code; an erased address has no code of its own (`hubspot-api.md` §15.14).
+    pub(super) fn code(code: &str, text: &str) -> FieldCode {
+        match FieldCode::parse(code) {
+            FieldCode::InvalidEmail | FieldCode::Other(_) if says_erased(text) => {
+                FieldCode::ErasedAddress
+            }
+            known => known,
+        }
+    }
+
+    /// `Email address a@b.com is GDPR blacklisted`. An address may have the word in it.
+    pub(super) fn says_erased(text: &str) -> bool {
+        text.split_whitespace()
+            .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
+            .any(|word| {
+                word.eq_ignore_ascii_case("blacklisted") || word.eq_ignore_ascii_case("blocklisted")
+            })
+    }
+
+    /// `p is required because of a conditional property rule based on [q]`: the properties that ask for
+    /// the others.
+    pub(super) fn because_of<'t>(texts: impl IntoIterator<Item = &'t String>) -> Vec<String> {
+        let mut names: Vec<String> = texts
+            .into_iter()
+            .flat_map(|text| text.split("rule based on [").skip(1))
+            .filter_map(|rest| rest.split_once(']'))
+            .flat_map(|(list, _)| list.split(','))
+            .map(|name| {
+                name.trim_matches(|c: char| !c.is_alphanumeric() && c != '_')
+                    .to_owned()
+            })
+            .filter(|name| !name.is_empty())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }

@@ -44,6 +44,8 @@ pub enum FieldCode {
     InvalidOption,
     /// `INVALID_EMAIL`
     InvalidEmail,
+    /// An address whose contact was erased (GDPR), and which HubSpot takes no more.
+    ErasedAddress,
     /// `INVALID_INTEGER` and `INVALID_LONG`
     InvalidNumber,
     /// `INVALID_DATE`
@@ -273,6 +275,8 @@ pub enum Error {
     PortalRule {
         /// The properties that want a value.
         problems: Vec<FieldProblem>,
+        /// The properties whose values make it ask for them, where HubSpot says so.
+        because_of: Vec<String>,
         /// HubSpot's text.
         detail: Detail,
     },

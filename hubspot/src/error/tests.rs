@@ -29,6 +29,8 @@ fn classes() {
             ErrorClass::RateLimited,
         ),
         (400, "not json", false, ErrorClass::Invalid),
+        (400, "<html>", false, ErrorClass::Transient),
+        (400, " <!DOCTYPE html>", true, ErrorClass::Transient),
         (400, "not json", true, ErrorClass::Invalid),
         (414, "<html>URI too long", false, ErrorClass::Invalid),
         (477, "{}", true, ErrorClass::Transient),
@@ -240,5 +242,97 @@ fn a_name_at_the_top_level_keeps_its_code() {
             panic!("{body}");
         };
         assert_eq!(problems, [want], "{body}");
+    }
+}
+
+#[test]
+fn a_refused_property_is_found_wherever_hubspot_names_it() {
+    let problem = |property: &str, code: FieldCode| FieldProblem {
+        property: Some(property.to_owned()),
+        code,
+    };
+    let list = r#"[{\"isValid\":false,\"message\":\"no\",\"name\":\"p\"},{\"error\":\"INVALID_DATE\",\"name\":\"q\",\"more\":7}]"#;
+    for (body, want) in [
+        (
+            r#"{"errors":[{"message":"no","in":"p","code":"INVALID_OPTION"}]}"#.to_owned(),
+            vec![problem("p", FieldCode::InvalidOption)],
+        ),
+        (
+            r#"{"category":"VALIDATION_ERROR","errors":[{"message":"no","in":"p"}]}"#.to_owned(),
+            vec![problem("p", FieldCode::Other("VALIDATION_ERROR".to_owned()))],
+        ),
+        (
+            r#"{"errors":[{"subCategory":"crm.READ_ONLY_VALUE","context":{"propertyName":["p"]}}]}"#
+                .to_owned(),
+            vec![problem("p", FieldCode::ReadOnlyValue)],
+        ),
+        (
+            format!(r#"{{"message":"Property values were not valid: {list} (2 problems)"}}"#),
+            vec![
+                problem("p", FieldCode::Other(String::new())),
+                problem("q", FieldCode::InvalidDate),
+            ],
+        ),
+    ] {
+        let Error::Invalid { problems, .. } = refused(400, &body) else {
+            panic!("{body}");
+        };
+        assert_eq!(problems, want, "{body}");
+    }
+}
+
+#[test]
+fn a_rule_of_the_portal_names_what_asks() {
+    let body = r#"{"category":"VALIDATION_ERROR","errors":[{"code":"MISSING_CONDITIONAL_REQUIRED_PROPERTY",
+        "message":"`fax` is required because of a conditional property rule based on [`jobtitle`, city]",
+        "context":{"propertyName":["fax"]}}]}"#;
+    let Error::PortalRule { because_of, .. } = refused(400, body) else {
+        panic!("another class");
+    };
+    assert_eq!(because_of, ["city", "jobtitle"]);
+}
+
+#[test]
+fn an_erased_address_is_told_from_a_wrong_one() {
+    let of = |text: &str| {
+        let body = format!(
+            r#"{{"errors":[{{"message":"{text}","code":"INVALID_EMAIL","context":{{"propertyName":["email"]}}}}]}}"#
+        );
+        let Error::Invalid { mut problems, .. } = refused(400, &body) else {
+            panic!("{text}");
+        };
+        problems.remove(0).code
+    };
+    assert_eq!(
+        of("Email address a@b.com is GDPR blacklisted"),
+        FieldCode::ErasedAddress
+    );
+    for wrong in [
+        "Email address a@b.bad is invalid",
+        "Email address blacklisted@b.bad is invalid",
+    ] {
+        assert_eq!(of(wrong), FieldCode::InvalidEmail, "{wrong}");
+    }
+    let bare = r#"{"message":"Email address a@b.com is GDPR blacklisted"}"#;
+    let Error::Invalid { problems, .. } = refused(400, bare) else {
+        panic!("another class");
+    };
+    assert_eq!(problems[0].code, FieldCode::ErasedAddress);
+    assert_eq!(problems[0].property.as_deref(), Some("email"));
+}
+
+#[test]
+fn an_item_of_a_limit_is_no_refusal() {
+    for body in [
+        r#"{"status":"error","category":"RATE_LIMITS"}"#,
+        r#"{"status":"error","category":"RATE_LIMIT","policyName":"SECONDLY"}"#,
+        r#"{"status":"error","errorType":"RATE_LIMIT"}"#,
+    ] {
+        let item: ErrorBody = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            item.into_item().error.class(),
+            ErrorClass::RateLimited,
+            "{body}"
+        );
     }
 }

@@ -20,7 +20,7 @@ pub use single::{CreateInput, MergeInput, NewAssociation};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     client::{API_VERSION, Answer, Client, Kind, MAX_QUERY, paged},
@@ -102,7 +102,12 @@ impl std::fmt::Debug for HistoricValue {
 impl CrmObject {
     /// All property values that came with it.
     pub fn values(&self) -> BTreeMap<String, Option<String>> {
-        serde_json::from_str(self.properties.get()).unwrap_or_default()
+        let values: BTreeMap<String, Value> =
+            serde_json::from_str(self.properties.get()).unwrap_or_default();
+        values
+            .into_iter()
+            .map(|(name, value)| (name, text_of(value)))
+            .collect()
     }
 
     /// Ids that were merged into this one; empty unless `hs_merged_object_ids` was asked for.
@@ -116,9 +121,16 @@ impl CrmObject {
 
     /// The value of one property; `None` when it is empty or was not asked for.
     pub fn property(&self, name: &str) -> Option<String> {
-        serde_json::from_str::<BTreeMap<String, Option<String>>>(self.properties.get())
-            .ok()?
-            .remove(name)?
+        self.values().remove(name)?
+    }
+}
+
+/// Values are texts; one that is not is what it says, and spoils no other.
+fn text_of(value: Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
     }
 }
 
@@ -136,7 +148,7 @@ pub struct InlineAssociation {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawObject<'a> {
-    id: RawId<'a>,
+    id: RecordId,
     #[serde(borrow)]
     properties: &'a RawValue,
     #[serde(default, deserialize_with = "time::optional")]
@@ -154,10 +166,6 @@ struct RawObject<'a> {
     #[serde(default, deserialize_with = "crate::error::each")]
     warnings: Vec<envelope::Warning>,
 }
-
-/// Ids of records are strings; anything else makes the record unreadable, not the page.
-#[derive(Deserialize)]
-struct RawId<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct RawAssociations<'a> {
@@ -198,7 +206,7 @@ impl<'de> Deserialize<'de> for CrmObject {
             }
         }
         Ok(Self {
-            id: raw.id.0.parse().map_err(D::Error::custom)?,
+            id: raw.id,
             properties: raw.properties.to_owned(),
             created_at: raw.created_at,
             updated_at: raw.updated_at,
@@ -565,5 +573,20 @@ mod tests {
             ]
         );
         assert_eq!(page.next.unwrap().as_str(), "40000000002");
+    }
+
+    #[test]
+    fn ids_as_numbers_and_values_that_are_no_texts_are_read() {
+        let object: CrmObject = serde_json::from_str(
+            r#"{"id":874716779721,"properties":{"city":"Ulm","size":7,"fit":true,"fax":null},
+                "updatedAt":"2026-01-01T00:00:00Z"}"#,
+        )
+        .unwrap();
+        assert_eq!(object.id, RecordId::new(874_716_779_721));
+        assert_eq!(object.property("city").as_deref(), Some("Ulm"));
+        assert_eq!(object.property("size").as_deref(), Some("7"));
+        let values = object.values();
+        assert_eq!(values["fit"].as_deref(), Some("true"));
+        assert_eq!(values["fax"], None);
     }
 }

@@ -215,11 +215,39 @@ impl Objects<'_> {
         }
     }
 
-    /// The record with this unique value; none when HubSpot names it as one that it does not know.
+    /// The record of this key; none when HubSpot names it as one that it does not know. An id that was
+    /// merged away brings the record that it was merged into, also where batch reads do not follow it.
     ///
     /// # Errors
     /// [`Error::Unanswered`] when the answers do not speak of it; see [`Error`].
     pub async fn find(
+        &self,
+        object_type: ObjectType,
+        key: &RecordKey,
+        options: &ReadOptions,
+    ) -> Result<Option<CrmObject>, Error> {
+        let found = self.find_in_batch(object_type, key, options).await;
+        let RecordKey::Id(id) = key else {
+            return found;
+        };
+        if options.archived || !matches!(found, Ok(None) | Err(Error::Unanswered)) {
+            return found;
+        }
+        let fits = fit_a_url(options);
+        let narrow = ReadOptions::new().properties(["hs_object_id"]);
+        let asked = if fits { options } else { &narrow };
+        match self.read(object_type, *id, asked, &[]).await {
+            Ok(object) if fits => Ok(Some(object)),
+            Ok(object) => {
+                let now = RecordKey::Id(object.id);
+                self.find_in_batch(object_type, &now, options).await
+            }
+            Err(Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_in_batch(
         &self,
         object_type: ObjectType,
         key: &RecordKey,
@@ -312,8 +340,7 @@ impl Objects<'_> {
         reading: &mut Reading,
     ) -> Result<(), Error> {
         let open: Vec<RecordId> = reading.open.iter().copied().take(SINGLE_READS).collect();
-        let names = options.properties.iter().chain(&options.history);
-        let fits = names.map(|n| n.len() + 1).sum::<usize>() <= MAX_QUERY;
+        let fits = fit_a_url(options);
         let mut in_vain = 0;
         for id in open {
             let one = if fits {
@@ -351,6 +378,12 @@ impl Objects<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the names of what is asked for fit into a URL.
+fn fit_a_url(options: &ReadOptions) -> bool {
+    let names = options.properties.iter().chain(&options.history);
+    names.map(|n| n.len() + 1).sum::<usize>() <= MAX_QUERY
 }
 
 /// Most inputs of a request.
