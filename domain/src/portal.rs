@@ -153,10 +153,19 @@ impl PropertyDefinition {
             modification_metadata: Option<Modification>,
         }
         #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
         struct WireOption {
             value: String,
             #[serde(default)]
             label: Option<String>,
+            #[serde(default)]
+            display_order: Option<i64>,
+        }
+        /// Those without a place of their own come last, as they came.
+        fn in_order(mut options: Vec<WireOption>) -> Vec<WireOption> {
+            let place = |o: &WireOption| o.display_order.filter(|n| *n >= 0).unwrap_or(i64::MAX);
+            options.sort_by_key(place);
+            options
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -174,9 +183,7 @@ impl PropertyDefinition {
             label: wire.label.unwrap_or_else(|| wire.name.clone()),
             name: wire.name,
             property_type,
-            options: wire
-                .options
-                .unwrap_or_default()
+            options: in_order(wire.options.unwrap_or_default())
                 .into_iter()
                 .map(|o| PropertyOption {
                     label: o.label.unwrap_or_else(|| o.value.clone()),
@@ -456,7 +463,7 @@ mod tests {
     #[test]
     fn definitions_as_hubspot_sends_them() {
         let json = r#"{"name":"interests","label":"Interests","type":"enumeration","fieldType":"checkbox",
-            "options":[{"label":"Wine","value":"w","displayOrder":0,"hidden":false},{"value":"b"}],
+            "options":[{"value":"b"},{"label":"Wine","value":"w","displayOrder":0,"hidden":false}],
             "calculated":false,"externalOptions":false,
             "modificationMetadata":{"archivable":true,"readOnlyDefinition":false,"readOnlyValue":false}}"#;
         let property = PropertyDefinition::from_hubspot(json).unwrap();

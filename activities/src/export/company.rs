@@ -19,12 +19,13 @@ use domain::{
     settings::ExportBehavior,
 };
 use hubspot::objects::{CreateInput, ReadOptions, RecordKey};
-use store::{ClaimHold, Claimed, Guard, LinkWrite, Opened, PortalKey};
+use store::{ClaimHold, Claimed, CloseEntry, Guard, LinkWrite, Opened, PortalKey};
 use uuid::Uuid;
 
 use crate::portal_keys::{COMPANY_KEY, PortalKeyError, company_key};
 
 use super::{
+    refusals::PORTAL_RULE,
     run::{DOUBT, Exporting, troubles},
     stop::Stop,
     wire,
@@ -273,7 +274,8 @@ impl Exporting<'_> {
                 &ReadOptions::new().properties(&names),
             )
             .await?;
-        if !read.unanswered.is_empty() {
+        // What cannot be read is there.
+        if !read.unanswered.is_empty() || read.found.iter().any(Result::is_err) {
             return Err(Stop::Waits(WaitReason::TriedAgainLater, DOUBT));
         }
         let live = read
@@ -343,6 +345,7 @@ impl Exporting<'_> {
         self.company_troubles = troubles(&plan.left_out);
         let refused = self.said.rejected.iter();
         // The key comes along with what is planned.
+        let refused = refused.map(|(key, _)| key);
         let refused = refused.filter(|(of, n)| *of == ObjectType::Company && n != COMPANY_KEY);
         Ok(plan.without_refused(&refused.map(|(_, name)| name.as_str()).collect()))
     }
@@ -462,8 +465,12 @@ impl Exporting<'_> {
             Ok(object) => {
                 let now = wire::object_id(object.id)?;
                 let link = self.company_link(plan, now);
-                self.close_done(entry, now, Some((ObjectType::Company, &object)), link)
-                    .await?;
+                let of = ObjectType::Company;
+                let close = CloseEntry {
+                    written: self.landed(of, &plan.changes, &object)?.written,
+                    ..self.closing(entry, now, Some((of, &object)), link)?
+                };
+                self.deps.store.close_entry_done(close).await?;
                 Ok(Some(now))
             }
             Err(error) => {
@@ -559,8 +566,12 @@ impl Exporting<'_> {
             Ok(object) => {
                 let id = wire::object_id(object.id)?;
                 let link = self.company_link(&plan, id);
-                self.close_made(entry, id, ObjectType::Company, &object, link, None)
-                    .await?;
+                let of = ObjectType::Company;
+                let close = CloseEntry {
+                    written: self.landed(of, &changes, &object)?.written,
+                    ..self.closing_made(entry, id, of, &object, link)?
+                };
+                self.deps.store.close_entry_done(close).await?;
                 Ok(Some(id))
             }
             Err(hubspot::Error::PortalRule { problems, .. }) => {
@@ -568,7 +579,7 @@ impl Exporting<'_> {
                 let lacking = wire::names_of(&problems).into_iter();
                 self.said
                     .rejected
-                    .extend(lacking.map(|name| (ObjectType::Company, name)));
+                    .extend(lacking.map(|name| ((ObjectType::Company, name), PORTAL_RULE)));
                 self.deps
                     .store
                     .refuse_entry(self.ground.workspace, entry, "HS-3015")
@@ -576,7 +587,9 @@ impl Exporting<'_> {
                 Ok(None)
             }
             Err(error) => {
-                let taken = matches!(error, hubspot::Error::Conflict { .. });
+                // Of our key, unless HubSpot names another property.
+                let taken = matches!(&error, hubspot::Error::Conflict { property, .. }
+                    if property.as_deref().is_none_or(|name| name == COMPANY_KEY));
                 self.not_written(entry, error, ObjectType::Company, &changes, false)
                     .await?;
                 if let Some(key) = key {

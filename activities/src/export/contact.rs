@@ -12,8 +12,8 @@ use domain::{
     },
     linking::LinkOrigin,
 };
-use hubspot::{ErrorClass, associations::AssociationSpec, objects::CreateInput};
-use store::{Associated, LinkWrite};
+use hubspot::{associations::AssociationSpec, objects::CreateInput};
+use store::{Associated, CloseEntry, LinkWrite};
 
 use super::{run::Exporting, stop::Stop, wire};
 
@@ -91,18 +91,25 @@ impl Exporting<'_> {
             Ok(object) => {
                 let id = wire::object_id(object.id)?;
                 let link = self.link_to(plan, id)?;
-                if new {
-                    let associated = company.map(|company| Associated {
-                        contact: id,
-                        company,
-                        primary: WITH_CREATE.contains(&AssociationKind::Primary),
-                    });
-                    self.close_made(entry, id, ObjectType::Contact, &object, link, associated)
-                        .await?;
+                let of = ObjectType::Contact;
+                let landed = self.landed(of, &plan.changes, &object)?;
+                let associated = company.map(|company| Associated {
+                    contact: id,
+                    company,
+                    primary: WITH_CREATE.contains(&AssociationKind::Primary),
+                });
+                let close = if new {
+                    self.closing_made(entry, id, of, &object, link)?
                 } else {
-                    self.close_done(entry, id, Some((ObjectType::Contact, &object)), link)
-                        .await?;
-                }
+                    self.closing(entry, id, Some((of, &object)), link)?
+                };
+                let close = CloseEntry {
+                    associated,
+                    written: landed.written,
+                    ..close
+                };
+                self.deps.store.close_entry_done(close).await?;
+                self.said.kept.extend(landed.kept);
                 Ok(Some(id))
             }
             Err(error) => {
@@ -118,6 +125,37 @@ impl Exporting<'_> {
                 refused?;
                 Ok(None)
             }
+        }
+    }
+
+    /// What was emptied to be set gets back what it had, as HubSpot does not take the new value: an export
+    /// clears nothing.
+    pub(super) async fn bring_back(&mut self, plan: &ContactPlan) -> Result<(), Stop> {
+        let Some(contact) = plan.contact() else {
+            return Ok(());
+        };
+        let emptied = plan.changes.iter().filter(|c| c.write.empties_first());
+        let changes: Vec<Change> = emptied.filter_map(Change::brought_back).collect();
+        let (subject, of) = (
+            Subject::Person(self.hold.person.clone()),
+            ObjectType::Contact,
+        );
+        let operation = Operation::Update(of, contact);
+        let entry = self
+            .open(subject, self.why, operation, &changes, None)
+            .await?;
+        self.tick();
+        let objects = self.ground.client.objects();
+        let record = wire::record_id(contact);
+        match objects
+            .update(wire::object_type(of), record, &wire::sent(&changes))
+            .await
+        {
+            Ok(object) => {
+                self.close_done(entry, contact, Some((of, &object)), None)
+                    .await
+            }
+            Err(error) => self.not_written(entry, error, of, &changes, false).await,
         }
     }
 
@@ -207,12 +245,19 @@ impl Exporting<'_> {
                 Ok(true)
             }
             Err(error) => {
-                let gone = error.class() == ErrorClass::NotFound;
-                self.not_written(entry, error, ObjectType::Contact, &[], false)
-                    .await?;
-                if gone {
-                    self.company_went(company).await?;
+                // HubSpot calls an id that is gone not valid, or not found, and does not say which.
+                let unnamed = names_nothing(&error, &[]);
+                let refused = self
+                    .not_written(entry, error, ObjectType::Contact, &[], false)
+                    .await;
+                if unnamed {
+                    let (_, fresh) = self.fresh(&[company]).await?;
+                    if !fresh.iter().any(|record| record.id() == company) {
+                        self.company_went(company).await?;
+                        return Ok(false);
+                    }
                 }
+                refused?;
                 Ok(false)
             }
         }

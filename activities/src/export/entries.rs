@@ -5,7 +5,7 @@ use domain::{
     backfill::{needed_properties, only_read, with_absent},
     export::{
         Change,
-        journal::{Cause, Entry, EntryId, Operation, Subject},
+        journal::{Cause, Entry, EntryId, Landed, Operation, Subject, landed},
     },
 };
 use hubspot::objects::CrmObject;
@@ -70,23 +70,6 @@ impl Exporting<'_> {
         Ok(self.deps.store.close_entry_done(close).await?)
     }
 
-    /// The same of a record that was made: what its answer leaves out has no value.
-    pub(super) async fn close_made(
-        &self,
-        id: EntryId,
-        record: HubSpotObjectId,
-        of: ObjectType,
-        answer: &CrmObject,
-        link: Option<LinkWrite>,
-        associated: Option<Associated>,
-    ) -> Result<(), Stop> {
-        let close = CloseEntry {
-            associated,
-            ..self.closing_made(id, record, of, answer, link)?
-        };
-        Ok(self.deps.store.close_entry_done(close).await?)
-    }
-
     /// An entry that is done, with what HubSpot answered.
     pub(super) fn closing(
         &self,
@@ -110,7 +93,19 @@ impl Exporting<'_> {
             read_at: self.facts.now,
             link,
             day: ground.day(self.facts.now),
+            written: None,
         })
+    }
+
+    /// What HubSpot made of what was written, by its answer.
+    pub(super) fn landed(
+        &self,
+        of: ObjectType,
+        changes: &[Change],
+        answer: &CrmObject,
+    ) -> Result<Landed, Stop> {
+        let shown = wire::record_read(wire::object_id(answer.id)?, &[], answer);
+        Ok(landed(changes, &shown, self.ground.definitions(of)))
     }
 
     /// The same of an association.
@@ -125,7 +120,7 @@ impl Exporting<'_> {
         })
     }
 
-    /// The same of a record that was made.
+    /// The same of a record that was made: what its answer leaves out has no value.
     pub(super) fn closing_made(
         &self,
         id: EntryId,

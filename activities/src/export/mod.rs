@@ -256,7 +256,9 @@ impl ContactExporting {
         done: &AtomicU64,
     ) -> Result<run::Exported, Stop> {
         let store = &self.deps.store;
-        let mut open = store.open_entries(ground.workspace, &hold.person).await?;
+        let mut open = store
+            .open_entries(ground.workspace, ground.portal, &hold.person)
+            .await?;
         let (asked, why) = (lead.cause, Cause::Request(lead.kind));
         let mut said = Said::default();
         let mut again: Option<Ground> = None;

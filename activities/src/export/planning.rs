@@ -28,7 +28,12 @@ impl Exporting<'_> {
         let history = self.history_of(&subject, &entries).await?;
         let plan = self.plan_with(person, linked, read, &history).await?;
         let made_before = self.facts.exported.is_none() && journal::made_contact(&entries);
-        Ok((self.without_rejected(plan), made_before))
+        let plan = self.without_rejected(plan);
+        let plan = match &read.record {
+            Some(record) => plan.with_emptied_back(record, &history),
+            None => plan,
+        };
+        Ok((plan, made_before))
     }
 
     async fn plan_with(
@@ -83,7 +88,7 @@ impl Exporting<'_> {
     }
 
     pub(super) fn is_rejected(&self, of: ObjectType, property: &str) -> bool {
-        self.said.rejected.contains(&(of, property.to_owned()))
+        self.said.rejected.contains_key(&(of, property.to_owned()))
     }
 
     pub(super) async fn history(&self, subject: &Subject) -> Result<History, Stop> {

@@ -2,15 +2,15 @@
 
 use domain::{
     HubSpotObjectId,
-    app::Person,
+    app::{AddressForms, Person},
     export::{
-        ContactCompany, RecordRead, SkipReason,
+        ContactCompany, FailReason, RecordRead, SkipReason,
         steps::{Answer, ReadBy},
     },
 };
 use hubspot::objects::{CrmObject, ReadOptions, RecordKey};
 
-use super::{run::Exporting, stop::Stop, wire};
+use super::{refusals::of_the_address, run::Exporting, stop::Stop, wire};
 
 /// What is known of the contact so far.
 #[derive(Default)]
@@ -97,12 +97,49 @@ impl Exporting<'_> {
         match contacts.by_email(email.as_str(), &options).await {
             Ok(Some(object)) if object.archived => Ok((Answer::Nobody, None)),
             Ok(Some(object)) => Ok((Answer::Live, Some(object))),
-            Ok(None) => Ok((Answer::Nobody, None)),
+            Ok(None) => match self.said.existing {
+                Some(existing) => self.read_existing(person, existing, names).await,
+                None => Ok((Answer::Nobody, None)),
+            },
             // An address that HubSpot does not look for is one that it does not take.
-            Err(hubspot::Error::Invalid { status: 400, .. }) => {
-                Err(Stop::Skips(SkipReason::EmailRefused.into()))
+            Err(hubspot::Error::Invalid {
+                status: 400,
+                problems,
+                ..
+            }) => {
+                let reason = of_the_address(&problems).unwrap_or(SkipReason::EmailRefused);
+                Err(Stop::Skips(reason.into()))
             }
             Err(error) => doubtful(error),
+        }
+    }
+
+    /// The contact for which HubSpot refused to make another. A batch read by an additional address may not
+    /// bring it.
+    async fn read_existing(
+        &self,
+        person: &Person,
+        existing: HubSpotObjectId,
+        names: &[String],
+    ) -> Result<(Answer, Option<CrmObject>), Stop> {
+        self.tick();
+        let (answer, found) = self.read_by_id(existing, names).await?;
+        let has_the_address = |object: &CrmObject| {
+            let all = ["email", "hs_additional_emails"].map(|name| object.property(name));
+            let mut all = all.iter().flatten().flat_map(|text| text.split(';'));
+            let wanted = person.email.as_ref().map(|email| email.as_str());
+            all.any(|one| {
+                wanted.is_some_and(|wanted| {
+                    AddressForms::of(one).canonical() == AddressForms::of(wanted).canonical()
+                })
+            })
+        };
+        match (answer, found) {
+            (Answer::Live, Some(object)) if has_the_address(&object) => {
+                Ok((Answer::Live, Some(object)))
+            }
+            (Answer::Doubtful, _) => Ok((Answer::Doubtful, None)),
+            _ => Err(Stop::Fails(FailReason::Conflict, Vec::new())),
         }
     }
 

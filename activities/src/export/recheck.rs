@@ -214,8 +214,11 @@ async fn restore(
     recheck: &DueRecheck,
     mut companies: Vec<ContactCompany>,
 ) -> Result<Mended, Stop> {
-    let (store, workspace) = (&exporting.deps.store, exporting.ground.workspace);
-    let open = store.open_entries(workspace, &recheck.person).await?;
+    let (workspace, portal) = (exporting.ground.workspace, exporting.ground.portal);
+    let store = &exporting.deps.store;
+    let open = store
+        .open_entries(workspace, portal, &recheck.person)
+        .await?;
     for entry in &open {
         exporting.take_over(entry).await?;
     }

@@ -5,13 +5,24 @@ use domain::{
     export::{Change, FailReason, SkipReason, WaitReason, contact::Skip, journal::EntryId},
     portal::PropertyDefinition,
 };
-use hubspot::{ErrorClass, FieldCode, FieldProblem};
+use hubspot::{ErrorClass, FieldCode, FieldProblem, RecordId};
 use store::DefinitionRead;
 
-use super::{run::Exporting, stop::Stop, wire};
+use super::{
+    run::{Exporting, REFUSED},
+    stop::Stop,
+    wire,
+};
+use crate::portal_keys::COMPANY_KEY;
 
 /// Definitions that one export reads again, at most.
 const REREAD: usize = 5;
+/// Times that a contact is made in vain for one that is there, at most: each looks for it anew.
+const CONFLICTS: u32 = 3;
+/// What a value is called that the portal's rules do not let through.
+pub(super) const PORTAL_RULE: &str = "HS-3015";
+/// What a value is called that is another record's.
+const TAKEN: &str = "HS-3007";
 
 impl Exporting<'_> {
     /// What becomes of an entry whose write was not answered with success, and whether another plan is
@@ -46,9 +57,16 @@ impl Exporting<'_> {
             }
         }
         match error {
-            // Somebody was faster, or it went: what is there now is read.
-            hubspot::Error::Conflict { .. } | hubspot::Error::NotFound => Ok(()),
-            hubspot::Error::PortalRule { problems, .. } => {
+            hubspot::Error::Conflict { existing, property } => {
+                self.conflicting(of, existing, property, sent, new)
+            }
+            // It went: what is there now is read.
+            hubspot::Error::NotFound => Ok(()),
+            hubspot::Error::PortalRule {
+                problems,
+                because_of,
+                ..
+            } => {
                 let properties = wire::names_of(&problems);
                 if new {
                     return Err(Stop::Skips(Skip {
@@ -56,12 +74,13 @@ impl Exporting<'_> {
                         properties,
                     }));
                 }
-                self.reject(of, &properties, sent)
+                self.leave_to_the_portal(of, properties, because_of, sent);
+                Ok(())
             }
             hubspot::Error::Invalid { ref problems, .. } => {
                 let properties = wire::names_of(problems);
-                if new && properties.iter().any(|p| p == "email") {
-                    return Err(Stop::Skips(SkipReason::EmailRefused.into()));
+                if new && let Some(reason) = of_the_address(problems) {
+                    return Err(Stop::Skips(reason.into()));
                 }
                 if self.redefined(of, problems, sent).await? {
                     return Err(Stop::Redefined);
@@ -73,6 +92,63 @@ impl Exporting<'_> {
             }
             error => Err(error.into()),
         }
+    }
+
+    /// A value is another record's: of a row it is left out. A new contact is refused for one that is there:
+    /// that one is looked for again, by the id that HubSpot names too.
+    fn conflicting(
+        &mut self,
+        of: ObjectType,
+        existing: Option<RecordId>,
+        property: Option<String>,
+        sent: &[Change],
+        new: bool,
+    ) -> Result<(), Stop> {
+        let is_sent = |name: &str| sent.iter().any(|c| c.property == name);
+        let contact = of == ObjectType::Contact;
+        let property = property.or_else(|| contact.then(|| "email".to_owned()));
+        let own = if contact {
+            if new { "email" } else { "" }
+        } else {
+            COMPANY_KEY
+        };
+        match property {
+            Some(name) if name != own && is_sent(&name) => {
+                self.said.rejected.insert((of, name), TAKEN);
+                Ok(())
+            }
+            property => {
+                self.said.conflicts += 1;
+                if self.said.conflicts >= CONFLICTS {
+                    let named = property.into_iter().collect();
+                    return Err(Stop::Fails(FailReason::Conflict, named));
+                }
+                if contact {
+                    self.said.existing = existing.map(wire::object_id).transpose()?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Leaves out of an update what makes the portal ask for values that the record lacks; where HubSpot does
+    /// not say what that is, all of it.
+    fn leave_to_the_portal(
+        &mut self,
+        of: ObjectType,
+        asked: Vec<String>,
+        because_of: Vec<String>,
+        sent: &[Change],
+    ) {
+        let is_sent = |name: &&String| sent.iter().any(|c| c.property == **name);
+        let named = because_of.iter().chain(&asked).filter(is_sent).cloned();
+        let mut left_out: Vec<String> = named.collect();
+        if left_out.is_empty() {
+            left_out = sent.iter().map(|c| c.property.clone()).collect();
+        }
+        let names = left_out.into_iter().chain(asked);
+        let rejected = &mut self.said.rejected;
+        rejected.extend(names.map(|name| ((of, name), PORTAL_RULE)));
     }
 
     /// Leaves out what HubSpot refuses. A refusal that names nothing of what was sent ends the request.
@@ -88,7 +164,7 @@ impl Exporting<'_> {
             properties
                 .iter()
                 .filter(|p| sent.iter().any(|c| c.property == **p))
-                .map(|p| (of, p.clone())),
+                .map(|p| ((of, p.clone()), REFUSED)),
         );
         if rejected.len() == before {
             return Err(Stop::Fails(FailReason::Invalid, properties.to_vec()));
@@ -154,4 +230,18 @@ impl Exporting<'_> {
         }
         Ok(changed)
     }
+}
+
+/// Why nobody is made with this address, if HubSpot does not take it.
+pub(super) fn of_the_address(problems: &[FieldProblem]) -> Option<SkipReason> {
+    let mut of_email = problems
+        .iter()
+        .filter(|p| p.property.as_deref() == Some("email"))
+        .peekable();
+    of_email.peek()?;
+    Some(if of_email.any(|p| p.code == FieldCode::ErasedAddress) {
+        SkipReason::ErasedInHubspot
+    } else {
+        SkipReason::EmailRefused
+    })
 }

@@ -6,7 +6,7 @@ use domain::{
     export::{
         WaitReason,
         journal::{Cause, Entry, EntryId, Operation},
-        revert::{NoRevert, revert},
+        revert::{NoRevert, Revert, revert},
     },
 };
 use hubspot::objects::{ReadOptions, RecordKey};
@@ -49,8 +49,12 @@ impl Exporting<'_> {
 
     /// What somebody left open about the person comes first, an attempt at this revert too.
     async fn revert_after_others(&mut self, row: &RevertRow) -> Result<RevertEnd, Stop> {
-        let (store, workspace) = (self.deps.store.clone(), self.ground.workspace);
-        for entry in store.open_entries(workspace, &self.hold.person).await? {
+        let (workspace, portal) = (self.ground.workspace, self.ground.portal);
+        let store = self.deps.store.clone();
+        for entry in store
+            .open_entries(workspace, portal, &self.hold.person)
+            .await?
+        {
             self.take_over(&entry).await?;
         }
         self.revert(row).await
@@ -115,7 +119,33 @@ impl Exporting<'_> {
                     .await?;
                 Ok(RevertEnd::Done)
             }
-            Err(error) => self.not_reverted(committed.id, of, error).await,
+            Err(error) => {
+                let end = self.not_reverted(committed.id, of, error).await?;
+                if emptied || made.write.empties_first() {
+                    self.put_back(&made, &entry).await?;
+                }
+                Ok(end)
+            }
+        }
+    }
+
+    /// The property was emptied, and HubSpot does not take the old value: it gets back what it had before.
+    async fn put_back(&mut self, made: &Revert, reverted: &Entry) -> Result<(), Stop> {
+        let back = made.putting_back(EntryId::new(Uuid::now_v7()), reverted, self.facts.now);
+        let Operation::Update(of, record) = back.operation else {
+            return Ok(());
+        };
+        self.commit(&back, None).await?;
+        self.tick();
+        let values = [(made.property.clone(), made.now.as_str().to_owned())];
+        let (kind, id) = (wire::object_type(of), wire::record_id(record));
+        let objects = self.ground.client.objects();
+        match objects.update(kind, id, &values.into()).await {
+            Ok(answer) => {
+                self.close_done(back.id, record, Some((of, &answer)), None)
+                    .await
+            }
+            Err(error) => self.not_written(back.id, error, of, &[], false).await,
         }
     }
 

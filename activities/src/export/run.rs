@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, ObjectType,
-    app::Person,
+    app::{LeadStatus, Person},
     export::{
         Change, CompanyDomains, ContactPlan, Decision, ExportStep, FailReason, LeftOut, SkipReason,
         journal::{Cause, Entry},
@@ -49,14 +49,31 @@ pub(super) struct Exporting<'a> {
 /// What HubSpot said in the course of one export, whatever plan it was about.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// Properties whose values HubSpot refused: the rest is written.
-    pub(super) rejected: BTreeSet<(ObjectType, String)>,
+    /// Properties whose values HubSpot refused, with the paragraph about each: the rest is written.
+    pub(super) rejected: BTreeMap<(ObjectType, String), &'static str>,
+    /// Times that a new contact was refused for one that is there.
+    pub(super) conflicts: u32,
+    /// The contact that HubSpot named then.
+    pub(super) existing: Option<HubSpotObjectId>,
+    /// Properties that HubSpot left as they were though it answered with success.
+    pub(super) kept: BTreeSet<String>,
     /// Companies that HubSpot does not know any more, whatever the mirror has.
     pub(super) gone: BTreeSet<HubSpotObjectId>,
     /// Properties whose definitions were read again.
     pub(super) reread: BTreeSet<(ObjectType, String)>,
     /// Whether contacts are made without their company, because HubSpot refused the two together.
     pub(super) apart: bool,
+}
+
+impl Said {
+    /// What was refused, of all types or of one.
+    pub(super) fn troubles(&self, of: Option<ObjectType>) -> Troubles {
+        self.rejected
+            .iter()
+            .filter(|((at, _), _)| of.is_none_or(|of| of == *at))
+            .map(|((_, property), code)| (property.clone(), *code))
+            .collect()
+    }
 }
 
 /// Properties that were not written, with the paragraph about each.
@@ -73,13 +90,15 @@ pub(super) fn troubles(left_out: &[LeftOut]) -> Troubles {
 #[derive(Debug)]
 pub(super) struct Exported {
     pub(super) contact: HubSpotObjectId,
-    pub(super) status_said: Option<domain::app::LeadStatus>,
+    pub(super) status_said: Option<LeadStatus>,
     /// The company to look for again in a minute, and whether it was made the primary one.
     pub(super) look_again: Option<HubSpotObjectId>,
     /// What was not written though the rest was.
     pub(super) troubles: Troubles,
 }
 
+/// What a stage is called that HubSpot left as it was.
+pub(super) const KEPT: &str = "HS-2425";
 /// What a value is called that HubSpot refused.
 pub(super) const REFUSED: &str = "HS-3005";
 
@@ -199,9 +218,14 @@ impl<'a> Exporting<'a> {
                 }
                 ExportStep::WriteContact { company } => {
                     let made = self.planned(&plan)?;
-                    match self.write_contact(made, company).await? {
-                        Some(contact) => written = Some(contact),
-                        None => return Ok(None),
+                    match self.write_contact(made, company).await {
+                        Ok(Some(contact)) => written = Some(contact),
+                        Ok(None) => return Ok(None),
+                        Err(stop @ (Stop::Fails(..) | Stop::Skips(_))) if emptied => {
+                            self.bring_back(made).await?;
+                            return Err(stop);
+                        }
+                        Err(stop) => return Err(stop),
                     }
                 }
                 ExportStep::ReadCompanies(contact) => {
@@ -237,7 +261,7 @@ impl<'a> Exporting<'a> {
                     };
                     return Ok(Some(Exported {
                         contact,
-                        status_said: made.status_said,
+                        status_said: self.status_said(made),
                         look_again: ensured.filter(|_| look_again),
                         troubles: self.troubles_of(made),
                     }));
@@ -247,6 +271,15 @@ impl<'a> Exporting<'a> {
                 }
             }
         }
+    }
+
+    /// The status that HubSpot knows of once the plan was carried out.
+    fn status_said(&self, plan: &ContactPlan) -> Option<LeadStatus> {
+        let property = self.ground.known.settings.status.as_ref();
+        if property.is_some_and(|status| self.said.kept.contains(&status.property)) {
+            return self.facts.exported.and_then(|e| e.status_said);
+        }
+        plan.status_said
     }
 
     /// The plan of the contact by a fresh read, for whoever only looks.
@@ -266,8 +299,9 @@ impl<'a> Exporting<'a> {
     pub(super) fn troubles_of(&self, plan: &ContactPlan) -> Troubles {
         let mut all = self.company_troubles.clone();
         all.extend(troubles(&plan.left_out));
-        let refused = self.said.rejected.iter();
-        all.extend(refused.map(|(_, property)| (property.clone(), REFUSED)));
+        all.extend(self.said.troubles(None));
+        let kept = self.said.kept.iter();
+        all.extend(kept.map(|property| (property.clone(), KEPT)));
         all
     }
 

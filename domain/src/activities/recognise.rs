@@ -18,6 +18,8 @@ use crate::{
 
 /// Says by what a value in HubSpot was made: `INTEGRATION` of those of apps.
 pub const SOURCE: &str = "hs_object_source";
+/// What it says of what an app made.
+pub const BY_AN_APP: &str = "INTEGRATION";
 
 /// Properties with words, by which an engagement is recognised.
 const WORDS: [&str; 8] = [
@@ -83,6 +85,7 @@ pub fn written(engagement: &Engagement) -> Vec<Written> {
                 old: None,
                 new: kept,
                 overwrote: false,
+                sent: None,
             }
         })
         .collect()
@@ -160,10 +163,7 @@ pub fn made<'r>(
     found
         .into_iter()
         .filter(|read| !taken.contains(&read.id()))
-        .filter(|read| {
-            read.value(SOURCE)
-                .is_none_or(|source| source == "INTEGRATION")
-        })
+        .filter(|read| read.value(SOURCE).is_none_or(|source| source == BY_AN_APP))
         .filter(|read| is_same(written, read))
         .map(RecordRead::id)
         .min()

@@ -301,6 +301,7 @@ mod tests {
             old: old.and_then(HubSpotValue::stored),
             new: new.and_then(HubSpotValue::stored),
             overwrote,
+            sent: None,
         }
     }
 

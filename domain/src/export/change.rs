@@ -93,6 +93,17 @@ pub struct Change {
     pub write: Write,
 }
 
+impl Change {
+    /// What gives a property back what it had before it was emptied.
+    pub fn brought_back(&self) -> Option<Self> {
+        let old = self.old.clone()?;
+        Some(Self {
+            write: Write::Set(old),
+            ..self.clone()
+        })
+    }
+}
+
 /// A property that a rule is about and that is not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {

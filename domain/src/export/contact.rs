@@ -8,15 +8,16 @@
 //!   others write what is nobody's own: fixed values, and an owner where there is none.
 
 use super::{
-    Change, ExportCause, HubSpotValue, LeftOut, Rule, SkipReason, Why,
+    Change, ExportCause, HubSpotValue, LeftOut, Rule, SkipReason, Why, Write,
     address::may_be_refused,
     history::History,
     lifecycle::LIFECYCLE,
-    record::RecordRead,
+    record::{Known, RecordRead},
     sheet::{Filled, KeyProperty, OWNER, PortalSide, Sheet, Wanted},
 };
 use crate::{
     HubSpotObjectId,
+    activities::recognise::SOURCE,
     app::{AddressForms, Fields, LeadStatus, Person, RecordKind},
     linking::LinkOrigin,
     owners::OwnerForMember,
@@ -37,6 +38,7 @@ pub const CONTACT_NEEDS: &[&str] = &[
     "hs_additional_emails",
     "hubspot_owner_id",
     LIFECYCLE,
+    SOURCE,
 ];
 
 /// What a fresh read found.
@@ -169,6 +171,32 @@ impl ContactPlan {
     /// Whether HubSpot is written to.
     pub const fn writes(&self) -> bool {
         matches!(self.decision, Decision::Create) || !self.changes.is_empty()
+    }
+
+    /// The same, and what was emptied to be set and is not set by it gets back what it had: an export clears
+    /// nothing (E4).
+    #[must_use]
+    pub fn with_emptied_back(mut self, read: &RecordRead, history: &History) -> Self {
+        if self.contact() != Some(read.id()) {
+            return self;
+        }
+        for (property, old, rule) in history.all_emptied() {
+            let written = self.changes.iter().any(|c| c.property == property);
+            if written || read.known(property) != Known::Empty {
+                continue;
+            }
+            self.changes.push(Change {
+                property: property.to_owned(),
+                rule: rule.cloned().unwrap_or(Rule::Fixed),
+                behavior: ExportBehavior::Overwrite,
+                old: Some(old.clone()),
+                write: Write::Set(old.clone()),
+            });
+        }
+        if let (Decision::Nothing(id), false) = (&self.decision, self.changes.is_empty()) {
+            self.decision = Decision::Update(*id);
+        }
+        self
     }
 
     fn skipped(skip: impl Into<Skip>, left_out: Vec<LeftOut>, said: Option<LeadStatus>) -> Self {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    HubSpotValue, Why,
+    HubSpotValue, Rule, Why,
     journal::{Cause, Entry, Operation},
     record::Known,
     sameness::Definitions,
@@ -25,6 +25,8 @@ pub struct Past {
     pub old: Option<HubSpotValue>,
     /// What was written.
     pub new: HubSpotValue,
+    /// What was sent, where HubSpot made that of it.
+    pub sent: Option<HubSpotValue>,
     /// Whether it was a revert.
     pub reverted: bool,
 }
@@ -35,7 +37,7 @@ pub struct History {
     /// Oldest first.
     written: BTreeMap<String, Vec<Past>>,
     /// What stood in properties that were emptied to be set, and were not set since.
-    emptied: BTreeMap<String, HubSpotValue>,
+    emptied: BTreeMap<String, (HubSpotValue, Option<Rule>)>,
 }
 
 impl History {
@@ -52,7 +54,8 @@ impl History {
                 let property = written.property.clone();
                 match (&entry.operation, &written.old) {
                     (Operation::Empty(..), Some(old)) => {
-                        all.emptied.insert(property, old.clone());
+                        let emptied = (old.clone(), written.rule.clone());
+                        all.emptied.insert(property, emptied);
                     }
                     _ => {
                         all.emptied.remove(&property);
@@ -66,6 +69,7 @@ impl History {
                     of_property.push(Past {
                         old: written.old.clone(),
                         new: new.clone(),
+                        sent: written.sent.clone(),
                         reverted: matches!(entry.cause, Cause::Revert(_)),
                     });
                 }
@@ -77,7 +81,19 @@ impl History {
     /// What stood in a property that an export emptied to set it, and came to no end: it is what the value
     /// that is set now takes the place of (E10).
     pub fn emptied(&self, property: &str) -> Option<&HubSpotValue> {
-        self.emptied.get(property)
+        self.emptied.get(property).map(|(old, _)| old)
+    }
+
+    /// All of them, with the rules that wanted them set; none of a revert.
+    pub fn all_emptied(&self) -> impl Iterator<Item = (&str, &HubSpotValue, Option<&Rule>)> {
+        let all = self.emptied.iter();
+        all.map(|(property, (old, rule))| (property.as_str(), old, rule.as_ref()))
+    }
+
+    /// Whether HubSpot still has what it made of this very value: it would make the same of it again.
+    pub fn is_made_of(&self, property: &str, now: &str, wanted: &HubSpotValue) -> bool {
+        let last = self.written.get(property).and_then(|past| past.last());
+        last.is_some_and(|last| last.sent.as_ref() == Some(wanted) && last.new.as_str() == now)
     }
 
     /// Why a value is not to be written now, if it is not.
@@ -104,10 +120,11 @@ impl History {
             Known::Empty => true,
             Known::NotAsked => false,
         };
-        if !came_back_now || !same(last.new.as_str(), wanted) {
+        let wrote = |p: &Past| same(p.sent.as_ref().unwrap_or(&p.new).as_str(), wanted);
+        if !came_back_now || !wrote(last) {
             return None;
         }
-        let times = times_written(earlier, |p| same(p.new.as_str(), wanted));
+        let times = times_written(earlier, wrote);
         (times >= SET_BACK_MAX).then_some(Why::SetBack)
     }
 

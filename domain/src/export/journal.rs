@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 use super::{
     Change, HubSpotValue, RequestKind, Rule,
+    lifecycle::LIFECYCLE,
     record::{Known, RecordRead},
     sameness::Definitions,
 };
 use crate::{
     HubSpotObjectId, IdError, ObjectType,
+    activities::recognise::{BY_AN_APP, SOURCE},
     app::{ActivityId, AppCompanyId, PersonId},
 };
 
@@ -98,6 +100,9 @@ pub struct Written {
     /// Whether the old value was replaced: what a revert can bring back. Not of a property that was only
     /// emptied: the write that follows replaces it.
     pub overwrote: bool,
+    /// What was sent, where HubSpot made something else of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<HubSpotValue>,
 }
 
 impl fmt::Debug for Written {
@@ -118,8 +123,44 @@ impl From<&Change> for Written {
             overwrote: change.old.is_some(),
             old: change.old.clone(),
             new: Some(change.write.result().clone()),
+            sent: None,
         }
     }
+}
+
+/// What HubSpot's answer shows of what was written, where it is something else.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Landed {
+    /// All that was written, as it stands there now; none where it is as it was sent.
+    pub written: Option<Vec<Written>>,
+    /// Properties that HubSpot left as they were: a stage that was moved on meanwhile.
+    pub kept: Vec<String>,
+}
+
+/// Compares what was sent with HubSpot's answer to it. What the answer does not show is as it was sent.
+pub fn landed(changes: &[Change], answer: &RecordRead, definitions: Definitions<'_>) -> Landed {
+    let mut landed = Landed::default();
+    let mut all = Vec::new();
+    let mut other = false;
+    for change in changes {
+        let mut written = Written::from(change);
+        let wanted = change.write.result().as_str();
+        let shown = answer
+            .value(&change.property)
+            .filter(|shown| !definitions.same(&change.property, shown, wanted))
+            .and_then(HubSpotValue::stored);
+        if let Some(shown) = shown {
+            other = true;
+            if change.property == LIFECYCLE {
+                landed.kept.push(change.property.clone());
+                continue;
+            }
+            written.sent = written.new.replace(shown);
+        }
+        all.push(written);
+    }
+    landed.written = other.then_some(all);
+    landed
 }
 
 /// What is sent.
@@ -303,7 +344,11 @@ pub fn take_over(
         (ReadBack::Doubtful, _) => return Taken::ReadAgain,
         (ReadBack::Nothing, _) => false,
         (ReadBack::Associated(there), _) => there,
-        // What was found by its key is the record, whatever its values are by now.
+        // What was found by its key is the record, whatever its values are by now; but a contact that
+        // somebody made by hand meanwhile.
+        (ReadBack::Record(read), Operation::Create(ObjectType::Contact)) => {
+            read.value(SOURCE).is_none_or(|source| source == BY_AN_APP)
+        }
         (ReadBack::Record(_), Operation::Create(_)) => true,
         (ReadBack::Record(read), Operation::Empty(..)) => entry
             .written

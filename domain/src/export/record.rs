@@ -45,7 +45,7 @@ impl RecordRead {
             asked,
             values: properties
                 .iter()
-                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .filter_map(|(name, value)| Some((name.clone(), text_of(value)?)))
                 .filter(|(_, text)| !text.trim().is_empty())
                 .collect(),
         }
@@ -107,6 +107,15 @@ impl RecordRead {
     }
 }
 
+/// Values are texts; one that is not has a value all the same, which nothing is filled in over.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
 impl fmt::Debug for RecordRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordRead")
@@ -124,14 +133,16 @@ mod tests {
     #[test]
     fn what_was_not_asked_for_is_not_empty() {
         let id = HubSpotObjectId::new(7).unwrap();
-        let answer =
-            serde_json::json!({"city": "Ulm", "phone": null, "state": " ", "tags": "a; b;"});
+        let answer = serde_json::json!({"city": "Ulm", "phone": null, "state": " ", "tags": "a; b;", "size": 7, "fit": false});
         let read = RecordRead::fresh(id, ["city", "zip"], answer.as_object().unwrap());
         assert!(read.known("city") == Known::Value("Ulm"));
         for empty in ["phone", "state", "zip"] {
             assert!(read.known(empty) == Known::Empty, "{empty}");
         }
         assert!(read.known("jobtitle") == Known::NotAsked);
+        assert!(
+            read.known("size") == Known::Value("7") && read.known("fit") == Known::Value("false")
+        );
         assert_eq!(read.each("tags").collect::<Vec<_>>(), ["a", "b"]);
         assert!(!format!("{read:?}").contains("Ulm"));
         let mirrored = RecordRead::mirrored(id, answer.as_object().unwrap());

@@ -187,6 +187,18 @@ impl Revert {
         entry
     }
 
+    /// The entry to commit before the property gets back what it had, where HubSpot refused the revert after
+    /// it was emptied.
+    pub fn putting_back(&self, id: EntryId, reverted: &Entry, now: DateTime<Utc>) -> Entry {
+        let mut entry = self.entry(id, reverted, now);
+        entry.cause = Cause::Repair;
+        for written in &mut entry.written {
+            written.new.clone_from(&written.old);
+            written.overwrote = false;
+        }
+        entry
+    }
+
     /// The entry to commit before the revert is sent.
     pub fn entry(&self, id: EntryId, reverted: &Entry, now: DateTime<Utc>) -> Entry {
         let object_type = match reverted.operation {
@@ -207,6 +219,7 @@ impl Revert {
                 old: Some(self.now.clone()),
                 new: Some(self.write.result().clone()),
                 overwrote: true,
+                sent: None,
             }],
             opened_at: now,
             state: EntryState::Open { sent_at: None },

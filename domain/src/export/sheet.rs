@@ -248,7 +248,12 @@ impl<'a> Sheet<'a> {
         let now = read.known(property);
         let text = match now {
             Known::NotAsked => return Err(Why::NotRead),
-            Known::Value(text) if same(text, value.as_str(), definition) => return Err(Why::Same),
+            Known::Value(text)
+                if same(text, value.as_str(), definition)
+                    || self.history.is_made_of(property, text, &value) =>
+            {
+                return Err(Why::Same);
+            }
             Known::Value(text) => Some(text),
             Known::Empty => None,
         };

@@ -3,10 +3,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{
     Epoch, HubSpotObjectId, ObjectType, PortalId, Purpose, SyncType, WorkspaceId,
-    export::journal::EntryId,
+    export::journal::{EntryId, Written},
 };
 
-use super::{LinkWrite, end::put_link};
+use super::{LinkWrite, end::put_link, row::json_of};
 use crate::{
     Associated, FoundBy, MirrorRow, Store, StoreError,
     batches::{Batch, RecordRows, Rows},
@@ -37,6 +37,8 @@ pub struct CloseEntry {
     pub link: Option<LinkWrite>,
     /// The day that it counts for, in the portal's time zone.
     pub day: NaiveDate,
+    /// What was written, where HubSpot made something else of it than the entry says.
+    pub written: Option<Vec<Written>>,
 }
 
 impl Store {
@@ -79,14 +81,20 @@ impl Store {
         erasure::hold_shared(&mut tx, first.workspace).await?;
         let ids: Vec<uuid::Uuid> = close.iter().map(|c| c.entry.as_uuid()).collect();
         let records: Vec<i64> = close.iter().map(|c| c.record.get()).collect();
+        let written: Vec<Option<String>> = close
+            .iter()
+            .map(|c| c.written.as_ref().map(json_of).transpose())
+            .collect::<Result<_, StoreError>>()?;
         let closed = sqlx::query!(
-            "update export_journal j set state = 'done', object_id = t.record, closed_at = clock_timestamp()
-             from unnest($2::uuid[], $3::bigint[]) as t (id, record)
+            "update export_journal j set state = 'done', object_id = t.record, closed_at = clock_timestamp(),
+               written = coalesce(t.written::jsonb, j.written)
+             from unnest($2::uuid[], $3::bigint[], $4::text[]) as t (id, record, written)
              where j.workspace_id = $1 and j.entry_id = t.id and j.state = 'open'
              returning j.operation ?| array['associate', 'empty'] as \"uncounted!\"",
             first.workspace.as_uuid(),
             &ids,
-            &records
+            &records,
+            &written as &[Option<String>]
         )
         .fetch_all(&mut *tx)
         .await?;

@@ -32,7 +32,7 @@ pub(crate) async fn remove_people_exported(
            subject_id = case subject_kind when 'company_of' then encode(t.hash, 'hex') else subject_id end,
            written = case when subject_kind <> 'company_of' then written
              when jsonb_typeof(written) <> 'array' then '[]'
-             else (select coalesce(jsonb_agg(w || '{\"old\": null, \"new\": null}' order by n), '[]')
+             else (select coalesce(jsonb_agg((w - 'sent') || '{\"old\": null, \"new\": null}' order by n), '[]')
                from jsonb_array_elements(written) with ordinality as e (w, n)) end
          from unnest($2::text[], $3::bytea[]) as t (person, hash)
          where j.workspace_id = $1 and j.person_id = t.person",
@@ -98,7 +98,7 @@ pub(crate) async fn forget_contacts_written(
     sqlx::query!(
         "update export_journal set
            written = case when jsonb_typeof(written) <> 'array' then '[]'
-             else (select coalesce(jsonb_agg(w || '{\"old\": null, \"new\": null}' order by n), '[]')
+             else (select coalesce(jsonb_agg((w - 'sent') || '{\"old\": null, \"new\": null}' order by n), '[]')
                from jsonb_array_elements(written) with ordinality as e (w, n)) end
          where workspace_id = $1 and portal_id = any($2)
            and (object_type = $3 and object_id = any($4)
@@ -192,7 +192,7 @@ impl Store {
         let done = sqlx::query!(
             "update export_journal j set
                written = case when jsonb_typeof(written) <> 'array' then '[]'
-                 else (select coalesce(jsonb_agg(w || '{\"old\": null, \"new\": null}' order by n), '[]')
+                 else (select coalesce(jsonb_agg((w - 'sent') || '{\"old\": null, \"new\": null}' order by n), '[]')
                    from jsonb_array_elements(written) with ordinality as e (w, n)) end
              where j.workspace_id = $1 and j.entry_id = any(array(
                select o.entry_id from export_journal o

@@ -15,14 +15,16 @@ use crate::{Store, StoreError, ToldRecord};
 const LOOK_BACK: i64 = 200;
 
 impl Store {
-    /// Entries that somebody left open in exports of these people, but for those about activities, oldest
-    /// first; [`StoreError::Unreadable`] in the place of those of a person with one that cannot be read.
+    /// Entries that somebody left open in exports of these people to a portal, but for those about
+    /// activities, oldest first; [`StoreError::Unreadable`] in the place of those of a person with one that
+    /// cannot be read. What was sent to another portal is no business of this one's (C6).
     ///
     /// # Errors
     /// When the database fails.
     pub async fn open_entries_of(
         &self,
         workspace: WorkspaceId,
+        portal: PortalId,
         people: &[PersonId],
     ) -> Result<BTreeMap<PersonId, Result<Vec<Entry>, StoreError>>, StoreError> {
         let ids: Vec<&str> = people.iter().map(PersonId::as_str).collect();
@@ -34,11 +36,12 @@ impl Store {
                j.state as \"state!\", j.error_code, j.opened_at as \"opened_at!\", j.sent_at, j.closed_at
              from unnest($2::text[]) as t (id)
              cross join lateral (select * from export_journal j
-               where j.workspace_id = $1 and j.person_id = t.id and j.state = 'open'
-                 and j.subject_kind <> 'activity' offset 0) j
+               where j.workspace_id = $1 and j.person_id = t.id and j.portal_id = $3
+                 and j.state = 'open' and j.subject_kind <> 'activity' offset 0) j
              order by j.entry_id",
             workspace.as_uuid(),
-            &ids as &[&str]
+            &ids as &[&str],
+            portal.get()
         )
         .fetch_all(&self.pool)
         .await?;
@@ -64,10 +67,11 @@ impl Store {
     pub async fn open_entries(
         &self,
         workspace: WorkspaceId,
+        portal: PortalId,
         person: &PersonId,
     ) -> Result<Vec<Entry>, StoreError> {
         let mut open = self
-            .open_entries_of(workspace, std::slice::from_ref(person))
+            .open_entries_of(workspace, portal, std::slice::from_ref(person))
             .await?;
         open.remove(person).unwrap_or_else(|| Ok(Vec::new()))
     }

@@ -114,7 +114,7 @@ pub(crate) fn columns(entry: &Entry) -> Result<EntryColumns<'_>, StoreError> {
     })
 }
 
-fn json_of(value: &impl serde::Serialize) -> Result<String, StoreError> {
+pub(super) fn json_of(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::Corrupt("journal entry"))
 }
 
@@ -213,6 +213,7 @@ mod tests {
             old: old.and_then(HubSpotValue::stored),
             new: new.and_then(HubSpotValue::stored),
             overwrote: true,
+            sent: None,
         }
     }
 

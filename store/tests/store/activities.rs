@@ -296,7 +296,7 @@ async fn an_engagement_is_of_one_activity_alone() {
         assert!(
             world
                 .store
-                .open_entries(world.workspace, &person)
+                .open_entries(world.workspace, world.portal, &person)
                 .await
                 .unwrap()
                 .is_empty()

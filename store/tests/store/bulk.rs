@@ -362,7 +362,10 @@ async fn a_batch_writes_only_about_people_whom_it_holds() {
             .open_entries_together(world.workspace, world.portal, connected.epoch, &new)
             .await;
         assert_eq!(opened.unwrap(), [Opened::Open, Opened::Lost]);
-        let open = store.open_entries_of(world.workspace, &all).await.unwrap();
+        let open = store
+            .open_entries_of(world.workspace, world.portal, &all)
+            .await
+            .unwrap();
         assert_eq!(open.len(), 1);
         assert_eq!(open[&person(0)].as_ref().unwrap()[0].id, entries[0].id);
         store

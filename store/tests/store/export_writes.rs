@@ -88,6 +88,7 @@ impl Writing {
                 read_at: now,
                 link: None,
                 day: now.date_naive(),
+                written: None,
             })
             .await
             .unwrap();
@@ -204,6 +205,7 @@ fn title(old: &str, new: Option<&str>) -> Vec<Written> {
         old: value(old),
         new: new.and_then(value),
         overwrote: new.is_some(),
+        sent: None,
     }]
 }
 
@@ -438,6 +440,7 @@ async fn a_company_is_written_only_by_what_nobody_wrote_since_it_was_read() {
                 read_at,
                 link: None,
                 day: read_at.date_naive(),
+                written: None,
             })
             .await
             .unwrap();
@@ -457,13 +460,67 @@ async fn a_company_is_written_only_by_what_nobody_wrote_since_it_was_read() {
 }
 
 #[tokio::test]
+async fn what_was_sent_to_another_portal_is_no_business_of_this_one() {
+    bounded(async {
+        let w = Writing::new().await;
+        let (entry, opened) = update_company(&w, 70, None).await;
+        assert_eq!(opened, Opened::Open);
+        let open = async |portal| {
+            let store = &w.world.store;
+            let open = store.open_entries(w.world.workspace, portal, &id()).await;
+            let ids = open.unwrap().into_iter().map(|entry| entry.id);
+            ids.collect::<Vec<_>>()
+        };
+        assert_eq!(open(w.world.portal).await, [entry.id]);
+        assert_eq!(open(domain::PortalId::new(4712).unwrap()).await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_hubspot_made_of_a_value_takes_the_place_of_what_was_sent() {
+    bounded(async {
+        let w = Writing::new().await;
+        let store = &w.world.store;
+        let (entry, _) = update_company(&w, 70, None).await;
+        let now = store.clock().await.unwrap();
+        let mut made = title("Head", Some("Chief Of All"));
+        made[0].sent = value("chief of all");
+        store
+            .close_entry_done(CloseEntry {
+                workspace: w.world.workspace,
+                portal: w.world.portal,
+                epoch: w.epoch,
+                entry: entry.id,
+                record: record(70),
+                mirror: None,
+                associated: None,
+                read_at: now,
+                link: None,
+                day: now.date_naive(),
+                written: Some(made.clone()),
+            })
+            .await
+            .unwrap();
+        let row = store.journal_entry(w.world.workspace, entry.id).await;
+        let row = row.unwrap().unwrap();
+        assert!(row.entry.is_done());
+        assert_eq!(row.entry.written, made);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_write_of_unknown_outcome_has_its_time_from_when_that_was_known() {
     bounded(async {
         let w = Writing::new().await;
         let store = &w.world.store;
         let (entry, _) = update_company(&w, 70, None).await;
         let sent_at = async || {
-            let open = store.open_entries(w.world.workspace, &id()).await.unwrap();
+            let open = store
+                .open_entries(w.world.workspace, w.world.portal, &id())
+                .await
+                .unwrap();
             match open[0].state {
                 EntryState::Open { sent_at } => sent_at.unwrap(),
                 ref other => panic!("{other:?}"),

@@ -34,7 +34,7 @@ use super::{
         ground::Ground,
         pending_together,
         reading::Read,
-        run::{Exporting, Troubles},
+        run::{Exporting, KEPT, Troubles},
         stop::Stop,
         wire,
     },
@@ -95,7 +95,8 @@ pub(super) struct Row {
     made_before: bool,
     pub(super) lane: Option<Lane>,
     pub(super) company: Option<HubSpotObjectId>,
-    pub(super) company_troubles: Troubles,
+    /// What was not written, of the company or of the contact.
+    pub(super) troubles: Troubles,
     /// The contact, once HubSpot has what is to be written.
     pub(super) contact: Option<HubSpotObjectId>,
     /// The company that stands for the contact in HubSpot, where that is known.
@@ -111,6 +112,17 @@ impl Row {
     pub(super) fn domains(&self) -> Option<CompanyDomains> {
         let person = self.facts.person.as_ref()?;
         CompanyDomains::of(self.facts.company.as_ref(), person.email.as_ref()).ok()
+    }
+
+    /// HubSpot left these properties as they were.
+    pub(super) fn kept(&mut self, kept: &[String], ground: &Ground) {
+        let status = ground.known.settings.status.as_ref();
+        let told = status.is_some_and(|status| kept.contains(&status.property));
+        if let Some(plan) = self.plan.as_mut().filter(|_| told) {
+            plan.status_said = self.facts.exported.and_then(|e| e.status_said);
+        }
+        let kept = kept.iter().map(|property| (property.clone(), KEPT));
+        self.troubles.extend(kept);
     }
 
     /// Whether the contact was made by this export, or by one before that did not come to its end.
@@ -186,7 +198,7 @@ impl Batching<'_> {
         let (hold, facts, asked) = (&row.hold, &row.facts, row.lead.cause);
         let mut exporting =
             Exporting::new(self.deps, self.ground, hold, facts, asked, why, self.done);
-        exporting.company_troubles = row.company_troubles.clone();
+        exporting.company_troubles = row.troubles.clone();
         exporting
     }
 
@@ -262,7 +274,8 @@ impl Batching<'_> {
     async fn judged(&self, holds: &[WriterHold]) -> Result<Judged, Stop> {
         let (store, ground) = (&self.deps.store, self.ground);
         let people: Vec<PersonId> = holds.iter().map(|hold| hold.person.clone()).collect();
-        let mut open = store.open_entries_of(ground.workspace, &people).await?;
+        let open = store.open_entries_of(ground.workspace, ground.portal, &people);
+        let mut open = open.await?;
         let (mut rows, mut fates) = (Vec::new(), BTreeMap::new());
         let mut whose: Vec<Whose> = Vec::new();
         let mut ended: BTreeMap<SkipReason, Vec<RequestId>> = BTreeMap::new();
@@ -307,7 +320,7 @@ impl Batching<'_> {
                     made_before: false,
                     lane: None,
                     company: None,
-                    company_troubles: Troubles::new(),
+                    troubles: Troubles::new(),
                     contact: None,
                     stands_for: None,
                     fate: Fate::Open,

@@ -15,7 +15,7 @@ use domain::{
 };
 use futures::future::join_all;
 use hubspot::{
-    BatchOutcome, InputOutcome,
+    BadRecord, BatchOutcome, InputOutcome, RecordId,
     companies::DOMAINS,
     objects::{CreateInput, CrmObject, ReadOptions, RecordKey, UpdateInput},
 };
@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::{
     super::{
         company::{Search, Step, next_of},
-        run::{Exporting, REFUSED, Troubles},
+        run::{Exporting, Troubles},
         stop::Stop,
         wire,
     },
@@ -61,6 +61,8 @@ enum At {
 struct Sending<I> {
     of: usize,
     plan: CompanyPlan,
+    /// What the plan writes, and our key.
+    changes: Vec<Change>,
     entry: Entry,
     guard: Held,
     input: I,
@@ -95,9 +97,7 @@ impl Firm<'_> {
 
     fn troubles(&self) -> Troubles {
         let mut all = self.exporting.company_troubles.clone();
-        let refused = self.exporting.said.rejected.iter();
-        let refused = refused.filter(|(of, _)| *of == ObjectType::Company);
-        all.extend(refused.map(|(_, property)| (property.clone(), REFUSED)));
+        all.extend(self.exporting.said.troubles(Some(ObjectType::Company)));
         all
     }
 }
@@ -119,7 +119,7 @@ impl Batching<'_> {
                     At::Settled(company) => row.company = company,
                     At::Along | At::Single | At::Later => row.fate = Fate::Later,
                 }
-                row.company_troubles = troubles.clone();
+                row.troubles = troubles.clone();
             }
         }
         Ok(())
@@ -340,7 +340,10 @@ impl Batching<'_> {
                 continue;
             };
             let record = wire::record_id(*id);
-            if read.unanswered.contains_key(&record) {
+            // What cannot be read is there.
+            let unreadable = |bad: &BadRecord| bad.key.parse::<RecordId>() == Ok(record);
+            let mut bad = read.found.iter().filter_map(|one| one.as_ref().err());
+            if read.unanswered.contains_key(&record) || bad.any(unreadable) {
                 firm.at = At::Later;
                 continue;
             }
@@ -392,6 +395,7 @@ impl Batching<'_> {
                     };
                     updates.push(Sending {
                         of,
+                        changes: plan.changes.clone(),
                         plan,
                         entry,
                         guard: Held::AsOf(read_at),
@@ -450,6 +454,7 @@ impl Batching<'_> {
             entry,
             guard: Held::Claim(hold),
             input: CreateInput::new(wire::sent(&changes)),
+            changes,
         }))
     }
 
@@ -517,15 +522,18 @@ impl Batching<'_> {
             let id = wire::object_id(object.id)?;
             let link = firm.exporting.company_link(&one.plan, id);
             let entry = one.entry.id;
-            close.push(match one.guard {
-                Held::Claim(_) => {
-                    let of = ObjectType::Company;
-                    firm.exporting.closing_made(entry, id, of, object, link)?
-                }
+            let of = ObjectType::Company;
+            let landed = firm.exporting.landed(of, &one.changes, object)?;
+            let closing = match one.guard {
+                Held::Claim(_) => firm.exporting.closing_made(entry, id, of, object, link)?,
                 Held::AsOf(_) => {
-                    let answer = Some((ObjectType::Company, object));
+                    let answer = Some((of, object));
                     firm.exporting.closing(entry, id, answer, link)?
                 }
+            };
+            close.push(CloseEntry {
+                written: landed.written,
+                ..closing
             });
             firm.at = At::Settled(Some(id));
         }

@@ -203,7 +203,9 @@ impl Batching<'_> {
                 None => None,
             };
             let entry = one.entry.id;
-            close.push(if row.lane == Some(Lane::Create) {
+            let changes = row.plan.as_ref().map_or(&[][..], |plan| &plan.changes[..]);
+            let landed = exporting.landed(ObjectType::Contact, changes, object)?;
+            let closing = if row.lane == Some(Lane::Create) {
                 let associated = row.company.map(|company| Associated {
                     contact: id,
                     company,
@@ -215,7 +217,12 @@ impl Batching<'_> {
                 }
             } else {
                 exporting.closing(entry, id, Some((ObjectType::Contact, object)), link)?
+            };
+            close.push(store::CloseEntry {
+                written: landed.written,
+                ..closing
             });
+            row.kept(&landed.kept, self.ground);
             row.contact = Some(id);
             if row.lane == Some(Lane::Create) {
                 row.stands_for = Some(row.company);

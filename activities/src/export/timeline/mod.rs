@@ -22,14 +22,15 @@ use domain::{
     HubSpotObjectId, ObjectType,
     activities::{Activity, Engagement, Happened, LogFacts, LogStep, Mapping, engagement, next},
     app::RecordVersion,
-    export::{FailReason, RequestOutcome, WaitReason},
+    export::{FailReason, RequestOutcome, SkipReason, WaitReason},
 };
 use hubspot::{Client, ErrorClass};
 use store::{ActivityTurn, LoggedActivity, PendingActivity, RequestsEnd, WriterHold};
 use temporalio_sdk::activities::ActivityError;
 
 use super::{
-    ATTEMPTS, ContactExporting, FIRST_LOOK, LONGEST, SHORT, WRITER_BUSY, ground::Ground, stop::Stop,
+    ATTEMPTS, ContactExporting, FIRST_LOOK, LONGEST, SHORT, WRITER_BUSY, ground::Ground,
+    stop::Stop, wire,
 };
 use crate::{
     Deps, failure,
@@ -179,6 +180,15 @@ impl ContactExporting {
                 },
             })),
             Stop::Fails(reason, properties) => failed(reason, reason.code(), properties),
+            Stop::HubSpot(hubspot::Error::PortalRule { problems, .. }) => Ok(Ok(Ended {
+                outcome: RequestOutcome::Skipped {
+                    reason: SkipReason::PortalRule,
+                },
+                end: RequestsEnd {
+                    error_code: Some(SkipReason::PortalRule.code()),
+                    properties: wire::names_of(&problems),
+                },
+            })),
             Stop::HubSpot(error) => {
                 let code = failure::code_of(&error);
                 match error.class() {

@@ -240,7 +240,8 @@ impl Timeline<'_> {
                     &ReadOptions::new().properties(&asked),
                 )
                 .await?;
-            if !read.unanswered.is_empty() {
+            // One that cannot be read may be the very one.
+            if !read.unanswered.is_empty() || read.found.iter().any(Result::is_err) {
                 return Err(Stop::Waits(WaitReason::OutcomeUnknown, DOUBT));
             }
             let reads = read

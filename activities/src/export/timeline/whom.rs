@@ -99,7 +99,7 @@ impl Timeline<'_> {
         let read = objects
             .batch_read(hubspot::ObjectType::Deal, &ids, &options)
             .await?;
-        if !read.unanswered.is_empty() {
+        if !read.unanswered.is_empty() || read.found.iter().any(Result::is_err) {
             return Err(Stop::Waits(WaitReason::TriedAgainLater, FIRST_LOOK));
         }
         let found = read.found.iter().filter_map(|found| found.as_ref().ok());

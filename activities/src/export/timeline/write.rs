@@ -167,7 +167,10 @@ impl Timeline<'_> {
                 Err(error) => error,
             };
             match error {
-                hubspot::Error::Conflict { .. } if key.is_some() => {
+                hubspot::Error::Conflict { ref property, .. }
+                    if key.is_some()
+                        && property.as_ref().is_none_or(|p| key.as_ref() == Some(p)) =>
+                {
                     // It was made already.
                     let known = self.by_key(object_type, pending).await?;
                     let Some(record) = known else {
@@ -337,6 +340,8 @@ impl Timeline<'_> {
                 Ok(match &error {
                     hubspot::Error::Invalid { problems, .. }
                     | hubspot::Error::PortalRule { problems, .. } => wire::names_of(problems),
+                    // Of a row: the value is another engagement's.
+                    hubspot::Error::Conflict { property, .. } => property.iter().cloned().collect(),
                     _ => Vec::new(),
                 })
             }

@@ -6,17 +6,17 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Found, History, HubSpotValue, RequestKind, Resumed, Why, Write, contact,
+        Found, History, HubSpotValue, RecordRead, RequestKind, Resumed, Why, Write, contact,
         journal::{
-            Cause, Entry, EntryId, EntryState, Operation, ReadBack, Subject, Taken, Written,
-            take_over,
+            Cause, Entry, EntryId, EntryState, Landed, Operation, ReadBack, Subject, Taken,
+            Written, landed, take_over,
         },
         revert::{NoRevert, revert},
         sameness::Definitions,
     },
     world::{Stored, World, facts, id, person, told},
 };
-use crate::ObjectType;
+use crate::{ObjectType, app::LeadStatus};
 
 fn at(secs: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(secs, 0).unwrap()
@@ -38,6 +38,7 @@ fn entry(n: u128, cause: Cause, property: &str, old: &str, new: &str) -> Entry {
             old: value(old),
             new: value(new),
             overwrote: !old.is_empty(),
+            sent: None,
         }],
         opened_at: at(n as i64),
         state: EntryState::Done {
@@ -441,5 +442,126 @@ fn what_was_emptied_and_not_set_is_what_the_next_value_takes_the_place_of() {
     ] {
         let history = History::of(entries, &Resumed::new());
         assert_eq!(history.emptied("city"), old.as_ref());
+    }
+}
+
+#[test]
+fn what_was_emptied_comes_back_where_nothing_else_is_set() {
+    let world = World::new(json!({
+        "contacts": [{"app_field": "first_name", "property": "firstname", "export": "overwrite"}],
+    }));
+    let emptied = Entry {
+        operation: Operation::Empty(ObjectType::Contact, id(7)),
+        ..entry(1, CHANGED, "lifecyclestage", "customer", "")
+    };
+    let history = History::of([&emptied], &Resumed::new());
+    let person = person(Some("a@b.example"), None, json!({"first_name": "Ann"}));
+    let planned = |stored: &[(&str, &str)]| {
+        let read = Stored::of(stored).read(id(7), &world.contacts);
+        let plan = contact::plan(
+            &world.workspace(),
+            &facts(&person, Found::Live(&read), &history),
+        );
+        let plan = plan.with_emptied_back(&read, &history);
+        let back = told(&plan.changes, &[]);
+        (back, plan.writes())
+    };
+    let back = "lifecyclestage: customer → customer".to_owned();
+    let ann = ("firstname", "Ann");
+    assert_eq!(planned(&[ann]), (vec![back.clone()], true));
+    let both = vec!["firstname: - → Ann".to_owned(), back];
+    assert_eq!(planned(&[]), (both, true));
+    // Somebody set it meanwhile.
+    assert_eq!(planned(&[ann, ("lifecyclestage", "lead")]), (vec![], false));
+}
+
+#[test]
+fn what_hubspot_makes_of_a_value_is_what_the_journal_says_and_is_not_written_again() {
+    let world = World::new(json!({
+        "contacts": [{"app_field": "phone", "property": "phone", "export": "overwrite"}],
+        "status": {"property": "lifecyclestage", "rows": [{"status": "contacted", "value": "lead"}]},
+    }));
+    let person = person(
+        Some("a@b.example"),
+        Some(LeadStatus::Contacted),
+        json!({"phone": "(555) 123-4567"}),
+    );
+    let none = History::default();
+    let read = Stored::of(&[("phone", "1")]).read(id(7), &world.contacts);
+    let plan = contact::plan(
+        &world.workspace(),
+        &facts(&person, Found::Live(&read), &none),
+    );
+    let definitions = Definitions(&world.contacts);
+    let shown = |values: &[(&str, &str)]| {
+        let answer = values.iter().map(|(k, v)| ((*k).to_owned(), json!(v)));
+        RecordRead::fresh(id(7), [], &answer.collect())
+    };
+    let as_sent = shown(&[("phone", " (555) 123-4567"), ("lifecyclestage", "lead")]);
+    assert_eq!(
+        landed(&plan.changes, &as_sent, definitions),
+        Landed::default()
+    );
+    assert_eq!(
+        landed(&plan.changes, &shown(&[]), definitions),
+        Landed::default()
+    );
+
+    // The one is written in HubSpot's way, the other was moved on meanwhile.
+    let answer = shown(&[("phone", "+1 555-123-4567"), ("lifecyclestage", "customer")]);
+    let made = landed(&plan.changes, &answer, definitions);
+    assert_eq!(made.kept, ["lifecyclestage"]);
+    let written = made.written.unwrap();
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0].property, "phone");
+    assert_eq!(written[0].old, value("1"));
+    assert_eq!(written[0].new, value("+1 555-123-4567"));
+    assert_eq!(written[0].sent, value("(555) 123-4567"));
+
+    let done = Entry {
+        written,
+        ..entry(1, CHANGED, "phone", "1", "")
+    };
+    let again = |now: &str, times: usize| {
+        let history = History::of(vec![&done; times], &Resumed::new());
+        let read = Stored::of(&[("phone", now), ("lifecyclestage", "customer")]);
+        let read = read.read(id(7), &world.contacts);
+        let plan = contact::plan(
+            &world.workspace(),
+            &facts(&person, Found::Live(&read), &history),
+        );
+        told(&plan.changes, &plan.left_out)
+    };
+    let is = |lines: Vec<String>, line: &str| lines.iter().any(|l| l == line);
+    assert!(is(again("+1 555-123-4567", 1), "phone: same"));
+    assert!(is(again("2", 1), "phone: 2 → (555) 123-4567"));
+    assert!(is(again("2", 3), "phone: set_back"));
+}
+
+#[test]
+fn a_contact_that_somebody_made_by_hand_is_not_the_one_that_a_create_made() {
+    let world = World::new(json!({}));
+    let create = Entry {
+        operation: Operation::Create(ObjectType::Contact),
+        state: EntryState::Open {
+            sent_at: Some(at(1_000)),
+        },
+        ..entry(1, CHANGED, "firstname", "", "Ann")
+    };
+    for (source, want) in [
+        (Some("INTEGRATION"), Taken::Done),
+        (None, Taken::Done),
+        (Some("CRM_UI"), Taken::Wait(at(1_090))),
+    ] {
+        let answer = json!({"email": "a@b.example", "hs_object_source": source});
+        let read = RecordRead::fresh(id(7), [], answer.as_object().unwrap());
+        let taken = take_over(
+            &create,
+            ReadBack::Record(&read),
+            Definitions(&world.contacts),
+            TimeDelta::seconds(90),
+            at(1_001),
+        );
+        assert_eq!(taken, want, "{source:?}");
     }
 }
