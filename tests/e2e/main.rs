@@ -69,6 +69,7 @@ mod x1_activities;
 mod x1_exports;
 mod x1_killed_activities;
 mod x1_killed_exports;
+mod x1_odd_answers;
 mod x1_reference_model;
 mod x1_write_faults;
 mod x3_assumptions;
