@@ -47,15 +47,25 @@ pub struct ResyncRequest {
     pub mode: ResyncMode,
 }
 
-/// Engagements are the periodic sync's alone: who asks a run for them would wait in vain.
+/// Engagements are the periodic sync's alone: who asks a run for them would wait in vain. One by one, so
+/// that a refusal names the place.
 fn of_runs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SyncType>, D::Error> {
-    let types = Vec::<SyncType>::deserialize(deserializer)?;
-    if types.contains(&SyncType::Engagements) {
-        return Err(serde::de::Error::custom(
-            "types: engagements are read by each periodic sync and cannot be resynced; leave them out",
-        ));
+    struct OfRuns(SyncType);
+
+    impl<'de> Deserialize<'de> for OfRuns {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            match SyncType::deserialize(deserializer)? {
+                SyncType::Engagements => Err(serde::de::Error::custom(crate::IdError::Malformed {
+                    kind: "type to resync",
+                    expected: "one that runs read; engagements are read by each periodic sync: leave them out",
+                })),
+                other => Ok(Self(other)),
+            }
+        }
     }
-    Ok(types)
+
+    let types = Vec::<OfRuns>::deserialize(deserializer)?;
+    Ok(types.into_iter().map(|OfRuns(one)| one).collect())
 }
 
 const fn catch_up() -> ResyncMode {
