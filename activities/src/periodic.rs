@@ -92,8 +92,10 @@ struct Slice<'a> {
     epoch: Epoch,
     over: &'a (dyn Fn() -> bool + Send + Sync),
     done: &'a AtomicU64,
-    /// The window of engagements, in days.
-    days: u32,
+    /// What is read of engagements.
+    context: domain::settings::ActivityContext,
+    /// Whether HubSpot keeps back what e-mails say.
+    redacted: bool,
     /// When it began, by the database's clock.
     now: DateTime<Utc>,
 }
@@ -167,7 +169,10 @@ impl Syncing {
             epoch: connection.epoch,
             over: &over,
             done,
-            days: context.days,
+            context,
+            // Where it is not known what was granted, nothing is said of it.
+            redacted: !connection.scopes.is_empty()
+                && !connection.scopes.iter().any(|s| s == touches::EMAIL_SCOPE),
             now,
         };
         let moved = AtomicBool::new(false);
@@ -324,8 +329,11 @@ fn source_of(sync_type: SyncType, cursor: &CursorRow, slice: &Slice<'_>) -> Sour
     match (sync_type, cursor.plan) {
         (SyncType::Engagements, ReadPlan::ModifiedSince { since }) => Source::Touches(Touches {
             since,
-            days: slice.days,
+            days: slice.context.days,
             now: slice.now,
+            bodies: slice.context.bodies,
+            slow: cursor.slow,
+            redacted: slice.redacted,
         }),
         (_, ReadPlan::ModifiedSince { since }) => match sync_type.object_type() {
             Some(object_type) => Source::News { object_type, since },

@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, app::value::parse_datetime,
-    settings::ActivityContext,
+    HubSpotObjectId, HubSpotOwnerId, IdError, ObjectType, activities::html,
+    app::value::parse_datetime, settings::ActivityContext,
 };
 
 /// The kinds, in the order in which they are read: those first after which writing would be worst.
@@ -28,13 +28,19 @@ const OWNER: &str = "hubspot_owner_id";
 /// The longest title that is kept, in characters.
 const TITLE: usize = 500;
 
+/// What asks for those that are known is done after so many requests of a kind in one reading; the next
+/// reading goes on (`docs/decisions/0051`).
+pub const WALK_REQUESTS: u32 = 10;
+/// What HubSpot may not tell of e-mails without it.
+pub const EMAIL_SCOPE: &str = "sales-email-read";
+
 /// The kind that is read after this one.
 pub fn after(kind: ObjectType) -> Option<ObjectType> {
     let at = KINDS.iter().position(|k| *k == kind)?;
     KINDS.get(at + 1).copied()
 }
 
-/// The property that holds the title. Notes and messages have none; their texts are not read.
+/// The property that holds the title. Notes and messages have none.
 pub const fn title_property(kind: ObjectType) -> Option<&'static str> {
     match kind {
         ObjectType::Email => Some("hs_email_subject"),
@@ -45,11 +51,27 @@ pub const fn title_property(kind: ObjectType) -> Option<&'static str> {
     }
 }
 
-/// What is asked for of an engagement. `key` is the property with our unique key, where the portal has it.
-pub fn properties(kind: ObjectType, key: Option<&str>) -> Vec<String> {
+/// The properties that hold the text: the first that has one counts.
+pub const fn text_properties(kind: ObjectType) -> &'static [&'static str] {
+    match kind {
+        ObjectType::Email => &["hs_email_text", "hs_email_html"],
+        ObjectType::Call => &["hs_call_body"],
+        ObjectType::Meeting => &["hs_meeting_body"],
+        ObjectType::Note => &["hs_note_body"],
+        ObjectType::Task => &["hs_task_body"],
+        ObjectType::Communication => &["hs_communication_body"],
+        _ => &[],
+    }
+}
+
+/// What is asked for of an engagement. `key` is the property with our unique key, where the portal has it;
+/// `texts` whether the workspace reads them.
+pub fn properties(kind: ObjectType, key: Option<&str>, texts: bool) -> Vec<String> {
+    let texts = if texts { text_properties(kind) } else { &[] };
     [Some(TIMESTAMP), Some(OWNER), title_property(kind), key]
         .into_iter()
         .flatten()
+        .chain(texts.iter().copied())
         .map(str::to_owned)
         .collect()
 }
@@ -69,19 +91,30 @@ pub enum Reach {
     Changed(DateTime<Utc>),
 }
 
+/// What of a kind was read whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Covered {
+    /// So many days.
+    pub days: u32,
+    /// Whether with the texts.
+    pub texts: bool,
+}
+
 /// Which engagements of a kind are asked for. Its whole window is read at first, and again when it became
-/// longer than what was `covered`; then what was modified since `since`.
+/// longer than what was `covered`, or when the texts are wanted too; then what was modified since `since`.
 ///
 /// A window of what was *modified* would miss a meeting that somebody made long ago and that took place
 /// yesterday.
 pub fn reach(
-    covered: Option<u32>,
+    covered: Option<Covered>,
     context: &ActivityContext,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Reach {
     match covered {
-        Some(days) if days >= context.days => Reach::Changed(since),
+        Some(covered) if covered.days >= context.days && (covered.texts || !context.bodies) => {
+            Reach::Changed(since)
+        }
         _ => Reach::Whole(window(context, now)),
     }
 }
@@ -95,6 +128,8 @@ pub struct Said {
     pub owner: Option<HubSpotOwnerId>,
     /// Its title, cut where it is long.
     pub title: Option<String>,
+    /// The words of its text, cut where they are many; none where they were not asked for.
+    pub text: Option<String>,
     /// Whether it holds our unique key: we wrote it.
     pub ours: bool,
 }
@@ -128,8 +163,27 @@ pub fn said(kind: ObjectType, properties: &str, key: Option<&str>) -> Option<Sai
             let shown = title.chars().filter(|c| !c.is_control());
             shown.take(TITLE).collect()
         }),
+        text: text_properties(kind)
+            .iter()
+            .find_map(|name| Some((*name, value(name)?)))
+            .map(|(name, text)| words(name, text))
+            .filter(|text| !text.is_empty()),
         ours: key.and_then(value).is_some(),
     })
+}
+
+/// The words of a text. All but an e-mail's plain one are HTML.
+fn words(property: &str, text: &str) -> String {
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_control() || *c == '\n')
+        .collect();
+    let words = if property == "hs_email_text" {
+        text
+    } else {
+        html::words(&text)
+    };
+    html::shortened(words.trim(), html::MOST).0
 }
 
 /// The place of an engagement among a person's, newest first.
@@ -217,13 +271,45 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_asked_for() {
+    fn texts_are_asked_for_where_they_are_wanted() {
         for kind in KINDS {
-            for name in properties(kind, Some("our_key")) {
-                let text = name.contains("body") || name.contains("html") || name.contains("text");
-                assert!(!text, "{kind} {name}");
-            }
+            let is_text = |name: &String| ["body", "html", "text"].iter().any(|t| name.contains(t));
+            let without = properties(kind, Some("our_key"), false);
+            assert!(!without.iter().any(is_text), "{kind}: {without:?}");
+            let with = properties(kind, Some("our_key"), true);
+            assert!(with.iter().any(is_text), "{kind}: {with:?}");
         }
+    }
+
+    #[test]
+    fn a_text_is_its_words() {
+        let of = |kind, properties: serde_json::Value| {
+            let mut all = properties;
+            all["hs_timestamp"] = json!("1796000000000");
+            said(kind, &all.to_string(), None).unwrap().text
+        };
+        let note = of(
+            ObjectType::Note,
+            json!({"hs_note_body": "<p>One &amp; two</p><script>no()</script><p>three\u{0}</p>"}),
+        );
+        assert_eq!(note.as_deref(), Some("One & two three"));
+        let mail = json!({"hs_email_text": " a < b\r\nc ", "hs_email_html": "<p>other</p>"});
+        assert_eq!(of(ObjectType::Email, mail).as_deref(), Some("a < b\nc"));
+        let html = json!({"hs_email_text": null, "hs_email_html": "<p>other</p>"});
+        assert_eq!(of(ObjectType::Email, html).as_deref(), Some("other"));
+        for none in [
+            json!({}),
+            json!({"hs_note_body": null}),
+            json!({"hs_note_body": "<p> </p>"}),
+        ] {
+            assert_eq!(of(ObjectType::Note, none), None);
+        }
+        let long = json!({"hs_note_body": "x".repeat(70_000)});
+        let long = of(ObjectType::Note, long).unwrap();
+        assert_eq!(
+            (long.len() <= html::MOST + 2, long.ends_with(html::MARK)),
+            (true, true)
+        );
     }
 
     #[test]
@@ -234,13 +320,22 @@ mod tests {
         };
         let (now, since) = (at("2026-11-30T00:00:00Z"), at("2026-11-29T23:50:00Z"));
         let whole = Reach::Whole(at("2026-10-31T00:00:00Z"));
-        for (covered, wanted) in [
-            (None, whole),
-            (Some(29), whole),
-            (Some(30), Reach::Changed(since)),
-            (Some(90), Reach::Changed(since)),
+        let with_texts = ActivityContext {
+            bodies: true,
+            ..context.clone()
+        };
+        let changed = Reach::Changed(since);
+        let of = |days, texts| Some(Covered { days, texts });
+        for (covered, without, with) in [
+            (None, whole, whole),
+            (of(29, true), whole, whole),
+            (of(30, false), changed, whole),
+            (of(30, true), changed, changed),
+            (of(90, false), changed, whole),
+            (of(90, true), changed, changed),
         ] {
-            assert_eq!(reach(covered, &context, since, now), wanted, "{covered:?}");
+            assert_eq!(reach(covered, &context, since, now), without, "{covered:?}");
+            assert_eq!(reach(covered, &with_texts, since, now), with, "{covered:?}");
         }
     }
 

@@ -132,7 +132,7 @@ pub use tokens::{
     AuthKind, LeaseOutcome, NewTokens, RefreshLease, Refreshed, RefusedKey, StoredRefresh,
     TokenLife, Tokens,
 };
-pub use touches::{PersonTouch, TouchRow, TouchRows};
+pub use touches::{FoundTouch, PersonTouch, TouchRow, TouchRows, Walked};
 pub use type_alarms::NoneFound;
 pub use unanswered::Span;
 pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};

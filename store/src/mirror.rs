@@ -108,7 +108,7 @@ impl Store {
                union all select 'properties', count(*) from hubspot_property where workspace_id = $1 and portal_id = $2
                union all select 'pipelines', count(*) from hubspot_pipeline where workspace_id = $1 and portal_id = $2
                union all select 'lists', count(*) from hubspot_list where workspace_id = $1 and portal_id = $2 and gone_at is null
-               union all select 'engagements', count(*) from hubspot_touch where workspace_id = $1 and portal_id = $2
+               union all select 'engagements', count(*) from hubspot_touch where workspace_id = $1 and portal_id = $2 and not archived
              ), bad (sync_type, n) as (
                select sync_type, count(*) from quarantine
                where workspace_id = $1 and portal_id = $2 group by sync_type

@@ -1,12 +1,13 @@
 //! Recent engagements of other reps (I10): kind, time, owner and title, with the contacts that they are
-//! with. Never a text.
+//! with; their texts where the workspace reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
     HubSpotObjectId, HubSpotOwnerId, ObjectType, PortalId, ReadPart, SyncType, WorkspaceId,
-    app::PersonId, touches::TouchPlace,
+    app::PersonId,
+    touches::{Covered, TouchPlace},
 };
 use sqlx::PgConnection;
 
@@ -16,7 +17,7 @@ use crate::{
     steps::Step,
 };
 
-/// An engagement as it was read. `Debug` does not show its title (X5).
+/// An engagement as it was read. `Debug` shows neither its title nor its text (X5).
 #[derive(Clone, PartialEq, Eq)]
 pub struct TouchRow {
     /// Which one, of its page's kind.
@@ -29,6 +30,10 @@ pub struct TouchRow {
     pub owner: Option<HubSpotOwnerId>,
     /// Its title.
     pub title: Option<String>,
+    /// Its text; none where it was not asked for.
+    pub body: Option<String>,
+    /// Whether HubSpot keeps back what it says.
+    pub redacted: bool,
     /// The contacts that it was said to be with. Those that were known before stay.
     pub contacts: BTreeSet<HubSpotObjectId>,
 }
@@ -46,13 +51,63 @@ impl std::fmt::Debug for TouchRow {
 pub struct TouchRows {
     /// Which kind.
     pub kind: ObjectType,
+    /// Whether the texts were asked for.
+    pub bodies: bool,
     /// What is kept. One with no contact is, if it is known already.
     pub rows: Vec<TouchRow>,
     /// Engagements that are to be forgotten: they took place before the window, or are ours.
     pub forgotten: Vec<HubSpotObjectId>,
+    /// Engagements that lie in the recycle bin.
+    pub archived: Vec<HubSpotObjectId>,
+    /// Engagements that HubSpot named as unknown, alive and in the recycle bin.
+    pub missing: Vec<HubSpotObjectId>,
     /// So many days of the kind were read to the end, unless HubSpot refused a part of it or left it
     /// unanswered.
     pub covered: Option<u32>,
+    /// How far those that are known were asked for.
+    pub walked: Option<Walked>,
+}
+
+impl TouchRows {
+    /// Nothing of a kind.
+    pub const fn none(kind: ObjectType) -> Self {
+        Self {
+            kind,
+            bodies: false,
+            rows: Vec::new(),
+            forgotten: Vec::new(),
+            archived: Vec::new(),
+            missing: Vec::new(),
+            covered: None,
+            walked: None,
+        }
+    }
+}
+
+/// How far those of a kind that are known were asked for, in the order of their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walked {
+    /// So far; the next reading goes on.
+    To(HubSpotObjectId),
+    /// All of them.
+    ToTheEnd,
+}
+
+/// An engagement that HubSpot has, before it is known whether it is news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundTouch {
+    /// Which one.
+    pub id: HubSpotObjectId,
+    /// When it was last modified, by HubSpot's clock.
+    pub modified_at: DateTime<Utc>,
+    /// Whether its owner is told.
+    pub owner: bool,
+    /// Whether its title is told.
+    pub title: bool,
+    /// Whether its text is told.
+    pub body: bool,
+    /// Whether HubSpot keeps back what it says.
+    pub redacted: bool,
 }
 
 /// An engagement with a person.
@@ -64,6 +119,10 @@ pub struct PersonTouch {
     pub owner: Option<HubSpotOwnerId>,
     /// Its title.
     pub title: Option<String>,
+    /// Its text, where that was read.
+    pub body: Option<String>,
+    /// Whether HubSpot keeps back what it says.
+    pub redacted: bool,
     /// The person's contacts that it is with.
     pub contacts: BTreeSet<HubSpotObjectId>,
 }
@@ -91,6 +150,7 @@ pub(crate) async fn write(
     let (workspace, portal) = (step.workspace.as_uuid(), step.portal.get());
     let kind = type_number(page.kind);
     forget(tx, step, page.kind, &page.forgotten).await?;
+    turn(tx, step, page, read_at).await?;
     let mut rows: BTreeMap<HubSpotObjectId, &TouchRow> = BTreeMap::new();
     for row in &page.rows {
         rows.insert(row.id, row);
@@ -101,19 +161,26 @@ pub(crate) async fn write(
     let owners: Vec<Option<i64>> = rows.values().map(|r| r.owner.map(|o| o.get())).collect();
     let titles: Vec<Option<String>> = rows.values().map(|r| r.title.clone()).collect();
     let tied: Vec<bool> = rows.values().map(|r| !r.contacts.is_empty()).collect();
+    let bodies: Vec<Option<String>> = rows.values().map(|r| r.body.clone()).collect();
+    let redacted: Vec<bool> = rows.values().map(|r| r.redacted).collect();
     if !ids.is_empty() {
         sqlx::query!(
             "insert into hubspot_touch as t
-               (workspace_id, portal_id, object_type, object_id, happened_at, modified_at, read_at, owner_id, title)
-             select $1, $2, $3, n.id, n.at, n.modified, $4, n.owner, n.title
-             from unnest($5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::text[], $10::boolean[])
-               as n (id, at, modified, owner, title, tied)
+               (workspace_id, portal_id, object_type, object_id, happened_at, modified_at, read_at, owner_id, title,
+                body, with_body, redacted)
+             select $1, $2, $3, n.id, n.at, n.modified, $4, n.owner, n.title,
+               case when $13 then n.body end, $13, n.redacted
+             from unnest($5::bigint[], $6::timestamptz[], $7::timestamptz[], $8::bigint[], $9::text[], $10::boolean[],
+                 $11::text[], $12::boolean[])
+               as n (id, at, modified, owner, title, tied, body, redacted)
              where n.tied or exists (select 1 from hubspot_touch o
                where o.workspace_id = $1 and o.portal_id = $2 and o.object_type = $3 and o.object_id = n.id offset 0)
              on conflict (workspace_id, portal_id, object_type, object_id) do update set
                happened_at = excluded.happened_at, modified_at = excluded.modified_at, read_at = excluded.read_at,
                owner_id = case when $3 = 49 then coalesce(excluded.owner_id, t.owner_id) else excluded.owner_id end,
-               title = case when $3 = 49 then coalesce(excluded.title, t.title) else excluded.title end
+               title = case when $3 = 49 then coalesce(excluded.title, t.title) else excluded.title end,
+               body = case when $3 = 49 and $13 then coalesce(excluded.body, t.body) else excluded.body end,
+               with_body = excluded.with_body, redacted = excluded.redacted, archived = false, missing_at = null
              where excluded.modified_at > t.modified_at
                or (excluded.modified_at = t.modified_at and excluded.read_at >= t.read_at)",
             workspace,
@@ -125,7 +192,10 @@ pub(crate) async fn write(
             &modified,
             &owners as &[Option<i64>],
             &titles as &[Option<String>],
-            &tied
+            &tied,
+            &bodies as &[Option<String>],
+            &redacted,
+            page.bodies
         )
         .execute(&mut *tx)
         .await?;
@@ -149,27 +219,127 @@ pub(crate) async fn write(
     }
     if let Some(days) = page.covered {
         sqlx::query!(
-            "insert into touch_coverage (workspace_id, portal_id, object_type, days)
-             select $1, $2, $3, $4
+            "insert into touch_coverage (workspace_id, portal_id, object_type, days, bodies)
+             select $1, $2, $3, $4, $8
              where not exists (select 1 from sync_refusal f join sync_cursor c on c.id = f.cursor_id
                where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = $5 and c.purpose = $6
                  and f.part = $7)
                and not exists (select 1 from sync_cursor c
                  where c.workspace_id = $1 and c.portal_id = $2 and c.sync_type = $5 and c.purpose = $6
                    and c.unanswered > 0)
-             on conflict (workspace_id, portal_id, object_type) do update set days = excluded.days",
+             on conflict (workspace_id, portal_id, object_type) do update set
+               days = excluded.days, bodies = excluded.bodies",
             workspace,
             portal,
             kind,
             i32::try_from(days).unwrap_or(i32::MAX),
             step.sync_type.as_str(),
             step.purpose.as_str(),
-            ReadPart::RecordsOf(page.kind).to_string()
+            ReadPart::RecordsOf(page.kind).to_string(),
+            page.bodies
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if let Some(walked) = page.walked {
+        let to = match walked {
+            Walked::To(id) => Some(id.get()),
+            Walked::ToTheEnd => None,
+        };
+        sqlx::query!(
+            "update touch_coverage set walked_to = $4
+             where workspace_id = $1 and portal_id = $2 and object_type = $3",
+            workspace,
+            portal,
+            kind,
+            to
         )
         .execute(tx)
         .await?;
     }
     Ok(())
+}
+
+/// What lies in the recycle bin is not shown; the row stays, as it may be fetched out of there. What is named
+/// as unknown for a second time goes. An answer to an older request changes nothing.
+async fn turn(
+    tx: &mut PgConnection,
+    step: &Step,
+    page: &TouchRows,
+    read_at: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let (workspace, portal) = (step.workspace.as_uuid(), step.portal.get());
+    let kind = type_number(page.kind);
+    let mut turned = Vec::new();
+    if !page.archived.is_empty() {
+        let archived = numbers(&page.archived);
+        turned = sqlx::query_scalar!(
+            "update hubspot_touch set archived = true, missing_at = null, read_at = $5
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)
+               and read_at <= $5 and (not archived or missing_at is not null)
+             returning object_id",
+            workspace,
+            portal,
+            kind,
+            &archived,
+            read_at
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+    }
+    if !page.missing.is_empty() {
+        let missing = numbers(&page.missing);
+        let gone = sqlx::query_scalar!(
+            "select object_id from hubspot_touch
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)
+               and missing_at < $5 and read_at <= $5",
+            workspace,
+            portal,
+            kind,
+            &missing,
+            read_at
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "update hubspot_touch set missing_at = $5
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)
+               and missing_at is null and read_at <= $5",
+            workspace,
+            portal,
+            kind,
+            &missing,
+            read_at
+        )
+        .execute(&mut *tx)
+        .await?;
+        let contacts = contacts_of(tx, step, kind, &gone).await?;
+        remove(tx, step, kind, &gone).await?;
+        tell(tx, step, &contacts).await?;
+    }
+    let contacts = contacts_of(tx, step, kind, &turned).await?;
+    tell(tx, step, &contacts).await
+}
+
+async fn contacts_of(
+    tx: &mut PgConnection,
+    step: &Step,
+    kind: i16,
+    ids: &[i64],
+) -> Result<Vec<i64>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!(
+        "select distinct contact_id from hubspot_touch_contact
+         where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)",
+        step.workspace.as_uuid(),
+        step.portal.get(),
+        kind,
+        ids
+    )
+    .fetch_all(tx)
+    .await
 }
 
 async fn forget(
@@ -181,15 +351,26 @@ async fn forget(
     if ids.is_empty() {
         return Ok(());
     }
+    remove(tx, step, type_number(kind), &numbers(ids)).await
+}
+
+async fn remove(
+    tx: &mut PgConnection,
+    step: &Step,
+    kind: i16,
+    ids: &[i64],
+) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let (workspace, portal) = (step.workspace.as_uuid(), step.portal.get());
-    let (kind, ids) = (type_number(kind), numbers(ids));
     sqlx::query!(
         "delete from hubspot_touch
          where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id = any($4)",
         workspace,
         portal,
         kind,
-        &ids
+        ids
     )
     .execute(&mut *tx)
     .await?;
@@ -199,7 +380,7 @@ async fn forget(
         workspace,
         portal,
         kind,
-        &ids
+        ids
     )
     .execute(tx)
     .await?;
@@ -294,7 +475,7 @@ pub(crate) async fn erase(
 }
 
 impl Store {
-    /// So many days of a kind of engagements were read whole; none where it is to be read so.
+    /// What of a kind of engagements was read whole; none where it is to be read so.
     ///
     /// # Errors
     /// When the database fails.
@@ -303,9 +484,9 @@ impl Store {
         workspace: WorkspaceId,
         portal: PortalId,
         kind: ObjectType,
-    ) -> Result<Option<u32>, StoreError> {
-        let days = sqlx::query_scalar!(
-            "select days from touch_coverage
+    ) -> Result<Option<Covered>, StoreError> {
+        let row = sqlx::query!(
+            "select days, bodies from touch_coverage
              where workspace_id = $1 and portal_id = $2 and object_type = $3",
             workspace.as_uuid(),
             portal.get(),
@@ -313,7 +494,66 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(days.and_then(|days| u32::try_from(days).ok()))
+        Ok(row.and_then(|row| {
+            Some(Covered {
+                days: u32::try_from(row.days).ok()?,
+                texts: row.bodies,
+            })
+        }))
+    }
+
+    /// The kinds that were read whole, each with the last id that was asked for, where those that are known
+    /// are being asked for.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn touch_walks(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+    ) -> Result<BTreeMap<ObjectType, Option<HubSpotObjectId>>, StoreError> {
+        let rows = sqlx::query!(
+            "select object_type, walked_to from touch_coverage where workspace_id = $1 and portal_id = $2",
+            workspace.as_uuid(),
+            portal.get()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok((
+                    type_of_number(row.object_type)?,
+                    row.walked_to.map(object_id).transpose()?,
+                ))
+            })
+            .collect()
+    }
+
+    /// Engagements of a kind that are known, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn touches_after(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        kind: ObjectType,
+        after: Option<HubSpotObjectId>,
+        limit: u32,
+    ) -> Result<Vec<HubSpotObjectId>, StoreError> {
+        let rows = sqlx::query_scalar!(
+            "select object_id from hubspot_touch
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and object_id > $4
+             order by object_id limit $5",
+            workspace.as_uuid(),
+            portal.get(),
+            type_number(kind),
+            after.map_or(-1, |a| a.get()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(object_id).collect()
     }
 
     /// HubSpot refuses a kind of engagements: what changes meanwhile is not known, so it is read whole when
@@ -339,7 +579,8 @@ impl Store {
         Ok(())
     }
 
-    /// Of engagements that HubSpot has, those that are not stored as new as that.
+    /// Of engagements that HubSpot has, those that are not stored as new as that, or of which it tells what
+    /// it did not tell before. `bodies`: the texts are wanted.
     ///
     /// # Errors
     /// When the database fails.
@@ -348,20 +589,35 @@ impl Store {
         workspace: WorkspaceId,
         portal: PortalId,
         kind: ObjectType,
-        found: &[(HubSpotObjectId, DateTime<Utc>)],
+        found: &[FoundTouch],
+        bodies: bool,
     ) -> Result<BTreeSet<HubSpotObjectId>, StoreError> {
         let (ids, modified): (Vec<i64>, Vec<DateTime<Utc>>) =
-            found.iter().map(|(id, at)| (id.get(), *at)).unzip();
+            found.iter().map(|f| (f.id.get(), f.modified_at)).unzip();
+        let owners: Vec<bool> = found.iter().map(|f| f.owner).collect();
+        let titles: Vec<bool> = found.iter().map(|f| f.title).collect();
+        let texts: Vec<bool> = found.iter().map(|f| f.body).collect();
+        let redacted: Vec<bool> = found.iter().map(|f| f.redacted).collect();
         let rows = sqlx::query_scalar!(
-            "select e.id as \"id!\" from unnest($4::bigint[], $5::timestamptz[]) as e (id, modified)
+            "select e.id as \"id!\"
+             from unnest($4::bigint[], $5::timestamptz[], $6::boolean[], $7::boolean[], $8::boolean[], $9::boolean[])
+               as e (id, modified, owner, title, body, redacted)
              where not exists (select 1 from hubspot_touch t
                where t.workspace_id = $1 and t.portal_id = $2 and t.object_type = $3 and t.object_id = e.id
-                 and t.modified_at >= e.modified offset 0)",
+                 and t.modified_at >= e.modified and not t.archived and t.missing_at is null
+                 and (t.with_body or not $10) and (t.owner_id is not null or not e.owner)
+                 and (t.title is not null or not e.title) and (t.body is not null or not e.body)
+                 and (e.redacted or not t.redacted) offset 0)",
             workspace.as_uuid(),
             portal.get(),
             type_number(kind),
             &ids,
-            &modified
+            &modified,
+            &owners,
+            &titles,
+            &texts,
+            &redacted,
+            bodies
         )
         .fetch_all(&self.pool)
         .await?;
@@ -388,7 +644,7 @@ impl Store {
         // What was with a contact that was merged away is with the one that lives.
         let rows = sqlx::query!(
             "select e.id as \"contact!\", t.object_type as \"kind!\", t.object_id as \"id!\",
-               t.happened_at as \"at!\", t.owner_id, t.title
+               t.happened_at as \"at!\", t.owner_id, t.title, t.body, t.redacted as \"redacted!\"
              from unnest($3::bigint[]) as e (id)
              cross join lateral (select e.id union select a.object_id from hubspot_alias a
                where a.workspace_id = $1 and a.portal_id = $2 and a.object_type = 1 and a.living_id = e.id offset 0)
@@ -397,7 +653,7 @@ impl Store {
                where k.workspace_id = $1 and k.portal_id = $2 and k.contact_id = c.id offset 0) k
              cross join lateral (select t.* from hubspot_touch t
                where t.workspace_id = $1 and t.portal_id = $2 and t.object_type = k.object_type
-                 and t.object_id = k.object_id
+                 and t.object_id = k.object_id and not t.archived
                  and t.happened_at >= clock_timestamp() - make_interval(days => $4) limit 1) t
              where not exists (select 1 from logged_activity l
                where l.portal_id = $2 and l.object_type = t.object_type and l.record_id = t.object_id offset 0)",
@@ -424,6 +680,8 @@ impl Store {
                     place,
                     owner: row.owner_id.and_then(|id| HubSpotOwnerId::new(id).ok()),
                     title: row.title,
+                    body: row.body,
+                    redacted: row.redacted,
                     contacts: BTreeSet::new(),
                 })
                 .contacts
@@ -558,5 +816,39 @@ impl Store {
             .await?;
         tx.commit().await?;
         Ok(0)
+    }
+
+    /// Removes the texts of a workspace that does not read them any more, so many at most. At last nothing
+    /// counts as read with its text: switched on again, all are read. Says how many went.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn remove_touch_texts(
+        &self,
+        workspace: WorkspaceId,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let id = workspace.as_uuid();
+        let gone = sqlx::query!(
+            "update hubspot_touch t set body = null, with_body = false
+             from (select portal_id, object_type, object_id from hubspot_touch
+               where workspace_id = $1 and with_body limit $2) as n
+             where t.workspace_id = $1 and t.portal_id = n.portal_id and t.object_type = n.object_type
+               and t.object_id = n.object_id",
+            id,
+            i64::from(limit)
+        )
+        .execute(&self.pool)
+        .await?
+        .rows_affected();
+        if gone == 0 {
+            sqlx::query!(
+                "update touch_coverage set bodies = false where workspace_id = $1 and bodies",
+                id
+            )
+            .execute(&self.pool)
+            .await?;
+        }
+        Ok(gone)
     }
 }

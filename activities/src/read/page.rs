@@ -8,7 +8,10 @@ use hubspot::{BadRecord, BadRecordProblem, objects::CrmObject};
 use serde::{Deserialize, Serialize};
 use store::{Listing, QuarantineRow, Reread, Rows};
 
-use super::{Stop, touches::TouchPage};
+use super::{
+    Stop,
+    touches::{KnownTouches, TouchPage},
+};
 
 /// Where a page is asked for.
 #[derive(Debug, Clone)]
@@ -112,6 +115,8 @@ pub(super) enum Content {
     Waiting(Vec<Reread>),
     /// Engagements of one kind as HubSpot gave them (I10).
     Touches(TouchPage),
+    /// Engagements of one kind that are known, to be asked for.
+    KnownTouches(KnownTouches),
     /// What is stored as it came.
     Rows(Rows),
     /// Nothing was read: the reader only moves on.

@@ -287,6 +287,15 @@ impl Source {
                 }
                 _ => return Err(Stop::Defect("engagements from another source")),
             },
+            Content::KnownTouches(asked) => match self {
+                Self::Touches(of) => {
+                    let (rows, unreadable, asked_at) = touches::known(job, of, asked).await?;
+                    quarantine.extend(unreadable);
+                    sent_at = asked_at;
+                    Rows::Touches(rows)
+                }
+                _ => return Err(Stop::Defect("known engagements from another source")),
+            },
             Content::Rows(rows) => rows,
             Content::Nothing => Rows::Nothing,
             Content::Objects(objects) => {

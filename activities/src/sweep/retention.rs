@@ -86,8 +86,8 @@ impl Sweeping {
         Ok(removed)
     }
 
-    /// Engagements of other reps leave with their window; all of them where the workspace does not read
-    /// them any more (I10).
+    /// Engagements of other reps leave with their window; all of them, or their texts, where the workspace
+    /// does not read them any more (I10).
     async fn forget_touches(&self, workspace: WorkspaceId) -> Result<u64, StoreError> {
         let store = &self.deps.store;
         let context = match store.settings(workspace).await? {
@@ -110,6 +110,15 @@ impl Sweeping {
             removed += gone;
             if gone == 0 {
                 break;
+            }
+        }
+        if context.engagements && !context.bodies {
+            for _ in 0..RETENTION_ROUNDS {
+                let gone = store.remove_touch_texts(workspace, RETENTION_BATCH).await?;
+                removed += gone;
+                if gone == 0 {
+                    break;
+                }
             }
         }
         Ok(removed)

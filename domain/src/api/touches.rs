@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{HubSpotObjectId, HubSpotOwnerId, ObjectType, app::MemberId};
 
-/// An engagement of somebody else's with a person. Never with its text.
+/// An engagement of somebody else's with a person. With its text only where the workspace reads them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TouchAnswer {
     /// Which engagement; unique within its kind.
@@ -21,6 +21,14 @@ pub struct TouchAnswer {
     pub member: Option<MemberId>,
     /// Its title or subject; null where it has none, or HubSpot does not tell it.
     pub title: Option<String>,
+    /// The words of its text; null where the workspace does not read them, where HubSpot does not tell it,
+    /// and where there is none.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Whether HubSpot keeps back what the e-mail says, as the app may not read it (`sales-email-read`): what
+    /// is null then is not empty.
+    #[serde(default)]
+    pub redacted: bool,
     /// The person's contacts that it is with.
     pub contacts: Vec<HubSpotObjectId>,
 }

@@ -399,7 +399,8 @@ pub struct ActivityContext {
     #[serde(default = "default_context_days")]
     #[schema(minimum = 1, maximum = 365)]
     pub days: u32,
-    /// Kept for documents that have it: texts are not read, whatever it says.
+    /// Whether their texts are read, too, where engagements are. Saving it switched off is what confirms
+    /// that those that were read are removed.
     #[serde(default)]
     pub bodies: bool,
 }

@@ -8,8 +8,8 @@ use domain::{
     app::{Email, PersonId},
 };
 use store::{
-    Batch, CursorKey, EraseTarget, NewPeriodic, PageOutcome, PersonTouch, Refusal, Rows, Step,
-    TouchRow, TouchRows,
+    Batch, CursorKey, EraseTarget, FoundTouch, NewPeriodic, PageOutcome, PersonTouch, Refusal,
+    Rows, Step, TouchRow, TouchRows, Walked,
 };
 
 use crate::support::{World, bounded, record};
@@ -27,16 +27,27 @@ fn touch(id: i64, contacts: &[i64]) -> TouchRow {
         modified_at: now() - TimeDelta::hours(1),
         owner: "7".parse().ok(),
         title: Some(format!("Meeting {id}")),
+        body: None,
+        redacted: false,
         contacts: contacts.iter().map(|id| record(*id)).collect(),
     }
 }
 
 fn page(kind: ObjectType, rows: Vec<TouchRow>) -> TouchRows {
     TouchRows {
-        kind,
         rows,
-        forgotten: Vec::new(),
-        covered: None,
+        ..TouchRows::none(kind)
+    }
+}
+
+fn found(id: i64, modified_at: DateTime<Utc>) -> FoundTouch {
+    FoundTouch {
+        id: record(id),
+        modified_at,
+        owner: false,
+        title: false,
+        body: false,
+        redacted: false,
     }
 }
 
@@ -93,6 +104,15 @@ impl Reading {
     }
 
     async fn commit(&self, rows: TouchRows, finished: bool) -> PageOutcome {
+        self.commit_read_at(rows, finished, now()).await
+    }
+
+    async fn commit_read_at(
+        &self,
+        rows: TouchRows,
+        finished: bool,
+        read_at: DateTime<Utc>,
+    ) -> PageOutcome {
         let cursor = self.world.store.cursor(&self.key).await.unwrap().unwrap();
         let step = Step {
             workspace: self.world.workspace,
@@ -108,7 +128,7 @@ impl Reading {
             newest: None,
             served_at: Some(now()),
         };
-        let batch = Batch::new(now(), Rows::Touches(rows), Vec::new());
+        let batch = Batch::new(read_at, Rows::Touches(rows), Vec::new());
         self.world.store.commit(&step, batch, now()).await.unwrap()
     }
 
@@ -129,21 +149,34 @@ impl Reading {
     }
 
     async fn covered(&self) -> Option<u32> {
-        self.world
+        let covered = self
+            .world
             .store
             .touches_covered(self.world.workspace, self.world.portal, ObjectType::Meeting)
             .await
-            .unwrap()
+            .unwrap();
+        covered.map(|covered| covered.days)
     }
 
     async fn unread(&self, id: i64, modified_at: DateTime<Utc>) -> BTreeSet<HubSpotObjectId> {
+        let found = found(id, modified_at);
+        self.unread_of(ObjectType::Meeting, found, false).await
+    }
+
+    async fn unread_of(
+        &self,
+        kind: ObjectType,
+        found: FoundTouch,
+        bodies: bool,
+    ) -> BTreeSet<HubSpotObjectId> {
         self.world
             .store
             .unread_touches(
                 self.world.workspace,
                 self.world.portal,
-                ObjectType::Meeting,
-                &[(record(id), modified_at)],
+                kind,
+                &[found],
+                bodies,
             )
             .await
             .unwrap()
@@ -414,6 +447,233 @@ async fn an_erased_person_takes_them_along_and_keeps_them_out() {
             .commit(page(ObjectType::Meeting, again), false)
             .await;
         assert_eq!(left().await, (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_in_hubspot_goes_at_its_word_and_may_come_back() {
+    bounded(async {
+        let reading = Reading::new().await;
+        reading.begin().await;
+        let rows = vec![touch(5, &[1]), touch(6, &[1]), touch(7, &[2])];
+        reading
+            .commit(page(ObjectType::Meeting, rows.clone()), false)
+            .await;
+        let ids = async || -> Vec<i64> {
+            let found = reading.of("p@x.com").await;
+            let mut ids: Vec<i64> = found.iter().map(|t| t.place.id.get()).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let of = |archived: &[i64], missing: &[i64]| TouchRows {
+            archived: archived.iter().map(|id| record(*id)).collect(),
+            missing: missing.iter().map(|id| record(*id)).collect(),
+            ..TouchRows::none(ObjectType::Meeting)
+        };
+        // An answer to an older request changes nothing.
+        let before = now() - TimeDelta::minutes(1);
+        reading.commit_read_at(of(&[5], &[6]), false, before).await;
+        reading
+            .commit_read_at(of(&[], &[6]), false, before + TimeDelta::seconds(1))
+            .await;
+        assert_eq!(ids().await, [5, 6]);
+
+        reading.commit(of(&[5], &[6]), false).await;
+        assert_eq!(ids().await, [6], "named as unknown once, it is shown");
+        assert_eq!(reading.unread(5, rows[0].modified_at).await.len(), 1);
+        assert_eq!(reading.unread(6, rows[1].modified_at).await.len(), 1);
+        let count = |sql: &'static str| reading.world.count(sql);
+        assert_eq!(count("select count(*) from hubspot_touch").await, 3);
+        // It was there meanwhile: the next word is the first again.
+        reading
+            .commit(page(ObjectType::Meeting, vec![rows[1].clone()]), false)
+            .await;
+        reading.commit(of(&[], &[6]), false).await;
+        assert_eq!(ids().await, [6]);
+        reading.commit(of(&[], &[6]), false).await;
+        assert!(ids().await.is_empty());
+        assert_eq!(count("select count(*) from hubspot_touch").await, 2);
+        assert_eq!(count("select count(*) from hubspot_touch_contact").await, 2);
+
+        // Restored, which moves no last-modified. Known contacts stay.
+        let restored = TouchRow {
+            contacts: BTreeSet::new(),
+            ..rows[0].clone()
+        };
+        reading
+            .commit(page(ObjectType::Meeting, vec![restored]), false)
+            .await;
+        assert_eq!(ids().await, [5]);
+        // Out of the recycle bin after its days there.
+        reading.commit(of(&[5], &[]), false).await;
+        reading.commit(of(&[], &[5]), false).await;
+        assert!(ids().await.is_empty());
+        assert_eq!(count("select count(*) from hubspot_touch").await, 2);
+        reading.commit(of(&[], &[5]), false).await;
+        assert_eq!(count("select count(*) from hubspot_touch").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn those_that_are_known_are_walked_through_in_parts() {
+    bounded(async {
+        let reading = Reading::new().await;
+        reading.begin().await;
+        let (store, workspace, portal) = (
+            &reading.world.store,
+            reading.world.workspace,
+            reading.world.portal,
+        );
+        let rows = vec![touch(5, &[1]), touch(6, &[1]), touch(7, &[1])];
+        let whole = TouchRows {
+            covered: Some(DAYS),
+            ..page(ObjectType::Meeting, rows)
+        };
+        reading.commit(whole, false).await;
+        let after = async |after: Option<i64>| {
+            let after = after.map(record);
+            let found = store.touches_after(workspace, portal, ObjectType::Meeting, after, 2);
+            found.await.unwrap()
+        };
+        assert_eq!(after(None).await, [record(5), record(6)]);
+        assert_eq!(after(Some(6)).await, [record(7)]);
+        let walk = async || store.touch_walks(workspace, portal).await.unwrap();
+        assert_eq!(walk().await.get(&ObjectType::Meeting), Some(&None));
+        assert_eq!(walk().await.len(), 1);
+        for (walked, wanted) in [
+            (Walked::To(record(6)), Some(record(6))),
+            (Walked::ToTheEnd, None),
+        ] {
+            let page = TouchRows {
+                walked: Some(walked),
+                ..TouchRows::none(ObjectType::Meeting)
+            };
+            reading.commit(page, false).await;
+            assert_eq!(walk().await.get(&ObjectType::Meeting), Some(&wanted));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn texts_are_kept_while_they_are_wanted_and_what_is_kept_back_is_not_empty() {
+    bounded(async {
+        let reading = Reading::new().await;
+        reading.begin().await;
+        let (store, workspace, portal) = (
+            &reading.world.store,
+            reading.world.workspace,
+            reading.world.portal,
+        );
+        let with_text = |kind, row: TouchRow| TouchRows {
+            bodies: true,
+            covered: Some(DAYS),
+            ..page(kind, vec![row])
+        };
+        let body = async |kind: ObjectType| {
+            let found = reading.of("p@x.com").await;
+            let touch = found.into_iter().find(|t| t.place.kind == kind).unwrap();
+            assert!(!format!("{touch:?}").contains("Words"));
+            (touch.body, touch.redacted)
+        };
+        // What was asked for without its text is read again for it.
+        let bare = touch(5, &[1]);
+        reading
+            .commit(page(ObjectType::Note, vec![bare.clone()]), false)
+            .await;
+        let same = found(5, bare.modified_at);
+        let unread = async |found: FoundTouch, bodies: bool| {
+            !reading
+                .unread_of(ObjectType::Note, found, bodies)
+                .await
+                .is_empty()
+        };
+        assert!(!unread(same, false).await && unread(same, true).await);
+        let worded = TouchRow {
+            body: Some("Words".to_owned()),
+            ..bare.clone()
+        };
+        assert!(!format!("{worded:?}").contains("Words"));
+        reading
+            .commit(with_text(ObjectType::Note, worded.clone()), false)
+            .await;
+        assert_eq!(body(ObjectType::Note).await.0.as_deref(), Some("Words"));
+        assert!(!unread(same, true).await);
+        let emptied = TouchRow {
+            body: None,
+            modified_at: now(),
+            ..bare
+        };
+        reading
+            .commit(with_text(ObjectType::Note, emptied), false)
+            .await;
+        assert_eq!(body(ObjectType::Note).await.0, None);
+
+        // Of an e-mail, what is not told may be kept back.
+        let mail = TouchRow {
+            redacted: false,
+            ..worded
+        };
+        reading
+            .commit(with_text(ObjectType::Email, mail.clone()), false)
+            .await;
+        let kept_back = TouchRow {
+            owner: None,
+            title: None,
+            body: None,
+            redacted: true,
+            modified_at: now(),
+            ..mail.clone()
+        };
+        reading
+            .commit(with_text(ObjectType::Email, kept_back.clone()), false)
+            .await;
+        assert_eq!(
+            body(ObjectType::Email).await,
+            (Some("Words".to_owned()), true)
+        );
+        let told = FoundTouch {
+            redacted: true,
+            ..found(5, kept_back.modified_at)
+        };
+        let unread_mail = async |found: FoundTouch| {
+            let unread = reading.unread_of(ObjectType::Email, found, true).await;
+            !unread.is_empty()
+        };
+        assert!(!unread_mail(told).await);
+        let now_told = FoundTouch {
+            redacted: false,
+            ..told
+        };
+        assert!(unread_mail(now_told).await);
+
+        // Switched off, they go, and the kinds are to be read again with them.
+        let covered = async || {
+            let of = store.touches_covered(workspace, portal, ObjectType::Email);
+            of.await.unwrap().map(|c| (c.days, c.texts))
+        };
+        assert_eq!(covered().await, Some((DAYS, true)));
+        for left in [1, 1, 0, 0] {
+            assert_eq!(store.remove_touch_texts(workspace, 1).await.unwrap(), left);
+        }
+        assert_eq!(covered().await, Some((DAYS, false)));
+        assert_eq!(body(ObjectType::Email).await.0, None);
+        let left = reading
+            .world
+            .count("select count(*) from hubspot_touch where body is not null or with_body");
+        assert_eq!(left.await, 0);
+        assert_eq!(reading.of("p@x.com").await.len(), 2);
+        // A page that asked for no text stores none.
+        let late = TouchRow {
+            modified_at: now(),
+            ..mail
+        };
+        reading
+            .commit(page(ObjectType::Email, vec![late]), false)
+            .await;
+        assert_eq!(body(ObjectType::Email).await.0, None);
     })
     .await;
 }

@@ -23,7 +23,7 @@ pub(crate) mod profiles;
 mod records;
 pub(crate) mod settings;
 mod tokens;
-mod touches;
+pub(crate) mod touches;
 
 use axum::{Router, http::header, routing::get};
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};

@@ -4,6 +4,7 @@
 mod activities;
 mod journal;
 pub(in crate::pages) mod preview;
+mod touches;
 
 use axum::{
     Router,
@@ -13,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use domain::{
-    api::{JournalEntry, ManualExport, ProfileAnswer},
+    api::{JournalEntry, ManualExport, ProfileAnswer, TouchAnswer},
     app::{FieldValue, Person, PersonId, RecordKind},
     dnc::Verdict,
     entry::PageEvent,
@@ -23,7 +24,9 @@ use maud::{Markup, html};
 use store::{ActivityRow, Asked, DncBasis, ExportRow, Listed};
 
 use crate::{
-    api::{dnc, exports, idempotency::CallIds, journal as entries, profiles},
+    api::{
+        dnc, exports, idempotency::CallIds, journal as entries, profiles, touches as engagements,
+    },
     pages::{
         dnc::reasons_of,
         frame::{AfterDone, SettingsPage, Width},
@@ -87,6 +90,8 @@ struct Facts {
     verdict: Option<(Verdict, DncBasis)>,
     requests: Vec<ExportRow>,
     activities: Vec<Listed<ActivityRow>>,
+    /// None where the workspace does not read them.
+    touches: Option<Vec<TouchAnswer>>,
     journal: Vec<JournalEntry>,
 }
 
@@ -110,6 +115,7 @@ impl Facts {
         };
         let requests = store.latest_requests(workspace, id, SHOWN).await?;
         let activities = store.latest_activities(workspace, id, SHOWN).await?;
+        let touches = engagements::of_person(app, workspace, &person, None, SHOWN).await?;
         let journal = store.journal_of_person(workspace, id, None, SHOWN).await?;
         Ok(Self {
             person,
@@ -117,6 +123,7 @@ impl Facts {
             verdict,
             requests: requests.into_iter().flatten().collect(),
             activities,
+            touches,
             journal: journal.into_iter().flatten().map(entries::shown).collect(),
         })
     }
@@ -150,6 +157,9 @@ fn page<'a>(visit: &'a Visit, head: &'a Head, facts: &Facts, preview: &Markup) -
         (section("profile", "Profile", "What the app and HubSpot say, and which of it wins.", &profile(facts)))
         (section("requests", "Exports", "What was asked for, newest first.", &requests(head, facts)))
         (section("activities", "Activities", "What the app did with this person, newest first, and how it stands on HubSpot’s timeline.", &activities::table(head, facts)))
+        @if let Some(touches) = &facts.touches {
+            (section("touches", "Recent engagements", "What others did with this person in HubSpot, newest first.", &touches::table(head, touches)))
+        }
         (section("journal", "Journal", "What exports wrote to HubSpot, newest first.", &journal::written(visit, head, facts)))
     };
     SettingsPage {
