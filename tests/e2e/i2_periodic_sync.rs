@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use dev::demo::Api;
-use domain::{ObjectType, SyncType};
+use domain::{ObjectType, SyncType, api::ChangeKind};
 use e2e::{
     Tenant, assert_mirrored,
     door::Door,
+    heard::{Heard, end_of, sync_of},
     object,
     periodic::{paused, result, schedule, sync, trigger, wait_for_schedule},
     shared,
@@ -490,6 +491,44 @@ async fn members_of_a_list_with_a_use_follow() {
     );
 }
 
+/// Bounds of readings are HubSpot's own times, ages are by one clock.
+#[tokio::test]
+async fn a_clock_that_is_minutes_off_hides_nothing() {
+    for offset in [-420_000_i64, 420_000] {
+        let size = json!({"contacts": 20, "companies": 2, "deals": 2, "lists": 0, "limits": "off",
+            "auto_companies": false, "search_lag_ms": 0});
+        let tenant = Tenant::new(&shared(), size).await;
+        let skew = json!({"offset_ms": offset});
+        tenant.control("POST", "clock", Some(skew)).await;
+        tenant.connect().await;
+        tenant
+            .wait_for_phase("syncing", Duration::from_secs(120))
+            .await;
+        let store = store_of(tenant.api.addresses()).await;
+        let contact = ids(&tenant, &store, ObjectType::Contact, 1).await.remove(0);
+        for n in 0..3 {
+            let city = format!("Town {n}");
+            edit(&tenant, "contacts", &contact, json!({"city": city})).await;
+            let new = json!({"properties": {"email": format!("new.{n}@mail.example.org")}});
+            tenant.control("POST", "records/contacts", Some(new)).await;
+            sync(&tenant).await;
+            assert_eq!(
+                stored(&tenant, &store, ObjectType::Contact, &contact, "city").await,
+                city,
+                "{offset}"
+            );
+            assert_mirrored(&tenant, &store).await;
+        }
+        let status = tenant.status().await;
+        let contacts = object(&status, "contacts");
+        assert!(
+            contacts["freshness"]["alarm"].is_null(),
+            "{offset}: {contacts:#}"
+        );
+        assert!(contacts["none_found"].is_null(), "{contacts:#}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_in_the_middle_of_syncs_and_three_days_of_silence_lose_nothing() {
     let (kills, contacts) = if full() { (20, 6_000) } else { (4, 1_200) };
@@ -499,6 +538,12 @@ async fn kill_9_in_the_middle_of_syncs_and_three_days_of_silence_lose_nothing() 
         "search_lag_ms": {"min": 0, "max": 1_000}, "search_flapping": true});
     let (tenant, store) = read_once(&api, size).await;
     let all = ids(&tenant, &store, ObjectType::Contact, contacts).await;
+    let sync = sync_of(&tenant);
+    let heard = Heard::follow(
+        &sync,
+        &tenant,
+        end_of(&sync, &tenant, contacts as usize).await,
+    );
     tenant
         .control("PATCH", "", Some(json!({"latency_ms": 100})))
         .await;
@@ -554,4 +599,21 @@ async fn kill_9_in_the_middle_of_syncs_and_three_days_of_silence_lose_nothing() 
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     assert_mirrored(&tenant, &store).await;
+    // Each edit is told once at most, whatever was read how often; some follow each other within one sync.
+    let mut told: std::collections::BTreeMap<String, usize> = Default::default();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while all.iter().any(|id| !told.contains_key(id)) {
+        assert!(Instant::now() < deadline, "{} of {contacts}", told.len());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        told.clear();
+        for (kind, id, _) in heard.all() {
+            if kind == ChangeKind::Contact {
+                *told.entry(id.to_string()).or_default() += 1;
+            }
+        }
+    }
+    for (n, id) in all.iter().enumerate() {
+        let edits = kills + usize::from(n < 600);
+        assert!(told[id] <= edits, "{id}: {} times, {edits} edits", told[id]);
+    }
 }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use e2e::{
-    Tenant,
+    Tenant, assert_mirrored,
     command_line::CommandLine,
     data::{self, DataSet},
     door::Door,
-    planted::Planted,
-    shared,
+    object,
+    periodic::sync,
+    planted::{Planted, reasons},
+    shared, store_of,
 };
 use serde_json::{Value, json};
 
@@ -116,6 +118,163 @@ async fn deals_are_context_on_person_and_company() {
     );
     let ended = line.run(&["deals", "--company", "ctx", "--json"]).await;
     assert_eq!(ended.out.lines().count(), 2, "{ended:?}");
+}
+
+/// Answers about more than one page of associations, on both sides of them.
+#[tokio::test]
+async fn a_company_of_twelve_hundred_contacts_keeps_each_of_them_out() {
+    const CONTACTS: usize = 1_200;
+    let p = Planted::on(&shared(), json!({"search_lag_ms": 0})).await;
+    let huge = json!({"name": "Huge", "domain": "huge-i7.com"});
+    let huge = p.record("companies", huge, &[]).await;
+    let address = |n: usize| format!("c{n}@people-of-huge-i7.com");
+    let mut contacts = Vec::new();
+    for n in 0..CONTACTS {
+        let contact = json!({"email": address(n)});
+        contacts.push(p.record("contacts", contact, &[("companies", huge)]).await);
+    }
+    let open = |name: &str| json!({"dealname": name, "dealstage": "appointmentscheduled", "pipeline": "default"});
+    let of_company = p
+        .record("deals", open("Company"), &[("companies", huge)])
+        .await;
+    let tied: Vec<(&str, i64)> = contacts.iter().map(|id| ("contacts", *id)).collect();
+    let of_contacts = p.record("deals", open("Contacts"), &tied).await;
+    let door = p.connect().await;
+    let store = store_of(p.tenant.api.addresses()).await;
+    assert_mirrored(&p.tenant, &store).await;
+    let asked = |from: &str| -> Value {
+        let all: Vec<String> = (0..CONTACTS).map(address).collect();
+        let mut all = json!({"emails": all});
+        all["emails"].as_array_mut().unwrap().push(json!(from));
+        all
+    };
+    let both: BTreeSet<String> = [of_company, of_contacts]
+        .iter()
+        .map(|deal| format!("open_deal deal {deal}"))
+        .collect();
+    let verdicts = async || -> Vec<BTreeSet<String>> {
+        let answer = door
+            .ok("POST", "/dnc", Some(asked("new@huge-i7.com")))
+            .await;
+        let all = answer["emails"].as_array().unwrap();
+        all.iter()
+            .map(|v| reasons(v).into_iter().collect())
+            .collect()
+    };
+    let all = verdicts().await;
+    assert!(all[..CONTACTS].iter().all(|found| *found == both));
+    // Who is no contact is judged by the company alone.
+    let of_domain = BTreeSet::from([format!("open_deal deal {of_company}")]);
+    assert_eq!(all[CONTACTS], of_domain);
+
+    // The deal leaves the last one, which moves no last-modified.
+    let last = contacts[CONTACTS - 1];
+    let path = "/crm/associations/2026-09/deals/contacts/batch/archive";
+    let body = json!({"inputs": [{"from": {"id": of_contacts.to_string()}, "to": [{"id": last.to_string()}]}]});
+    p.hubspot("POST", path, Some(body)).await;
+    p.resync(json!({"types": ["deals"], "mode": {"mode": "from_scratch"}}))
+        .await;
+    assert_mirrored(&p.tenant, &store).await;
+    let all = verdicts().await;
+    assert!(all[..CONTACTS - 1].iter().all(|found| *found == both));
+    assert_eq!(all[CONTACTS - 1], of_domain);
+}
+
+/// A deal is where its stage was: that the stage is gone lets nobody in, and stops nothing.
+#[tokio::test]
+async fn a_stage_that_vanished_lets_nobody_in() {
+    let p = Planted::on(&shared(), json!({"search_lag_ms": 0})).await;
+    let firm = json!({"name": "Firm", "domain": "stages-i7.com"});
+    let firm = p.record("companies", firm, &[]).await;
+    let open = json!({"dealname": "Open", "dealstage": "contractsent", "pipeline": "default"});
+    let deal = p.record("deals", open, &[("companies", firm)]).await;
+    let door = p.connect().await;
+    door.people(json!([{"id": "ann", "version": 1, "email": "ann@stages-i7.com"}]))
+        .await;
+    let verdict = async || door.ok("GET", "/people/ann/dnc", None).await;
+    let wanted = [format!("open_deal deal {deal}")];
+    assert_eq!(reasons(&verdict().await), wanted);
+
+    let mut pipelines = p.hubspot("GET", "/crm/pipelines/2026-09/deals", None).await;
+    let stages = pipelines["results"][0]["stages"].as_array_mut().unwrap();
+    stages.retain(|stage| stage["id"] != "contractsent");
+    let gone = json!({"path": "/crm/pipelines/2026-09/deals", "effect": {"status": {"status": 200, "body": pipelines.to_string()}}});
+    p.tenant.control("POST", "faults", Some(gone)).await;
+    sync(&p.tenant).await;
+    p.set("deals", deal, json!({"amount": "7"})).await;
+    sync(&p.tenant).await;
+    let deals = door.ok("GET", "/people/ann/deals", None).await;
+    let shown = &deals["items"][0];
+    assert_eq!(
+        (&shown["status"], &shown["amount"], &shown["stage"]),
+        (
+            &json!("open"),
+            &json!("7"),
+            &json!({"id": "contractsent", "label": null})
+        ),
+        "{shown}"
+    );
+    assert_eq!(reasons(&verdict().await), wanted);
+    let status = p.tenant.status().await;
+    for object_type in ["pipelines", "deals"] {
+        let last = &object(&status, object_type)["freshness"]["last"];
+        assert_eq!(last, "finished", "{object_type}");
+    }
+    // A rule that chose it still means it.
+    e2e::planted::change_settings(&door, |settings| {
+        settings["dnc"]["open_deal"] =
+            json!({"enabled": true, "pipelines": [{"pipeline": "default"}]});
+    })
+    .await;
+    assert_eq!(reasons(&verdict().await), wanted);
+}
+
+/// Whoever might be meant counts; who has no domain is meant by none.
+#[tokio::test]
+async fn of_two_companies_with_one_domain_each_counts() {
+    let p = Planted::on(&shared(), json!({"search_lag_ms": 0})).await;
+    let company = async |name: &str, domain: Value| {
+        let properties = json!({"name": name, "domain": domain});
+        p.record("companies", properties, &[]).await
+    };
+    let calm = company("Calm", json!("twin-i7.com")).await;
+    let busy = company("Busy", json!("twin-i7.com")).await;
+    let nameless = company("None", json!("")).await;
+    let open = |name: &str| json!({"dealname": name, "dealstage": "appointmentscheduled", "pipeline": "default"});
+    let deal = p
+        .record("deals", open("Busy"), &[("companies", busy)])
+        .await;
+    p.record("deals", open("None"), &[("companies", nameless)])
+        .await;
+    let door = p.connect().await;
+    door.people(json!([
+        {"id": "twin", "version": 1, "email": "new@twin-i7.com"},
+        {"id": "other", "version": 1, "email": "new@other-i7.com"},
+        {"id": "none", "version": 1},
+    ]))
+    .await;
+    let firm =
+        json!({"items": [{"id": "twin", "version": 1, "fields": {"domain": "twin-i7.com"}}]});
+    door.ok("POST", "/companies", Some(firm)).await;
+    let verdict = async |person: &str| door.ok("GET", &format!("/people/{person}/dnc"), None).await;
+    let wanted = [format!("open_deal deal {deal}")];
+    assert_eq!(reasons(&verdict("twin").await), wanted);
+    assert_eq!(verdict("other").await["allowed"], true);
+    assert!(
+        !reasons(&verdict("none").await)
+            .iter()
+            .any(|r| r.contains("deal"))
+    );
+    // Both are shown with the app's company: the one that it is, and the other one.
+    e2e::profiles::until("the company is linked", async || {
+        let profile = door.ok("GET", "/companies/twin/profile", None).await;
+        let link = profile["link"]["hubspot_id"].clone();
+        let mut both: Vec<Value> = profile["conflicts"].as_array().cloned().unwrap_or_default();
+        both.push(link);
+        both.sort_by_key(Value::as_i64);
+        both == [json!(calm), json!(busy)]
+    })
+    .await;
 }
 
 fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {

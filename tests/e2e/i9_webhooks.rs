@@ -4,25 +4,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use chrono::Utc;
-use client::HubSpotSync;
 use dev::demo::Api;
 use domain::{
     HubSpotObjectId, ObjectType,
-    api::{ChangeKind, ChangePage, ChangeWhat, PageCursor, PageLimit, WaitSeconds},
+    api::{ChangeKind, ChangeWhat},
 };
 use e2e::{
     Tenant, assert_mirrored,
+    heard::{Heard, end_of, sync_of},
     hooks::{Hooks, SECRET, event},
     shared,
     stacks::OwnStack,
     store_of,
 };
-use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 /// Seconds of a storm.
@@ -30,88 +28,6 @@ fn storm() -> u64 {
     match std::env::var("SOAK").as_deref() {
         Ok("full") => 10,
         _ => 3,
-    }
-}
-
-fn sync_of(tenant: &Tenant) -> HubSpotSync {
-    let addresses = tenant.api.addresses();
-    HubSpotSync::builder(addresses.web.parse().unwrap())
-        .bearer_token(addresses.api_token.clone().into())
-        .build()
-        .unwrap()
-}
-
-/// Everything that is there was read, which is so much at least: the place from which on only news
-/// comes.
-async fn end_of(sync: &HubSpotSync, tenant: &Tenant, at_least: usize) -> PageCursor {
-    let mut after = None;
-    let mut seen = 0;
-    let deadline = Instant::now() + SOON;
-    loop {
-        let page = sync
-            .changes(
-                tenant.workspace,
-                after.as_ref(),
-                PageLimit::LARGEST,
-                WaitSeconds::default(),
-            )
-            .await
-            .unwrap();
-        // What is committed may be held up for a moment by what else the server does.
-        seen += page.items.len();
-        if page.items.is_empty() && seen >= at_least {
-            return page.next;
-        }
-        assert!(Instant::now() < deadline, "{seen} of {at_least}");
-        after = Some(page.next);
-    }
-}
-
-/// What a follower has heard so far.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<ChangePage>>>);
-
-impl Heard {
-    fn follow(sync: &HubSpotSync, tenant: &Tenant, after: PageCursor) -> Self {
-        let heard = Self::default();
-        let pages = sync.follow_changes(tenant.workspace, Some(after));
-        let all = heard.clone();
-        tokio::spawn(async move {
-            let mut pages = Box::pin(pages);
-            while let Some(page) = pages.next().await {
-                all.0.lock().unwrap().push(page.expect("the feed goes on"));
-            }
-        });
-        heard
-    }
-
-    fn all(&self) -> Vec<(ChangeKind, i64, ChangeWhat)> {
-        let pages = self.0.lock().unwrap();
-        let items = pages.iter().flat_map(|page| &page.items);
-        // What the app has of contacts follows them, in its time.
-        let records = [ChangeKind::Contact, ChangeKind::Company, ChangeKind::Deal];
-        items
-            .filter(|item| records.contains(&item.kind))
-            .map(|item| (item.kind, item.id.parse().unwrap(), item.change))
-            .collect()
-    }
-
-    /// Waits until it is told, and says how long that took.
-    async fn until(&self, want: (ChangeKind, i64, ChangeWhat), within: Duration) -> Duration {
-        let began = Instant::now();
-        while !self.all().contains(&want) {
-            assert!(
-                began.elapsed() < within,
-                "{want:?} is not among {:?}",
-                self.all()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        began.elapsed()
-    }
-
-    fn forget(&self) {
-        self.0.lock().unwrap().clear();
     }
 }
 

@@ -6,6 +6,7 @@ pub mod command_line;
 pub mod data;
 pub mod door;
 pub mod exports;
+pub mod heard;
 pub mod hooks;
 pub mod journals;
 pub mod mirrored;
