@@ -200,7 +200,9 @@ async fn engagements_of_others_come_in_where_the_workspace_reads_them() {
         "{ended:?}"
     );
 
-    // A reading without a change is one request for each kind, and no more.
+    // The long window comes after the first reading. Then a reading without a change is one request for each
+    // kind, and no more.
+    sync(&p.tenant).await;
     let seen = p.tenant.requests().await.len();
     sync(&p.tenant).await;
     let requests = p.tenant.requests().await.split_off(seen);
@@ -462,30 +464,36 @@ async fn what_is_deleted_in_hubspot_is_not_shown_any_more() {
     assert_eq!(stamps().await, before);
 }
 
-/// Names none of twelve meetings, and counts none: that is trouble, and not their end.
+/// Names none of twelve e-mails, and counts none: that is trouble, and not their end.
 #[tokio::test]
 async fn hubspot_that_forgot_all_engagements_removes_none() {
     let (p, door, contact) = ready().await;
+    let mail = json!({"hs_timestamp": days(-1), "hs_email_direction": "EMAIL", "hs_email_subject": "Gone"});
+    let mut mails = Vec::new();
     for _ in 0..12 {
-        meeting(&p, -1, contact).await;
+        let tied = [("contacts", contact)];
+        mails.push(p.record("emails", mail.clone(), &tied).await);
     }
     switch(&door, true).await;
     sync(&p.tenant).await;
     assert_eq!(of(&door, "zora").await.len(), 12);
-    for rule in [
-        json!({"path": "/meetings/batch/read", "effect": {"error_per_input": {"category": "OBJECT_NOT_FOUND"}}}),
-        json!({"path": "/meetings/search", "effect": "empty"}),
-    ] {
+    let nobody_is_known = json!({"path": "/emails/batch/read", "effect": {"error_per_input": {"category": "OBJECT_NOT_FOUND"}}});
+    let none_is_counted = json!({"path": "/emails/search", "effect": "empty"});
+    for rule in [nobody_is_known, none_is_counted] {
         p.tenant.control("POST", "faults", Some(rule)).await;
     }
     for _ in 0..3 {
         long_window(&p).await;
         assert_eq!(of(&door, "zora").await.len(), 12);
     }
-    // It counts them, and does not know one of them: two words are enough.
     p.tenant.control("DELETE", "faults", None).await;
-    let rule = json!({"path": "/meetings/batch/read", "effect": {"error_per_input": {"category": "OBJECT_NOT_FOUND"}}});
-    p.tenant.control("POST", "faults", Some(rule)).await;
+
+    // All are deleted, and another one is there that nobody took part in: two words are enough.
+    p.record("emails", mail, &[]).await;
+    for id in mails {
+        let path = format!("records/emails/{id}");
+        p.tenant.control("DELETE", &path, None).await;
+    }
     long_window(&p).await;
     assert_eq!(of(&door, "zora").await.len(), 12);
     long_window(&p).await;
@@ -650,10 +658,14 @@ async fn a_text_that_hubspot_keeps_back_is_not_an_empty_one() {
     p.tenant
         .control("PATCH", "", Some(json!({"denied_scopes": []})))
         .await;
-    p.tenant.connect().await;
+    let id = p.tenant.id();
+    let disconnect = p.tenant.api.call(&id, "disconnect", Some(json!({})));
+    let reply = disconnect.await.expect("an answer");
+    assert_eq!(reply.status, 200, "{}", reply.text);
     p.tenant
-        .wait_for_phase("syncing", Duration::from_secs(60))
+        .wait_for_phase("disconnected", Duration::from_secs(60))
         .await;
+    p.connect().await;
     long_window(&p).await;
     let then = of_mail().await;
     assert_eq!(

@@ -124,7 +124,8 @@ async fn deals_are_context_on_person_and_company() {
 #[tokio::test]
 async fn a_company_of_twelve_hundred_contacts_keeps_each_of_them_out() {
     const CONTACTS: usize = 1_200;
-    let p = Planted::on(&shared(), json!({"search_lag_ms": 0})).await;
+    let size = json!({"search_lag_ms": 0, "inline_association_page": 100});
+    let p = Planted::on(&shared(), size).await;
     let huge = json!({"name": "Huge", "domain": "huge-i7.com"});
     let huge = p.record("companies", huge, &[]).await;
     let address = |n: usize| format!("c{n}@people-of-huge-i7.com");
@@ -141,7 +142,14 @@ async fn a_company_of_twelve_hundred_contacts_keeps_each_of_them_out() {
     let of_contacts = p.record("deals", open("Contacts"), &tied).await;
     let door = p.connect().await;
     let store = store_of(p.tenant.api.addresses()).await;
+    // HubSpot tells the first hundred with a record, and all of them when it is compared.
+    let told = async |associations: u32| {
+        let page = json!({"inline_association_page": associations});
+        p.tenant.control("PATCH", "", Some(page)).await;
+    };
+    told(5_000).await;
     assert_mirrored(&p.tenant, &store).await;
+    told(100).await;
     let asked = |from: &str| -> Value {
         let all: Vec<String> = (0..CONTACTS).map(address).collect();
         let mut all = json!({"emails": all});
@@ -174,6 +182,7 @@ async fn a_company_of_twelve_hundred_contacts_keeps_each_of_them_out() {
     p.hubspot("POST", path, Some(body)).await;
     p.resync(json!({"types": ["deals"], "mode": {"mode": "from_scratch"}}))
         .await;
+    told(5_000).await;
     assert_mirrored(&p.tenant, &store).await;
     let all = verdicts().await;
     assert!(all[..CONTACTS - 1].iter().all(|found| *found == both));
