@@ -440,7 +440,10 @@ async fn an_entry_that_cannot_be_read_harms_only_its_person() {
             .execute(&world.raw)
             .await;
         assert_eq!(spoilt.unwrap().rows_affected(), 1);
-        let open = store.open_entries_of(world.workspace, &all).await.unwrap();
+        let open = store
+            .open_entries_of(world.workspace, world.portal, &all)
+            .await
+            .unwrap();
         assert_eq!(open[&person(0)].as_ref().unwrap()[0].id, entries[0].id);
         assert!(matches!(open[&person(1)], Err(StoreError::Unreadable(_))));
         assert!(!open.contains_key(&person(2)));
