@@ -106,6 +106,8 @@ async fn the_main_path_goes_without_script() {
     assert_eq!(stored["settings"]["export"]["policy"], "all_contacted");
 
     ann(&door).await;
+    // The window is narrow: the navigation is folded.
+    browser.click("nav.side summary", 1).await;
     browser.click("nav.side a[href$='/people']", 1).await;
     browser.until_shown("Search, and open the person").await;
     browser.click("#q", 1).await;
@@ -199,11 +201,22 @@ async fn everything_is_done_by_the_keyboard_alone() {
     browser.press("Enter").await;
     let on = browser.evaluate("document.activeElement.id").await;
     assert_eq!(on, "ceiling");
-    browser.tab_to("button[type=reset]").await;
+    // Leaving what was typed asks, and discarding it does not.
+    browser.visit(&at("/people")).await;
+    assert_eq!(browser.asked(), ["beforeunload"]);
+    browser.visit(&at("/basic-sync")).await;
+    browser.tab_to("#ceiling-on").await;
+    browser.press("Space").await;
+    browser.tab_to("#save").await;
     browser.press("Enter").await;
+    browser.until_shown("Nothing was saved yet.").await;
+    browser.tab_to("#discard").await;
+    browser.press("Enter").await;
+    browser.until_gone("Nothing was saved yet.").await;
+    browser.visit(&at("/people")).await;
+    assert_eq!(browser.asked(), [""; 0]);
 
     // Somebody: found, previewed, exported.
-    browser.visit(&at("/people")).await;
     browser.tab_to("#q").await;
     browser.type_in("ann.lee@example.com").await;
     browser.press("Enter").await;

@@ -31,6 +31,7 @@ pub struct Browser {
     tab: Option<String>,
     calls: u64,
     violations: Vec<String>,
+    asked: Vec<String>,
 }
 
 impl Browser {
@@ -72,6 +73,7 @@ impl Browser {
             tab: None,
             calls: 0,
             violations: Vec::new(),
+            asked: Vec::new(),
         };
         let target = browser
             .call("Target.createTarget", json!({"url": "about:blank"}))
@@ -92,8 +94,8 @@ impl Browser {
         answer["result"].take()
     }
 
-    /// The whole answer to an order.
-    async fn answer(&mut self, method: &str, params: Value) -> Value {
+    /// Sends an order, and gives its number.
+    async fn order(&mut self, method: &str, params: Value) -> u64 {
         self.calls += 1;
         let mut order = json!({"id": self.calls, "method": method, "params": params});
         if let Some(tab) = &self.tab {
@@ -102,6 +104,12 @@ impl Browser {
         let mut bytes = order.to_string().into_bytes();
         bytes.push(0);
         self.input.write_all(&bytes).await.expect("it listens");
+        self.calls
+    }
+
+    /// The whole answer to an order.
+    async fn answer(&mut self, method: &str, params: Value) -> Value {
+        let number = self.order(method, params).await;
         loop {
             let mut answer = Vec::new();
             let read = self.output.read_until(0, &mut answer);
@@ -111,8 +119,15 @@ impl Browser {
                 .expect("it speaks");
             assert_eq!(answer.pop(), Some(0), "{method}: the browser ended");
             let answer: Value = serde_json::from_slice(&answer).expect("JSON");
-            if answer["id"] == self.calls {
+            if answer["id"] == number {
                 return answer;
+            }
+            if answer["method"] == "Page.javascriptDialogOpening" {
+                // Nothing goes on before somebody says yes.
+                let kind = answer["params"]["type"].as_str().unwrap_or_default();
+                self.asked.push(kind.to_owned());
+                self.order("Page.handleJavaScriptDialog", json!({"accept": true}))
+                    .await;
             }
             let entry = &answer["params"]["entry"];
             if entry["source"] == "security" {
@@ -330,6 +345,22 @@ impl Browser {
         }
     }
 
+    /// Waits until this can be read on the page no more.
+    ///
+    /// # Panics
+    /// When it stays.
+    pub async fn until_gone(&mut self, part: &str) {
+        let deadline = Instant::now() + SHOWS_WITHIN;
+        loop {
+            let text = self.text().await;
+            if !text.is_empty() && !text.contains(part) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "still {part:?} in {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Chooses an option.
     pub async fn choose(&mut self, selector: &str, value: &str) {
         let script = format!("{}.value = {value:?}", element(selector));
@@ -368,6 +399,12 @@ impl Browser {
     /// Runs a script in the page.
     pub async fn run(&mut self, script: &str) {
         self.evaluate(script).await;
+    }
+
+    /// What pages asked in a dialog (`beforeunload`: whether to leave) since this was called last. It was
+    /// answered yes.
+    pub fn asked(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.asked)
     }
 
     /// What the page was kept from by its own policy, so far.

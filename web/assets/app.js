@@ -35,18 +35,23 @@ const changed = (el) => el.name && !el.disabled && el.tagName !== 'BUTTON' && (
   : el.value !== el.defaultValue);
 for (const form of $$('form:has(.savebar)')) {
   const bar = form.querySelector('.savebar');
-  const before = Number(bar.dataset.changes ?? 0); // changes that the server already holds as a draft
+  const before = Number(bar.dataset.changes ?? 0); // changes that the server already knows of
+  const [said, discard] = [bar.querySelector('p'), bar.querySelector('#discard')];
+  const atFirst = said.textContent;
   let leaving = false;
   const count = () => {
     const names = new Set([...form.elements].filter(changed).map((el) => el.name));
     const n = before + names.size;
-    bar.hidden = n === 0;
-    if (names.size) bar.querySelector('p').textContent = n === 1 ? '1 change' : `${n} changes`;
+    bar.hidden = n === 0 && !('stays' in bar.dataset);
+    discard.hidden = n === 0;
+    said.textContent = names.size === 0 ? atFirst : n === 1 ? '1 change' : `${n} changes`;
     return n;
   };
   form.addEventListener('input', count);
   form.addEventListener('reset', () => setTimeout(count));
   form.addEventListener('submit', () => { leaving = true; });
+  // Who discards has been asked enough.
+  if ('discards' in discard.dataset) discard.addEventListener('click', () => { leaving = true; });
   addEventListener('beforeunload', (e) => { if (!leaving && count()) e.preventDefault(); });
   count();
 }

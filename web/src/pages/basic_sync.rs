@@ -87,6 +87,7 @@ impl SettingsForm for BasicSync {
     const PATH: &'static str = routes::BASIC_SYNC;
     const TITLE: &'static str = "Basic sync";
     const LEAD: &'static str = "What comes in, who goes out, and how much.";
+    const BEGINS: bool = true;
 
     async fn load(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
         let store = &app.parts()?.store;

@@ -131,7 +131,7 @@ pub(crate) fn page<F: SettingsForm>(
             }
             div .savebar role="region" aria-label="Unsaved changes" data-changes=(merged.both.len() + merged.mine.len()) {
                 p { "Version " (known.revision) " is in force" }
-                a .btn href=(F::PATH) { "Take theirs" }
+                a .btn #discard href=(F::PATH) data-discards { "Take theirs" }
                 button .btn .primary #save { "Save my choice" }
             }
         }

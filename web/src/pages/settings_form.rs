@@ -24,7 +24,7 @@ use crate::{
         frame::{Done, SettingsPage, Width},
         guard::{Sent, Visit},
         head::Head,
-        parts::{csrf, error_summary, heading, savebar},
+        parts::{Unsaved, csrf, error_summary, heading, savebar},
         refused::Refused,
     },
     problem::Refusal,
@@ -138,6 +138,8 @@ pub(crate) trait SettingsForm: Sync + Sized {
     const WIDTH: Width = Width::Usual;
     /// The page of the navigation that it belongs to.
     const PLACE: &'static str = Self::PATH;
+    /// What the page shows before anything was saved is worth to be saved as it is.
+    const BEGINS: bool = false;
 
     /// What the page needs besides the settings.
     async fn load(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused>;
@@ -183,6 +185,11 @@ fn page<F: SettingsForm>(
     done: Option<Done>,
 ) -> Response {
     let fields = form.fields(head, &typed.values, &typed.errors);
+    let unsaved = match typed.changes {
+        0 if F::BEGINS && typed.revision == SettingsRevision::NONE => Unsaved::All,
+        0 => Unsaved::Nothing,
+        changes => Unsaved::Fields(changes),
+    };
     let content = html! {
         (heading(F::TITLE, F::LEAD))
         (error_summary(&typed.errors))
@@ -192,7 +199,7 @@ fn page<F: SettingsForm>(
                 (csrf(visit))
                 input type="hidden" name="revision" value=(typed.revision);
                 (fields)
-                (savebar(typed.changes))
+                (savebar(unsaved, F::PATH))
             } @else {
                 fieldset disabled .stack-form { (fields) }
             }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, Render, html};
 
-use super::icon;
+use super::{counted, icon};
 use crate::pages::guard::Visit;
 
 /// What proves that a form came from a page of this session.
@@ -142,12 +142,38 @@ pub(crate) fn error_summary(errors: &[(String, String)]) -> Markup {
     }
 }
 
-/// Saves or discards; `changes` are those that only the server knows.
-pub(crate) fn savebar(changes: usize) -> Markup {
+/// What a bar to save has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsaved {
+    /// As the settings in force have it, as far as the server knows.
+    Nothing,
+    /// No settings were ever saved: what is shown by itself can be saved as it is.
+    All,
+    /// So many fields differ from the settings in force.
+    Fields(usize),
+}
+
+/// Saves or discards; `in_force` leads to the page as the settings in force have it.
+pub(crate) fn savebar(unsaved: Unsaved, in_force: &str) -> Markup {
+    let changes = match unsaved {
+        Unsaved::Fields(changes) => changes,
+        Unsaved::Nothing | Unsaved::All => 0,
+    };
     html! {
-        div .savebar role="region" aria-label="Unsaved changes" data-changes=(changes) {
-            p aria-live="polite" { "Save changes" }
-            button .btn type="reset" { "Discard" }
+        div .savebar role="region" aria-label="Unsaved changes" data-changes=(changes) data-stays[unsaved == Unsaved::All] {
+            p aria-live="polite" {
+                @match unsaved {
+                    Unsaved::Nothing => { "Save changes" }
+                    Unsaved::All => { "Not saved yet: nothing is exported before" }
+                    Unsaved::Fields(changes) => { (counted(changes as u64, "change", "changes")) }
+                }
+            }
+            @if changes == 0 {
+                button .btn #discard type="reset" { "Discard" }
+            } @else {
+                // A browser would only go back to what was typed before it was sent.
+                a .btn #discard href=(in_force) data-discards { "Discard" }
+            }
             button .btn .primary #save { "Save" }
         }
     }
