@@ -152,7 +152,7 @@ async fn enter(app: &App, token: &str, to: &str) -> Result<Response, Refused> {
 
 /// Where to: a page of ours that needs nothing more, else the overview. Nothing that was given is
 /// ever an address.
-fn page_of(to: &str) -> &'static str {
+pub(crate) fn page_of(to: &str) -> &'static str {
     routes::ROUTES
         .iter()
         .filter(|r| r.method == "GET" && r.path != routes::ENTER && !r.path.contains('{'))
@@ -241,6 +241,9 @@ mod tests {
             ("https://example.com/", routes::OVERVIEW),
             ("//example.com", routes::OVERVIEW),
             ("/settings/hubspot/../../x", routes::OVERVIEW),
+            ("/settings/hubspot@example.com", routes::OVERVIEW),
+            ("/settings/hubspot//example.com/", routes::OVERVIEW),
+            ("/settings/hubspot\r\nSet-Cookie: a=b", routes::OVERVIEW),
             (routes::PERSON, routes::OVERVIEW),
             (routes::ENTER, routes::OVERVIEW),
             ("", routes::OVERVIEW),
