@@ -169,13 +169,10 @@ async fn a_company_of_twelve_hundred_contacts_keeps_each_of_them_out() {
             .map(|v| reasons(v).into_iter().collect())
             .collect()
     };
-    let all = verdicts().await;
-    assert!(all[..CONTACTS].iter().all(|found| *found == both));
-    // Who is no contact is judged by the company alone.
-    let of_domain = BTreeSet::from([format!("open_deal deal {of_company}")]);
-    assert_eq!(all[CONTACTS], of_domain);
+    // The rule is about the company: who is no contact is judged with them.
+    assert!(verdicts().await.iter().all(|found| *found == both));
 
-    // The deal leaves the last one, which moves no last-modified.
+    // The deal leaves the last one, which moves no last-modified; by the company it concerns everybody.
     let last = contacts[CONTACTS - 1];
     let path = "/crm/associations/2026-09/deals/contacts/batch/archive";
     let body = json!({"inputs": [{"from": {"id": of_contacts.to_string()}, "to": [{"id": last.to_string()}]}]});
@@ -184,9 +181,7 @@ async fn a_company_of_twelve_hundred_contacts_keeps_each_of_them_out() {
         .await;
     told(5_000).await;
     assert_mirrored(&p.tenant, &store).await;
-    let all = verdicts().await;
-    assert!(all[..CONTACTS - 1].iter().all(|found| *found == both));
-    assert_eq!(all[CONTACTS - 1], of_domain);
+    assert!(verdicts().await.iter().all(|found| *found == both));
 }
 
 /// A deal is where its stage was: that the stage is gone lets nobody in, and stops nothing.
