@@ -129,12 +129,16 @@ async fn a_unique_value_of_another_record_is_left_out_and_the_rest_is_written() 
     let p = Planted::new().await;
     unique_property(&p, "contacts", "contactinformation").await;
     unique_property(&p, "companies", "companyinformation").await;
-    let taken = json!({"email": "other@unique-e4.com", "crm_ref": "A-1"});
-    p.record("contacts", taken, &[]).await;
+    let taken = json!({"properties": {"email": "other@unique-e4.com", "crm_ref": "A-1"}});
+    p.hubspot("POST", "/crm/objects/2026-09/contacts", Some(taken))
+        .await;
     p.record("contacts", json!({"email": "old@unique-e4.com"}), &[])
         .await;
-    let taken = json!({"domain": "other-unique-e4.com", "name": "Other", "crm_ref": "A-1"});
-    p.record("companies", taken, &[]).await;
+    let taken = json!({
+        "properties": {"domain": "other-unique-e4.com", "name": "Other", "crm_ref": "A-1"},
+    });
+    p.hubspot("POST", "/crm/objects/2026-09/companies", Some(taken))
+        .await;
     let door = p.connect().await;
     with_rows(&door, "contacts", &[("job_title", "crm_ref", "overwrite")]).await;
     with_rows(&door, "companies", &[("city", "crm_ref", "overwrite")]).await;
