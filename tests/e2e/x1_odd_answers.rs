@@ -126,7 +126,7 @@ async fn a_conflict_with_a_contact_that_is_not_to_be_found_ends_the_request() {
 /// A row writes a unique property of the portal's, and its value is another record's.
 #[tokio::test]
 async fn a_unique_value_of_another_record_is_left_out_and_the_rest_is_written() {
-    let p = Planted::new().await;
+    let p = Planted::on(&shared(), json!({"property_delay_ms": 0})).await;
     unique_property(&p, "contacts", "contactinformation").await;
     unique_property(&p, "companies", "companyinformation").await;
     let taken = json!({"properties": {"email": "other@unique-e4.com", "crm_ref": "A-1"}});
