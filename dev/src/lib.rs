@@ -16,6 +16,8 @@ pub fn http() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(std::time::Duration::from_secs(30))
+        // The front door closes what idles for thirty seconds, maybe just when it is used again.
+        .pool_idle_timeout(std::time::Duration::from_secs(20))
         .no_proxy()
         .build()?)
 }

@@ -32,6 +32,9 @@ pub use exports::ExportFilter;
 
 /// Longest wait for one answer unless the builder says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The service closes a connection that idles for thirty seconds: a call on one that is being closed would
+/// fail.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to reach the service. See [`HubSpotSync::builder`].
@@ -83,6 +86,7 @@ impl Builder {
         let http = reqwest::Client::builder()
             .timeout(self.timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("hubspot-sync-client/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .build()
