@@ -11,7 +11,8 @@ const ACTIVITIES: i64 = 20;
 
 impl Store {
     /// Takes people with requests or activities that are due. They are due again in a while, should whoever
-    /// took them be lost, and nobody else takes them before.
+    /// took them be lost, and nobody else takes them before. What waited for its time waits no more: else
+    /// it would be put off by being taken, and nobody would ever find it ready.
     ///
     /// # Errors
     /// When the database fails; nobody is taken then.
@@ -51,7 +52,8 @@ impl Store {
             return Ok(Vec::new());
         }
         sqlx::query!(
-            "update export_request r set due_at = clock_timestamp() + make_interval(secs => $3)
+            "update export_request r set due_at = clock_timestamp() + make_interval(secs => $3),
+               state = 'accepted', reason = null, changed_at = clock_timestamp()
              from (select r.id from unnest($2::text[]) as t (id)
                cross join lateral (select r.id from export_request r
                  where r.workspace_id = $1 and r.person_id = t.id and r.state in ('accepted', 'waiting')
@@ -65,10 +67,12 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
-            "update app_activity a set due_at = clock_timestamp() + make_interval(secs => $3)
+            "update app_activity a set due_at = clock_timestamp() + make_interval(secs => $3),
+               state = 'accepted', reason = null, turned_at = clock_timestamp()
              from (select a.activity_id from unnest($2::text[]) as t (id)
                cross join lateral (select a.activity_id from app_activity a
                  where a.workspace_id = $1 and a.person_id = t.id and a.due_at <= clock_timestamp()
+                   and a.reason is distinct from 'person_not_exported'
                  for update) a
                order by a.activity_id) due
              where a.workspace_id = $1 and a.activity_id = due.activity_id",

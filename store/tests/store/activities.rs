@@ -463,6 +463,38 @@ async fn they_are_due_soon_after_the_export_that_they_waited_for() {
     .await;
 }
 
+/// Whoever takes what waited for its time finds it ready, although it is due again only in a while.
+#[tokio::test]
+async fn what_waited_is_ready_for_whoever_takes_it() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        people(&world, &["p1"]).await;
+        exported(&world, "p1").await;
+        upsert(&world, &[note("a", 1, &json!({}))]).await;
+        let activity = pending(&world).await.remove(0);
+        let (store, workspace) = (&world.store, world.workspace);
+        let parked = store.park_activity(
+            workspace,
+            world.portal,
+            &activity,
+            WaitReason::TriedAgainLater,
+            Some(std::time::Duration::ZERO),
+            Some("HS-3002"),
+        );
+        parked.await.unwrap();
+        let minute = std::time::Duration::from_secs(60);
+        let taken = store.take_due(workspace, 9, minute).await.unwrap();
+        assert_eq!(taken.len(), 1);
+        let ready = pending(&world).await;
+        assert_eq!(ready.len(), 1);
+        assert_eq!(
+            ready[0].attempts, 1,
+            "how often it was tried is not forgotten"
+        );
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn erased_people_take_theirs_along() {
     bounded(async {

@@ -5,7 +5,7 @@ use domain::{
     api::{BulkPreview, BulkWhom},
     app::{CustomField, Fields, PersonId, PersonInput, PersonUpsert},
     export::{
-        BulkState, RequestId, RequestKind, RequestOutcome, SkipReason,
+        BulkState, RequestId, RequestKind, RequestOutcome, SkipReason, WaitReason,
         journal::{Cause, Entry, EntryId, Operation, Subject},
     },
 };
@@ -25,23 +25,44 @@ fn new_ids(n: usize) -> Vec<RequestId> {
     (0..n).map(|_| RequestId::new(Uuid::now_v7())).collect()
 }
 
+/// Tells a workspace of so many people.
+async fn tell_of(world: &World, n: usize) {
+    let fields = Fields::new(std::iter::empty::<&CustomField>());
+    let people: Vec<PersonUpsert> = (0..n)
+        .map(|n| {
+            let json = serde_json::json!({"id": person(n), "version": 1, "email": format!("p{n}@example.com")});
+            let input = serde_json::from_value::<PersonInput>(json).unwrap();
+            input.check(&fields).unwrap()
+        })
+        .collect();
+    let upserted = world.store.upsert_people(world.workspace, &people, at(0));
+    upserted.await.unwrap();
+}
+
+/// The same, with an export of each asked for.
+async fn asked_for(world: &World, n: usize) -> Vec<RequestId> {
+    tell_of(world, n).await;
+    let requests = new_ids(n);
+    let people: Vec<(RequestId, PersonId)> =
+        requests.iter().copied().zip((0..n).map(person)).collect();
+    let new = NewExports {
+        workspace: world.workspace,
+        kind: RequestKind::Manual,
+        people: &people,
+        include_earlier: false,
+        anew: false,
+        bulk: None,
+    };
+    world.store.request_exports(&new, at(1)).await.unwrap();
+    requests
+}
+
 /// A workspace with five people, and a bulk export of them that waits for somebody to confirm; the last one
 /// would be left out.
 async fn waiting() -> (World, BulkRow) {
     let (world, _) = World::connected().await;
-    let fields = Fields::new(std::iter::empty::<&CustomField>());
-    let people: Vec<PersonUpsert> = (0..5)
-        .map(|n| {
-            let json = serde_json::json!({"id": person(n), "version": 1, "email": format!("p{n}@example.com")});
-            serde_json::from_value::<PersonInput>(json)
-                .unwrap()
-                .check(&fields)
-                .unwrap()
-        })
-        .collect();
+    tell_of(&world, 5).await;
     let store = &world.store;
-    let upserted = store.upsert_people(world.workspace, &people, at(0)).await;
-    upserted.unwrap();
     let whom = BulkWhom::People {
         people: (0..5).chain(0..5).map(person).collect(),
     };
@@ -300,18 +321,7 @@ async fn a_batch_writes_only_about_people_whom_it_holds() {
     bounded(async {
         let (world, connected) = World::connected().await;
         let store = &world.store;
-        let fields = Fields::new(std::iter::empty::<&CustomField>());
-        let people: Vec<PersonUpsert> = (0..3)
-            .map(|n| {
-                let json = serde_json::json!({"id": person(n), "version": 1});
-                let input: PersonInput = serde_json::from_value(json).unwrap();
-                input.check(&fields).unwrap()
-            })
-            .collect();
-        store
-            .upsert_people(world.workspace, &people, at(0))
-            .await
-            .unwrap();
+        tell_of(&world, 3).await;
         let single = store
             .take_writer(world.workspace, &person(1))
             .await
@@ -399,16 +409,7 @@ async fn an_entry_that_cannot_be_read_harms_only_its_person() {
     bounded(async {
         let (world, connected) = World::connected().await;
         let store = &world.store;
-        let fields = Fields::new(std::iter::empty::<&CustomField>());
-        let people: Vec<PersonUpsert> = (0..3)
-            .map(|n| {
-                let json = serde_json::json!({"id": person(n), "version": 1});
-                let input: PersonInput = serde_json::from_value(json).unwrap();
-                input.check(&fields).unwrap()
-            })
-            .collect();
-        let upserted = store.upsert_people(world.workspace, &people, at(0)).await;
-        upserted.unwrap();
+        tell_of(&world, 3).await;
         let all: Vec<PersonId> = (0..3).map(person).collect();
         let holds = store.take_writers(world.workspace, &all).await.unwrap();
         let now = store.clock().await.unwrap();
@@ -456,28 +457,8 @@ async fn an_entry_that_cannot_be_read_harms_only_its_person() {
 async fn who_is_due_is_taken_once_and_due_again() {
     bounded(async {
         let (world, _) = World::connected().await;
-        let fields = Fields::new(std::iter::empty::<&CustomField>());
-        let people: Vec<PersonUpsert> = (0..3)
-            .map(|n| {
-                let json = serde_json::json!({"id": person(n), "version": 1});
-                let input = serde_json::from_value::<PersonInput>(json).unwrap();
-                input.check(&fields).unwrap()
-            })
-            .collect();
+        asked_for(&world, 3).await;
         let store = &world.store;
-        let upserted = store.upsert_people(world.workspace, &people, at(0)).await;
-        upserted.unwrap();
-        let asked: Vec<(RequestId, PersonId)> =
-            new_ids(3).into_iter().zip((0..3).map(person)).collect();
-        let new = NewExports {
-            workspace: world.workspace,
-            kind: RequestKind::Manual,
-            people: &asked,
-            include_earlier: false,
-            anew: false,
-            bulk: None,
-        };
-        store.request_exports(&new, at(1)).await.unwrap();
         let minute = std::time::Duration::from_secs(60);
         let due = async |but: &[WorkspaceId]| {
             let due = store.due_exports(std::time::Duration::ZERO, 10, but).await;
@@ -500,6 +481,37 @@ async fn who_is_due_is_taken_once_and_due_again() {
             .count("with later as (update export_request set due_at = due_at - interval '61 seconds' returning 1) select count(*) from later")
             .await;
         assert_eq!(store.take_due(world.workspace, 9, now).await.unwrap().len(), 3);
+    })
+    .await;
+}
+
+/// Whoever takes what waited for its time finds it ready, although it is due again only in a while.
+#[tokio::test]
+async fn what_waited_is_ready_for_whoever_takes_it() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let requests = asked_for(&world, 2).await;
+        let store = &world.store;
+        let zero = std::time::Duration::ZERO;
+        let parked = store.park_requests(
+            world.workspace,
+            &requests,
+            WaitReason::TriedAgainLater,
+            Some(zero),
+            Some("HS-3002"),
+        );
+        parked.await.unwrap();
+        let minute = std::time::Duration::from_secs(60);
+        let taken = store.take_due(world.workspace, 9, minute).await.unwrap();
+        assert_eq!(taken, [person(0), person(1)]);
+        for person in &taken {
+            let facts = store.drain_facts(world.workspace, world.portal, person);
+            let pending = facts.await.unwrap().pending;
+            assert_eq!(pending.len(), 1);
+            assert!(pending[0].ready);
+            // How often it was tried is not forgotten.
+            assert_eq!(pending[0].attempts, 1);
+        }
     })
     .await;
 }
