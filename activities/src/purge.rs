@@ -47,17 +47,19 @@ impl Purging {
         removed: &AtomicU64,
     ) -> Result<bool, StoreError> {
         let began = Instant::now();
+        let mut emptied = 0;
         while began.elapsed() < SLICE && !ctx.is_cancelled() {
             let Some(step) = self
                 .deps
                 .store
-                .purge_step(workspace, PurgeStep::LARGEST, Utc::now())
+                .purge_step(workspace, PurgeStep::LARGEST, emptied, Utc::now())
                 .await?
             else {
                 return Ok(true);
             };
             self.deps.pulse.progress();
             removed.fetch_add(step.removed, Ordering::Relaxed);
+            emptied = step.emptied;
             if step.done {
                 return Ok(true);
             }

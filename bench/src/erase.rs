@@ -152,11 +152,12 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
     let purging = async {
         let mut all = PurgeStep::default();
         while let Some(step) = store
-            .purge_step(many, PurgeStep::LARGEST, Utc::now())
+            .purge_step(many, PurgeStep::LARGEST, all.emptied, Utc::now())
             .await?
         {
             all.removed += step.removed;
             all.longest = all.longest.max(step.longest);
+            all.emptied = step.emptied;
             if step.done {
                 break;
             }

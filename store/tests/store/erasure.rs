@@ -256,7 +256,7 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
         assert_eq!(refused, Some(Err(RefusedPurge::StillConnected)));
         assert_eq!(world.count("select count(*) from app_person").await, 1);
         assert_eq!(
-            store.purge_step(world.workspace, 10, at(2)).await.unwrap(),
+            store.purge_step(world.workspace, 10, 0, at(2)).await.unwrap(),
             None
         );
         world.disconnect(at(2)).await;
@@ -275,9 +275,21 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
         assert!(matches!(late, Err(StoreError::NotFound("workspace"))));
         let mut removed = 0;
         let mut steps = 0;
+        let mut emptied = 0;
+        let mut is_late = false;
         loop {
-            let step = store.purge_step(world.workspace, 1, at(4)).await.unwrap();
-            let step = step.expect("the purge is under way");
+            let step = store.purge_step(world.workspace, 1, emptied, at(4));
+            let step = step.await.unwrap().expect("the purge is under way");
+            emptied = step.emptied;
+            if emptied > 7 && !is_late {
+                // Somebody who was not to: into a table that was found empty.
+                is_late = true;
+                let late = sqlx::query(
+                    "insert into hubspot_reread (workspace_id, portal_id, object_type, object_id) values ($1, $2, 1, 1)",
+                );
+                let late = late.bind(world.workspace.as_uuid()).bind(world.portal.get());
+                late.execute(&world.raw).await.unwrap();
+            }
             removed += step.removed;
             steps += 1;
             if step.done {
@@ -289,6 +301,7 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
             let again = store.request_purge(world.workspace, at(9)).await.unwrap();
             assert_eq!(again, Some(Ok(PurgeStatus { removed, ..asked })));
         }
+        assert!(is_late);
         assert!(removed > 8 && steps > 3, "{removed} rows in {steps} steps");
         // Also tables that did not exist when this was written: they have a workspace, or refer to
         // something that has one and goes with it.

@@ -348,7 +348,7 @@ async fn a_purge_leaves_the_company_to_the_portal() {
         world.store.request_purge(world.workspace, at(2)).await.unwrap();
         while let Some(step) = world
             .store
-            .purge_step(world.workspace, 1, at(3))
+            .purge_step(world.workspace, 1, 0, at(3))
             .await
             .unwrap()
         {
