@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use domain::{
-    HubSpotObjectId, ObjectType, SyncType, WorkspaceId,
+    HubSpotObjectId, ObjectType, PortalId, SyncType, WorkspaceId,
     app::{Email, PersonId},
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -50,6 +50,8 @@ pub(crate) enum Identity<'a> {
     /// The contact's id. Of any portal: an id that two portals share keeps a stranger out at worst
     /// if both were ever connected to one workspace.
     Contact(HubSpotObjectId),
+    /// A normalised address that a portal takes no more, as it erased whoever had it. That keeps nobody out.
+    Refused(PortalId, &'a str),
 }
 
 impl IdentityKey {
@@ -79,6 +81,11 @@ impl IdentityKey {
             Identity::Contact(id) => {
                 mac.update(b"c");
                 mac.update(&id.get().to_be_bytes());
+            }
+            Identity::Refused(portal, email) => {
+                mac.update(b"r");
+                mac.update(&portal.get().to_be_bytes());
+                mac.update(email.as_bytes());
             }
         }
         mac.finalize().into_bytes().to_vec()

@@ -10,12 +10,9 @@ use e2e::{
     planted::{Planted, change_settings, reasons},
     profiles::until,
     store_of,
+    verdicts::{kept, verdict},
 };
 use serde_json::{Value, json};
-
-async fn verdict(door: &Door, person: &str) -> Value {
-    door.ok("GET", &format!("/people/{person}/dnc"), None).await
-}
 
 async fn people(door: &Door, emails: &[(&str, &str)]) {
     let items: Vec<Value> = emails
@@ -23,33 +20,6 @@ async fn people(door: &Door, emails: &[(&str, &str)]) {
         .map(|(id, email)| json!({"id": id, "version": 1, "email": email}))
         .collect();
     door.people(json!(items)).await;
-}
-
-/// Waits until the verdict that is kept on a person is the one that is answered.
-async fn kept(planted: &Planted, door: &Door, person: &str) {
-    let store = store_of(planted.tenant.api.addresses()).await;
-    let id: PersonId = person.parse().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        let kept = store
-            .kept_verdict(planted.tenant.workspace, planted.tenant.portal, &id)
-            .await
-            .unwrap();
-        let answered = verdict(door, person).await;
-        if let Some(kept) = &kept {
-            let same = json!(kept.reasons) == answered["reasons"]
-                && json!(kept.allowed) == answered["allowed"]
-                && kept.stale == (answered["stale"] != json!([]));
-            if same {
-                return;
-            }
-        }
-        assert!(
-            Instant::now() < deadline,
-            "kept: {kept:?}, answered: {answered:#}"
-        );
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
 }
 
 fn days_ago(days: i64) -> String {

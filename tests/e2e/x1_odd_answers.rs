@@ -9,6 +9,7 @@ use e2e::{
     planted::{Planted, change_settings, number},
     profiles::until,
     shared,
+    verdicts::{kept, verdict},
 };
 use serde_json::{Value, json};
 
@@ -383,6 +384,20 @@ async fn whoever_was_erased_in_hubspot_is_skipped_as_such() {
     let done = export(&door, "gone").await;
     assert_eq!(done["state"], "skipped", "{done}");
     assert_eq!(done["reason"], "erased_in_hubspot", "{done}");
+    let no = verdict(&door, "gone").await;
+    assert_eq!(no["allowed"], false, "{no}");
+    assert_eq!(no["reasons"], json!([{"rule": "erased"}]));
+    kept(&p, &door, "gone").await;
+    let body = json!({"emails": ["Gone@Erased-C7.com", "other@erased-c7.com"]});
+    let asked = door.ok("POST", "/dnc", Some(body)).await;
+    assert_eq!(asked["emails"][0]["allowed"], false, "{asked}");
+    assert_eq!(asked["emails"][1]["allowed"], true, "{asked}");
+    // The person has another address: that one was not refused.
+    let body = json!([{"id": "gone", "version": 2, "email": "back@erased-c7.com"}]);
+    door.people(body).await;
+    let yes = verdict(&door, "gone").await;
+    assert_eq!(yes["allowed"], true, "{yes}");
+    kept(&p, &door, "gone").await;
 }
 
 /// The write of a contact took effect, nobody heard of it, and the contact was merged into another one.

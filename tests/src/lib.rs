@@ -20,6 +20,7 @@ pub mod retire;
 pub mod script;
 pub mod seen;
 pub mod stacks;
+pub mod verdicts;
 pub mod wrong_settings;
 
 use std::{

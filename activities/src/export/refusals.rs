@@ -25,6 +25,20 @@ pub(super) const PORTAL_RULE: &str = "HS-3015";
 const TAKEN: &str = "HS-3007";
 
 impl Exporting<'_> {
+    /// HubSpot erased whoever had the person's address: they must not be written to either (I8).
+    async fn note_erased(&self) -> Result<(), Stop> {
+        let person = self.person()?;
+        let Some(email) = &person.email else {
+            return Ok(());
+        };
+        let (workspace, portal) = (self.ground.workspace, self.ground.portal);
+        self.deps
+            .store
+            .note_refused_address(workspace, portal, &person.id, email.as_str())
+            .await?;
+        Ok(())
+    }
+
     /// What becomes of an entry whose write was not answered with success, and whether another plan is
     /// made. Only of a write that may have landed the entry stays open.
     pub(super) async fn not_written(
@@ -80,6 +94,9 @@ impl Exporting<'_> {
             hubspot::Error::Invalid { ref problems, .. } => {
                 let properties = wire::names_of(problems);
                 if new && let Some(reason) = of_the_address(problems) {
+                    if reason == SkipReason::ErasedInHubspot {
+                        self.note_erased().await?;
+                    }
                     return Err(Stop::Skips(reason.into()));
                 }
                 if self.redefined(of, problems, sent).await? {

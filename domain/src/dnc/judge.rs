@@ -26,6 +26,14 @@ pub struct Judgement {
     pub reasons: Vec<DncReason>,
 }
 
+impl Judgement {
+    /// HubSpot erased whoever had the address, and takes it no more.
+    pub fn erased(&mut self) {
+        self.reasons.push(DncReason::bare(DncRule::Erased));
+        self.reasons.sort();
+    }
+}
+
 /// What is found on a company, and holds for everybody at it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Findings(Vec<DncReason>);

@@ -6,6 +6,7 @@ mod basis;
 mod companies;
 mod facts;
 mod projection;
+mod refused;
 
 use std::collections::BTreeMap;
 
@@ -226,6 +227,9 @@ impl Store {
         companies
             .0
             .extend(facts.iter().map(|c| (c.id.get(), judge.company(c))));
+        let refused = self
+            .refused_among(workspace, basis.portal, subjects)
+            .await?;
         let own = gathered.contacts_of.iter().zip(&gathered.companies_of);
         Ok(own
             .enumerate()
@@ -235,8 +239,13 @@ impl Store {
                     .filter_map(|id| gathered.contacts.get(id))
                     .collect();
                 let at: Vec<_> = at.iter().filter_map(|id| companies.0.get(id)).collect();
+                let mut judgement = judge.person(&contacts, &at);
+                // Whoever is a contact again was let in by HubSpot after all.
+                if contacts.is_empty() && refused.get(n).is_some_and(|refused| *refused) {
+                    judgement.erased();
+                }
                 Verdict::of(
-                    judge.person(&contacts, &at),
+                    judgement,
                     &basis.stale,
                     &basis.settings.dnc,
                     last.get(n).copied().flatten(),
