@@ -38,12 +38,18 @@ use crate::{
 
 /// Contacts that are looked at together.
 const BATCH: u32 = 500;
-/// When a contact is looked at again of which nothing could be found out.
+/// When a contact is looked at again of which nothing could be found out; twice as long each time, up to
+/// [`LONGEST`]. It is never given up: what was not answered is no answer.
 const AGAIN: Duration = Duration::from_secs(60);
-/// The same after trouble that often passes at once; twice as long each time.
+/// The longest wait for the next look.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// As [`AGAIN`] after trouble that often passes at once.
 const SOON: Duration = Duration::from_secs(2);
-/// Looks in vain before it is given up.
-const LOOKS: u32 = 10;
+
+/// The wait after so many looks in vain.
+fn wait_after(first: Duration, attempts: u32) -> Duration {
+    (first * 2u32.saturating_pow(attempts.min(10))).min(LONGEST)
+}
 
 /// The activity of `ExportRecheck`.
 pub struct Rechecking {
@@ -109,10 +115,10 @@ impl Rechecking {
                     read.unanswered.get(&id),
                     Some(Some(hubspot::Error::NotFound))
                 );
-                if gone || recheck.attempts >= LOOKS {
+                if gone {
                     ended.push(recheck.contact);
                 } else {
-                    put_off(recheck.contact, AGAIN);
+                    put_off(recheck.contact, wait_after(AGAIN, recheck.attempts));
                 }
                 continue;
             };
@@ -131,18 +137,14 @@ impl Rechecking {
                     report.unchanged += 1;
                     ended.push(recheck.contact);
                 }
-                Ok(Mended::Not) if recheck.attempts >= LOOKS => ended.push(recheck.contact),
-                Ok(Mended::Not) => put_off(recheck.contact, AGAIN),
+                Ok(Mended::Not) => put_off(recheck.contact, wait_after(AGAIN, recheck.attempts)),
                 Err(stop @ (Stop::Store(_) | Stop::Fenced)) => return Err(stop),
                 Err(stop) => {
                     tracing::info!(stop = stop.name(), "a company is restored later");
                     let wait = match stop {
                         Stop::Waits(_, wait) => wait,
-                        stop if stop.passes_soon() => {
-                            let later = SOON * 2u32.saturating_pow(recheck.attempts.min(LOOKS));
-                            later.min(AGAIN)
-                        }
-                        _ => AGAIN,
+                        stop if stop.passes_soon() => wait_after(SOON, recheck.attempts).min(AGAIN),
+                        _ => wait_after(AGAIN, recheck.attempts),
                     };
                     put_off(recheck.contact, wait);
                 }
