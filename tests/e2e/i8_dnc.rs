@@ -3,13 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use domain::app::PersonId;
 use e2e::{
     command_line::CommandLine,
     door::Door,
     planted::{Planted, change_settings, reasons},
     profiles::until,
-    store_of,
     verdicts::{kept, verdict},
 };
 use serde_json::{Value, json};
