@@ -254,7 +254,34 @@ fn name(data: &Data, kind: Kind, record: &Record) -> String {
     if name.is_empty() {
         return "(no name)".to_owned();
     }
-    name.chars().take(80).collect()
+    plain(&name).trim().chars().take(80).collect()
+}
+
+/// What HTML says, as HubSpot's timeline would show it; a text without any stays as it is.
+fn plain(html: &str) -> String {
+    let (mut out, mut rest) = (String::new(), html);
+    while let Some((before, after)) = rest.split_once('<') {
+        out.push_str(before);
+        let Some((tag, after)) = after.split_once('>') else {
+            out.push('<');
+            rest = after;
+            break;
+        };
+        if tag.starts_with("br") || tag == "/p" || tag == "/div" || tag == "/li" {
+            out.push('\n');
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ]
+    .iter()
+    .fold(out, |text, (entity, char)| text.replace(entity, char))
 }
 
 fn row(portal: u64, data: &Data, kind: Kind, id: u64, record: &Record) -> String {
@@ -456,7 +483,13 @@ fn timeline(portal: u64, data: &Data, kind: Kind, id: u64) -> String {
             "hs_communication_body",
         ] {
             if let Some(text) = data.stored(record, body) {
-                let text: String = text.chars().take(500).collect();
+                // Texts of e-mails are none.
+                let text = if body == "hs_email_text" {
+                    text.to_owned()
+                } else {
+                    plain(text)
+                };
+                let text: String = text.trim().chars().take(500).collect();
                 out.push_str(&format!("\n{}", escape(&text)));
                 break;
             }
@@ -516,4 +549,19 @@ fn list(portal: u64, data: &Data, list: &List) -> Page {
     }
     body.push_str("</table>");
     (list.name.clone(), "", body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn html_is_read_as_a_person_would() {
+        assert_eq!(
+            plain("<p>1 &lt; 2 &amp; &quot;so&quot;</p><p>b<br/>c</p>"),
+            "1 < 2 & \"so\"\nb\nc\n"
+        );
+        assert_eq!(plain("a < b"), "a < b");
+        assert_eq!(plain("&amp;lt;"), "&lt;");
+    }
 }
