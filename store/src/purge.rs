@@ -331,6 +331,7 @@ impl Store {
             "delete from webhook_wake where workspace_id = $1",
             "delete from hubspot_portal where workspace_id = $1",
             "delete from dnc_verdict where workspace_id = $1",
+            "delete from dnc_rule_count where workspace_id = $1",
             "delete from dnc_projection where workspace_id = $1",
             "delete from quarantine where workspace_id = $1",
             "delete from last_read where workspace_id = $1",

@@ -4,6 +4,7 @@
 mod affected;
 mod basis;
 mod companies;
+mod counts;
 mod facts;
 mod projection;
 
@@ -16,6 +17,7 @@ use domain::{
 };
 
 pub use basis::DncBasis;
+pub use counts::StoppedPeople;
 use facts::Subject;
 pub use projection::{VerdictPass, VerdictStep};
 

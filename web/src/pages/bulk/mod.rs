@@ -52,6 +52,7 @@ pub(crate) fn router() -> Router<App> {
     Router::new()
         .route(routes::BULK, get(show).post(begin))
         .route(routes::BULK_RUN, get(run::show))
+        .route(routes::BULK_LIVE, get(run::live))
         .route(routes::BULK_CONFIRM, post(run::confirm))
         .route(routes::BULK_STOP, post(run::stop))
 }
