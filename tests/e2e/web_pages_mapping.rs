@@ -5,12 +5,17 @@ use dev::entry;
 use e2e::{
     browser::Browser,
     door::Door,
+    exports::{export, live},
     pages::{Got, Pages, between, claims},
     planted::{Planted, change_settings},
+    profiles::until,
+    shared,
 };
 use serde_json::{Value, json};
 
 const CONTACTS: &str = "/settings/hubspot/mapping/contacts";
+const OWN: &str = "/settings/hubspot/mapping/own-properties";
+const BULK: &str = "/settings/hubspot/bulk-export";
 const ACTIVITY: &str = "/settings/hubspot/mapping/activity";
 
 /// Makes a property of contacts, as a person in HubSpot does.
@@ -366,4 +371,162 @@ async fn one_of_a_thousand_properties_is_found_as_one_types() {
         "wide_777"
     );
     assert_eq!(browser.violations().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_hubspot_requires_is_filled_by_a_row_or_a_fixed_value() {
+    let rules = json!({"required_properties": {"contacts": ["rank", "found_by"]}});
+    let portal = Planted::on(&shared(), rules).await;
+    property(&portal, "rank", "Rank & level", "enumeration").await;
+    property(&portal, "found_by", "Found by", "string").await;
+    let door = portal.connect().await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let page = pages.get(CONTACTS).await;
+    shows(
+        &page,
+        &[
+            "HubSpot requires <b><bdi>Rank &amp; level</bdi></b>",
+            "Add a row for <bdi>Rank &amp; level</bdi>",
+            "HubSpot requires <b><bdi>Found by</bdi></b>",
+            "HS-2128",
+        ],
+    );
+    // Only what can become one of its values is offered, and is not mapped elsewhere.
+    let offered = between(&page.text, "id=\"required-rank\"", "</select>").unwrap();
+    assert!(offered.contains("value=\"seniority\""), "{offered}");
+    assert!(!offered.contains("value=\"job_title\""), "{offered}");
+    assert!(!offered.contains("value=\"birthday\""), "{offered}");
+
+    let filled = [("required-rank", "seniority"), ("step", "fill rank")];
+    let page = step(&pages, CONTACTS, &page, &filled).await;
+    assert_eq!(changes(&page), "1");
+    assert!(!page.text.contains("HubSpot requires <b><bdi>Rank"));
+    let added = [("step", "add-fixed found_by")];
+    let page = step(&pages, CONTACTS, &page, &added).await;
+    shows(&page, &["id=\"fixed-value-found_by\""]);
+    let written = [("fixed-value-found_by", "Artisan")];
+    let page = save(&pages, CONTACTS, &page, &written).await;
+    assert!(!page.text.contains("HubSpot requires"), "{}", page.text);
+    assert_eq!(row(&door, "seniority").await.unwrap()["property"], "rank");
+    // What was refused before is made.
+    door.people(
+        json!([{"id": "lead", "version": 1, "email": "lead@required-e4.com",
+        "fields": {"seniority": "senior"}}]),
+    )
+    .await;
+    let done = export(&door, "lead").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    let made = live(&portal, "contacts").await[0]["properties"].clone();
+    assert_eq!(
+        (&made["rank"], &made["found_by"]),
+        (&json!("senior"), &json!("Artisan"))
+    );
+}
+
+#[tokio::test]
+async fn our_properties_are_made_and_mapped_by_one_click() {
+    let denied = Planted::new().await;
+    let scopes = json!({"denied_scopes": ["crm.schemas.contacts.write"]});
+    denied.tenant.control("PATCH", "", Some(scopes)).await;
+    denied.connect().await;
+    let page = Pages::open(&denied.tenant, "admin")
+        .await
+        .get(CONTACTS)
+        .await;
+    shows(
+        &page,
+        &["needs the scope <code>crm.schemas.contacts.write</code>"],
+    );
+    assert!(!page.text.contains("Make and map them"), "{}", page.text);
+
+    let portal = Planted::new().await;
+    let door = portal.connect().await;
+    change_settings(&door, |_| {}).await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let own = format!("method=\"post\" action=\"{OWN}\"");
+    shows(&pages.get(CONTACTS).await, &[&own, "Make and map them"]);
+    let companies = pages.get("/settings/hubspot/mapping/companies").await;
+    assert!(!companies.text.contains(&own), "they are of contacts");
+    let member = Pages::open(&portal.tenant, "member").await;
+    assert!(!member.get(CONTACTS).await.text.contains(&own));
+    assert_eq!(member.post(OWN, &[]).await.status, 403);
+
+    let made = pages.post(OWN, &[]).await;
+    assert_eq!(
+        made.location(),
+        format!("{CONTACTS}?done=own-properties"),
+        "{}",
+        made.text
+    );
+    let page = pages.get(made.location()).await;
+    shows(&page, &["The properties are in HubSpot now, and mapped."]);
+    assert!(!page.text.contains(&own), "there is nothing left to make");
+    assert_eq!(
+        row(&door, "sentiment").await.unwrap()["property"],
+        "artisan_sentiment"
+    );
+    let group = portal
+        .hubspot(
+            "GET",
+            "/crm/properties/2026-09/contacts/artisan_sentiment",
+            None,
+        )
+        .await;
+    assert_eq!(group["groupName"], "artisan");
+    let history = pages.get("/settings/hubspot/history").await;
+    shows(&history, &["Had properties of our own made", "Version 2"]);
+}
+
+#[tokio::test]
+async fn a_new_row_is_applied_to_everybody_exported_whatever_the_policy() {
+    let portal = Planted::new().await;
+    property(&portal, "rank", "Rank", "string").await;
+    let door = portal.connect().await;
+    let ids = ["by-hand", "never"];
+    let people = ids.map(|id| {
+        json!({"id": id, "version": 1, "email": format!("{id}@rows-e4.com"),
+            "fields": {"seniority": "senior"}})
+    });
+    door.people(json!(people)).await;
+    // Nobody replied: the policy takes neither of them.
+    let done = export(&door, "by-hand").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    change_settings(&door, |s| {
+        let rows = s["contacts"].as_array_mut().unwrap();
+        rows.push(json!({"app_field": "seniority", "property": "rank"}));
+    })
+    .await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let page = pages.get(CONTACTS).await;
+    let door_to = "/settings/hubspot/bulk-export?whom=exported";
+    shows(&page, &[&format!("href=\"{door_to}\"")]);
+    let page = pages.get(door_to).await;
+    let chosen = between(&page.text, "value=\"exported\"", ">").unwrap();
+    assert!(chosen.contains("checked"), "{chosen}");
+    let begun = pages.post(BULK, &[("whom", "exported")]).await;
+    let run = begun.location().to_owned();
+    until("it waits for somebody", async || {
+        pages.get(&run).await.text.contains("Waits for you")
+    })
+    .await;
+    let shown = pages.get(&run).await;
+    shows(&shown, &["Export 1 person", "Everybody exported before"]);
+    pages.post(&format!("{run}/confirm"), &[]).await;
+    until("everybody came to an end", async || {
+        pages
+            .get(&run)
+            .await
+            .text
+            .contains("Everybody was taken in hand")
+    })
+    .await;
+    until("the new row is applied", async || {
+        live(&portal, "contacts").await[0]["properties"]["rank"] == "senior"
+    })
+    .await;
+    assert_eq!(
+        live(&portal, "contacts").await.len(),
+        1,
+        "nobody else is exported"
+    );
 }

@@ -14,7 +14,7 @@ use crate::pages::{
     mapping::not_writable,
     parts::icon,
     picker::{Fit, Pick, Rows, step_button},
-    settings_form::{FieldError, Values, error_of, value},
+    settings_form::{FieldError, STEP, Values, error_of, value},
 };
 
 /// A property that has one, and stands on the page.
@@ -23,6 +23,8 @@ const VALUE: &str = "fixed-value-";
 const BEHAVIOR: &str = "fixed-behavior-";
 /// The property of one that is added.
 const NEW: &str = "new-fixed";
+/// The step that adds one for the property behind it.
+pub(crate) const ADD: &str = "add-fixed ";
 /// As many as settings may have: what a form brings along is bounded by it.
 const MOST: usize = 100;
 /// The longest name of a property.
@@ -68,7 +70,8 @@ impl Fixed {
     /// What the form says of them.
     pub(crate) fn came(&mut self, sent: &Sent) {
         let mut shown = BTreeSet::new();
-        let all = sent.all(FIXED).chain(sent.all(NEW).take(1));
+        let added = sent.text(STEP).strip_prefix(ADD);
+        let all = sent.all(FIXED).chain(sent.all(NEW).take(1)).chain(added);
         for property in all.filter(|p| !p.is_empty() && p.chars().count() <= LONGEST) {
             if !self.properties.iter().any(|p| p == property) {
                 if self.properties.len() >= MOST {
@@ -171,6 +174,11 @@ impl Fixed {
 
     pub(crate) fn field_of(fixed: &FixedValue) -> String {
         format!("{VALUE}{}", fixed.property)
+    }
+
+    /// Whether one can be added for a property.
+    pub(crate) fn has_room_for(&self, property: &str) -> bool {
+        self.properties.len() < MOST && !self.properties.iter().any(|p| p == property)
     }
 
     /// What counts as one change.

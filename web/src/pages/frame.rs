@@ -68,6 +68,8 @@ pub(crate) enum Done {
     RetriedSome,
     Exported,
     Reverted,
+    OwnProperties,
+    OwnPropertiesSome,
 }
 
 impl Done {
@@ -86,6 +88,10 @@ impl Done {
             Self::Exported => "Asked for. What became of it stands below in a moment.",
             Self::Reverted => {
                 "Asked for. The old value comes back unless HubSpot has another one by then."
+            }
+            Self::OwnProperties => "The properties are in HubSpot now, and mapped.",
+            Self::OwnPropertiesSome => {
+                "Not each of the properties could be made and mapped. Those that have a row below are."
             }
         }
     }

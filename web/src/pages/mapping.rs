@@ -3,25 +3,35 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    response::{Redirect, Response},
+    routing::{get, post},
+};
 use domain::{
+    ConnectionState,
     app::{COMPANY_FIELDS, CatalogueField, FieldKey, FieldType, PERSON_FIELDS, RecordKind},
+    entry::PageEvent,
     export::fits,
-    portal::{Properties, PropertyDefinition},
+    own_properties::{GROUP_LABEL, OWN_PROPERTIES, OwnProperty, with_rows},
+    portal::{PortalFacts, Properties, PropertyDefinition},
     settings::{
-        ExportBehavior, FixedValue, ImportPriority, MappingRow, Settings, SettingsPath,
-        SettingsProblem,
+        ExportBehavior, FixedValue, ImportPriority, MappingRow, Settings, SettingsCode,
+        SettingsPath, SettingsProblem, SettingsRevision, required_not_written,
     },
 };
 use maud::{Markup, html};
 
 use crate::{
+    api::own_properties,
     pages::{
+        bulk,
         fixed_values::{self, Fixed},
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
-        parts::{Tone, fold, icon, notice, section},
+        parts::{Tone, action, fold, icon, notice, section},
         picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
         properties::Of,
         refused::Refused,
@@ -37,6 +47,12 @@ const PROPERTY: &str = "property-";
 const PRIORITY: &str = "priority-";
 const EXPORT: &str = "export-";
 const OPTIONS: &str = "options-";
+/// The field of the app that is to fill what the portal requires.
+const REQUIRED: &str = "required-";
+/// The step that maps it.
+const FILL: &str = "fill ";
+/// What making properties of our own needs.
+const SCHEMAS_WRITE: &str = "crm.schemas.contacts.write";
 
 const BEHAVIORS: [(&str, &str, ExportBehavior); 5] = [
     (
@@ -64,6 +80,27 @@ pub(crate) fn router() -> Router<App> {
             routes::MAPPING_COMPANIES,
             get(page::<Companies>).post(saved::<Companies>),
         )
+        .route(routes::OWN_PROPERTIES, post(make_own))
+}
+
+/// Makes our group of properties in the portal, and maps them (E5).
+async fn make_own(State(app): State<App>, visit: Visit) -> Result<Redirect, Refused> {
+    let store = &app.parts()?.store;
+    let before = store.settings(visit.workspace()).await?;
+    let before = before.map_or(SettingsRevision::NONE, |row| row.revision);
+    let answer = own_properties::make(&app, visit.workspace()).await?;
+    let saved = (answer.revision > before).then_some(answer.revision);
+    visit.note(&app, PageEvent::MadeOwnProperties, saved).await;
+    let all = answer.properties.iter().all(|own| own.mapped);
+    let done = if all {
+        "own-properties"
+    } else {
+        "own-properties-some"
+    };
+    Ok(Redirect::to(&format!(
+        "{}?done={done}",
+        routes::MAPPING_CONTACTS
+    )))
 }
 
 async fn page<T: Tab>(
@@ -92,6 +129,8 @@ trait Tab: Send + Sync + 'static {
     fn rows(settings: &Settings) -> &Vec<MappingRow>;
     fn rows_mut(settings: &mut Settings) -> &mut Vec<MappingRow>;
     fn properties(known: &Known) -> Option<&Properties>;
+    /// What people call its records.
+    const NOUN: &'static str;
     /// Where fixed values stand in the settings.
     const FIXED: &'static str;
     fn fixed(settings: &Settings) -> &Vec<FixedValue>;
@@ -118,6 +157,8 @@ impl Tab for Contacts {
     fn properties(known: &Known) -> Option<&Properties> {
         known.facts.contact_properties.as_ref()
     }
+
+    const NOUN: &'static str = "contacts";
 
     const FIXED: &'static str = "/contact_values";
 
@@ -150,6 +191,8 @@ impl Tab for Companies {
     fn properties(known: &Known) -> Option<&Properties> {
         known.facts.company_properties.as_ref()
     }
+
+    const NOUN: &'static str = "companies";
 
     const FIXED: &'static str = "/company_values";
 
@@ -200,7 +243,43 @@ struct Mapping<T> {
     fixed: Fixed,
     /// Whether the rows are those of a fresh connection, not saved yet.
     is_reset: bool,
+    /// The settings in force, and what they are checked against.
+    settings: Settings,
+    facts: PortalFacts,
+    own: Own,
     tab: std::marker::PhantomData<T>,
+}
+
+/// Whether properties of our own can be made and mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// There is nothing to be made, or nowhere to map it.
+    Nothing,
+    /// They can.
+    Can,
+    /// HubSpot did not grant what it needs.
+    NotGranted,
+}
+
+impl Own {
+    async fn of(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
+        let properties = known.facts.contact_properties.as_ref();
+        let there = |own: &OwnProperty| properties.and_then(|all| all.get(own.name));
+        let free: Vec<&OwnProperty> = OWN_PROPERTIES
+            .iter()
+            .filter(|own| there(own).is_none())
+            .collect();
+        if with_rows(&known.settings, &free).is_none() {
+            return Ok(Self::Nothing);
+        }
+        let connection = app.parts()?.store.connection(visit.workspace()).await?;
+        Ok(match connection {
+            Some(c) if c.state != ConnectionState::Connected => Self::Nothing,
+            Some(c) if c.scopes.iter().any(|scope| scope == SCHEMAS_WRITE) => Self::Can,
+            Some(_) => Self::NotGranted,
+            None => Self::Nothing,
+        })
+    }
 }
 
 fn fields_of<T: Tab>(known: &Known) -> Vec<Field> {
@@ -260,7 +339,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
     const PLACE: &'static str = routes::MAPPING_CONTACTS;
     const STEPS: bool = true;
 
-    async fn load(_: &App, _: &Visit, known: &Known) -> Result<Self, Refused> {
+    async fn load(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
         let rows = T::rows(&known.settings).iter();
         let mut form = Self {
             mapped: rows.map(|row| row.app_field.clone()).collect(),
@@ -271,6 +350,12 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             properties: T::properties(known).cloned().unwrap_or_default(),
             problems: Vec::new(),
             above: Vec::new(),
+            settings: known.settings.clone(),
+            facts: known.facts.clone(),
+            own: match T::RECORD {
+                RecordKind::Person => Own::of(app, visit, known).await?,
+                RecordKind::Company => Own::Nothing,
+            },
             tab: std::marker::PhantomData,
         };
         let within = [SettingsPath::new(T::LIST), SettingsPath::new(T::FIXED)];
@@ -282,6 +367,10 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                 code,
                 ..
             } = problem;
+            // What is required is said of what is on the page, saved or not.
+            if *code == SettingsCode::RequiredNotWritten {
+                continue;
+            }
             let text = format!("{message} ({})", code.code());
             match form.field_at(path, &known.settings) {
                 Some(field) => form.problems.push((field, text)),
@@ -435,6 +524,14 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             self.is_reset = true;
             return;
         }
+        if let Some(property) = step.strip_prefix(FILL) {
+            let key = sent.text(&format!("{REQUIRED}{property}"));
+            if let Some(value) = values.get_mut(&format!("{PROPERTY}{key}")) {
+                property.clone_into(value);
+                self.rows.put(key);
+            }
+            return;
+        }
         self.rows.step(step, sent, PROPERTY, values);
         self.fixed.step(step, sent, values);
     }
@@ -449,9 +546,10 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         row.unwrap_or_else(|| Fixed::change_of(name))
     }
 
-    fn above(&self, _: &Visit, _: &Head) -> Markup {
+    fn above(&self, visit: &Visit, _: &Head) -> Markup {
         html! {
             (tabs(T::PATH))
+            (self.own(visit))
             @for text in &self.above { (notice(Tone::Warn, icon::WARN, &html! { p { (text) } }, None)) }
             @if self.is_reset {
                 div role="status" { (notice(Tone::Info, icon::CLOCK, &html! { p { "These are the rows of a fresh connection. They hold once they are saved." } }, None)) }
@@ -459,7 +557,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         }
     }
 
-    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, head: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let is_shown = |f: &&Field| {
             self.rows.shows(
                 f.key.as_str(),
@@ -467,7 +565,11 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             )
         };
         let (shown, free): (Vec<_>, Vec<_>) = self.fields.iter().partition(is_shown);
+        let mut tried = self.settings.clone();
+        let _shown_elsewhere = self.apply(values, &mut tried);
+        let lacking = required_not_written(&tried, &self.facts, T::RECORD);
         html! {
+            @for property in &lacking { (self.required(property, &free)) }
             (section("mapped", "Mapped", "Values of these come from HubSpot, and go there by the behavior of the row. Records that are here already are read again for what is newly mapped; who was exported gets it with the next export.", &html! {
                 (self.table(&shown, values, errors))
                 @for field in &free {
@@ -475,6 +577,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                     @if self.mapped.contains(&field.key) { input type="hidden" name={ (PROPERTY) (field.key) } value=""; }
                 }
                 div .row {
+                    @if head.standing.is_connected() { a .btn href=(bulk::page_for(bulk::EXPORTED)) { "Apply to everybody exported…" } }
                     span .end { (step_button(T::PATH, "mapped", "quiet", "defaults", &html! { "Reset to defaults…" }, None)) }
                 }
             }))
@@ -503,6 +606,55 @@ impl<T: Tab> SettingsForm for Mapping<T> {
 }
 
 impl<T: Tab> Mapping<T> {
+    /// Offers properties of our own, where they can be made.
+    fn own(&self, visit: &Visit) -> Markup {
+        let text = html! { p {
+            "HubSpot has no properties yet for the last campaign, when it last contacted somebody, their last reply and its sentiment. "
+            @if self.own == Own::Can { "They can be made in a group of their own, “" (GROUP_LABEL) "”, and mapped." }
+            @else { "Making them needs the scope " code { (SCHEMAS_WRITE) } ": connect again and grant it." }
+        } };
+        let make = (self.own == Own::Can && visit.may_change())
+            .then(|| action(visit, routes::OWN_PROPERTIES, "", "Make and map them", &[]));
+        match self.own {
+            Own::Nothing => Markup::default(),
+            Own::Can | Own::NotGranted => notice(Tone::Info, icon::PLUS, &text, make),
+        }
+    }
+
+    /// What the portal requires and nothing fills, with the ways to fill it.
+    fn required(&self, property: &str, free: &[&Field]) -> Markup {
+        let definition = self.properties.get(property);
+        let label = definition.map_or(property, |d| d.label.as_str());
+        let writable = definition.filter(|d| not_writable(d).is_none());
+        let fitting = free.iter().filter(|field| {
+            let field_type = field.field_type.zip(writable);
+            field_type.is_some_and(|(of, property)| fit_of(of, property).fits)
+        });
+        let fitting: Vec<&&Field> = fitting.collect();
+        let name = format!("{REQUIRED}{property}");
+        let text = html! {
+            p {
+                "HubSpot requires " b { bdi { (label) } } " (" code { (property) } ") of new " (T::NOUN)
+                ", and nothing fills it: none are made without it. (" (SettingsCode::RequiredNotWritten.code()) ")"
+            }
+            @if writable.is_some() {
+                div .row {
+                    @if !fitting.is_empty() {
+                        label .sr for=(name) { "Field of the app for " (label) }
+                        select id=(name) name=(name) {
+                            @for field in &fitting { option value=(field.key) { (field.label) } }
+                        }
+                        (step_button(T::PATH, "mapped", "small", &format!("{FILL}{property}"), &html! { "Add a row for " bdi { (label) } }, None))
+                    }
+                    @if self.fixed.has_room_for(property) {
+                        (step_button(T::PATH, "fixed", "small", &format!("{}{property}", fixed_values::ADD), &html! { "Give it a fixed value" }, None))
+                    }
+                }
+            }
+        };
+        notice(Tone::Warn, icon::WARN, &text, None)
+    }
+
     fn table(&self, fields: &[&Field], values: &Values, errors: &[FieldError]) -> Markup {
         html! {
             table .table {

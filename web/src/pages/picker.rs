@@ -73,6 +73,11 @@ impl Rows {
         self.shown.as_ref().is_some_and(|rows| rows.contains(key))
     }
 
+    /// Puts a row on the page.
+    pub(crate) fn put(&mut self, key: &str) {
+        self.shown.get_or_insert_default().insert(key.to_owned());
+    }
+
     /// Takes a step; `property` begins the name of a row's input.
     pub(crate) fn step(&mut self, step: &str, sent: &Sent, property: &str, values: &mut Values) {
         let (what, of) = step.split_once(' ').unwrap_or((step, ""));
@@ -91,7 +96,7 @@ impl Rows {
             "add" => {
                 let key = sent.text(NEW_ROW);
                 if values.contains_key(&format!("{property}{key}")) {
-                    self.shown.get_or_insert_default().insert(key.to_owned());
+                    self.put(key);
                     self.open = Some(format!("{property}{key}"));
                 }
             }

@@ -35,6 +35,7 @@ pub(crate) const BASIC_SYNC: &str = "/settings/hubspot/basic-sync";
 pub(crate) const MAPPING_CONTACTS: &str = "/settings/hubspot/mapping/contacts";
 pub(crate) const MAPPING_COMPANIES: &str = "/settings/hubspot/mapping/companies";
 pub(crate) const MAPPING_ACTIVITY: &str = "/settings/hubspot/mapping/activity";
+pub(crate) const OWN_PROPERTIES: &str = "/settings/hubspot/mapping/own-properties";
 pub(crate) const PROPERTIES: &str = "/settings/hubspot/properties/{of}";
 pub(crate) const ACTIVITIES: &str = "/settings/hubspot/activities";
 pub(crate) const OWNERS: &str = "/settings/hubspot/owners";
@@ -98,6 +99,7 @@ pub(crate) const ROUTES: &[Route] = &[
     post(MAPPING_COMPANIES, Who::Admin),
     get(MAPPING_ACTIVITY, Who::Member),
     post(MAPPING_ACTIVITY, Who::Admin),
+    post(OWN_PROPERTIES, Who::Admin),
     get(PROPERTIES, Who::Member),
     get(ACTIVITIES, Who::Member),
     post(ACTIVITIES, Who::Admin),
