@@ -87,6 +87,8 @@ pub enum PageEvent {
     StoppedBulk,
     /// Looked what an export of a person would do.
     Previewed,
+    /// Had our group of properties made.
+    MadeOwnProperties,
     /// Put the list of what is to be set up away.
     PutSetUpAway,
 }

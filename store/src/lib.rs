@@ -137,7 +137,7 @@ pub use type_alarms::NoneFound;
 pub use unanswered::Span;
 pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};
 
-pub use verdicts::{Asked, DncBasis, VerdictPass, VerdictStep};
+pub use verdicts::{Asked, DncBasis, StoppedPeople, VerdictPass, VerdictStep};
 
 use std::{str::FromStr as _, time::Duration};
 

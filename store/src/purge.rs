@@ -323,6 +323,7 @@ impl Store {
             "delete from change_horizon where workspace_id = $1",
             "delete from webhook_wake where workspace_id = $1",
             "delete from hubspot_portal where workspace_id = $1",
+            "delete from dnc_rule_count where workspace_id = $1",
             "delete from dnc_projection where workspace_id = $1",
             "delete from last_read where workspace_id = $1",
             "delete from sync_freshness where workspace_id = $1",

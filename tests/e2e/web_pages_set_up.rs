@@ -156,3 +156,105 @@ async fn stages_are_chosen_and_only_deals_in_them_stop_outreach() {
     assert_eq!(none.status, 303, "{}", none.text);
     assert_eq!(rule(&door).await, json!({"enabled": true, "pipelines": []}));
 }
+
+#[tokio::test]
+async fn each_rule_says_how_many_it_stops_now() {
+    let portal = Planted::new().await;
+    let customer = json!({"email": "customer@example.com", "lifecyclestage": "customer"});
+    portal.record("contacts", customer, &[]).await;
+    let contact = portal
+        .record(
+            "contacts",
+            json!({"email": "both@example.com", "lifecyclestage": "customer"}),
+            &[],
+        )
+        .await;
+    let free = json!({"email": "free@example.com"});
+    portal.record("contacts", free, &[]).await;
+    let list = portal.list("Never", "0-1", &[contact]).await;
+    let door = portal.connect().await;
+    change_settings(&door, |s| {
+        s["lists"] = json!([{"list": list, "use": "suppression"}]);
+    })
+    .await;
+    let people = ["customer", "both", "free"];
+    let people = people
+        .map(|name| json!({"id": name, "version": 1, "email": format!("{name}@example.com")}));
+    door.people(json!(people)).await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    // What stands on the card of a rule.
+    let stops = async |rule: &str| -> String {
+        let page = pages.get(DNC).await;
+        let card = between(&page.text, rule, "</div></div>").unwrap_or_default();
+        let stops = between(card, "stops ", "</span>");
+        stops.unwrap_or("nothing").to_owned()
+    };
+    until("both are stopped", async || {
+        pages
+            .get(DNC)
+            .await
+            .text
+            .contains("They stop 2 of 3 people now.")
+    })
+    .await;
+    assert_eq!(stops("In a suppression list</b>").await, "1");
+    assert_eq!(stops("<b>Customer</b>").await, "2");
+    assert_eq!(stops("<b>Open deal</b>").await, "0");
+    // A rule that is off stops nobody, and says nothing.
+    assert_eq!(stops("<b>Already in HubSpot</b>").await, "nothing");
+    change_settings(&door, |s| s["dnc"]["customer"]["enabled"] = json!(false)).await;
+    until("the rule is off", async || {
+        pages
+            .get(DNC)
+            .await
+            .text
+            .contains("They stop 1 of 3 people now.")
+    })
+    .await;
+    assert_eq!(stops("<b>Customer</b>").await, "nothing");
+}
+
+#[tokio::test]
+async fn a_list_is_found_by_its_name_and_what_was_chosen_meanwhile_is_kept() {
+    let path = "/settings/hubspot/lists";
+    let portal = Planted::new().await;
+    let never = Pages::open(&portal.tenant, "admin").await;
+    let page = never.get(path).await;
+    assert!(page.text.contains("never connected"), "{}", page.text);
+    let mut lists = Vec::new();
+    for name in ["Customers of old", "Newsletter", "Customers & friends"] {
+        lists.push(portal.list(name, "0-1", &[]).await);
+    }
+    let door = portal.connect().await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let page = pages.get(path).await;
+    assert!(!page.text.contains("never connected"), "{}", page.text);
+    let newsletter = format!("use-{}", lists[1]);
+    let found = [
+        ("revision", page.revision()),
+        (&newsletter, "suppression"),
+        ("step", "find"),
+        ("find", "FRIENDS customers"),
+    ];
+    let page = pages.post(path, &found).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    for shown in ["Customers &amp; friends", "Newsletter", "1 change"] {
+        assert!(page.text.contains(shown), "no {shown} in {}", page.text);
+    }
+    assert!(!page.text.contains("Customers of old"), "{}", page.text);
+    let form = page.form(path);
+    let fields = form.iter().filter(|(name, _)| name != "csrf");
+    let fields: Vec<_> = fields.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let saved = pages.post(path, &fields).await;
+    assert_eq!(
+        saved.location(),
+        format!("{path}?done=saved"),
+        "{}",
+        saved.text
+    );
+    let stored = door.ok("GET", "/settings", None).await;
+    assert_eq!(
+        stored["settings"]["lists"],
+        json!([{"list": lists[1], "use": "suppression"}])
+    );
+}

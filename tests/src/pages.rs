@@ -49,6 +49,57 @@ impl Got {
     }
 }
 
+impl Got {
+    /// What a browser would send of the form that goes there: names and values, in their order.
+    ///
+    /// # Panics
+    /// When the page has no such form.
+    pub fn form(&self, path: &str) -> Vec<(String, String)> {
+        let start = format!("method=\"post\" action=\"{path}\"");
+        let form = between(&self.text, &start, "</form>");
+        let form = form.unwrap_or_else(|| panic!("no form for {path} in {}", self.text));
+        let mut fields = Vec::new();
+        let mut list: Option<(String, Option<String>)> = None;
+        for piece in form.split('<').skip(1) {
+            let (tag, text) = piece.split_once('>').unwrap_or((piece, ""));
+            let value = || attribute(tag, "value").unwrap_or_default();
+            let name = attribute(tag, "name").unwrap_or_default();
+            let has = |word: &str| tag.split(' ').any(|part| part == word);
+            match tag.split(' ').next().unwrap_or_default() {
+                "input" if has("disabled") || name.is_empty() => {}
+                "input" => match attribute(tag, "type").as_deref() {
+                    Some("checkbox" | "radio") if !has("checked") => {}
+                    Some("checkbox") => fields.push((name, "on".to_owned())),
+                    _ => fields.push((name, value())),
+                },
+                "textarea" => fields.push((name, plain(text.trim_start_matches('\n')))),
+                "select" => list = Some((name, None)),
+                // Without a chosen one it is the first.
+                "option" => {
+                    if let Some((_, chosen)) = &mut list
+                        && (chosen.is_none() || has("selected"))
+                    {
+                        *chosen = Some(value());
+                    }
+                }
+                "/select" => fields.extend(list.take().map(|(n, v)| (n, v.unwrap_or_default()))),
+                _ => {}
+            }
+        }
+        fields
+    }
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    between(tag, &format!(" {name}=\""), "\"").map(plain)
+}
+
+/// A text without the escapes of HTML.
+fn plain(text: &str) -> String {
+    let text = text.replace("&lt;", "<").replace("&gt;", ">");
+    text.replace("&quot;", "\"").replace("&amp;", "&")
+}
+
 /// What stands between two texts.
 pub fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once(after).map(|(x, _)| x)
@@ -117,6 +168,16 @@ impl Pages {
     pub async fn get(&self, path: &str) -> Got {
         let request = self.client.get(format!("{}{path}", self.root));
         self.send(request).await
+    }
+
+    /// Loads a page whose body does not end soon.
+    ///
+    /// # Panics
+    /// When the front door does not answer.
+    pub async fn stream(&self, path: &str) -> reqwest::Response {
+        let request = self.client.get(format!("{}{path}", self.root));
+        let request = request.header("cookie", &self.cookie);
+        request.send().await.expect("the front door answers")
     }
 
     /// Sends a form as a page of this session would.

@@ -19,65 +19,120 @@ for (const b of $$('[name="theme"]')) b.addEventListener('click', (e) => {
 const localTimes = (root) => {
   for (const t of $$('time[datetime]', root)) t.title = new Date(t.dateTime).toLocaleString();
 };
-localTimes(document);
 
 // Tables that become cards on a phone keep their roles.
 const ROLES = { TABLE: 'table', THEAD: 'rowgroup', TBODY: 'rowgroup', TR: 'row', TD: 'cell' };
-for (const el of $$('.table, .table :is(thead, tbody, tr, td, th)')) {
-  const role = el.tagName === 'TH' ? (el.scope === 'row' ? 'rowheader' : 'columnheader') : ROLES[el.tagName];
-  el.setAttribute('role', role);
-}
+const tables = (root) => {
+  for (const el of $$('.table, .table :is(thead, tbody, tr, td, th)', root)) {
+    const role = el.tagName === 'TH' ? (el.scope === 'row' ? 'rowheader' : 'columnheader') : ROLES[el.tagName];
+    el.setAttribute('role', role);
+  }
+};
 
-// Save bar: counts what differs from what was sent; leaving with changes asks.
-const changed = (el) => el.name && !el.disabled && el.tagName !== 'BUTTON' && (
+// Save bar: counts what differs from what was sent; leaving with changes asks. What is looked for is no change.
+const changed = (el) => el.name && !el.disabled && el.tagName !== 'BUTTON' && el.type !== 'search' && (
   el.type === 'checkbox' || el.type === 'radio' ? el.checked !== el.defaultChecked
   : el.tagName === 'SELECT' ? !(el.selectedOptions[0]?.defaultSelected ?? true) && [...el.options].some((o) => o.defaultSelected)
   : el.value !== el.defaultValue);
-for (const form of $$('form:has(.savebar)')) {
-  const bar = form.querySelector('.savebar');
-  const before = Number(bar.dataset.changes ?? 0); // changes that the server already knows of
-  const [said, discard] = [bar.querySelector('p'), bar.querySelector('#discard')];
-  const atFirst = said.textContent;
-  let leaving = false;
-  const count = () => {
-    const names = new Set([...form.elements].filter(changed).map((el) => el.name));
-    const n = before + names.size;
-    bar.hidden = n === 0 && !('stays' in bar.dataset);
-    discard.hidden = n === 0;
-    said.textContent = names.size === 0 ? atFirst : n === 1 ? '1 change' : `${n} changes`;
-    return n;
-  };
-  form.addEventListener('input', count);
-  form.addEventListener('reset', () => setTimeout(count));
-  form.addEventListener('submit', () => { leaving = true; });
-  // Who discards has been asked enough.
-  if ('discards' in discard.dataset) discard.addEventListener('click', () => { leaving = true; });
-  addEventListener('beforeunload', (e) => { if (!leaving && count()) e.preventDefault(); });
-  count();
-}
+let unsaved = () => 0;
+let leaving = false;
+addEventListener('beforeunload', (e) => { if (!leaving && unsaved()) e.preventDefault(); });
+const saveBars = (root) => {
+  for (const form of $$('form:has(.savebar)', root)) {
+    const bar = form.querySelector('.savebar');
+    const before = Number(bar.dataset.changes ?? 0); // changes that the server already knows of
+    const [said, discard] = [bar.querySelector('p'), bar.querySelector('#discard')];
+    const atFirst = said.textContent;
+    const count = () => {
+      if (!form.isConnected) return 0;
+      const names = new Set([...form.elements].filter(changed).map((el) => el.name));
+      const n = before + names.size;
+      bar.hidden = n === 0 && !('stays' in bar.dataset);
+      discard.hidden = n === 0;
+      said.textContent = names.size === 0 ? atFirst : n === 1 ? '1 change' : `${n} changes`;
+      return n;
+    };
+    form.addEventListener('input', count);
+    form.addEventListener('reset', () => setTimeout(count));
+    form.addEventListener('submit', () => { leaving = true; });
+    // Who discards has been asked enough.
+    if ('discards' in discard.dataset) discard.addEventListener('click', () => { leaving = true; });
+    unsaved = count;
+    count();
+  }
+};
 
-// Picker: the search narrows the list as one types; Down goes from the search into the list.
-for (const picker of $$('.picker')) {
-  const search = picker.querySelector('[type="search"]');
-  const options = $$('.options label', picker);
-  const status = picker.querySelector('[role="status"]');
-  search?.addEventListener('input', () => {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let n = 0;
-    for (const o of options) {
-      const text = o.textContent.toLowerCase();
-      o.hidden = !words.every((w) => text.includes(w));
-      n += o.hidden ? 0 : 1;
-    }
-    if (status) status.textContent = n === 1 ? '1 property' : `${n} properties`;
-  });
-  search?.addEventListener('keydown', (e) => {
-    if (e.key === 'Enter') e.preventDefault();
-    if (e.key !== 'ArrowDown') return;
-    e.preventDefault();
-    options.find((o) => !o.hidden && !o.querySelector('input').disabled)?.querySelector('input').focus();
-  });
-}
+// Steps: a form goes on without being saved. It is sent as without script, and what answers is put in.
+const answerTo = async (form, step, signal) => {
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set('step', step);
+  const answer = await fetch(form.action, { method: 'POST', body: fields, redirect: 'error', signal });
+  if (!answer.ok) throw new Error(answer.statusText);
+  return new DOMParser().parseFromString(await answer.text(), 'text/html');
+};
+document.addEventListener('submit', async (e) => {
+  const [form, button] = [e.target, e.submitter];
+  if (button?.name !== 'step' || form.dataset.plain) return;
+  e.preventDefault();
+  leaving = false;
+  const [to, had] = [new URL(button.formAction).hash.slice(1), document.activeElement.id];
+  try {
+    const next = (await answerTo(form, button.value)).getElementById('content');
+    document.getElementById('content').replaceWith(next);
+    setUp(next);
+    // On to where one would go: the search of what opened, the button that opened it, or the rows.
+    const opened = next.querySelector('.picker [type="search"]');
+    const place = opened ?? document.getElementById(to) ?? document.getElementById(had);
+    if (place && !place.matches('a, button, input, select')) place.tabIndex = -1;
+    place?.focus();
+  } catch {
+    // As without script.
+    form.dataset.plain = 'plain';
+    leaving = true;
+    form.requestSubmit(button);
+  }
+});
+
+// Picker: what fits is found as one types; Down goes from the search into the list.
+const pickers = (root) => {
+  for (const picker of $$('.picker', root)) {
+    const search = picker.querySelector('[type="search"]');
+    let waits, asked;
+    search.addEventListener('input', () => {
+      clearTimeout(waits);
+      waits = setTimeout(async () => {
+        asked?.abort();
+        asked = new AbortController();
+        try {
+          const next = await answerTo(search.form, search.dataset.find, asked.signal);
+          for (const part of ['.options', '[role="status"]']) {
+            picker.querySelector(part).replaceChildren(...next.querySelector(`.picker ${part}`).childNodes);
+          }
+        } catch { /* The button asks again. */ }
+      }, 120);
+    });
+    search.addEventListener('keydown', (e) => {
+      if (e.key === 'Enter') e.preventDefault();
+      if (e.key !== 'ArrowDown') return;
+      e.preventDefault();
+      picker.querySelector('.options input:enabled')?.focus();
+    });
+    picker.addEventListener('keydown', (e) => {
+      if (e.key !== 'Escape') return;
+      e.preventDefault();
+      picker.querySelector('[value^="close "]').click();
+    });
+  }
+};
+
+// What a page, or a piece that was put in, needs.
+const setUp = (root) => {
+  localTimes(root);
+  tables(root);
+  saveBars(root);
+  pickers(root);
+};
+setUp(document);
 
 // Fields that take a property suggest what fits as one types: the page of all properties knows.
 for (const input of $$('[data-properties][list]')) {
@@ -117,29 +172,76 @@ for (const b of $$('[data-copy]')) {
 // After a failed save the summary has the focus.
 document.querySelector('[data-focus]')?.focus();
 
-// Live pages: the page is asked for again, and what changed is put in. One that is not looked at does
-// not ask, and what somebody is using is left alone.
+// Live pages: pieces come as they change, the same as in the first render. What somebody is using is left
+// alone until it is not any more, and what is heard changes at most every 5 s; the last one is always shown.
 const live = document.querySelector('[data-live]');
 if (live) {
-  const every = 2000;
-  const follow = async () => {
-    if (document.hidden) return setTimeout(follow, every);
+  const [source, every, politely] = [live.dataset.live, 2000, 5000];
+  const waiting = new Map();
+  let spoken = 0;
+  const put = () => {
+    for (const [id, html] of waiting) {
+      const el = document.getElementById(id);
+      if (!el || el.contains(document.activeElement)) continue;
+      if (id === 'said') {
+        const wait = spoken + politely - Date.now();
+        if (wait > 0) {
+          setTimeout(put, wait);
+          continue;
+        }
+        if (el.textContent !== html) {
+          spoken = Date.now();
+          el.textContent = html;
+        }
+      } else if (el.innerHTML !== html) {
+        el.innerHTML = html;
+        localTimes(el);
+        tables(el);
+      }
+      waiting.delete(id);
+    }
+  };
+  document.addEventListener('focusout', () => setTimeout(put));
+  // Where there is no stream to be had, the page is asked for now and then.
+  const ask = async () => {
+    if (document.hidden) return setTimeout(ask, every);
     try {
       const answer = await fetch(location.pathname, { headers: { accept: 'text/html' }, redirect: 'error' });
       if (answer.ok) {
         const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
-        for (const id of ['state', 'content']) {
-          const [now, then] = [document.getElementById(id), next.getElementById(id)];
-          if (!now || !then) continue;
-          localTimes(then);
-          if (now.innerHTML !== then.innerHTML && !now.contains(document.activeElement)) now.replaceWith(then);
-        }
+        for (const id of ['state', 'content']) waiting.set(id, next.getElementById(id)?.innerHTML ?? '');
+        waiting.set('said', next.getElementById('said')?.textContent ?? '');
         if (!next.querySelector('[data-live]')) return location.reload();
+        put();
       }
     } catch { /* The next try comes. */ }
-    setTimeout(follow, every);
+    setTimeout(ask, every);
   };
-  setTimeout(follow, every);
+  let events, asks;
+  const follow = () => {
+    events = new EventSource(source);
+    events.addEventListener('fragment', ({ data }) => {
+      const { id, html } = JSON.parse(data);
+      waiting.set(id, html);
+      put();
+    });
+    events.addEventListener('over', () => {
+      events.close();
+      location.reload();
+    });
+    events.addEventListener('error', () => {
+      if (events.readyState !== EventSource.CLOSED || asks) return;
+      asks = true;
+      ask();
+    });
+  };
+  // One that is not looked at does not follow.
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) events?.close();
+    else if (events?.readyState === EventSource.CLOSED && !asks) follow();
+  });
+  if (!document.hidden) follow();
+  else document.addEventListener('visibilitychange', () => follow(), { once: true });
 }
 
 // Navigation as a fold on narrow screens: Escape and a click elsewhere close it.

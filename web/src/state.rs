@@ -28,7 +28,7 @@ use crate::{
     admit::{Limits, Places},
     counts::Counts,
     followers::Followers,
-    pages::entry::EntryKeys,
+    pages::{entry::EntryKeys, live::Streams},
     problem::Refusal,
     seal::Sealer,
     tally::Tally,
@@ -54,6 +54,7 @@ pub(crate) struct Inner {
     /// What HubSpot signs webhooks with: the app's client secret.
     pub(crate) webhook_secret: Option<SecretString>,
     pub(crate) followers: Followers,
+    pub(crate) streams: Streams,
     pub(crate) tally: Tally,
     stopping: watch::Sender<bool>,
     pub(crate) counts: Counts,
@@ -106,6 +107,7 @@ impl App {
             webhook_secret,
             // The other half of the requests is for those who do not wait.
             followers: Followers::new((limits.requests / 2).max(1)),
+            streams: Streams::default(),
             tally: Tally::default(),
             stopping: watch::Sender::new(false),
             counts: Counts::default(),

@@ -40,6 +40,7 @@ pub(crate) enum BulkOf {
     File(PathBuf),
     Campaign(String),
     QualifiedEarlier,
+    Exported,
 }
 
 impl std::fmt::Debug for BulkOf {
@@ -100,6 +101,7 @@ fn whom_of(whom: BulkOf) -> Result<BulkWhom, Failure> {
         BulkOf::People(people) => BulkWhom::People { people },
         BulkOf::Campaign(campaign) => BulkWhom::Campaign { campaign },
         BulkOf::QualifiedEarlier => BulkWhom::QualifiedEarlier,
+        BulkOf::Exported => BulkWhom::Exported,
         BulkOf::File(path) => {
             let text = std::fs::read_to_string(&path).map_err(Failure::Input)?;
             let mut people = Vec::new();

@@ -10,7 +10,7 @@ use super::ExportPreview;
 use crate::{
     BulkId,
     app::PersonId,
-    export::{BulkState, FailReason, SkipReason, WaitReason},
+    export::{BulkState, FailReason, RequestKind, SkipReason, WaitReason},
 };
 
 /// Most people that one call names.
@@ -46,6 +46,21 @@ pub enum BulkWhom {
     },
     /// Everybody who qualified before the policy was in force and was not exported.
     QualifiedEarlier,
+    /// Everybody who was exported, to whom what the settings say by now is applied. Whoever was exported
+    /// is kept up to date, whatever the policy has become since: nobody is left out by it.
+    Exported,
+}
+
+impl BulkWhom {
+    /// Of which kind the requests are that a bulk export makes.
+    pub const fn kind(&self) -> RequestKind {
+        match self {
+            Self::People { .. } | Self::Campaign { .. } | Self::QualifiedEarlier => {
+                RequestKind::Bulk
+            }
+            Self::Exported => RequestKind::FieldChange,
+        }
+    }
 }
 
 impl fmt::Debug for BulkWhom {
@@ -54,6 +69,7 @@ impl fmt::Debug for BulkWhom {
             Self::People { .. } => "People",
             Self::Campaign { .. } => "Campaign",
             Self::QualifiedEarlier => "QualifiedEarlier",
+            Self::Exported => "Exported",
         })
     }
 }

@@ -30,7 +30,7 @@ pub use rules::{
 };
 
 pub(crate) use validate::RESERVED_PROPERTIES;
-pub use validate::{skipped_rows, validate};
+pub use validate::{required_not_written, skipped_rows, validate};
 
 /// Whether settings with these problems can be saved.
 pub fn acceptable(problems: &[SettingsProblem]) -> bool {

@@ -42,7 +42,7 @@ pub struct BulkPlanned<'a> {
 
 impl Store {
     /// The next people of whom it is to be found out whether they would be taken: those that the call
-    /// named, else all of the app's. Fewer than `limit`: they are the last ones.
+    /// named, those who were exported, else all of the app's. Fewer than `limit`: they are the last ones.
     ///
     /// # Errors
     /// When the database fails.
@@ -53,28 +53,44 @@ impl Store {
     ) -> Result<Vec<BulkPerson>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let after = row.planned_to.as_ref().map_or("", |id| id.as_str());
-        let ids: Vec<String> = if matches!(row.whom, BulkWhom::People { .. }) {
-            sqlx::query_scalar!(
-                "select person_id from bulk_export_person where bulk_id = $1 and person_id > $2
+        let ids: Vec<String> = match row.whom {
+            BulkWhom::People { .. } => {
+                sqlx::query_scalar!(
+                    "select person_id from bulk_export_person where bulk_id = $1 and person_id > $2
                  order by person_id limit $3",
-                row.bulk.as_uuid(),
-                after,
-                i64::from(limit)
-            )
-            .fetch_all(&mut *connection)
-            .await?
-        } else {
-            sqlx::query_scalar!(
-                "select person_id from app_person
+                    row.bulk.as_uuid(),
+                    after,
+                    i64::from(limit)
+                )
+                .fetch_all(&mut *connection)
+                .await?
+            }
+            BulkWhom::Exported => {
+                sqlx::query_scalar!(
+                    "select person_id from exported_person
+                 where workspace_id = $1 and portal_id = $2 and person_id > $3
+                 order by person_id limit $4",
+                    row.workspace.as_uuid(),
+                    row.portal.get(),
+                    after,
+                    i64::from(limit)
+                )
+                .fetch_all(&mut *connection)
+                .await?
+            }
+            BulkWhom::Campaign { .. } | BulkWhom::QualifiedEarlier => {
+                sqlx::query_scalar!(
+                    "select person_id from app_person
                  where workspace_id = $1 and person_id > $2
                    and not (version = 0 and starts_with(person_id, 'hubspot.'))
                  order by person_id limit $3",
-                row.workspace.as_uuid(),
-                after,
-                i64::from(limit)
-            )
-            .fetch_all(&mut *connection)
-            .await?
+                    row.workspace.as_uuid(),
+                    after,
+                    i64::from(limit)
+                )
+                .fetch_all(&mut *connection)
+                .await?
+            }
         };
         let of = Of {
             workspace: row.workspace,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     BulkId, PortalId, WorkspaceId,
     app::PersonId,
-    export::{BulkState, RequestId, RequestKind, RequestOutcome},
+    export::{BulkState, RequestId, RequestOutcome},
 };
 
 use super::{BulkRow, UNREADABLE, set_state};
@@ -77,7 +77,7 @@ impl Store {
         }
         let new = NewExports {
             workspace: row.workspace,
-            kind: RequestKind::Bulk,
+            kind: row.whom.kind(),
             people: &people,
             include_earlier: row.include_earlier,
             anew: false,

@@ -4,6 +4,7 @@
 mod affected;
 mod basis;
 mod companies;
+mod counts;
 mod facts;
 mod projection;
 mod refused;
@@ -17,6 +18,7 @@ use domain::{
 };
 
 pub use basis::DncBasis;
+pub use counts::StoppedPeople;
 use facts::Subject;
 pub use projection::{VerdictPass, VerdictStep};
 

@@ -420,7 +420,7 @@ impl Store {
         )
         .execute(&self.pool)
         .await?;
-        Ok(())
+        self.put_counts_together(workspace, basis.portal).await
     }
 
     async fn dnc_marks(&self, workspace: WorkspaceId) -> Result<String, StoreError> {

@@ -755,3 +755,60 @@ async fn large_portal_is_judged(others_before: bool) {
     })
     .await;
 }
+
+/// The counts are kept by what is written, whoever writes it, and are put together out of their pieces.
+#[tokio::test]
+async fn how_many_a_rule_stops_is_what_the_verdicts_say() {
+    bounded(async {
+        let mut p = Portal::new().await;
+        for (id, stage) in [(1, "customer"), (2, "lead"), (3, "customer")] {
+            let properties = serde_json::json!({
+                "email": format!("p{id}@x.example"), "lifecyclestage": stage,
+            });
+            p.contact(id, 0, properties, &[]).await;
+        }
+        p.finish().await;
+        p.people(&[("p1", "p1@x.example"), ("p2", "p2@x.example"), ("p3", "p3@x.example")])
+            .await;
+        p.until("p3", |v| rules(v) == [DncRule::Customer]).await;
+        let (workspace, portal) = (p.world.workspace, p.world.portal);
+        let stopped = async || p.world.store.stopped_people(workspace, portal).await.unwrap();
+        let first = stopped().await;
+        assert_eq!((first.judged, first.stopped), (3, 2));
+        assert_eq!(first.by_rule, BTreeMap::from([(DncRule::Customer, 2)]));
+
+        // Written many times over, by others, in pieces.
+        let allow = "update dnc_verdict set allowed = true, reasons = '[]' where person_id = 'p1'";
+        let stop = "update dnc_verdict set allowed = false,
+            reasons = '[{\"rule\": \"customer\"}, {\"rule\": \"open_deal\"}, {\"rule\": \"open_deal\"}]'
+            where person_id = 'p1'";
+        for _ in 0..60 {
+            for sql in [allow, stop] {
+                sqlx::query(sql).execute(&p.world.raw).await.unwrap();
+            }
+        }
+        let twice = stopped().await;
+        assert_eq!((twice.judged, twice.stopped), (3, 2));
+        assert_eq!(
+            twice.by_rule,
+            BTreeMap::from([(DncRule::OpenDeal, 1), (DncRule::Customer, 2)])
+        );
+        let pieces = "select count(*) from dnc_rule_count";
+        assert!(p.world.count(pieces).await > 200);
+        // The projection puts them together, and judges anew whom somebody judged otherwise.
+        p.people(&[("p4", "p4@x.example")]).await;
+        p.until("p4", |v| v.allowed).await;
+        assert!(p.world.count(pieces).await <= 20);
+        let together = stopped().await;
+        assert_eq!((together.judged, together.by_rule[&DncRule::Customer]), (4, 2));
+
+        let target = EraseTarget {
+            person: None,
+            email: Some(Email::parse("p3@x.example").unwrap()),
+        };
+        p.world.store.erase_person(workspace, &target, at(9)).await.unwrap();
+        let erased = stopped().await;
+        assert_eq!((erased.judged, erased.by_rule[&DncRule::Customer]), (3, 1));
+    })
+    .await;
+}

@@ -100,7 +100,10 @@ pub(crate) async fn begin(
             let what = "whom.campaign: say which, as the field campaign of people says it";
             return Err(Refusal::Malformed(what.to_owned()));
         }
-        BulkWhom::People { .. } | BulkWhom::Campaign { .. } | BulkWhom::QualifiedEarlier => {}
+        BulkWhom::People { .. }
+        | BulkWhom::Campaign { .. }
+        | BulkWhom::QualifiedEarlier
+        | BulkWhom::Exported => {}
     }
     let parts = app.parts()?;
     let connection = parts.store.connection(workspace).await?;

@@ -16,7 +16,7 @@ pub(crate) mod idempotency;
 pub(crate) mod journal;
 pub(crate) mod lists;
 mod openapi;
-mod own_properties;
+pub(crate) mod own_properties;
 pub(crate) mod owners;
 pub(crate) mod previews;
 pub(crate) mod profiles;

@@ -34,6 +34,14 @@ pub(crate) async fn make_own_properties(
     State(app): State<App>,
     In(workspace): In,
 ) -> Result<Json<OwnPropertiesAnswer>, Refusal> {
+    Ok(Json(make(&app, workspace).await?))
+}
+
+/// Makes our group of properties, and maps them.
+pub(crate) async fn make(
+    app: &App,
+    workspace: WorkspaceId,
+) -> Result<OwnPropertiesAnswer, Refusal> {
     let parts = app.parts()?;
     let Some(connection) = parts.store.connection(workspace).await? else {
         return Err(Refusal::NotConnected);
@@ -67,14 +75,14 @@ pub(crate) async fn make_own_properties(
         .collect();
     let in_force = map(&parts.store, workspace, &ready).await?;
     parts.wake(workspace, connection.portal).await;
-    Ok(Json(OwnPropertiesAnswer {
+    Ok(OwnPropertiesAnswer {
         group: GROUP.to_owned(),
         properties: properties
             .into_iter()
             .filter_map(|made| shown(made, &in_force.settings))
             .collect(),
         revision: in_force.revision,
-    }))
+    })
 }
 
 fn shown(made: OwnPropertyMade, settings: &Settings) -> Option<OwnPropertyAnswer> {

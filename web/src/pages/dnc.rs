@@ -13,7 +13,7 @@ use domain::{
     settings::{RuleScope, Settings, SettingsPath},
 };
 use maud::{Markup, html};
-use store::{Asked, DncBasis};
+use store::{Asked, DncBasis, StoppedPeople};
 
 use crate::{
     api::dnc::basis,
@@ -23,8 +23,8 @@ use crate::{
         guard::{Address, Sent, Visit},
         head::Head,
         parts::{
-            Tone, csrf, heading, icon, notice, number_field, pill, section, select_field, switch,
-            when,
+            Tone, counted, csrf, heading, icon, notice, number, number_field, pill, section,
+            select_field, switch, when,
         },
         people::may,
         refused::Refused,
@@ -185,6 +185,8 @@ const fn rule_name(rule: DncRule) -> &'static str {
 /// What the page needs besides the settings.
 struct Dnc {
     pipelines: Vec<PortalPipeline>,
+    /// None where there never was a portal.
+    stopped: Option<StoppedPeople>,
 }
 
 const OPEN_DEAL: &str = "open-deal";
@@ -225,9 +227,15 @@ impl SettingsForm for Dnc {
     const LEAD: &'static str =
         "These rules stop outreach in the app. They write nothing to HubSpot.";
 
-    async fn load(_: &App, _: &Visit, known: &Known) -> Result<Self, Refused> {
+    async fn load(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
+        let (store, workspace) = (&app.parts()?.store, visit.workspace());
+        let stopped = match store.connection(workspace).await? {
+            Some(connection) => Some(store.stopped_people(workspace, connection.portal).await?),
+            None => None,
+        };
         Ok(Self {
             pipelines: known.facts.pipelines.clone().unwrap_or_default(),
+            stopped,
         })
     }
 
@@ -372,52 +380,53 @@ impl SettingsForm for Dnc {
             )
         };
         let none = html! {};
+        let stops = |of: DncRule| self.stops(of);
         let rules = [
             rule(
                 OPEN_DEAL,
-                on(OPEN_DEAL),
+                on(OPEN_DEAL).then(|| stops(DncRule::OpenDeal)),
                 "Open deal",
                 "On the person or their company",
                 &html! { (holds(OPEN_DEAL_SCOPE)) (dnc_stages::fields(&self.pipelines, values)) },
             ),
             rule(
                 CUSTOMER,
-                on(CUSTOMER),
+                on(CUSTOMER).then(|| stops(DncRule::Customer)),
                 "Customer",
                 "Closed-won deal, or lifecycle stage “Customer”",
                 &holds(CUSTOMER_SCOPE),
             ),
             rule(
                 LOST_DEAL,
-                on(LOST_DEAL),
+                on(LOST_DEAL).then(|| stops(DncRule::LostDeal)),
                 "Deal lost recently",
                 "",
                 &html! { (days(LOST_DEAL_DAYS)) (holds(LOST_DEAL_SCOPE)) },
             ),
             rule(
                 OPTED_OUT,
-                on(OPTED_OUT),
+                on(OPTED_OUT).then(|| stops(DncRule::OptedOut)),
                 "Opted out of e-mail in HubSpot",
                 "As set on the contact in HubSpot",
                 &none,
             ),
             rule(
                 IN_HUBSPOT,
-                on(IN_HUBSPOT),
+                on(IN_HUBSPOT).then(|| stops(DncRule::InHubspot)),
                 "Already in HubSpot",
                 "As contact, or as contact or company",
                 &holds(IN_HUBSPOT_SCOPE),
             ),
             rule(
                 UNMAPPED,
-                on(UNMAPPED),
+                on(UNMAPPED).then(|| stops(DncRule::UnmappedOwner)),
                 "Owned by a rep outside the mapped team",
                 "An owner in HubSpot whom no team member stands for",
                 &none,
             ),
             rule(
                 TOUCH,
-                on(TOUCH),
+                on(TOUCH).then(|| stops(DncRule::RecentTouch)),
                 "A rep’s meeting or call within some days",
                 "",
                 &html! { (days(TOUCH_DAYS)) (holds(TOUCH_SCOPE)) },
@@ -426,11 +435,19 @@ impl SettingsForm for Dnc {
         section(
             "rules",
             "Rules",
-            "A person is stopped if any rule holds.",
+            html! {
+                @if let Some(stopped) = &self.stopped {
+                    "They stop " (number(stopped.stopped)) " of " (counted(stopped.judged, "person", "people")) " now. "
+                }
+                "A person is stopped if any rule holds."
+            },
             &html! {
                 div .card {
                     div {
-                        div .row { b { "In a suppression list" } (pill(Tone::Plain, icon::LOCK, "Always")) }
+                        div .row {
+                            b { "In a suppression list" } (pill(Tone::Plain, icon::LOCK, "Always"))
+                            (stops(DncRule::SuppressionList))
+                        }
                         div .under-switch .fields { (holds(SUPPRESSION_SCOPE)) }
                     }
                     @for rule in rules { (rule) }
@@ -441,10 +458,25 @@ impl SettingsForm for Dnc {
     }
 }
 
-fn rule(name: &str, on: bool, title: &str, hint: &str, parameters: &Markup) -> Markup {
+impl Dnc {
+    /// How many a rule stops now; nothing where nobody was judged.
+    fn stops(&self, rule: DncRule) -> Markup {
+        let Some(stopped) = &self.stopped else {
+            return Markup::default();
+        };
+        let people = stopped.by_rule.get(&rule).copied().unwrap_or_default();
+        html! { span .end .small .nowrap { "stops " (number(people)) } }
+    }
+}
+
+/// A rule, and how many it stops where it is on.
+fn rule(name: &str, stops: Option<Markup>, title: &str, hint: &str, parameters: &Markup) -> Markup {
     html! {
         div {
-            (switch(name, on, title, hint))
+            div .row {
+                div { (switch(name, stops.is_some(), title, hint)) }
+                @if let Some(stops) = stops { (stops) }
+            }
             @if !parameters.0.is_empty() { div .under-switch .fields { (parameters) } }
         }
     }

@@ -10,6 +10,7 @@ use crate::pages::{
     Framing, LeadsToHubSpot, Script, document,
     guard::{Theme, Visit},
     head::{Head, Standing},
+    live::Following,
     parts::{Tone, action, count, csrf, icon, notice},
     routes,
 };
@@ -48,8 +49,8 @@ pub(crate) struct SettingsPage<'a> {
     pub(crate) width: Width,
     /// What was done just before, from the address.
     pub(crate) done: Option<Done>,
-    /// Whether the page follows what goes on.
-    pub(crate) live: bool,
+    /// How the page follows what goes on; none where nothing does.
+    pub(crate) following: Option<Following>,
     pub(crate) content: Markup,
 }
 
@@ -67,6 +68,8 @@ pub(crate) enum Done {
     RetriedSome,
     Exported,
     Reverted,
+    OwnProperties,
+    OwnPropertiesSome,
 }
 
 impl Done {
@@ -85,6 +88,10 @@ impl Done {
             Self::Exported => "Asked for. What became of it stands below in a moment.",
             Self::Reverted => {
                 "Asked for. The old value comes back unless HubSpot has another one by then."
+            }
+            Self::OwnProperties => "The properties are in HubSpot now, and mapped.",
+            Self::OwnPropertiesSome => {
+                "Not each of the properties could be made and mapped. Those that have a row below are."
             }
         }
     }
@@ -106,6 +113,14 @@ fn known<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Done>, D::E
     Ok(read.ok())
 }
 
+/// How the connection stands, on top of every page.
+pub(crate) fn state(head: &Head) -> Markup {
+    html! {
+        div .title { "HubSpot" (head.standing.pill()) }
+        (head.line())
+    }
+}
+
 impl<'a> SettingsPage<'a> {
     /// A usual page.
     pub(crate) fn new(
@@ -123,7 +138,7 @@ impl<'a> SettingsPage<'a> {
             place,
             width: Width::Usual,
             done: None,
-            live: false,
+            following: None,
             content,
         }
     }
@@ -138,10 +153,7 @@ impl<'a> SettingsPage<'a> {
             header .top { div .frame { (self.crumbs()) (self.theme()) } }
             div .frame {
                 div .head role="region" aria-label="Connection" {
-                    div #state {
-                        div .title { "HubSpot" (self.head.standing.pill()) }
-                        (self.head.line())
-                    }
+                    div #state { (state(self.head)) }
                     @if let Some(main) = self.main_action() { div .actions { (main) } }
                 }
                 div .layout {
@@ -153,12 +165,20 @@ impl<'a> SettingsPage<'a> {
                         @if !self.visit.may_change() {
                             (notice(Tone::Plain, icon::LOCK, &html! { p { "You can look at these settings. Admins of your workspace change them." } }, None))
                         }
-                        div #content .stack-form data-live[self.live] { (self.content) }
+                        @if let Some(following) = &self.following { p #said .sr aria-live="polite" { (following.said) } }
+                        @if self.head.standing == Standing::Never && self.place != routes::OVERVIEW {
+                            (notice(Tone::Info, icon::KEY, &html! { p {
+                                b { "This workspace was never connected to HubSpot." }
+                                " There is nothing of it to see here yet; what you set holds once it is. "
+                                a href=(routes::OVERVIEW) { "Connect HubSpot" }
+                            } }, None))
+                        }
+                        div #content .stack-form data-live=[self.following.as_ref().map(|f| &f.address)] { (self.content) }
                     }
                 }
             }
         };
-        let script = if self.live {
+        let script = if self.following.is_some() {
             Script::Live
         } else {
             Script::Usual

@@ -92,6 +92,7 @@ const fn event_name(event: PageEvent) -> &'static str {
         PageEvent::ConfirmedBulk => "Confirmed a bulk export",
         PageEvent::StoppedBulk => "Stopped a bulk export",
         PageEvent::Previewed => "Looked what an export of a person would do",
+        PageEvent::MadeOwnProperties => "Had properties of our own made",
         PageEvent::PutSetUpAway => "Put the list of steps away",
     }
 }

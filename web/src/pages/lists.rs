@@ -1,5 +1,7 @@
 //! Lists: which of HubSpot's lists are an audience or a suppression list (I6).
 
+use std::collections::BTreeSet;
+
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
     ObjectType,
@@ -15,6 +17,7 @@ use crate::{
         guard::{Address, Sent, Visit},
         head::Head,
         parts::{Tone, empty, icon, notice, number, pill, section, when},
+        picker::step_button,
         refused::Refused,
         routes,
         settings_form::{FieldError, Known, SettingsForm, Values, row_at, save, show, value},
@@ -27,6 +30,9 @@ const LOOKED_THROUGH: u32 = 1_000;
 /// The most lists without a use that stand on the page.
 const SHOWN: usize = 200;
 const OF_LIST: &str = "use-";
+const FIND: &str = "find";
+/// The longest text that is looked for.
+const LONGEST: usize = 200;
 
 pub(crate) fn router() -> Router<App> {
     Router::new().route(routes::LISTS, get(page).post(saved))
@@ -48,6 +54,10 @@ async fn saved(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Respo
 struct Lists {
     lists: Vec<ListDetails>,
     more: bool,
+    /// Those that the saved settings use.
+    used: BTreeSet<ListId>,
+    /// What is looked for among the rest.
+    asked: String,
 }
 
 fn field(list: ListId) -> String {
@@ -81,8 +91,9 @@ impl SettingsForm for Lists {
     const TITLE: &'static str = "Lists";
     const LEAD: &'static str = "HubSpot’s lists, and what the app uses them for. They are only read: nothing is written to HubSpot.";
     const WIDTH: Width = Width::Wide;
+    const STEPS: bool = true;
 
-    async fn load(app: &App, visit: &Visit, _: &Known) -> Result<Self, Refused> {
+    async fn load(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
         let store = &app.parts()?.store;
         let mut lists = match store.connection(visit.workspace()).await? {
             Some(connection) => {
@@ -100,7 +111,13 @@ impl SettingsForm for Lists {
         let more = lists.len() > LOOKED_THROUGH as usize;
         lists.truncate(LOOKED_THROUGH as usize);
         lists.sort_by_key(|l| l.name.to_lowercase());
-        Ok(Self { lists, more })
+        let used = known.settings.lists.iter().map(|f| f.list).collect();
+        Ok(Self {
+            lists,
+            more,
+            used,
+            asked: String::new(),
+        })
     }
 
     fn values(&self, settings: &Settings) -> Values {
@@ -152,11 +169,26 @@ impl SettingsForm for Lists {
         settings.lists.get(n).map(|followed| field(followed.list))
     }
 
+    fn step(&mut self, _: &Known, _: &str, sent: &Sent, _: &mut Values) {
+        self.asked = sent.text(FIND).chars().take(LONGEST).collect();
+    }
+
+    fn on_enter(&self) -> Option<String> {
+        Some(FIND.to_owned())
+    }
+
     fn fields(&self, head: &Head, values: &Values, _: &[FieldError]) -> Markup {
         let (used, rest): (Vec<_>, Vec<_>) = self
             .lists
             .iter()
             .partition(|l| !value(values, &field(l.list)).is_empty());
+        // What was taken out of use stays on the page until that is saved.
+        let (words, none) = (self.asked.to_lowercase(), rest.is_empty());
+        let is_found = |l: &&ListDetails| {
+            let name = l.name.to_lowercase();
+            self.used.contains(&l.list) || words.split_whitespace().all(|word| name.contains(word))
+        };
+        let rest: Vec<_> = rest.into_iter().filter(is_found).collect();
         let unknown: Vec<(&String, &String)> = values
             .iter()
             .filter(|(name, of)| {
@@ -181,7 +213,15 @@ impl SettingsForm for Lists {
                 }
             }))
             (section("all", "All lists", "", &html! {
-                @if rest.is_empty() { (empty(None, "HubSpot has no other lists, or they were not read yet.", None)) }
+                @if !none {
+                    div .row role="search" {
+                        label .sr for=(FIND) { "Name of a list" }
+                        input .input type="search" id=(FIND) name=(FIND) value=(self.asked) placeholder="Name of a list" autocomplete="off";
+                        (step_button(Self::PATH, FIND, "", FIND, &html! { "Search" }, None))
+                    }
+                }
+                @if none { (empty(None, "HubSpot has no other lists, or they were not read yet.", None)) }
+                @else if rest.is_empty() { (empty(None, "No other list is called so.", None)) }
                 @else { (table(head, &rest[..rest.len().min(SHOWN)], values)) }
                 @if self.more || rest.len() > SHOWN {
                     (notice(Tone::Info, icon::WARN, &html! { p { "This portal has more lists than are shown here: " (number(self.lists.len() as u64)) @if self.more { " at least" } ". Any list can be given a use by its id through the API." } }, None))

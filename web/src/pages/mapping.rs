@@ -3,22 +3,36 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    response::{Redirect, Response},
+    routing::{get, post},
+};
 use domain::{
+    ConnectionState,
     app::{COMPANY_FIELDS, CatalogueField, FieldKey, FieldType, PERSON_FIELDS, RecordKind},
-    portal::{Properties, PropertyDefinition},
+    entry::PageEvent,
+    export::fits,
+    own_properties::{GROUP_LABEL, OWN_PROPERTIES, OwnProperty, with_rows},
+    portal::{PortalFacts, Properties, PropertyDefinition},
     settings::{
-        ExportBehavior, ImportPriority, MappingRow, Settings, SettingsPath, SettingsProblem,
+        ExportBehavior, FixedValue, ImportPriority, MappingRow, Settings, SettingsCode,
+        SettingsPath, SettingsProblem, SettingsRevision, required_not_written,
     },
 };
 use maud::{Markup, html};
 
 use crate::{
+    api::own_properties,
     pages::{
+        bulk,
+        fixed_values::{self, Fixed},
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
-        parts::{Tone, fold, icon, notice, section},
+        parts::{Tone, action, fold, icon, notice, section},
+        picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
         properties::Of,
         refused::Refused,
         routes,
@@ -33,6 +47,12 @@ const PROPERTY: &str = "property-";
 const PRIORITY: &str = "priority-";
 const EXPORT: &str = "export-";
 const OPTIONS: &str = "options-";
+/// The field of the app that is to fill what the portal requires.
+const REQUIRED: &str = "required-";
+/// The step that maps it.
+const FILL: &str = "fill ";
+/// What making properties of our own needs.
+const SCHEMAS_WRITE: &str = "crm.schemas.contacts.write";
 
 const BEHAVIORS: [(&str, &str, ExportBehavior); 5] = [
     (
@@ -60,6 +80,27 @@ pub(crate) fn router() -> Router<App> {
             routes::MAPPING_COMPANIES,
             get(page::<Companies>).post(saved::<Companies>),
         )
+        .route(routes::OWN_PROPERTIES, post(make_own))
+}
+
+/// Makes our group of properties in the portal, and maps them (E5).
+async fn make_own(State(app): State<App>, visit: Visit) -> Result<Redirect, Refused> {
+    let store = &app.parts()?.store;
+    let before = store.settings(visit.workspace()).await?;
+    let before = before.map_or(SettingsRevision::NONE, |row| row.revision);
+    let answer = own_properties::make(&app, visit.workspace()).await?;
+    let saved = (answer.revision > before).then_some(answer.revision);
+    visit.note(&app, PageEvent::MadeOwnProperties, saved).await;
+    let all = answer.properties.iter().all(|own| own.mapped);
+    let done = if all {
+        "own-properties"
+    } else {
+        "own-properties-some"
+    };
+    Ok(Redirect::to(&format!(
+        "{}?done={done}",
+        routes::MAPPING_CONTACTS
+    )))
 }
 
 async fn page<T: Tab>(
@@ -88,6 +129,12 @@ trait Tab: Send + Sync + 'static {
     fn rows(settings: &Settings) -> &Vec<MappingRow>;
     fn rows_mut(settings: &mut Settings) -> &mut Vec<MappingRow>;
     fn properties(known: &Known) -> Option<&Properties>;
+    /// What people call its records.
+    const NOUN: &'static str;
+    /// Where fixed values stand in the settings.
+    const FIXED: &'static str;
+    fn fixed(settings: &Settings) -> &Vec<FixedValue>;
+    fn fixed_mut(settings: &mut Settings) -> &mut Vec<FixedValue>;
 }
 
 struct Contacts;
@@ -110,6 +157,18 @@ impl Tab for Contacts {
     fn properties(known: &Known) -> Option<&Properties> {
         known.facts.contact_properties.as_ref()
     }
+
+    const NOUN: &'static str = "contacts";
+
+    const FIXED: &'static str = "/contact_values";
+
+    fn fixed(settings: &Settings) -> &Vec<FixedValue> {
+        &settings.contact_values
+    }
+
+    fn fixed_mut(settings: &mut Settings) -> &mut Vec<FixedValue> {
+        &mut settings.contact_values
+    }
 }
 
 struct Companies;
@@ -131,6 +190,18 @@ impl Tab for Companies {
 
     fn properties(known: &Known) -> Option<&Properties> {
         known.facts.company_properties.as_ref()
+    }
+
+    const NOUN: &'static str = "companies";
+
+    const FIXED: &'static str = "/company_values";
+
+    fn fixed(settings: &Settings) -> &Vec<FixedValue> {
+        &settings.company_values
+    }
+
+    fn fixed_mut(settings: &mut Settings) -> &mut Vec<FixedValue> {
+        &mut settings.company_values
     }
 }
 
@@ -166,7 +237,49 @@ struct Mapping<T> {
     problems: Vec<FieldError>,
     /// What is wrong with the tab as a whole.
     above: Vec<String>,
+    /// What the saved settings map.
+    mapped: Vec<FieldKey>,
+    rows: Rows,
+    fixed: Fixed,
+    /// Whether the rows are those of a fresh connection, not saved yet.
+    is_reset: bool,
+    /// The settings in force, and what they are checked against.
+    settings: Settings,
+    facts: PortalFacts,
+    own: Own,
     tab: std::marker::PhantomData<T>,
+}
+
+/// Whether properties of our own can be made and mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// There is nothing to be made, or nowhere to map it.
+    Nothing,
+    /// They can.
+    Can,
+    /// HubSpot did not grant what it needs.
+    NotGranted,
+}
+
+impl Own {
+    async fn of(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
+        let properties = known.facts.contact_properties.as_ref();
+        let there = |own: &OwnProperty| properties.and_then(|all| all.get(own.name));
+        let free: Vec<&OwnProperty> = OWN_PROPERTIES
+            .iter()
+            .filter(|own| there(own).is_none())
+            .collect();
+        if with_rows(&known.settings, &free).is_none() {
+            return Ok(Self::Nothing);
+        }
+        let connection = app.parts()?.store.connection(visit.workspace()).await?;
+        Ok(match connection {
+            Some(c) if c.state != ConnectionState::Connected => Self::Nothing,
+            Some(c) if c.scopes.iter().any(|scope| scope == SCHEMAS_WRITE) => Self::Can,
+            Some(_) => Self::NotGranted,
+            None => Self::Nothing,
+        })
+    }
 }
 
 fn fields_of<T: Tab>(known: &Known) -> Vec<Field> {
@@ -224,23 +337,40 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         "Which field of the app is which property in HubSpot, and which way its values go.";
     const WIDTH: Width = Width::Wide;
     const PLACE: &'static str = routes::MAPPING_CONTACTS;
+    const STEPS: bool = true;
 
-    async fn load(_: &App, _: &Visit, known: &Known) -> Result<Self, Refused> {
+    async fn load(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
+        let rows = T::rows(&known.settings).iter();
         let mut form = Self {
+            mapped: rows.map(|row| row.app_field.clone()).collect(),
+            rows: Rows::default(),
+            fixed: Fixed::of(T::fixed(&known.settings)),
+            is_reset: false,
             fields: fields_of::<T>(known),
             properties: T::properties(known).cloned().unwrap_or_default(),
             problems: Vec::new(),
             above: Vec::new(),
+            settings: known.settings.clone(),
+            facts: known.facts.clone(),
+            own: match T::RECORD {
+                RecordKind::Person => Own::of(app, visit, known).await?,
+                RecordKind::Company => Own::Nothing,
+            },
             tab: std::marker::PhantomData,
         };
-        let within = SettingsPath::new(T::LIST);
-        for problem in known.problems.iter().filter(|p| p.path.is_within(&within)) {
+        let within = [SettingsPath::new(T::LIST), SettingsPath::new(T::FIXED)];
+        let of_tab = |p: &&SettingsProblem| within.iter().any(|list| p.path.is_within(list));
+        for problem in known.problems.iter().filter(of_tab) {
             let SettingsProblem {
                 path,
                 message,
                 code,
                 ..
             } = problem;
+            // What is required is said of what is on the page, saved or not.
+            if *code == SettingsCode::RequiredNotWritten {
+                continue;
+            }
             let text = format!("{message} ({})", code.code());
             match form.field_at(path, &known.settings) {
                 Some(field) => form.problems.push((field, text)),
@@ -271,6 +401,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             );
             values.insert(format!("{OPTIONS}{key}"), options);
         }
+        self.fixed.values(T::fixed(settings), &mut values);
         values
     }
 
@@ -289,6 +420,10 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         for key in keys {
             let property = value(values, &format!("{PROPERTY}{key}")).trim();
             if property.is_empty() {
+                if self.rows.waits(key.as_str()) {
+                    let text = "Choose a property, or remove the row.";
+                    errors.push((format!("{PROPERTY}{key}"), text.to_owned()));
+                }
                 continue;
             }
             let mut choose = |name: &str, text: &str| {
@@ -326,6 +461,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             });
         }
         *T::rows_mut(settings) = rows;
+        *T::fixed_mut(settings) = self.fixed.apply(values, &mut errors);
         errors
     }
 
@@ -340,6 +476,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             .or_else(|| of(PRIORITY, "import priority"))
             .or_else(|| of(EXPORT, "export behavior"))
             .or_else(|| of(OPTIONS, "values"))
+            .or_else(|| Fixed::label(name))
             .unwrap_or_else(|| name.to_owned())
     }
 
@@ -347,6 +484,9 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         if name.starts_with(EXPORT) {
             let known = BEHAVIORS.iter().find(|(n, ..)| *n == value);
             return known.map_or_else(|| value.to_owned(), |(_, text, _)| (*text).to_owned());
+        }
+        if let Some(shown) = Fixed::shown(name, value) {
+            return shown;
         }
         match (name.starts_with(PRIORITY), value) {
             (true, "crm") => "CRM".to_owned(),
@@ -356,6 +496,9 @@ impl<T: Tab> SettingsForm for Mapping<T> {
     }
 
     fn field_at(&self, path: &SettingsPath, settings: &Settings) -> Option<String> {
+        if let Some((n, _)) = row_at(path, T::FIXED) {
+            return Some(Fixed::field_of(T::fixed(settings).get(n)?));
+        }
         let (n, of) = row_at(path, T::LIST)?;
         let key = &T::rows(settings).get(n)?.app_field;
         let start = match of.split('/').next() {
@@ -366,35 +509,159 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         Some(format!("{start}{key}"))
     }
 
-    fn above(&self, _: &Visit, _: &Head) -> Markup {
+    fn came(&mut self, sent: &Sent) {
+        self.rows.came(sent);
+        self.fixed.came(sent);
+    }
+
+    fn step(&mut self, known: &Known, step: &str, sent: &Sent, values: &mut Values) {
+        if step == "defaults" {
+            let defaults = Settings::defaults(&known.facts);
+            let rows = self.values(&defaults);
+            let of_rows = |name: &String| !Fixed::is_of(name);
+            values.extend(rows.into_iter().filter(|(name, _)| of_rows(name)));
+            self.rows = Rows::default();
+            self.is_reset = true;
+            return;
+        }
+        if let Some(property) = step.strip_prefix(FILL) {
+            let key = sent.text(&format!("{REQUIRED}{property}"));
+            if let Some(value) = values.get_mut(&format!("{PROPERTY}{key}")) {
+                property.clone_into(value);
+                self.rows.put(key);
+            }
+            return;
+        }
+        self.rows.step(step, sent, PROPERTY, values);
+        self.fixed.step(step, sent, values);
+    }
+
+    fn on_enter(&self) -> Option<String> {
+        self.rows.on_enter()
+    }
+
+    fn change_of<'a>(&self, name: &'a str) -> &'a str {
+        let starts = [PROPERTY, PRIORITY, EXPORT, OPTIONS];
+        let row = starts.iter().find_map(|start| name.strip_prefix(start));
+        row.unwrap_or_else(|| Fixed::change_of(name))
+    }
+
+    fn above(&self, visit: &Visit, _: &Head) -> Markup {
         html! {
             (tabs(T::PATH))
+            (self.own(visit))
             @for text in &self.above { (notice(Tone::Warn, icon::WARN, &html! { p { (text) } }, None)) }
+            @if self.is_reset {
+                div role="status" { (notice(Tone::Info, icon::CLOCK, &html! { p { "These are the rows of a fresh connection. They hold once they are saved." } }, None)) }
+            }
         }
     }
 
-    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
-        let is_mapped = |f: &&Field| !value(values, &format!("{PROPERTY}{}", f.key)).is_empty();
-        let wrong = |f: &&Field| error_of(errors, &format!("{PROPERTY}{}", f.key)).is_some();
-        let (mapped, free): (Vec<_>, Vec<_>) =
-            self.fields.iter().partition(|f| is_mapped(f) || wrong(f));
+    fn fields(&self, head: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+        let is_shown = |f: &&Field| {
+            self.rows.shows(
+                f.key.as_str(),
+                value(values, &format!("{PROPERTY}{}", f.key)),
+            )
+        };
+        let (shown, free): (Vec<_>, Vec<_>) = self.fields.iter().partition(is_shown);
+        let mut tried = self.settings.clone();
+        let _shown_elsewhere = self.apply(values, &mut tried);
+        let lacking = required_not_written(&tried, &self.facts, T::RECORD);
         html! {
-            datalist #properties {}
-            p .hint { "Write a property’s name; it is looked for by label, too. " a href=(T::OF.address()) { "All properties" } }
-            (section("mapped", "Mapped", "Values of these come from HubSpot, and go there by the behavior of the row. Records that are here already are read again for what is newly mapped.", &self.table(&mapped, values, errors)))
-            (section("free", "Not mapped", "Name a property to map a field.", &fold(mapped.is_empty(), format!("{} fields", free.len()), &self.table(&free, values, errors))))
+            @for property in &lacking { (self.required(property, &free)) }
+            (section("mapped", "Mapped", "Values of these come from HubSpot, and go there by the behavior of the row. Records that are here already are read again for what is newly mapped; who was exported gets it with the next export.", &html! {
+                (self.table(&shown, values, errors))
+                @for field in &free {
+                    // A row that was removed stays removed.
+                    @if self.mapped.contains(&field.key) { input type="hidden" name={ (PROPERTY) (field.key) } value=""; }
+                }
+                div .row {
+                    @if head.standing.is_connected() { a .btn href=(bulk::page_for(bulk::EXPORTED)) { "Apply to everybody exported…" } }
+                    span .end { (step_button(T::PATH, "mapped", "quiet", "defaults", &html! { "Reset to defaults…" }, None)) }
+                }
+            }))
+            @if !free.is_empty() {
+                (section("free", "Not mapped", "Choose a field of the app, then its property.", &html! {
+                    div .row {
+                        label .sr for=(NEW_ROW) { "Field of the app" }
+                        select id=(NEW_ROW) name=(NEW_ROW) {
+                            @for field in &free { option value=(field.key) { (field.label) @if let Some(t) = field.field_type { " (" (t.as_str()) ")" } } }
+                        }
+                        (step_button(T::PATH, "picker", "", "add", &html! { (icon::draw(icon::PLUS)) "Add row" }, None))
+                    }
+                }))
+            }
+            (section("fixed", "Fixed values", "Written to every exported record, whatever the app knows of it.", &self.fixed.markup(&fixed_values::Shown {
+                path: T::PATH,
+                properties: &self.properties,
+                all: &T::OF.address(),
+                rows: &self.rows,
+                values,
+                errors,
+                problems: &self.problems,
+            })))
         }
     }
 }
 
 impl<T: Tab> Mapping<T> {
+    /// Offers properties of our own, where they can be made.
+    fn own(&self, visit: &Visit) -> Markup {
+        let text = html! { p {
+            "HubSpot has no properties yet for the last campaign, when it last contacted somebody, their last reply and its sentiment. "
+            @if self.own == Own::Can { "They can be made in a group of their own, “" (GROUP_LABEL) "”, and mapped." }
+            @else { "Making them needs the scope " code { (SCHEMAS_WRITE) } ": connect again and grant it." }
+        } };
+        let make = (self.own == Own::Can && visit.may_change())
+            .then(|| action(visit, routes::OWN_PROPERTIES, "", "Make and map them", &[]));
+        match self.own {
+            Own::Nothing => Markup::default(),
+            Own::Can | Own::NotGranted => notice(Tone::Info, icon::PLUS, &text, make),
+        }
+    }
+
+    /// What the portal requires and nothing fills, with the ways to fill it.
+    fn required(&self, property: &str, free: &[&Field]) -> Markup {
+        let definition = self.properties.get(property);
+        let label = definition.map_or(property, |d| d.label.as_str());
+        let writable = definition.filter(|d| not_writable(d).is_none());
+        let fitting = free.iter().filter(|field| {
+            let field_type = field.field_type.zip(writable);
+            field_type.is_some_and(|(of, property)| fit_of(of, property).fits)
+        });
+        let fitting: Vec<&&Field> = fitting.collect();
+        let name = format!("{REQUIRED}{property}");
+        let text = html! {
+            p {
+                "HubSpot requires " b { bdi { (label) } } " (" code { (property) } ") of new " (T::NOUN)
+                ", and nothing fills it: none are made without it. (" (SettingsCode::RequiredNotWritten.code()) ")"
+            }
+            @if writable.is_some() {
+                div .row {
+                    @if !fitting.is_empty() {
+                        label .sr for=(name) { "Field of the app for " (label) }
+                        select id=(name) name=(name) {
+                            @for field in &fitting { option value=(field.key) { (field.label) } }
+                        }
+                        (step_button(T::PATH, "mapped", "small", &format!("{FILL}{property}"), &html! { "Add a row for " bdi { (label) } }, None))
+                    }
+                    @if self.fixed.has_room_for(property) {
+                        (step_button(T::PATH, "fixed", "small", &format!("{}{property}", fixed_values::ADD), &html! { "Give it a fixed value" }, None))
+                    }
+                }
+            }
+        };
+        notice(Tone::Warn, icon::WARN, &text, None)
+    }
+
     fn table(&self, fields: &[&Field], values: &Values, errors: &[FieldError]) -> Markup {
         html! {
             table .table {
                 caption .sr { "Fields and properties" }
                 thead { tr {
                     th scope="col" { "Field of the app" } th scope="col" { "Property in HubSpot" }
-                    th scope="col" { "Import priority" } th scope="col" { "Export behavior" }
+                    th scope="col" { "Import priority" } th scope="col" { "Export behavior" } th scope="col" { span .sr { "Actions" } }
                 } }
                 tbody { @for field in fields { (self.row(field, values, errors)) } }
             }
@@ -408,56 +675,111 @@ impl<T: Tab> Mapping<T> {
         let typed = value(values, &property);
         let definition = self.properties.get(typed);
         let written = value(values, &options);
+        let is_off = value(values, &export) == "do_not_export";
         // What was typed and is wrong comes before what went bad since it was saved.
         let wrong = |name: &str| error_of(errors, name).or_else(|| error_of(&self.problems, name));
-        let (at_property, at_export) = (wrong(&property), wrong(&export));
+        let at_export = wrong(&export);
         let at_options = wrong(&options);
+        let pick = Pick {
+            path: T::PATH,
+            name: &property,
+            of: &field.label,
+            chosen: typed,
+            properties: Some(&self.properties),
+            error: wrong(&property),
+        };
         html! {
             tr {
                 th scope="row" {
                     (field.label)
                     span .sub { @match field.field_type { Some(t) => { (t.as_str()) } None => { "no field of the app any more" } } }
+                    input type="hidden" name=(ROW) value=(key);
                 }
                 td data-l="Property in HubSpot" {
-                    input .input id=(property) name=(property) value=(typed) list="properties" data-properties=(T::OF.address()) aria-label={ "Property for " (field.label) }
-                        autocomplete="off" autocapitalize="off" spellcheck="false"
-                        aria-describedby={ (property) "-hint " (property) "-error" } aria-invalid=[at_property.map(|_| "true")];
-                    span .sub id={ (property) "-hint" } { (said(definition)) }
-                    @if let Some(error) = at_property { p .error-text id={ (property) "-error" } { (error) } }
+                    (pick.button(&self.rows))
                     @if !written.is_empty() || at_options.is_some() || definition.is_some_and(|d| !d.options.is_empty()) {
                         (fold(at_options.is_some(), "Values", &html! {
                             textarea .input name=(options) id=(options) rows="4" aria-label={ "Values of " (field.label) } { (written) }
-                            @if let Some(error) = at_options { p .error-text { (error) } }
+                            @if let Some(error) = at_options { p .error-text { (icon::draw(icon::WARN)) span { (error) } } }
                             p .hint { "Which option a value of the app becomes, a line each: value = option. What is not named goes by the option’s value or label." }
                         }))
                     }
                 }
-                td data-l="Import priority" {
+                td data-l="Import priority" { span .flow {
+                    (icon::draw(icon::BACK))
                     select name=(priority) id=(priority) aria-label={ "Import priority of " (field.label) } {
                         @for (v, text) in [("crm", "CRM"), ("artisan", "Artisan")] {
                             option value=(v) selected[v == value(values, &priority)] { (text) }
                         }
                     }
-                }
+                } }
                 td data-l="Export behavior" {
-                    select name=(export) id=(export) aria-label={ "Export behavior of " (field.label) } aria-invalid=[at_export.map(|_| "true")] {
-                        @for (v, text, _) in BEHAVIORS { option value=(v) selected[v == value(values, &export)] { (text) } }
+                    span .flow .off[is_off] {
+                        (icon::draw(icon::ARROW))
+                        select name=(export) id=(export) aria-label={ "Export behavior of " (field.label) } aria-invalid=[at_export.map(|_| "true")] {
+                            @for (v, text, _) in BEHAVIORS { option value=(v) selected[v == value(values, &export)] { (text) } }
+                        }
                     }
-                    @if let Some(error) = at_export { p .error-text { (error) } }
+                    @if let Some(error) = at_export { p .error-text { (icon::draw(icon::WARN)) span { (error) } } }
                 }
+                td .act {
+                    (step_button(T::PATH, "mapped", "small quiet icon", &format!("remove {key}"), &icon::draw(icon::CROSS), Some(&format!("Remove {}", field.label))))
+                }
+            }
+            @if self.rows.is_open(&property) {
+                tr .detail { td colspan="5" { (pick.picker(&self.rows, &T::OF.address(), |d| self.fit(field, is_off, values, d))) } }
             }
         }
     }
+
+    /// Whether a row of this field can have a property.
+    fn fit(
+        &self,
+        field: &Field,
+        is_off: bool,
+        values: &Values,
+        property: &PropertyDefinition,
+    ) -> Fit {
+        if is_off {
+            return Fit::yes("For import alone");
+        }
+        if let Some(why) = not_writable(property) {
+            return Fit::no(why);
+        }
+        let other = self.fields.iter().find(|f| {
+            let of = |start: &str| value(values, &format!("{start}{}", f.key));
+            f.key != field.key && of(PROPERTY) == property.name && of(EXPORT) != "do_not_export"
+        });
+        if let Some(other) = other {
+            return Fit::no(format!("Taken: “{}” writes it already", other.label));
+        }
+        let Some(field_type) = field.field_type else {
+            return Fit::yes("Not checked");
+        };
+        fit_of(field_type, property)
+    }
 }
 
-/// What HubSpot says of a property.
-pub(crate) fn said(definition: Option<&PropertyDefinition>) -> Markup {
-    html! {
-        @if let Some(d) = definition {
-            bdi { (d.label) } " · " (d.property_type.as_str())
-            @if d.archived { " · archived in HubSpot" }
-            @else if !d.writable() { " · read-only" }
-        }
+/// Why a property cannot be written.
+pub(crate) fn not_writable(property: &PropertyDefinition) -> Option<&'static str> {
+    if property.calculated {
+        return Some("HubSpot computes it; fits “Do not export” alone");
+    }
+    property
+        .read_only
+        .then_some("Read-only in HubSpot; fits “Do not export” alone")
+}
+
+/// Whether values of a type can become those of a property.
+pub(crate) fn fit_of(field_type: FieldType, property: &PropertyDefinition) -> Fit {
+    if !fits(field_type, property) {
+        let (from, to) = (field_type.as_str(), property.property_type.as_str());
+        return Fit::no(format!("Does not fit: {from} cannot become {to}"));
+    }
+    if property.options.is_empty() {
+        Fit::yes("Fits")
+    } else {
+        Fit::yes("Fits; values can be mapped to its options")
     }
 }
 

@@ -4,8 +4,11 @@
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
     app::{FieldKey, FieldType},
-    portal::Properties,
-    settings::{ACTIVITY_FIELDS, ActivityKind, ActivityRow, Settings, SettingsPath},
+    portal::{Properties, PropertyDefinition},
+    settings::{
+        ACTIVITY_FIELDS, ActivityKind, ActivityRow, RESERVED_ENGAGEMENT_PROPERTIES, Settings,
+        SettingsPath,
+    },
 };
 use maud::{Markup, html};
 
@@ -15,8 +18,9 @@ use crate::{
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
-        mapping::{said, tabs},
+        mapping::{fit_of, not_writable, tabs},
         parts::{Tone, icon, notice, section, switch},
+        picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
         properties::Of,
         refused::Refused,
         routes,
@@ -77,6 +81,11 @@ struct Mapping {
     problems: Vec<FieldError>,
     /// What is wrong with the tab as a whole.
     above: Vec<String>,
+    /// What the saved settings map, as inputs name it.
+    mapped: Vec<String>,
+    rows: Rows,
+    /// Whether the rows are those of a fresh connection, not saved yet.
+    is_reset: bool,
 }
 
 /// Those that activities have, and what else the settings name, each beside its kind.
@@ -127,10 +136,17 @@ impl SettingsForm for Mapping {
     const LEAD: &'static str = "What an activity carries into its record in HubSpot. Its time, its owner and whom it is about are always set.";
     const WIDTH: Width = Width::Wide;
     const PLACE: &'static str = routes::MAPPING_CONTACTS;
+    const STEPS: bool = true;
 
     async fn load(_: &App, _: &Visit, known: &Known) -> Result<Self, Refused> {
         let of_portal = &known.facts.engagement_properties;
+        let rows = known.settings.activity_properties.iter();
         let mut form = Self {
+            mapped: rows
+                .map(|row| format!("{}.{}", row.kind, row.app_field))
+                .collect(),
+            rows: Rows::default(),
+            is_reset: false,
             fields: fields_of(&known.settings),
             properties: ActivityKind::ALL
                 .into_iter()
@@ -168,6 +184,13 @@ impl SettingsForm for Mapping {
         let place = |field: &&Field| before.iter().position(|row| field.is_of(row));
         let mut fields: Vec<&Field> = self.fields.iter().collect();
         fields.sort_by_key(|field| place(field).unwrap_or(usize::MAX));
+        let unfinished = fields.iter().filter(|field| {
+            let is_empty = value(values, &field.input(PROPERTY)).trim().is_empty();
+            is_empty && self.rows.waits(&field.input(""))
+        });
+        let text = "Choose a property, or remove the row.";
+        let errors = unfinished.map(|field| (field.input(PROPERTY), text.to_owned()));
+        let errors: Vec<FieldError> = errors.collect();
         let rows = fields.into_iter().filter_map(|field| {
             let property = value(values, &field.input(PROPERTY)).trim();
             (!property.is_empty()).then(|| ActivityRow {
@@ -178,7 +201,7 @@ impl SettingsForm for Mapping {
             })
         });
         settings.activity_properties = rows.collect();
-        Vec::new()
+        errors
     }
 
     fn label(&self, name: &str) -> String {
@@ -207,63 +230,139 @@ impl SettingsForm for Mapping {
         Some(field.input(PROPERTY))
     }
 
+    fn came(&mut self, sent: &Sent) {
+        self.rows.came(sent);
+    }
+
+    fn step(&mut self, known: &Known, step: &str, sent: &Sent, values: &mut Values) {
+        if step == "defaults" {
+            values.extend(self.values(&Settings::defaults(&known.facts)));
+            self.rows = Rows::default();
+            self.is_reset = true;
+            return;
+        }
+        self.rows.step(step, sent, PROPERTY, values);
+    }
+
+    fn on_enter(&self) -> Option<String> {
+        self.rows.on_enter()
+    }
+
+    fn change_of<'a>(&self, name: &'a str) -> &'a str {
+        let starts = [PROPERTY, EXPORT];
+        let row = starts.iter().find_map(|start| name.strip_prefix(start));
+        row.unwrap_or(name)
+    }
+
     fn above(&self, _: &Visit, _: &Head) -> Markup {
         html! {
             (tabs(Self::PATH))
             @for text in &self.above { (notice(Tone::Warn, icon::WARN, &html! { p { (text) } }, None)) }
+            @if self.is_reset {
+                div role="status" { (notice(Tone::Info, icon::CLOCK, &html! { p { "These are the rows of a fresh connection. They hold once they are saved." } }, None)) }
+            }
         }
     }
 
     fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
-        let table = html! {
-            @for (kind, _) in &self.properties { datalist id={ "properties-" (kind) } {} }
+        let is_shown = |field: &&Field| {
+            self.rows
+                .shows(&field.input(""), value(values, &field.input(PROPERTY)))
+        };
+        let (shown, free): (Vec<_>, Vec<_>) = self.fields.iter().partition(is_shown);
+        let rows = html! {
             table .table {
                 caption .sr { "Fields of activities and properties" }
                 thead { tr {
                     th scope="col" { "Field of the app" } th scope="col" { "Activity" }
-                    th scope="col" { "Property in HubSpot" } th scope="col" { "Exported" }
+                    th scope="col" { "Property in HubSpot" } th scope="col" { "Exported" } th scope="col" { span .sr { "Actions" } }
                 } }
-                tbody { @for field in &self.fields { (self.row(field, values, errors)) } }
+                tbody { @for field in &shown { (self.row(field, values, errors)) } }
+            }
+            @for field in &free {
+                // A row that was removed stays removed; one that is added begins as exported.
+                @if self.mapped.contains(&field.input("")) { input type="hidden" name=(field.input(PROPERTY)) value=""; }
+                @if !value(values, &field.input(EXPORT)).is_empty() { input type="hidden" name=(field.input(EXPORT)) value="on"; }
+            }
+            div .row {
+                span .end { (step_button(Self::PATH, "rows", "quiet", "defaults", &html! { "Reset to defaults…" }, None)) }
             }
         };
-        section(
-            "rows",
-            "Fields",
-            "Activities that are on the timeline already keep what they have until they change.",
-            &table,
-        )
+        html! {
+            (section("rows", "Fields", "Activities that are on the timeline already keep what they have until they change.", &rows))
+            @if !free.is_empty() {
+                (section("free", "Not mapped", "Choose what of an activity to map, then its property.", &html! {
+                    div .row {
+                        label .sr for=(NEW_ROW) { "Field of an activity" }
+                        select id=(NEW_ROW) name=(NEW_ROW) {
+                            @for field in &free { option value=(field.input("")) { (kind_name(field.kind).0) ": " (field.label) } }
+                        }
+                        (step_button(Self::PATH, "picker", "", "add", &html! { (icon::draw(icon::PLUS)) "Add row" }, None))
+                    }
+                }))
+            }
+        }
     }
 }
 
 impl Mapping {
     fn row(&self, field: &Field, values: &Values, errors: &[FieldError]) -> Markup {
         let (property, export) = (field.input(PROPERTY), field.input(EXPORT));
-        let typed = value(values, &property);
         let known = self.properties(field.kind);
         // What was typed and is wrong comes before what went bad since it was saved.
         let wrong = error_of(errors, &property).or_else(|| error_of(&self.problems, &property));
         let (kind, _) = kind_name(field.kind);
         let name = format!("{kind}, {}", field.label);
-        let list = known.map(|_| format!("properties-{}", field.kind));
-        let of = known.map(|_| Of::Activities(field.kind).address());
+        let pick = Pick {
+            path: Self::PATH,
+            name: &property,
+            of: &name,
+            chosen: value(values, &property),
+            properties: known,
+            error: wrong,
+        };
         html! {
             tr {
                 th scope="row" {
                     (field.label)
                     span .sub { @match field.field_type { Some(t) => { (t.as_str()) } None => { "no field of activities any more" } } }
+                    input type="hidden" name=(ROW) value=(field.input(""));
                 }
                 td data-l="Activity" { (kind) }
-                td data-l="Property in HubSpot" {
-                    input .input id=(property) name=(property) value=(typed) list=[list] data-properties=[of] aria-label={ "Property for " (name) }
-                        autocomplete="off" autocapitalize="off" spellcheck="false"
-                        aria-describedby={ (property) "-hint " (property) "-error" } aria-invalid=[wrong.map(|_| "true")];
-                    span .sub id={ (property) "-hint" } { (said(known.and_then(|all| all.get(typed)))) }
-                    @if let Some(wrong) = wrong { p .error-text id={ (property) "-error" } { (icon::draw(icon::WARN)) span { (wrong) } } }
-                }
+                td data-l="Property in HubSpot" { (pick.button(&self.rows)) }
                 td data-l="Exported" {
                     (switch(&export, !value(values, &export).is_empty(), html! { span .sr { (name) ", exported" } }, ""))
                 }
+                td .act {
+                    (step_button(Self::PATH, "rows", "small quiet icon", &format!("remove {}", field.input("")), &icon::draw(icon::CROSS), Some(&format!("Remove {name}"))))
+                }
             }
+            @if self.rows.is_open(&property) {
+                tr .detail { td colspan="5" {
+                    (pick.picker(&self.rows, &Of::Activities(field.kind).address(), |d| self.fit(field, values, d)))
+                } }
+            }
+        }
+    }
+
+    /// Whether a row of this field can have a property.
+    fn fit(&self, field: &Field, values: &Values, property: &PropertyDefinition) -> Fit {
+        if RESERVED_ENGAGEMENT_PROPERTIES.contains(&property.name.as_str()) {
+            return Fit::no("Always set by the export itself");
+        }
+        if not_writable(property).is_some() {
+            return Fit::no("Read-only in HubSpot");
+        }
+        let other = self.fields.iter().find(|f| {
+            let same = f.kind == field.kind && f.key != field.key;
+            same && value(values, &f.input(PROPERTY)) == property.name
+        });
+        if let Some(other) = other {
+            return Fit::no(format!("Taken: “{}” writes it already", other.label));
+        }
+        match field.field_type {
+            Some(field_type) => fit_of(field_type, property),
+            None => Fit::yes("Not checked"),
         }
     }
 }
@@ -280,6 +379,9 @@ mod tests {
             properties: Vec::new(),
             problems: Vec::new(),
             above: Vec::new(),
+            mapped: Vec::new(),
+            rows: Rows::default(),
+            is_reset: false,
         }
     }
 

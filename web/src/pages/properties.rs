@@ -114,24 +114,33 @@ fn rank(property: &PropertyDefinition, words: &[String]) -> Option<(u8, String)>
     all.then_some((u8::from(!begins), label))
 }
 
-/// Those that fit, best first, and how many there are.
-fn found<'a>(
+/// Those that are called so, best first.
+pub(crate) fn ranked<'a>(
     all: impl Iterator<Item = &'a PropertyDefinition>,
     asked: &str,
-) -> (Vec<&'a PropertyDefinition>, usize) {
+) -> Vec<&'a PropertyDefinition> {
     let words: Vec<String> = asked
         .to_lowercase()
         .split_whitespace()
         .map(str::to_owned)
         .collect();
-    let fitting = all.filter(|property| !property.archived);
-    let mut ranked: Vec<_> = fitting
+    let there = all.filter(|property| !property.archived);
+    let mut ranked: Vec<_> = there
         .filter_map(|property| Some((rank(property, &words)?, property)))
         .collect();
     ranked.sort_by(|a, b| a.0.cmp(&b.0));
+    ranked.into_iter().map(|(_, property)| property).collect()
+}
+
+/// The best of them, and how many there are.
+fn found<'a>(
+    all: impl Iterator<Item = &'a PropertyDefinition>,
+    asked: &str,
+) -> (Vec<&'a PropertyDefinition>, usize) {
+    let mut ranked = ranked(all, asked);
     let total = ranked.len();
-    let best = ranked.into_iter().take(SHOWN);
-    (best.map(|(_, property)| property).collect(), total)
+    ranked.truncate(SHOWN);
+    (ranked, total)
 }
 
 async fn show(

@@ -23,6 +23,8 @@ pub(crate) struct Route {
 /// Before a session: the token of the main app is given here.
 pub(crate) const ENTER: &str = "/settings/hubspot/enter";
 pub(crate) const OVERVIEW: &str = "/settings/hubspot";
+/// What the overview says as it goes on.
+pub(crate) const LIVE: &str = "/settings/hubspot/live";
 pub(crate) const THEME: &str = "/settings/hubspot/theme";
 pub(crate) const SET_UP_AWAY: &str = "/settings/hubspot/set-up/put-away";
 pub(crate) const CONNECT: &str = "/settings/hubspot/connect";
@@ -33,6 +35,7 @@ pub(crate) const BASIC_SYNC: &str = "/settings/hubspot/basic-sync";
 pub(crate) const MAPPING_CONTACTS: &str = "/settings/hubspot/mapping/contacts";
 pub(crate) const MAPPING_COMPANIES: &str = "/settings/hubspot/mapping/companies";
 pub(crate) const MAPPING_ACTIVITY: &str = "/settings/hubspot/mapping/activity";
+pub(crate) const OWN_PROPERTIES: &str = "/settings/hubspot/mapping/own-properties";
 pub(crate) const PROPERTIES: &str = "/settings/hubspot/properties/{of}";
 pub(crate) const ACTIVITIES: &str = "/settings/hubspot/activities";
 pub(crate) const OWNERS: &str = "/settings/hubspot/owners";
@@ -53,6 +56,8 @@ pub(crate) const HISTORY: &str = "/settings/hubspot/history";
 
 pub(crate) const BULK: &str = "/settings/hubspot/bulk-export";
 pub(crate) const BULK_RUN: &str = "/settings/hubspot/bulk-export/{bulk}";
+/// What the page of one says as it goes on.
+pub(crate) const BULK_LIVE: &str = "/settings/hubspot/bulk-export/{bulk}/live";
 pub(crate) const BULK_CONFIRM: &str = "/settings/hubspot/bulk-export/{bulk}/confirm";
 pub(crate) const BULK_STOP: &str = "/settings/hubspot/bulk-export/{bulk}/stop";
 
@@ -77,6 +82,7 @@ pub(crate) const ROUTES: &[Route] = &[
     get(ENTER, Who::Anyone),
     post(ENTER, Who::Anyone),
     get(OVERVIEW, Who::Member),
+    get(LIVE, Who::Member),
     post(THEME, Who::Member),
     post(SET_UP_AWAY, Who::Admin),
     post(CONNECT, Who::Admin),
@@ -93,6 +99,7 @@ pub(crate) const ROUTES: &[Route] = &[
     post(MAPPING_COMPANIES, Who::Admin),
     get(MAPPING_ACTIVITY, Who::Member),
     post(MAPPING_ACTIVITY, Who::Admin),
+    post(OWN_PROPERTIES, Who::Admin),
     get(PROPERTIES, Who::Member),
     get(ACTIVITIES, Who::Member),
     post(ACTIVITIES, Who::Admin),
@@ -120,6 +127,7 @@ pub(crate) const ROUTES: &[Route] = &[
     get(BULK, Who::Member),
     post(BULK, Who::Admin),
     get(BULK_RUN, Who::Member),
+    get(BULK_LIVE, Who::Member),
     post(BULK_CONFIRM, Who::Admin),
     post(BULK_STOP, Who::Admin),
 ];

@@ -4,7 +4,7 @@
 //! A form says from which revision it began. Where somebody saved since, each field that one of the two
 //! changed has that one's value; for those that both changed the second one picks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{
     http::StatusCode,
@@ -36,6 +36,9 @@ const TRIES: usize = 3;
 
 /// The values of a form by field, as they are sent: a box is `on` or empty.
 pub(crate) type Values = BTreeMap<String, String>;
+
+/// What the button of a step is called: the form goes on without being saved.
+pub(crate) const STEP: &str = "step";
 
 /// A field and what is wrong with it.
 pub(crate) type FieldError = (String, String);
@@ -159,6 +162,25 @@ pub(crate) trait SettingsForm: Sync + Sized {
     /// The field that a place of these settings belongs to.
     fn field_at(&self, path: &SettingsPath, settings: &Settings) -> Option<String>;
 
+    /// Whether the form goes on between two saves.
+    const STEPS: bool = false;
+
+    /// What the form brings along beside its fields.
+    fn came(&mut self, _sent: &Sent) {}
+
+    /// Goes on with the form without saving it: a row more or less, a list opened.
+    fn step(&mut self, _known: &Known, _step: &str, _sent: &Sent, _values: &mut Values) {}
+
+    /// The step that Enter takes instead of saving.
+    fn on_enter(&self) -> Option<String> {
+        None
+    }
+
+    /// What counts as one change together with other fields.
+    fn change_of<'a>(&self, name: &'a str) -> &'a str {
+        name
+    }
+
     /// What stands before the form.
     fn above(&self, _visit: &Visit, _head: &Head) -> Markup {
         Markup::default()
@@ -196,6 +218,9 @@ fn page<F: SettingsForm>(
         (form.above(visit, head))
         form method="post" action=(F::PATH) .stack-form novalidate {
             @if visit.may_change() {
+                // What Enter does is what the first button does.
+                @if let Some(step) = form.on_enter() { button .sr tabindex="-1" aria-hidden="true" name=(STEP) value=(step) {} }
+                @else if F::STEPS { button .sr tabindex="-1" aria-hidden="true" {} }
                 (csrf(visit))
                 input type="hidden" name="revision" value=(typed.revision);
                 (fields)
@@ -246,6 +271,9 @@ pub(crate) async fn save<F: SettingsForm>(
         Refusal::Malformed("revision: the form says which revision it began from".to_owned())
     })?;
     let began = SettingsRevision::new(began);
+    if !sent.text(STEP).is_empty() {
+        return stepped::<F>(app, visit, sent, began).await;
+    }
     for _ in 0..TRIES {
         match try_save::<F>(app, visit, sent, began).await? {
             Some(response) => return Ok(response),
@@ -253,6 +281,44 @@ pub(crate) async fn save<F: SettingsForm>(
         }
     }
     Err(Refusal::Busy.into())
+}
+
+/// The form as it goes on: nothing is saved, and nothing typed is lost.
+async fn stepped<F: SettingsForm>(
+    app: &App,
+    visit: &Visit,
+    sent: &Sent,
+    began: SettingsRevision,
+) -> Result<Response, Refused> {
+    let head = Head::of(app, visit.workspace()).await?;
+    let known = Known::of(app, visit).await?;
+    let mut form = F::load(app, visit, &known).await?;
+    form.came(sent);
+    let saved = form.values(&known.settings);
+    let mut values = as_typed(&saved, sent);
+    form.step(&known, sent.text(STEP), sent, &mut values);
+    let typed = Typed {
+        // Who saved since is found out when this is saved.
+        revision: began,
+        changes: changes_of(&form, &saved, &values),
+        values,
+        errors: Vec::new(),
+    };
+    Ok(page(&form, visit, &head, &typed, None))
+}
+
+fn as_typed(saved: &Values, sent: &Sent) -> Values {
+    saved
+        .iter()
+        .map(|(name, now)| (name.clone(), typed(sent, name, now)))
+        .collect()
+}
+
+/// How many changes are not saved yet.
+fn changes_of<F: SettingsForm>(form: &F, saved: &Values, values: &Values) -> usize {
+    let changed = values.iter().filter(|(n, v)| saved.get(*n) != Some(v));
+    let of: BTreeSet<&str> = changed.map(|(n, _)| form.change_of(n)).collect();
+    of.len()
 }
 
 /// None: somebody saved in between.
@@ -263,12 +329,10 @@ async fn try_save<F: SettingsForm>(
     began: SettingsRevision,
 ) -> Result<Option<Response>, Refused> {
     let known = Known::of(app, visit).await?;
-    let form = F::load(app, visit, &known).await?;
+    let mut form = F::load(app, visit, &known).await?;
+    form.came(sent);
     let theirs = form.values(&known.settings);
-    let mut mine: Values = theirs
-        .iter()
-        .map(|(name, now)| (name.clone(), typed(sent, name, now)))
-        .collect();
+    let mut mine = as_typed(&theirs, sent);
     if began != known.revision {
         // Without what it began from nobody can tell who changed what: the form is to be filled in anew.
         let base = known.at(app, visit, began).await?.ok_or_else(|| {
@@ -318,10 +382,7 @@ async fn try_save<F: SettingsForm>(
         }
     }
     let head = Head::of(app, visit.workspace()).await?;
-    let changes = mine
-        .iter()
-        .filter(|(n, v)| theirs.get(*n) != Some(v))
-        .count();
+    let changes = changes_of(&form, &theirs, &mine);
     let typed = Typed {
         revision: known.revision,
         values: mine,

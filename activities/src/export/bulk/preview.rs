@@ -37,6 +37,7 @@ fn is_about(row: &BulkRow, ground: &Ground, one: &BulkPerson) -> bool {
             let does = automatic(policy, known.in_force_since, &person.outreach);
             does == Automatic::QualifiedEarlier && !one.exported
         }
+        BulkWhom::Exported => one.exported,
     }
 }
 
@@ -46,12 +47,19 @@ fn left_out(row: &BulkRow, ground: &Ground, one: &BulkPerson) -> Option<SkipReas
         return Some(SkipReason::UnknownPerson);
     };
     let standing = standing(ground, person, one.exported);
-    let cause = ExportCause::Bulk {
-        include_earlier: row.include_earlier,
-    };
-    match requalify(RequestKind::Bulk, cause, &standing) {
+    match requalify(row.whom.kind(), cause(row), &standing) {
         Qualified::No(reason) => Some(reason),
         Qualified::Yes | Qualified::Waits => None,
+    }
+}
+
+/// Why people of a bulk export are looked at.
+fn cause(row: &BulkRow) -> ExportCause {
+    match row.whom.kind() {
+        RequestKind::Bulk => ExportCause::Bulk {
+            include_earlier: row.include_earlier,
+        },
+        _ => ExportCause::Automatic,
     }
 }
 
@@ -109,12 +117,9 @@ impl BulkExporting {
     /// Shows some of those who would be taken in full. One that HubSpot does not answer about is left out.
     async fn sample(&self, ground: &Ground, row: &BulkRow) -> Result<(), Stop> {
         let store = &self.deps.store;
-        let cause = ExportCause::Bulk {
-            include_earlier: row.include_earlier,
-        };
+        let (cause, kind) = (cause(row), row.whom.kind());
         let mut sample = Vec::new();
         for person in store.bulk_first(row.bulk, SAMPLE).await? {
-            let kind = RequestKind::Bulk;
             match planned(&self.deps, ground, &person, cause, kind).await {
                 Ok(Some(preview)) => sample.push(BulkSample { person, preview }),
                 Ok(None) => {}

@@ -351,6 +351,9 @@ pub(crate) struct BulkStartArgs {
     /// Everybody who qualified before the policy was in force and was not exported
     #[arg(long, group = "bulk_of")]
     qualified_earlier: bool,
+    /// Everybody who was exported, to apply what the settings say by now
+    #[arg(long, group = "bulk_of")]
+    exported: bool,
     /// Also people who qualified before the policy was in force
     #[arg(long)]
     include_earlier: bool,
@@ -700,6 +703,7 @@ impl From<BulkCommand> for DataWork {
                     (Some(file), _) => BulkOf::File(file),
                     (_, Some(campaign)) => BulkOf::Campaign(campaign),
                     _ if args.qualified_earlier => BulkOf::QualifiedEarlier,
+                    _ if args.exported => BulkOf::Exported,
                     _ => BulkOf::People(args.people),
                 };
                 let include_earlier = args.include_earlier;

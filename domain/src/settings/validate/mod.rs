@@ -20,7 +20,10 @@ use serde_json::Value;
 pub(crate) use rows::RESERVED as RESERVED_PROPERTIES;
 
 use super::{Settings, SettingsCode, SettingsPath, SettingsProblem, Severity};
-use crate::{app::Fields, portal::PortalFacts};
+use crate::{
+    app::{Fields, RecordKind},
+    portal::PortalFacts,
+};
 
 /// Checks settings against the facts of the portal.
 ///
@@ -32,6 +35,17 @@ pub fn validate(
     facts: &PortalFacts,
     saved: Option<&Settings>,
 ) -> Vec<SettingsProblem> {
+    let mut checker = checked(settings, facts);
+    required::check(settings, &mut checker);
+    let mut problems = checker.problems;
+    if let Some(saved) = saved {
+        soften(&mut problems, settings, saved);
+    }
+    problems
+}
+
+/// Looks at every row and rule by itself.
+fn checked<'a>(settings: &Settings, facts: &'a PortalFacts) -> Checker<'a> {
     let mut checker = Checker {
         facts,
         fields: Fields::new(&facts.custom_fields),
@@ -44,12 +58,20 @@ pub fn validate(
     status::check(settings, &mut checker);
     owners::check(settings, &mut checker);
     rules::check(settings, &mut checker);
-    required::check(settings, &mut checker);
-    let mut problems = checker.problems;
-    if let Some(saved) = saved {
-        soften(&mut problems, settings, saved);
-    }
-    problems
+    checker
+}
+
+/// What the portal requires of new records and nothing in these settings writes, by name.
+pub fn required_not_written(
+    settings: &Settings,
+    facts: &PortalFacts,
+    record: RecordKind,
+) -> Vec<String> {
+    let target = match record {
+        RecordKind::Person => Target::Contact,
+        RecordKind::Company => Target::Company,
+    };
+    required::lacking(settings, &checked(settings, facts), target)
 }
 
 /// The rows that an export leaves out because of these problems: they went bad since they were

@@ -18,13 +18,14 @@ use domain::{
     export::BulkState,
 };
 use maud::{Markup, html};
+use serde::Deserialize;
 use store::BulkRow;
 
 use crate::{
     api::{bulk, idempotency::CallIds},
     pages::{
         frame::SettingsPage,
-        guard::{Sent, Visit},
+        guard::{Address, Sent, Visit},
         head::Head,
         parts::{
             Choice, Tone, choices, csrf, error_summary, heading, icon, notice, number, pill,
@@ -38,6 +39,8 @@ use crate::{
 
 const WHOM: &str = "whom";
 const CAMPAIGN: &str = "campaign";
+/// Everybody who was exported.
+pub(crate) const EXPORTED: &str = "exported";
 const PEOPLE: &str = "people";
 const EARLIER: &str = "earlier";
 
@@ -52,6 +55,7 @@ pub(crate) fn router() -> Router<App> {
     Router::new()
         .route(routes::BULK, get(show).post(begin))
         .route(routes::BULK_RUN, get(run::show))
+        .route(routes::BULK_LIVE, get(run::live))
         .route(routes::BULK_CONFIRM, post(run::confirm))
         .route(routes::BULK_STOP, post(run::stop))
 }
@@ -61,8 +65,27 @@ fn address(bulk: BulkId) -> String {
     format!("{}/{bulk}", routes::BULK)
 }
 
-async fn show(State(app): State<App>, visit: Visit) -> Result<Response, Refused> {
-    page(&app, &visit, &Typed::default(), &[]).await
+/// The page with a choice made beforehand.
+pub(crate) fn page_for(whom: &str) -> String {
+    format!("{}?{WHOM}={whom}", routes::BULK)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    whom: String,
+}
+
+async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    Address(asked): Address<Asked>,
+) -> Result<Response, Refused> {
+    let typed = Typed {
+        whom: &asked.whom,
+        ..Typed::default()
+    };
+    page(&app, &visit, &typed, &[]).await
 }
 
 /// What somebody chose.
@@ -134,6 +157,13 @@ fn choose(
             hint: hint("As the app’s field “Campaign” says it"),
         },
         Choice {
+            value: EXPORTED,
+            title: "Everybody exported before",
+            hint: hint(
+                "To apply a row, a fixed value or an owner that is new; whatever the policy is by now",
+            ),
+        },
+        Choice {
             value: PEOPLE,
             title: "These people",
             hint: hint("By e-mail, or by the app’s id"),
@@ -200,6 +230,7 @@ fn whom_text(whom: &BulkWhom) -> Markup {
         BulkWhom::People { .. } => html! { "Named people" },
         BulkWhom::Campaign { campaign } => html! { "Campaign " bdi { (campaign) } },
         BulkWhom::QualifiedEarlier => html! { "People who qualified earlier" },
+        BulkWhom::Exported => html! { "Everybody exported before" },
     }
 }
 
@@ -244,6 +275,7 @@ async fn whom_of(
 ) -> Result<Result<BulkWhom, (&'static str, String)>, Refused> {
     Ok(match typed.whom {
         "qualified_earlier" => Ok(BulkWhom::QualifiedEarlier),
+        EXPORTED => Ok(BulkWhom::Exported),
         CAMPAIGN => match typed.campaign.trim() {
             "" => Err((CAMPAIGN, "Write the name of the campaign.".to_owned())),
             campaign if campaign.contains('\0') => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{
     extract::{FromRequestParts, Path, State},
-    http::request::Parts,
+    http::{HeaderMap, request::Parts},
     response::{IntoResponse as _, Redirect, Response},
 };
 use domain::{
@@ -24,6 +24,7 @@ use crate::{
         frame::SettingsPage,
         guard::Visit,
         head::Head,
+        live::{Following, Shown, follow},
         parts::{
             Tone, action, counted, empty, fold, icon, meter, notice, number, section, span, stat,
             when, wide_heading,
@@ -55,6 +56,31 @@ pub(super) async fn show(
     visit: Visit,
     Which(id): Which,
 ) -> Result<Response, Refused> {
+    let shown = shown(app, visit.clone(), id).await?;
+    Ok(SettingsPage {
+        following: shown.following,
+        ..SettingsPage::new(
+            &visit,
+            &shown.head,
+            routes::OVERVIEW,
+            "Bulk export",
+            shown.content,
+        )
+    }
+    .into_response())
+}
+
+pub(super) async fn live(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+    Which(id): Which,
+) -> Result<Response, Refused> {
+    let render = move |app, visit| shown(app, visit, id);
+    follow(app, visit, headers, render).await
+}
+
+async fn shown(app: App, visit: Visit, id: BulkId) -> Result<Shown, Refused> {
     let (store, workspace) = (&app.parts()?.store, visit.workspace());
     let row = store.bulk(workspace, id).await?.ok_or(Refused::NotFound)?;
     let head = Head::of(&app, workspace).await?;
@@ -96,15 +122,24 @@ pub(super) async fn show(
         (wide_heading(html! { "Bulk export " (state_pill(run.state)) }, lead, &stop))
         (body)
     };
-    let live = matches!(
-        run.state,
-        BulkState::Previewing | BulkState::Running | BulkState::Cancelling
-    );
-    Ok(SettingsPage {
-        live,
-        ..SettingsPage::new(&visit, &head, routes::OVERVIEW, "Bulk export", content)
-    }
-    .into_response())
+    let said = match run.state {
+        BulkState::Previewing => Some("Looking through the people".to_owned()),
+        BulkState::Running | BulkState::Cancelling => Some(format!(
+            "{} of {} came to an end",
+            number(run.counts.ended()),
+            number(run.people)
+        )),
+        BulkState::WaitingForConfirmation | BulkState::Cancelled | BulkState::Done => None,
+    };
+    let following = said.map(|said| Following {
+        address: routes::BULK_LIVE.replace("{bulk}", &id.to_string()),
+        said,
+    });
+    Ok(Shown {
+        head,
+        content,
+        following,
+    })
 }
 
 /// It is being found out whom it takes.

@@ -7,6 +7,7 @@ mod states;
 use axum::{
     Router,
     extract::State,
+    http::HeaderMap,
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -23,6 +24,7 @@ use crate::{
         frame::{AfterDone, SettingsPage},
         guard::{Address, Visit},
         head::{Head, Standing, is_behind, type_name},
+        live::{Following, Shown, follow},
         parts::{Tone, bare_pill, count, counted, icon, notice, number, section, stat, when},
         refused::Refused,
         routes,
@@ -33,6 +35,7 @@ use crate::{
 pub(crate) fn router() -> Router<App> {
     Router::new()
         .route(routes::OVERVIEW, get(show))
+        .route(routes::LIVE, get(live))
         .route(routes::SET_UP_AWAY, post(set_up::put_away))
 }
 
@@ -41,6 +44,30 @@ async fn show(
     visit: Visit,
     Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
+    let shown = shown(app, visit.clone()).await?;
+    Ok(SettingsPage {
+        done: after.done,
+        following: shown.following,
+        ..SettingsPage::new(
+            &visit,
+            &shown.head,
+            routes::OVERVIEW,
+            "Overview",
+            shown.content,
+        )
+    }
+    .into_response())
+}
+
+async fn live(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    follow(app, visit, headers, shown).await
+}
+
+async fn shown(app: App, visit: Visit) -> Result<Shown, Refused> {
     let head = Head::of(&app, visit.workspace()).await?;
     let summary = match head.standing {
         Standing::Never => None,
@@ -88,16 +115,21 @@ async fn show(
             (danger(&visit, &head))
         },
     };
-    let live = matches!(
-        head.standing,
-        Standing::Importing(_) | Standing::Rereading(_) | Standing::Disconnecting
-    );
-    Ok(SettingsPage {
-        done: after.done,
-        live,
-        ..SettingsPage::new(&visit, &head, routes::OVERVIEW, "Overview", content)
-    }
-    .into_response())
+    let said = match head.standing {
+        Standing::Importing(percent) => Some(format!("Importing, {percent} percent")),
+        Standing::Rereading(percent) => Some(format!("Reading again, {percent} percent")),
+        Standing::Disconnecting => Some("Disconnecting".to_owned()),
+        _ => None,
+    };
+    let following = said.map(|said| Following {
+        address: routes::LIVE.to_owned(),
+        said,
+    });
+    Ok(Shown {
+        head,
+        content,
+        following,
+    })
 }
 
 /// What is stored of each type, and how fresh it is.
