@@ -306,8 +306,9 @@ impl Store {
         .await
     }
 
-    /// Lets pending requests of a person wait: until a time, with one more attempt counted, or until
-    /// what they wait for happens.
+    /// Lets pending requests of a person wait: until a time, or until what they wait for happens. An attempt is
+    /// counted where trouble has a code; looks for what may have landed come soon after each other, and make no
+    /// wait longer.
     ///
     /// # Errors
     /// When the database fails.
@@ -321,7 +322,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let ids: Vec<uuid::Uuid> = requests.iter().map(RequestId::as_uuid).collect();
         sqlx::query!(
-            "update export_request set state = 'waiting', reason = $3, attempts = attempts + 1,
+            "update export_request set state = 'waiting', reason = $3,
+               attempts = attempts + case when $3 = 'tried_again_later' and $5::text is not null then 1 else 0 end,
                error_code = $5, changed_at = clock_timestamp(),
                due_at = clock_timestamp() + make_interval(secs => $4::float8)
              where workspace_id = $1 and id = any($2) and state in ('accepted', 'waiting')",

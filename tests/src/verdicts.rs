@@ -18,13 +18,13 @@ pub async fn verdict(door: &Door, person: &str) -> Value {
 /// When it takes too long.
 pub async fn kept(planted: &Planted, door: &Door, person: &str) {
     let store = store_of(planted.tenant.api.addresses()).await;
-    let id: PersonId = person.parse().unwrap();
+    let id: PersonId = person.parse().expect("a person's id");
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         let kept = store
             .kept_verdict(planted.tenant.workspace, planted.tenant.portal, &id)
             .await
-            .unwrap();
+            .expect("the store answers");
         let answered = verdict(door, person).await;
         if let Some(kept) = &kept {
             let same = json!(kept.reasons) == answered["reasons"]

@@ -70,8 +70,8 @@ impl Store {
         turn(&mut connection, workspace, portal, turns).await
     }
 
-    /// Lets an activity wait: until a time, with one more attempt counted, or until what it waits for
-    /// happens.
+    /// Lets an activity wait: until a time, or until what it waits for happens. An attempt is counted where
+    /// trouble has a code; looks for what may have landed come soon after each other, and make no wait longer.
     ///
     /// # Errors
     /// When the database fails.
@@ -86,7 +86,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "update app_activity set state = 'waiting', reason = $4, error_code = $5, portal_id = $7,
-               attempts = attempts + 1, turned_at = clock_timestamp(),
+               attempts = attempts + case when $4 = 'tried_again_later' and $5::text is not null then 1 else 0 end,
+               turned_at = clock_timestamp(),
                due_at = clock_timestamp() + make_interval(secs => $6::float8)
              where workspace_id = $1 and activity_id = $2 and revision = $3",
             workspace.as_uuid(),

@@ -473,6 +473,16 @@ async fn what_waited_is_ready_for_whoever_takes_it() {
         upsert(&world, &[note("a", 1, &json!({}))]).await;
         let activity = pending(&world).await.remove(0);
         let (store, workspace) = (&world.store, world.workspace);
+        // Looks for what may have landed are no attempts.
+        for (reason, code) in [
+            (WaitReason::OutcomeUnknown, Some("HS-3008")),
+            (WaitReason::TriedAgainLater, None),
+        ] {
+            let wait = Some(std::time::Duration::ZERO);
+            let looked =
+                store.park_activity(workspace, world.portal, &activity, reason, wait, code);
+            looked.await.unwrap();
+        }
         let parked = store.park_activity(
             workspace,
             world.portal,

@@ -493,6 +493,14 @@ async fn what_waited_is_ready_for_whoever_takes_it() {
         let requests = asked_for(&world, 2).await;
         let store = &world.store;
         let zero = std::time::Duration::ZERO;
+        // Looks for what may have landed are no attempts.
+        for (reason, code) in [
+            (WaitReason::OutcomeUnknown, Some("HS-3008")),
+            (WaitReason::TriedAgainLater, None),
+        ] {
+            let looked = store.park_requests(world.workspace, &requests, reason, Some(zero), code);
+            looked.await.unwrap();
+        }
         let parked = store.park_requests(
             world.workspace,
             &requests,
