@@ -85,7 +85,7 @@ fn changes(page: &Got) -> &str {
 
 #[tokio::test]
 async fn rows_are_added_removed_and_reset_without_script() {
-    let portal = Planted::new().await;
+    let portal = Planted::on(&shared(), json!({"property_delay_ms": 0})).await;
     property(&portal, "rank_zz", "Rank zz & level", "enumeration").await;
     property(&portal, "rank_zz_score", "Score of rank zz", "number").await;
     let door = portal.connect().await;
@@ -214,7 +214,7 @@ async fn rows_are_added_removed_and_reset_without_script() {
 
 #[tokio::test]
 async fn fixed_values_are_added_changed_and_removed_without_script() {
-    let portal = Planted::new().await;
+    let portal = Planted::on(&shared(), json!({"property_delay_ms": 0})).await;
     property(&portal, "level", "Level", "enumeration").await;
     property(&portal, "found_by", "Found by", "string").await;
     let door = portal.connect().await;
@@ -317,7 +317,7 @@ async fn rows_of_activities_come_and_go_as_well() {
 
 #[tokio::test]
 async fn one_of_a_thousand_properties_is_found_as_one_types() {
-    let portal = Planted::new().await;
+    let portal = Planted::on(&shared(), json!({"property_delay_ms": 0})).await;
     for n in 0..1_000 {
         let name = format!("wide_{n}");
         property(&portal, &name, &format!("Wide property {n}"), "string").await;
@@ -375,7 +375,9 @@ async fn one_of_a_thousand_properties_is_found_as_one_types() {
 
 #[tokio::test]
 async fn what_hubspot_requires_is_filled_by_a_row_or_a_fixed_value() {
-    let rules = json!({"required_properties": {"contacts": ["rank", "found_by"]}});
+    let rules = json!({
+        "required_properties": {"contacts": ["rank", "found_by"]}, "property_delay_ms": 0,
+    });
     let portal = Planted::on(&shared(), rules).await;
     property(&portal, "rank", "Rank & level", "enumeration").await;
     property(&portal, "found_by", "Found by", "string").await;
@@ -479,7 +481,7 @@ async fn our_properties_are_made_and_mapped_by_one_click() {
 
 #[tokio::test]
 async fn a_new_row_is_applied_to_everybody_exported_whatever_the_policy() {
-    let portal = Planted::new().await;
+    let portal = Planted::on(&shared(), json!({"property_delay_ms": 0})).await;
     property(&portal, "rank", "Rank", "string").await;
     let door = portal.connect().await;
     let ids = ["by-hand", "never"];
