@@ -254,7 +254,11 @@ fn name(data: &Data, kind: Kind, record: &Record) -> String {
     if name.is_empty() {
         return "(no name)".to_owned();
     }
-    plain(&name).trim().chars().take(80).collect()
+    let name = match kind {
+        Kind::Note | Kind::Communication => plain(&name),
+        _ => name,
+    };
+    name.trim().chars().take(80).collect()
 }
 
 /// What HTML says, as HubSpot's timeline would show it; a text without any stays as it is.

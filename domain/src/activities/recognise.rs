@@ -56,6 +56,11 @@ const SHOWN: [&str; 16] = [
 /// What a digest begins with.
 const DIGEST: &str = "sha256:";
 
+/// Whether what the journal keeps of an engagement stands for a text, which it never keeps itself.
+pub fn is_digest(kept: &str) -> bool {
+    kept.starts_with(DIGEST)
+}
+
 /// The digest of a text's words.
 fn digest(text: &str) -> String {
     let hash = Sha256::digest(html::essence(text).as_bytes());

@@ -46,7 +46,9 @@ async fn what_a_sync_wrote_can_be_seen() {
     );
     let one = page(&sim, &format!("{base}/contacts/{contact}")).await;
     assert!(one.contains("Timeline (1)") && one.contains("2026-02-03T04:05:06.000Z"));
-    assert!(one.contains("Called &lt;b&gt;her") && one.contains("ada@example.com"));
+    assert!(one.contains("Ada &lt;script&gt;alert") && one.contains("ada@example.com"));
+    // A text is shown as HubSpot would, and stays a text.
+    assert!(one.contains("Called her alert('x')") && !one.contains("<script>alert"));
     let list = page(&sim, &format!("{base}/lists")).await;
     assert!(list.contains("List 0"));
     page(&sim, &format!("{base}/lists/10")).await;

@@ -2,7 +2,8 @@
 
 use axum::{extract::State, response::Redirect};
 use domain::{
-    RevertId,
+    ObjectType, RevertId,
+    activities::recognise::is_digest,
     api::{JournalEntry, JournalOperation, JournalState},
     entry::PageEvent,
     export::{journal::EntryId, revert::NoRevert},
@@ -46,7 +47,13 @@ pub(super) fn written(visit: &Visit, head: &Head, facts: &Facts) -> Markup {
                                     code { (property.property) }
                                     span .sub { (entry.record_type.as_str()) ", " (operation_name(entry)) ", " (state_name(entry)) }
                                 }
-                                td data-l="Change" { (change(property.old.as_deref(), property.new.as_deref())) }
+                                td data-l="Change" {
+                                    @if of_engagement(entry) && property.new.as_deref().is_some_and(is_digest) {
+                                        span .muted { "A text; the journal does not keep it" }
+                                    } @else {
+                                        (change(property.old.as_deref(), property.new.as_deref()))
+                                    }
+                                }
                                 td data-l="When" { (when(entry.opened_at, head.now)) }
                                 td .act {
                                     @if property.can_revert && visit.may_change() {
@@ -65,6 +72,14 @@ pub(super) fn written(visit: &Visit, head: &Head, facts: &Facts) -> Markup {
             }
         }
     }
+}
+
+/// Of others the journal keeps what was written.
+const fn of_engagement(entry: &JournalEntry) -> bool {
+    !matches!(
+        entry.record_type,
+        ObjectType::Contact | ObjectType::Company | ObjectType::Deal
+    )
 }
 
 const fn operation_name(entry: &JournalEntry) -> &'static str {

@@ -15,7 +15,7 @@ use axum::{
 };
 use domain::{
     api::{JournalEntry, ManualExport, ProfileAnswer, TouchAnswer},
-    app::{FieldValue, Person, PersonId, RecordKind},
+    app::{FieldValue, PERSON_FIELDS, Person, PersonId, RecordKind},
     dnc::Verdict,
     entry::PageEvent,
     profile::ValueSource,
@@ -225,7 +225,12 @@ fn profile(facts: &Facts) -> Markup {
             } }
             tbody { @for (key, field) in &profile.fields {
                 tr {
-                    th scope="row" { (key) }
+                    th scope="row" {
+                        @match PERSON_FIELDS.iter().find(|known| known.key == key.as_str()) {
+                            Some(known) => { (known.label) span .sub { code { (key) } } }
+                            None => { code { (key) } }
+                        }
+                    }
                     td data-l="App" { (side(field.of.app.as_ref(), field.of.source == Some(ValueSource::App))) }
                     td data-l="HubSpot" {
                         (side(field.of.hubspot.as_ref(), field.of.source == Some(ValueSource::Hubspot)))
