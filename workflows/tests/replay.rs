@@ -257,6 +257,8 @@ fn the_folder_holds_every_kind() {
         ("ContactExport", Ending::Completed),
         ("ExportPreview", Ending::Completed),
         ("ExportRecheck", Ending::Completed),
+        ("BulkExport", Ending::Running),
+        ("OwnProperties", Ending::Completed),
     ] {
         assert!(endings.contains(&wanted), "none of {wanted:?}: {endings:?}");
     }
@@ -370,7 +372,11 @@ fn is_harmless_part(word: &str) -> bool {
         .all(|c| c.is_ascii_lowercase() || "_-".contains(c));
     // When a schedule started it.
     let is_time = word.ends_with('Z') && DateTime::parse_from_rfc3339(word).is_ok();
-    is_id || is_number || is_time || is_word || word == "HubSpot"
+    // A paragraph of `docs/errors.md`.
+    let is_code = word
+        .strip_prefix("HS-")
+        .is_some_and(|n| n.len() == 4 && n.chars().all(|c| c.is_ascii_digit()));
+    is_id || is_number || is_time || is_word || is_code || word == "HubSpot"
 }
 
 #[test]
@@ -382,6 +388,7 @@ fn what_is_harmless_is_told_from_what_is_not() {
         "epoch-memo",
         "run,",
         "HubSpot",
+        "HS-3021",
         "2026-11-29T09:42:11Z",
         "hubspot/0d3f0000-0000-4000-8000-000000000001/periodic-sync",
     ] {
@@ -392,6 +399,7 @@ fn what_is_harmless_is_told_from_what_is_not() {
         "Ada",
         "+4930123456",
         "pat-eu1-0d3f0000",
+        "HS-302",
         "https://example.com",
     ] {
         assert!(!is_harmless(word), "{word}");
