@@ -71,8 +71,14 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 const SHORT: Duration = Duration::from_secs(60);
 /// Attempts of the activity before its requests are parked.
 const ATTEMPTS: u32 = 5;
-/// The longest wait of requests that HubSpot does not get on with.
+/// The longest wait of what HubSpot does not get on with.
 const LONGEST: Duration = Duration::from_secs(3_600);
+
+/// The wait after so many tries in vain: twice as long each time, up to [`LONGEST`].
+fn wait_after(first: Duration, tries: u32) -> Duration {
+    (first * 2u32.saturating_pow(tries.min(10))).min(LONGEST)
+}
+
 /// When the right to write about a person is asked for again.
 const WRITER_BUSY: Duration = Duration::from_secs(2);
 
@@ -419,8 +425,8 @@ impl ContactExporting {
                 if attempt < ATTEMPTS && asked.is_none_or(|wait| wait <= SHORT) {
                     return Err(failure::of_hubspot(&error));
                 }
-                let wait = SHORT * 2u32.saturating_pow(tries.min(10));
-                let wait = asked.unwrap_or(wait).max(SHORT).min(LONGEST);
+                let wait = asked.unwrap_or_else(|| wait_after(SHORT, tries));
+                let wait = wait.clamp(SHORT, LONGEST);
                 park(WaitReason::TriedAgainLater, Some(wait)).await?;
                 report.waiting += count;
                 Ok(())
@@ -512,4 +518,15 @@ pub(crate) async fn start(deps: &Deps, due: &DueExport) -> Result<bool, Workflow
             .start_workflow(ContactExport::run, input, options)
             .await,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_twice_as_long_and_none_is_longer_than_an_hour() {
+        let waits = [0, 1, 2, 5, 6, 40].map(|tries| wait_after(SHORT, tries).as_secs());
+        assert_eq!(waits, [60, 120, 240, 1_920, 3_600, 3_600]);
+    }
 }

@@ -30,7 +30,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use super::{ground::Ground, run::Exporting, stop::Stop, wire};
+use super::{ground::Ground, run::Exporting, stop::Stop, wait_after, wire};
 use crate::{
     Deps, failure,
     slices::{alive, started},
@@ -38,18 +38,11 @@ use crate::{
 
 /// Contacts that are looked at together.
 const BATCH: u32 = 500;
-/// When a contact is looked at again of which nothing could be found out; twice as long each time, up to
-/// [`LONGEST`]. It is never given up: what was not answered is no answer.
+/// When a contact is looked at again of which nothing could be found out, at first ([`wait_after`]). It is
+/// never given up: what was not answered is no answer.
 const AGAIN: Duration = Duration::from_secs(60);
-/// The longest wait for the next look.
-const LONGEST: Duration = Duration::from_secs(3_600);
 /// As [`AGAIN`] after trouble that often passes at once.
 const SOON: Duration = Duration::from_secs(2);
-
-/// The wait after so many looks in vain.
-fn wait_after(first: Duration, attempts: u32) -> Duration {
-    (first * 2u32.saturating_pow(attempts.min(10))).min(LONGEST)
-}
 
 /// The activity of `ExportRecheck`.
 pub struct Rechecking {

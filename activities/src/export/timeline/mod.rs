@@ -30,7 +30,7 @@ use temporalio_sdk::activities::ActivityError;
 
 use super::{
     ATTEMPTS, ContactExporting, FIRST_LOOK, LONGEST, SHORT, WRITER_BUSY, ground::Ground,
-    stop::Stop, wire,
+    stop::Stop, wait_after, wire,
 };
 use crate::{
     Deps, failure,
@@ -217,8 +217,8 @@ impl ContactExporting {
                         if attempt < ATTEMPTS && asked.is_none_or(|wait| wait <= SHORT) {
                             return Err(failure::of_hubspot(&error));
                         }
-                        let wait = SHORT * 2u32.saturating_pow(activity.attempts.min(10));
-                        let wait = asked.unwrap_or(wait).max(SHORT).min(LONGEST);
+                        let wait = asked.unwrap_or_else(|| wait_after(SHORT, activity.attempts));
+                        let wait = wait.clamp(SHORT, LONGEST);
                         park(WaitReason::TriedAgainLater, Some(wait), Some(code)).await?;
                         Ok(Err(Halt))
                     }
