@@ -156,15 +156,27 @@ pub(crate) async fn must_exist(
     tx: &mut PgConnection,
     workspace: WorkspaceId,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
+    if stays(tx, workspace).await? {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound("workspace"))
+    }
+}
+
+/// Whether no purge takes, or took, the workspace away. What ends a write that HubSpot already has asks this:
+/// there is nothing to refuse any more, and nothing may be kept. The caller holds the lock.
+pub(crate) async fn stays(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query!(
         "select 1 as one from workspace
          where id = $1 and not exists (select 1 from workspace_purge where workspace_id = $1)",
         workspace.as_uuid()
     )
     .fetch_optional(tx)
-    .await?
-    .map(drop)
-    .ok_or(StoreError::NotFound("workspace"))
+    .await?;
+    Ok(row.is_some())
 }
 
 /// Which of these hashes belong to erased people. The caller holds the shared lock.

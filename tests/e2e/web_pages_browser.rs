@@ -26,17 +26,7 @@ async fn an_admin_connects_watches_and_changes_a_setting() {
         "the token is gone from the address"
     );
 
-    // To HubSpot's consent page and back.
-    browser.click("#connect", 1).await;
-    browser.until_shown("The app asks for").await;
-    browser.choose("#portal", &tenant.portal.to_string()).await;
-    browser.click("#approve", 1).await;
-    browser
-        .until_shown("Connect this HubSpot account to this workspace?")
-        .await;
-    browser.click("#connect", 1).await;
-    browser.until_shown("HubSpot is connected").await;
-    browser.click("#settings", 1).await;
+    browser.connect(tenant.portal).await;
     // The page follows the import by itself.
     browser.until_shown("In step").await;
     tenant

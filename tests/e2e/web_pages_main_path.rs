@@ -68,16 +68,7 @@ async fn the_main_path_goes_without_script() {
         .until_shown("What HubSpot will ask you to allow")
         .await;
 
-    browser.click("#connect", 1).await;
-    browser.until_shown("The app asks for").await;
-    browser.choose("#portal", &tenant.portal.to_string()).await;
-    browser.click("#approve", 1).await;
-    browser
-        .until_shown("Connect this HubSpot account to this workspace?")
-        .await;
-    browser.click("#connect", 1).await;
-    browser.until_shown("HubSpot is connected").await;
-    browser.click("#settings", 1).await;
+    browser.connect(tenant.portal).await;
     // The page asks for itself again, and the bar comes to its end.
     browser.until_shown("First import").await;
     let seen = browser.text().await;

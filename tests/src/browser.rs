@@ -390,6 +390,23 @@ impl Browser {
         }
     }
 
+    /// From the overview of a workspace without a connection to HubSpot's consent page and back, to the
+    /// confirmation and on to the settings.
+    ///
+    /// # Panics
+    /// When one of these pages does not come.
+    pub async fn connect(&mut self, portal: domain::PortalId) {
+        self.click("#connect", 1).await;
+        self.until_shown("The app asks for").await;
+        self.choose("#portal", &portal.to_string()).await;
+        self.click("#approve", 1).await;
+        self.until_shown("Connect this HubSpot account to this workspace?")
+            .await;
+        self.click("#connect", 1).await;
+        self.until_shown("HubSpot is connected").await;
+        self.click("#settings", 1).await;
+    }
+
     /// Where it is.
     pub async fn address(&mut self) -> String {
         let address = self.evaluate("location.href").await;

@@ -79,6 +79,9 @@ impl Store {
         };
         let mut tx = self.pool.begin().await?;
         erasure::hold_shared(&mut tx, first.workspace).await?;
+        // Whose company a domain is belongs to the portal, and is noted also when the workspace is purged.
+        let with_rows = erasure::stays(&mut tx, first.workspace).await?;
+        let with_mirror = with_mirror && with_rows;
         let ids: Vec<uuid::Uuid> = close.iter().map(|c| c.entry.as_uuid()).collect();
         let records: Vec<i64> = close.iter().map(|c| c.record.get()).collect();
         let written: Vec<Option<String>> = close
@@ -155,7 +158,8 @@ impl Store {
         for made in associated.filter(|_| with_mirror) {
             mirror::add_company(&mut tx, &step, made, read_at).await?;
         }
-        for link in close.iter().filter_map(|c| c.link.as_ref()) {
+        let links = close.iter().filter_map(|c| c.link.as_ref());
+        for link in links.filter(|_| with_rows) {
             put_link(&mut tx, first.workspace, first.portal, link).await?;
         }
         tx.commit().await?;

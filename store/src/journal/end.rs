@@ -45,7 +45,7 @@ pub struct LinkWrite {
 }
 
 impl Store {
-    /// Links a record of ours to which nothing had to be written.
+    /// Links a record of ours to which nothing had to be written. Of a workspace that is purged nothing is kept.
     ///
     /// # Errors
     /// When the database fails.
@@ -57,6 +57,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         erasure::hold_shared(&mut tx, workspace).await?;
+        if !erasure::stays(&mut tx, workspace).await? {
+            return Ok(());
+        }
         put_link(&mut tx, workspace, portal, link).await?;
         tx.commit().await?;
         Ok(())
@@ -64,7 +67,7 @@ impl Store {
 
     /// Ends exports of people whom HubSpot has, in one transaction: who they are there, when to look for their
     /// companies again, and their requests. Activities that waited for them are due soon, whoever is lost before
-    /// they are written. Of those who are erased meanwhile nothing is kept.
+    /// they are written. Of those who are erased meanwhile nothing is kept, nor of a workspace that is purged.
     ///
     /// # Errors
     /// When the database fails.
@@ -79,6 +82,9 @@ impl Store {
         }
         let mut tx = self.pool.begin().await?;
         erasure::hold_shared(&mut tx, workspace).await?;
+        if !erasure::stays(&mut tx, workspace).await? {
+            return Ok(());
+        }
         let people: Vec<&str> = ends.iter().map(|end| end.person.as_str()).collect();
         let contacts: Vec<i64> = ends.iter().map(|end| end.contact.get()).collect();
         let said: Vec<Option<&str>> = ends

@@ -32,6 +32,9 @@ impl Store {
             .hash(workspace, &Identity::Refused(portal, &email));
         let mut tx = self.pool.begin().await?;
         erasure::hold_shared(&mut tx, workspace).await?;
+        if !erasure::stays(&mut tx, workspace).await? {
+            return Ok(());
+        }
         sqlx::query!(
             "insert into erased_identity (workspace_id, identity_hash, erased_at)
              values ($1, $2, clock_timestamp()) on conflict do nothing",

@@ -3,13 +3,19 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    QuarantineReason, SyncType,
-    app::{CustomField, Fields, PersonInput, PersonUpsert, UpsertOutcome},
+    ObjectType, QuarantineReason, SyncType,
+    app::{CustomField, Fields, PersonId, PersonInput, PersonUpsert, RecordKind, UpsertOutcome},
+    export::{
+        RequestKind,
+        journal::{Cause, Entry, EntryId, Operation, Subject},
+    },
+    linking::LinkOrigin,
     settings::{Settings, SettingsRevision},
 };
 use store::{
-    AssociationRow, EraseTarget, Erased, MembershipPage, NewServiceToken, PurgeStatus,
-    QuarantineRow, RefusedPurge, Rows, StoreError,
+    Associated, AssociationRow, CloseEntry, EraseTarget, Erased, ExportEnd, LinkWrite,
+    MembershipPage, NewServiceToken, Opened, PurgeStatus, QuarantineRow, RefusedPurge, RequestsEnd,
+    Rows, StoreError,
 };
 
 use crate::support::{Commit as _, Page, World, at, bounded, committed, record, row, run_id};
@@ -216,6 +222,133 @@ async fn an_erasure_waits_for_a_page_that_is_being_committed() {
     .await;
 }
 
+/// Also in tables that did not exist when this was written: they have a workspace, or refer to something that
+/// has one and goes with it.
+async fn nothing_left(world: &World) {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+           and not c.relispartition and a.attname = 'workspace_id'",
+    )
+    .fetch_all(&world.raw)
+    .await
+    .unwrap();
+    let source = include_str!("../../src/purge.rs");
+    for table in tables.iter().collect::<BTreeSet<_>>() {
+        assert!(
+            source.contains(&format!("delete from {table} where workspace_id = $1")),
+            "purge_rest forgets the table {table}"
+        );
+        let left: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+                .fetch_one(&world.raw)
+                .await
+                .unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
+}
+
+/// What HubSpot answered only while the workspace goes, or when it is gone, comes too late to be kept.
+#[tokio::test]
+async fn a_write_that_ends_during_a_purge_leaves_nothing() {
+    bounded(async {
+        let (world, connected) = World::connected().await;
+        let store = &world.store;
+        let all = [person("p1", "zelda@example.com")];
+        store
+            .upsert_people(world.workspace, &all, at(1))
+            .await
+            .unwrap();
+        let id: PersonId = "p1".parse().unwrap();
+        let hold = store.take_writer(world.workspace, &id).await;
+        let hold = hold.unwrap().unwrap();
+        let entry = Entry::open(
+            EntryId::new(uuid::Uuid::from_u128(77)),
+            Subject::Person(id.clone()),
+            Cause::Request(RequestKind::Manual),
+            Operation::Create(ObjectType::Contact),
+            &[],
+            at(1),
+        );
+        let opened = store
+            .open_entry(&hold, world.portal, connected.epoch, &entry, None)
+            .await;
+        assert_eq!(opened.unwrap(), Opened::Open);
+        world.disconnect(at(2)).await;
+        let begun = store.request_purge(world.workspace, at(3)).await.unwrap();
+        assert!(matches!(begun, Some(Ok(_))));
+        let link = |record, id: &str| LinkWrite {
+            record,
+            id: id.to_owned(),
+            to: crate::support::record(1),
+            origin: LinkOrigin::Primary,
+        };
+        let late = async || {
+            store
+                .close_entry_done(CloseEntry {
+                    workspace: world.workspace,
+                    portal: world.portal,
+                    epoch: connected.epoch,
+                    entry: entry.id,
+                    record: record(1),
+                    mirror: Some((ObjectType::Contact, contact(1, 1, "zelda@example.com", ""))),
+                    associated: Some(Associated {
+                        contact: record(1),
+                        company: record(2),
+                        primary: true,
+                    }),
+                    read_at: at(4),
+                    link: Some(link(RecordKind::Person, "p1")),
+                    day: at(4).date_naive(),
+                    written: None,
+                })
+                .await
+                .unwrap();
+            let end = ExportEnd {
+                person: id.clone(),
+                contact: record(1),
+                status_said: None,
+                look_again: Some((record(2), std::time::Duration::from_secs(1))),
+                requests: Vec::new(),
+                end: RequestsEnd::default(),
+            };
+            let portal = world.portal;
+            store
+                .end_exported(world.workspace, portal, &[end])
+                .await
+                .unwrap();
+            let company = link(RecordKind::Company, "c1");
+            store
+                .write_link(world.workspace, portal, &company)
+                .await
+                .unwrap();
+            store
+                .note_refused_address(world.workspace, portal, &id, "zelda@example.com")
+                .await
+                .unwrap();
+        };
+        // Everybody is still there.
+        late().await;
+        assert_eq!(world.count("select count(*) from app_person").await, 1);
+        let others =
+            "select (select count(*) from hubspot_object) + (select count(*) from record_link)
+            + (select count(*) from exported_person) + (select count(*) from erased_identity)";
+        assert_eq!(world.count(others).await, 0);
+        let mut emptied = 0;
+        loop {
+            let step = store.purge_step(world.workspace, 10, emptied, at(5));
+            let step = step.await.unwrap().expect("the purge is under way");
+            late().await;
+            emptied = step.emptied;
+            if step.done {
+                break;
+            }
+        }
+        nothing_left(&world).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
     bounded(async {
@@ -303,29 +436,7 @@ async fn a_purge_needs_a_disconnect_and_leaves_nothing() {
         }
         assert!(is_late);
         assert!(removed > 8 && steps > 3, "{removed} rows in {steps} steps");
-        // Also tables that did not exist when this was written: they have a workspace, or refer to
-        // something that has one and goes with it.
-        let tables: Vec<String> = sqlx::query_scalar(
-            "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid
-             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-               and not c.relispartition and a.attname = 'workspace_id'",
-        )
-        .fetch_all(&world.raw)
-        .await
-        .unwrap();
-        let source = include_str!("../../src/purge.rs");
-        for table in tables.iter().collect::<BTreeSet<_>>() {
-            assert!(
-                source.contains(&format!("delete from {table} where workspace_id = $1")),
-                "purge_rest forgets the table {table}"
-            );
-            let left: i64 =
-                sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
-                    .fetch_one(&world.raw)
-                    .await
-                    .unwrap();
-            assert_eq!(left, 0, "{table}");
-        }
+        nothing_left(&world).await;
         assert_eq!(world.count("select count(*) from workspace").await, 0);
         assert_eq!(
             store.request_purge(world.workspace, at(9)).await.unwrap(),
