@@ -9,18 +9,15 @@ use anyhow::{Context as _, ensure};
 use dev::{
     demo::{self, Api},
     feed::{Feed, Item},
-    provision,
 };
 use serde_json::{Value, json};
 
 /// The periodic sync of the demo runs every five seconds.
 const SOON: Duration = Duration::from_secs(120);
-/// Comparing a whole portal takes a request or two for each hundred records.
-const WHOLE: Duration = Duration::from_secs(30 * 60);
 
 /// Edits, merges and removes a few records in the simulator, as people do in HubSpot, and tells how the
-/// feed of changes hears of each. What takes minutes is left out where somebody waits for the end.
-pub(crate) async fn show(api: &Api, in_a_hurry: bool) -> anyhow::Result<()> {
+/// feed of changes hears of each.
+pub(crate) async fn show(api: &Api) -> anyhow::Result<()> {
     let mut feed = Feed::of(api, demo::WORKSPACE);
     let things = feed.to_the_end().await?;
     println!("the feed of changes told of {things} things; what follows is news");
@@ -60,27 +57,9 @@ pub(crate) async fn show(api: &Api, in_a_hurry: bool) -> anyhow::Result<()> {
     awaited.add("contact", told, "changed", "edited");
     hands.archive("contacts", archived).await?;
     awaited.add("contact", archived, "archived", "in the recycle bin");
-    awaited.arrive(&mut feed).await?;
-
-    if in_a_hurry {
-        return Ok(());
-    }
-    println!(
-        "in HubSpot, where a record that is missing proves nothing by itself (this takes minutes):"
-    );
     hands.erase(erased).await?;
-    for (change, what) in [
-        ("archived", "HubSpot says that it knows no such record"),
-        (
-            "erased",
-            "HubSpot said so again; all its values are removed",
-        ),
-    ] {
-        let mut awaited = Awaited::by("reconciliation");
-        awaited.add("contact", erased, change, what);
-        hands.compare_all().await?;
-        awaited.arrive(&mut feed).await?;
-    }
+    awaited.add("contact", erased, "erased", "all its values are removed");
+    awaited.arrive(&mut feed).await?;
     Ok(())
 }
 
@@ -124,7 +103,7 @@ impl Awaited {
                 );
             }
             ensure!(
-                self.began.elapsed() < WHOLE,
+                self.began.elapsed() < SOON,
                 "the feed does not tell of {:?}",
                 self.items
             );
@@ -201,43 +180,5 @@ impl Hands<'_> {
         let body = json!({"target_url": to, "generic": true});
         self.control("POST", "webhooks", Some(body)).await?;
         Ok(())
-    }
-
-    /// Compares the whole portal with its mirror now, as an operator may (`docs/operations.md`).
-    async fn compare_all(&self) -> anyhow::Result<()> {
-        let input = json!({"workspace": demo::WORKSPACE, "everything": true});
-        let program = provision::temporal()?;
-        let began = Instant::now();
-        loop {
-            let done = tokio::process::Command::new(&program)
-                .args(["workflow", "execute", "--type", "Reconcile", "-o", "json"])
-                .args(["--task-queue", "hubspot", "--input", &input.to_string()])
-                .args([
-                    "--workflow-id",
-                    &format!("hubspot/{}/reconcile", demo::WORKSPACE),
-                ])
-                .args(["--address", &self.api.addresses().temporal])
-                .kill_on_drop(true)
-                .output();
-            let done = tokio::time::timeout(WHOLE, done)
-                .await
-                .context("the portal was not compared in half an hour")??;
-            if done.status.success() {
-                let said: Value = serde_json::from_slice(&done.stdout)?;
-                println!(
-                    "  compared {} records in {:.1} s",
-                    said["result"]["read"],
-                    began.elapsed().as_secs_f64()
-                );
-                return Ok(());
-            }
-            // `Sweep` may have started one of its own, which ends by itself.
-            ensure!(
-                began.elapsed() < SOON,
-                "nothing was compared: {}",
-                String::from_utf8_lossy(&done.stderr)
-            );
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
     }
 }

@@ -54,16 +54,16 @@ pub(crate) async fn show(api: &Api) -> anyhow::Result<()> {
         let outcome = app.ended(&request, began).await?;
         let state = text(&outcome["state"]);
         let end = match outcome["hubspot_id"].as_u64() {
-            Some(contact) => format!("{state} as contact {contact}"),
+            Some(contact) => format!(
+                "{state}, {}/contacts/{}/contact/{contact}",
+                api.addresses().simulator,
+                demo::PORTAL
+            ),
             None => format!("{state}: {}", text(&outcome["reason"])),
         };
         println!("  {id} ({what}): {end}");
     }
-    println!(
-        "  all ended after {:.1} s; see them at {}, and `hubspot-sync journal demo-new`",
-        began.elapsed().as_secs_f64(),
-        api.addresses().simulator
-    );
+    println!("  all ended after {:.1} s", began.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -20,10 +20,9 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use dev::{
     demo::{self, Api},
-    entry,
     guard::{self, GUARD_PROGRAM},
     provision::{self, say},
-    stack::{Addresses, Stack, StackOptions},
+    stack::{Stack, StackOptions},
 };
 use serde_json::json;
 
@@ -245,12 +244,7 @@ async fn run_up(up: &Up) -> anyhow::Result<ExitCode> {
     } else {
         equal = show::demo(&api, up).await?;
     }
-    let entry = opened_as_admin(&addresses)?;
-    println!("settings      {entry}");
-    println!(
-        "              (opens once, within five minutes; then {} leads there)",
-        addresses.web
-    );
+    show::what_to_try(&addresses, real)?;
     if up.exit {
         drop(stack);
         return Ok(if equal {
@@ -262,16 +256,6 @@ async fn run_up(up: &Up) -> anyhow::Result<ExitCode> {
     println!("Ctrl-C ends everything.");
     tokio::signal::ctrl_c().await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The settings pages, for the demo admin. A person needs a while to read what was printed.
-fn opened_as_admin(addresses: &Addresses) -> anyhow::Result<String> {
-    let id = uuid::Uuid::new_v4().to_string();
-    let mut claims = entry::claims(demo::WORKSPACE, demo::ADMIN, "admin", &id);
-    claims["exp"] = json!(entry::now() + 300);
-    claims["user_name"] = json!(demo::ADMIN_NAME);
-    claims["workspace_name"] = json!(demo::WORKSPACE_NAME);
-    entry::link(addresses, &claims)
 }
 
 async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use dev::demo::{self, Api, Consent};
+use dev::{
+    demo::{self, Api, Consent},
+    entry,
+    stack::Addresses,
+};
 use serde_json::{Value, json};
 
 use crate::{Up, edits, exports};
@@ -43,7 +47,7 @@ async fn purge(api: &Api) -> anyhow::Result<()> {
     }
 }
 
-/// Connects the demo workspace to a portal of the simulator, reads it, and lets people edit it. Whether
+/// Connects the demo workspace to a portal of the simulator, reads it, lets people edit it, and exports some. Whether
 /// what was read is what the simulator has.
 pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
     let portal = match &up.portal {
@@ -97,6 +101,10 @@ pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
         demo::WORKSPACE,
         demo::PORTAL
     );
+    println!(
+        "settings      {}\n              (opens once, within five minutes; the import shows there, too)",
+        opened_as_admin(api.addresses())?
+    );
     let status = watch(api).await?;
     println!("read in {:.1} s", began.elapsed().as_secs_f64());
     println!("{:12} {:>10} {:>10}", "", "stored", "HubSpot");
@@ -106,9 +114,52 @@ pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
         equal &= ours == theirs;
         println!("{name:12} {ours:>10} {theirs:>10}{mark}");
     }
-    edits::show(api, up.exit).await?;
+    edits::show(api).await?;
     exports::show(api).await?;
     Ok(equal)
+}
+
+/// Where to go on from here.
+pub(crate) fn what_to_try(addresses: &Addresses, real: bool) -> anyhow::Result<()> {
+    println!("\nsettings      {}", opened_as_admin(addresses)?);
+    println!(
+        "              (opens once, within five minutes; then {} leads there)",
+        addresses.web
+    );
+    if !real {
+        println!(
+            "HubSpot       {}/contacts/{}",
+            addresses.simulator,
+            demo::PORTAL
+        );
+    }
+    println!("the command line talks to this demo after:");
+    println!("  export HUBSPOT_SYNC_URL={}", addresses.web);
+    println!("  export HUBSPOT_SYNC_TOKEN={}", addresses.api_token);
+    println!("  export HUBSPOT_SYNC_WORKSPACE={}", demo::WORKSPACE);
+    println!("  alias hubspot-sync='cargo run --quiet --bin hubspot-sync --'");
+    if real {
+        return Ok(());
+    }
+    println!("what to try first:");
+    println!(
+        "  in the settings: say who is exported (Basic sync), then look for demo-known under People,"
+    );
+    println!("  preview the export, export, and see the contact in HubSpot");
+    println!("  hubspot-sync status");
+    println!("  hubspot-sync journal demo-new");
+    println!("  hubspot-sync dnc --email new@demo-acme.co.uk");
+    Ok(())
+}
+
+/// The settings pages, for the demo admin. A person needs a while to read what was printed.
+pub(crate) fn opened_as_admin(addresses: &Addresses) -> anyhow::Result<String> {
+    let id = uuid::Uuid::new_v4().to_string();
+    let mut claims = entry::claims(demo::WORKSPACE, demo::ADMIN, "admin", &id);
+    claims["exp"] = json!(entry::now() + 300);
+    claims["user_name"] = json!(demo::ADMIN_NAME);
+    claims["workspace_name"] = json!(demo::WORKSPACE_NAME);
+    entry::link(addresses, &claims)
 }
 
 /// Shows progress, a line for each type that moved, until everything is read.

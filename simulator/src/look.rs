@@ -59,6 +59,26 @@ pub(crate) fn overview(simulator: &Simulator) -> Answer {
     Answer::html(200, page("Portals", &[], "", &body))
 }
 
+/// `/contacts/{portal}/…`, where HubSpot has the pages of a portal's records and lists: leads to ours.
+pub(crate) fn as_hubspot_has_it(portal: &str, rest: &[&str]) -> Answer {
+    let kind = |name: &str| match name {
+        "contact" | "0-1" => Some("contacts"),
+        "company" | "0-2" => Some("companies"),
+        "deal" | "0-3" => Some("deals"),
+        "objectLists" => Some("lists"),
+        _ => None,
+    };
+    let page = match rest {
+        [] => Some(String::new()),
+        [name, id] | ["record", name, id] => kind(name).map(|kind| format!("/{kind}/{id}")),
+        _ => None,
+    };
+    match page {
+        Some(page) => Answer::redirect(format!("/_simulator/page/{portal}{page}")),
+        None => Answer::not_found(),
+    }
+}
+
 /// `/_simulator/page/{portal}/…`
 pub(crate) fn portal(portal: &Portal, rest: &[&str], query: &Query) -> Answer {
     let data = portal.data.read();

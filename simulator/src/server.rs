@@ -288,6 +288,9 @@ pub(crate) async fn handle(
     }
     match request.segments.as_slice() {
         [] => Ok(respond(look::overview(simulator))),
+        ["contacts", portal, rest @ ..] if portal.parse::<u64>().is_ok() => {
+            Ok(respond(look::as_hubspot_has_it(portal, rest)))
+        }
         ["_simulator", rest @ ..] => Ok(respond(control::handle(
             simulator,
             request.method,

@@ -54,6 +54,24 @@ async fn what_a_sync_wrote_can_be_seen() {
     page(&sim, &format!("{base}/lists/10")).await;
     let requests = page(&sim, &format!("{base}/requests")).await;
     assert!(requests.contains(CONTACTS));
+    // Where HubSpot has them.
+    for (there, here) in [
+        (format!("/contacts/{}", sim.portal), base.clone()),
+        (
+            format!("/contacts/{}/contact/{contact}", sim.portal),
+            format!("{base}/contacts/{contact}"),
+        ),
+        (
+            format!("/contacts/{}/record/0-1/{contact}", sim.portal),
+            format!("{base}/contacts/{contact}"),
+        ),
+        (
+            format!("/contacts/{}/objectLists/10", sim.portal),
+            format!("{base}/lists/10"),
+        ),
+    ] {
+        assert_eq!(page(&sim, &there).await, page(&sim, &here).await, "{there}");
+    }
     for missing in ["contacts/1", "butterflies", "lists/999", "lists/x", "a/b/c"] {
         let path = format!("{base}/{missing}");
         let answer = Sim::read(sim.client.get(sim.url(&path))).await.unwrap();

@@ -218,9 +218,24 @@ impl World {
                 landed(&self.p).await;
                 let portal = self.portal().await;
                 let found = self.plan.model.differences(&portal, lead_status);
-                assert!(found.is_empty(), "{found:#?}");
+                if !found.is_empty() {
+                    panic!("{found:#?} {:#?}", self.told_of(&found).await);
+                }
             }
         }
+    }
+
+    /// The journals of those whose addresses these name.
+    async fn told_of(&self, found: &[String]) -> Vec<Value> {
+        let mut told = Vec::new();
+        for (id, person) in &self.plan.model.people {
+            let is = |email: &String| found.iter().any(|line| line.contains(email));
+            if person.email.as_ref().is_some_and(is) {
+                let path = format!("/people/{id}/journal?limit=1000");
+                told.push(self.door.ok("GET", &path, None).await);
+            }
+        }
+        told
     }
 
     async fn exports_end(&self) {

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    ConnectionPhase, ConnectionState, RunKind, SyncType, TypeOutcome, WorkspaceId,
+    ConnectionPhase, ConnectionState, PortalId, RunKind, SyncType, TypeOutcome, WorkspaceId,
     api::{RetryReason, StatusAnswer},
     export::FailReason,
 };
 use maud::{Markup, html};
 use store::{PortalShown, ReasonCount};
+use url::Url;
 
 use crate::{
     api::connection::status_of,
@@ -134,6 +135,24 @@ fn percent(status: &StatusAnswer) -> u8 {
         .min(if all { 100 } else { 99 })
 }
 
+/// An address in a portal's own pages. What HubSpot said where these are is a host of HubSpot's, or it is not
+/// led to; where the app itself is elsewhere (a simulator), so are the portal's pages.
+fn portal_address(app: &Url, said: Option<&str>, portal: PortalId, path: &str) -> String {
+    let is_hubspots = |host: &str| {
+        host.ends_with(".hubspot.com")
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+    };
+    let base = match said {
+        Some(host) if is_hubspots(host) && app.host_str().is_some_and(is_hubspots) => {
+            format!("https://{host}")
+        }
+        _ => app.origin().ascii_serialization(),
+    };
+    format!("{base}/contacts/{portal}{path}")
+}
+
 /// A type, as people call it.
 pub(crate) const fn type_name(sync_type: SyncType) -> &'static str {
     match sync_type {
@@ -162,6 +181,7 @@ pub(crate) struct Head {
     pub(crate) portal: Option<PortalShown>,
     pub(crate) problems: Problems,
     pub(crate) now: DateTime<Utc>,
+    hubspot: Url,
 }
 
 impl Head {
@@ -182,6 +202,7 @@ impl Head {
             },
             status,
             now: Utc::now(),
+            hubspot: app.hubspot.app_url.clone(),
         })
     }
 
@@ -194,19 +215,11 @@ impl Head {
     /// An address in the portal's own pages.
     pub(crate) fn in_portal(&self, path: &str) -> Option<String> {
         let portal = self.status.portal?;
-        let domain = self
+        let said = self
             .portal
             .as_ref()
             .and_then(|p| p.name.ui_domain.as_deref());
-        // What HubSpot said is a host, or it is not led to.
-        let host = domain
-            .filter(|d| {
-                d.ends_with(".hubspot.com")
-                    && d.bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
-            })
-            .unwrap_or("app.hubspot.com");
-        Some(format!("https://{host}/contacts/{portal}{path}"))
+        Some(portal_address(&self.hubspot, said, portal, path))
     }
 
     /// When what changed was read last, over the types that are read at every turn.
@@ -380,6 +393,44 @@ mod tests {
         ] {
             in_step.state = state;
             assert_eq!(Standing::of(&in_step), want);
+        }
+    }
+
+    #[test]
+    fn a_portals_pages_are_where_hubspot_says_or_where_the_app_is() {
+        let portal = PortalId::new(7).unwrap();
+        let address =
+            |app: &str, said| portal_address(&Url::parse(app).unwrap(), said, portal, "/contact/1");
+        let hubspot = "https://app.hubspot.com";
+        for (app, said, expected) in [
+            (
+                hubspot,
+                None,
+                "https://app.hubspot.com/contacts/7/contact/1",
+            ),
+            (
+                hubspot,
+                Some("app-eu1.hubspot.com"),
+                "https://app-eu1.hubspot.com/contacts/7/contact/1",
+            ),
+            // Nobody is led elsewhere by an answer.
+            (
+                hubspot,
+                Some("evil.example"),
+                "https://app.hubspot.com/contacts/7/contact/1",
+            ),
+            (
+                hubspot,
+                Some("evil.example/x.hubspot.com"),
+                "https://app.hubspot.com/contacts/7/contact/1",
+            ),
+            (
+                "http://127.0.0.1:4000",
+                Some("app.hubspot.com"),
+                "http://127.0.0.1:4000/contacts/7/contact/1",
+            ),
+        ] {
+            assert_eq!(address(app, said), expected, "{app} {said:?}");
         }
     }
 }
