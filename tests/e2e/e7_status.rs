@@ -160,3 +160,36 @@ async fn a_stage_that_goes_back_is_emptied_first_and_the_journal_tells_both_writ
         assert_eq!(lines().await, wanted);
     }
 }
+
+/// A status that HubSpot took without an answer, and that is taken back before anybody looks: what stands there
+/// is not what was told before it.
+#[tokio::test]
+async fn a_status_that_is_taken_back_at_once_is_told_again() {
+    let p = Planted::new().await;
+    let door = p.connect().await;
+    change_settings(&door, |settings| {
+        settings["status"] = json!({"property": "hs_lead_status", "rows": [
+            {"status": "contacted", "value": "OPEN"}, {"status": "replied", "value": "CONNECTED"}]});
+    })
+    .await;
+    door.people(lead(1, json!({"status": "replied"}))).await;
+    let done = export(&door, "lead").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    assert_eq!(value(&p, "hs_lead_status").await, "CONNECTED");
+    let lost = json!({"method": "PATCH", "path": "/objects/2026-09/contacts", "times": 1,
+        "when": "after", "effect": "drop"});
+    p.tenant.control("POST", "faults", Some(lost)).await;
+    door.people(lead(2, json!({"status": "contacted"}))).await;
+    until("HubSpot took the first", async || {
+        value(&p, "hs_lead_status").await == "OPEN"
+    })
+    .await;
+    door.people(lead(3, json!({"status": "replied"}))).await;
+    until("every request has ended", async || {
+        let open = door.ok("GET", "/exports/summary", None).await;
+        let waiting = open["waiting"].as_object().unwrap();
+        open["accepted"] == 0 && waiting.values().all(|n| *n == 0)
+    })
+    .await;
+    assert_eq!(value(&p, "hs_lead_status").await, "CONNECTED");
+}

@@ -65,7 +65,7 @@ impl Exporting<'_> {
             key_taken: self.key_taken(person, read).await?,
             owns_values,
             owner: self.ground.owners().owner_for_member(person.owner.as_ref()),
-            status_said: self.facts.exported.and_then(|e| e.status_said),
+            status_said: self.status_told(),
             history,
         };
         Ok(contact::plan(&rules, &facts))
@@ -76,7 +76,7 @@ impl Exporting<'_> {
         let refused = |change: &Change| self.is_rejected(ObjectType::Contact, &change.property);
         let status = |change: &Change| matches!(change.rule, Rule::Status(_));
         if plan.changes.iter().any(|c| status(c) && refused(c)) {
-            plan.status_said = self.facts.exported.and_then(|e| e.status_said);
+            plan.status_said = self.status_told();
         }
         plan.changes.retain(|c| !refused(c));
         if let Decision::Update(id) = plan.decision

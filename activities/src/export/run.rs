@@ -51,6 +51,8 @@ pub(super) struct Exporting<'a> {
 pub(super) struct Said {
     /// Properties whose values HubSpot refused, with the paragraph about each: the rest is written.
     pub(super) rejected: BTreeMap<(ObjectType, String), &'static str>,
+    /// What a write that was taken over told of the status: HubSpot has it since what is stored was read.
+    pub(super) told: Option<Option<LeadStatus>>,
     /// Times that a new contact was refused for one that is there.
     pub(super) conflicts: u32,
     /// The contact that HubSpot named then.
@@ -277,9 +279,15 @@ impl<'a> Exporting<'a> {
     fn status_said(&self, plan: &ContactPlan) -> Option<LeadStatus> {
         let property = self.ground.known.settings.status.as_ref();
         if property.is_some_and(|status| self.said.kept.contains(&status.property)) {
-            return self.facts.exported.and_then(|e| e.status_said);
+            return self.status_told();
         }
         plan.status_said
+    }
+
+    /// The status that HubSpot was told last.
+    pub(super) fn status_told(&self) -> Option<LeadStatus> {
+        let stored = self.facts.exported.and_then(|e| e.status_said);
+        self.said.told.unwrap_or(stored)
     }
 
     /// The plan of the contact by a fresh read, for whoever only looks.

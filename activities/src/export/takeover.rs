@@ -63,16 +63,20 @@ impl Exporting<'_> {
         let definitions = self.ground.definitions(object_type);
         let settle = self.deps.exports.settle;
         match take_over(entry, said, definitions, settle, self.facts.now) {
-            Taken::Done => match &back {
-                Back::Record(record, object, of) => {
-                    self.close_taken(workspace, entry, record.id(), Some((*of, object)))
-                        .await
+            Taken::Done => {
+                match &back {
+                    Back::Record(record, object, of) => {
+                        self.close_taken(workspace, entry, record.id(), Some((*of, object)))
+                            .await?;
+                    }
+                    Back::Associated(contact, _) => {
+                        self.close_taken(workspace, entry, *contact, None).await?;
+                    }
+                    Back::Nothing | Back::Doubtful => {}
                 }
-                Back::Associated(contact, _) => {
-                    self.close_taken(workspace, entry, *contact, None).await
-                }
-                Back::Nothing | Back::Doubtful => Ok(()),
-            },
+                self.said.told = entry.status_told().or(self.said.told);
+                Ok(())
+            }
             Taken::Wait(until) => {
                 let left = (until - self.facts.now).to_std().unwrap_or_default();
                 // Most of what is late lands soon.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     HubSpotObjectId, IdError, ObjectType,
     activities::recognise::{BY_AN_APP, SOURCE},
-    app::{ActivityId, AppCompanyId, PersonId},
+    app::{ActivityId, AppCompanyId, LeadStatus, PersonId},
 };
 
 /// An entry of the journal.
@@ -239,6 +239,16 @@ pub struct Entry {
 pub struct Closed;
 
 impl Entry {
+    /// What HubSpot was told of a status by this write once it is done; the inner one is none where the
+    /// property was only emptied, the outer one where it is not about a status.
+    pub fn status_told(&self) -> Option<Option<LeadStatus>> {
+        let empties = matches!(self.operation, Operation::Empty(..));
+        self.written.iter().find_map(|written| match written.rule {
+            Some(Rule::Status(status)) => Some((!empties).then_some(status)),
+            _ => None,
+        })
+    }
+
     /// The entry to commit before a write is sent.
     pub fn open(
         id: EntryId,

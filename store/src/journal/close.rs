@@ -6,6 +6,8 @@ use domain::{
     export::journal::{EntryId, Written},
 };
 
+use sqlx::PgConnection;
+
 use super::{LinkWrite, end::put_link, row::json_of};
 use crate::{
     Associated, FoundBy, MirrorRow, Store, StoreError,
@@ -93,7 +95,8 @@ impl Store {
                written = coalesce(t.written::jsonb, j.written)
              from unnest($2::uuid[], $3::bigint[], $4::text[]) as t (id, record, written)
              where j.workspace_id = $1 and j.entry_id = t.id and j.state = 'open'
-             returning j.operation ?| array['associate', 'empty'] as \"uncounted!\"",
+             returning j.entry_id, j.operation ?| array['associate', 'empty'] as \"uncounted!\",
+               jsonb_path_exists(j.written, '$[*].rule ? (@.rule == \"status\")') as \"tells_status!\"",
             first.workspace.as_uuid(),
             &ids,
             &records,
@@ -101,6 +104,14 @@ impl Store {
         )
         .fetch_all(&mut *tx)
         .await?;
+        let told: Vec<uuid::Uuid> = closed
+            .iter()
+            .filter(|row| row.tells_status)
+            .map(|row| row.entry_id)
+            .collect();
+        if !told.is_empty() {
+            note_status(&mut tx, first.workspace, first.portal, &told).await?;
+        }
         let counted = closed.iter().filter(|row| !row.uncounted).count();
         if counted > 0 {
             sqlx::query!(
@@ -272,4 +283,33 @@ const fn sync_type_of(object_type: ObjectType) -> SyncType {
         ObjectType::Company => SyncType::Companies,
         _ => SyncType::Contacts,
     }
+}
+
+/// What HubSpot was told of a status stands with the write that told it: whoever asked for that may have been
+/// superseded before they heard of it. An emptied one was not told. Of whom HubSpot did not have before, the end
+/// of the export says it.
+async fn note_status(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    portal: PortalId,
+    entries: &[uuid::Uuid],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update exported_person e set status_said = t.said
+         from (select distinct on (j.person_id) j.person_id,
+                 case when j.operation ? 'empty' then null else w.status end as said
+               from export_journal j
+               cross join lateral (select one -> 'rule' ->> 'about' as status
+                 from jsonb_array_elements(j.written) one where one -> 'rule' ->> 'rule' = 'status') w
+               where j.workspace_id = $1 and j.entry_id = any($3)
+               order by j.person_id, j.entry_id desc) t
+         where e.workspace_id = $1 and e.portal_id = $2 and e.person_id = t.person_id
+           and e.status_said is distinct from t.said",
+        workspace.as_uuid(),
+        portal.get(),
+        entries
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

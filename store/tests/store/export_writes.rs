@@ -3,15 +3,15 @@
 use chrono::Utc;
 use domain::{
     ObjectType,
-    app::{CustomField, Fields, PersonId, PersonInput, PersonUpsert, RecordKind},
+    app::{CustomField, Fields, LeadStatus, PersonId, PersonInput, PersonUpsert, RecordKind},
     export::{
-        RequestId, RequestKind, RequestOutcome,
+        RequestId, RequestKind, RequestOutcome, Rule,
         journal::{Cause, Entry, EntryId, EntryState, Operation, Subject, Written},
     },
 };
 use store::{
-    Associated, CloseEntry, DefinitionRead, ExportFilter, Guard, MirrorRow, NewResume, Opened,
-    RefusedResume, WriterHold,
+    Associated, CloseEntry, DefinitionRead, ExportEnd, ExportFilter, Guard, MirrorRow, NewResume,
+    Opened, RefusedResume, RequestsEnd, WriterHold,
 };
 use uuid::Uuid;
 
@@ -207,6 +207,51 @@ fn title(old: &str, new: Option<&str>) -> Vec<Written> {
         overwrote: new.is_some(),
         sent: None,
     }]
+}
+
+/// What HubSpot was told of a status is known by the write that told it, whatever becomes of whoever asked.
+#[tokio::test]
+async fn a_status_is_told_by_its_write() {
+    bounded(async {
+        let w = Writing::new().await;
+        let (store, workspace, portal) = (&w.world.store, w.world.workspace, w.world.portal);
+        let told = async || {
+            let facts = store.drain_facts(workspace, portal, &id()).await.unwrap();
+            facts.exported.map(|exported| exported.status_said)
+        };
+        let status = |status| {
+            let mut written = title("OPEN", Some("NEW"));
+            written[0].rule = Some(Rule::Status(status));
+            written
+        };
+        let update = || Operation::Update(ObjectType::Contact, record(7));
+        // Whom HubSpot does not have yet has no row; the end of the export makes it.
+        w.write(update(), status(LeadStatus::Contacted), None, None)
+            .await;
+        assert_eq!(told().await, None);
+        let end = ExportEnd {
+            person: id(),
+            contact: record(7),
+            status_said: Some(LeadStatus::Replied),
+            look_again: None,
+            requests: Vec::new(),
+            end: RequestsEnd::default(),
+        };
+        store.end_exported(workspace, portal, &[end]).await.unwrap();
+        assert_eq!(told().await, Some(Some(LeadStatus::Replied)));
+        w.write(update(), title("Head", Some("Chief")), None, None)
+            .await;
+        assert_eq!(told().await, Some(Some(LeadStatus::Replied)));
+        w.write(update(), status(LeadStatus::Contacted), None, None)
+            .await;
+        assert_eq!(told().await, Some(Some(LeadStatus::Contacted)));
+        // Emptied, and then nothing: it says nothing now.
+        let empty = Operation::Empty(ObjectType::Contact, record(7));
+        w.write(empty, status(LeadStatus::Interested), None, None)
+            .await;
+        assert_eq!(told().await, Some(None));
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -441,6 +441,10 @@ impl Batching<'_> {
                 let answer = Some((ObjectType::Contact, object));
                 exporting.close_done(entry.id, id, answer, None).await?;
             }
+            let told = row.open.iter().rev().find_map(Entry::status_told);
+            if let (Some(told), Some(exported)) = (told, &mut row.facts.exported) {
+                exported.status_said = told;
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Found, History, HubSpotValue, RecordRead, RequestKind, Resumed, Why, Write, contact,
+        Found, History, HubSpotValue, RecordRead, RequestKind, Resumed, Rule, Why, Write, contact,
         journal::{
             Cause, Entry, EntryId, EntryState, Landed, Operation, ReadBack, Subject, Taken,
             Written, landed, take_over,
@@ -201,6 +201,16 @@ fn an_entry_is_what_the_plan_says_and_reads_back() {
         entry.written
     );
     assert!(!format!("{entry:?}").contains("Ulm"));
+}
+
+#[test]
+fn a_status_is_told_by_what_was_written_for_it() {
+    let mut told = entry(1, CHANGED, "hs_lead_status", "NEW", "OPEN");
+    assert_eq!(told.status_told(), None);
+    told.written[0].rule = Some(Rule::Status(LeadStatus::Contacted));
+    assert_eq!(told.status_told(), Some(Some(LeadStatus::Contacted)));
+    told.operation = Operation::Empty(ObjectType::Contact, id(7));
+    assert_eq!(told.status_told(), Some(None));
 }
 
 #[test]
