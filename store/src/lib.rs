@@ -105,7 +105,7 @@ pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use journal::{CloseEntry, ExportEnd, Guard, JournalRow, LinkWrite, NewEntry, Opened};
-pub use list_tables::{ListDetails, ListedMember};
+pub use list_tables::{ListDetails, ListedMember, MembersChange};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{Associated, AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{

@@ -64,6 +64,7 @@ mod web_pages_axe;
 mod web_pages_browser;
 mod web_pages_bulk;
 mod web_pages_fuzz;
+mod web_pages_lists;
 mod web_pages_live;
 mod web_pages_main_path;
 mod web_pages_mapping;
