@@ -68,6 +68,7 @@ mod web_pages_lists;
 mod web_pages_live;
 mod web_pages_main_path;
 mod web_pages_mapping;
+mod web_pages_mapping_example;
 mod web_pages_owners;
 mod web_pages_people;
 mod web_pages_security;

@@ -31,6 +31,7 @@ use crate::{
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
+        mapping_example::{ExampleOf, ShownRow},
         parts::{Tone, action, fold, icon, notice, section},
         picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
         properties::Of,
@@ -247,6 +248,7 @@ struct Mapping<T> {
     settings: Settings,
     facts: PortalFacts,
     own: Own,
+    example: Option<ExampleOf>,
     tab: std::marker::PhantomData<T>,
 }
 
@@ -356,6 +358,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                 RecordKind::Person => Own::of(app, visit, known).await?,
                 RecordKind::Company => Own::Nothing,
             },
+            example: ExampleOf::of(app, visit, T::RECORD).await?,
             tab: std::marker::PhantomData,
         };
         let within = [SettingsPath::new(T::LIST), SettingsPath::new(T::FIXED)];
@@ -661,7 +664,9 @@ impl<T: Tab> Mapping<T> {
                 caption .sr { "Fields and properties" }
                 thead { tr {
                     th scope="col" { "Field of the app" } th scope="col" { "Property in HubSpot" }
-                    th scope="col" { "Import priority" } th scope="col" { "Export behavior" } th scope="col" { span .sr { "Actions" } }
+                    th scope="col" { "Import priority" } th scope="col" { "Export behavior" }
+                    @if let Some(example) = &self.example { th scope="col" { "Example: " bdi { (example.name) } } }
+                    th scope="col" { span .sr { "Actions" } }
                 } }
                 tbody { @for field in fields { (self.row(field, values, errors)) } }
             }
@@ -675,7 +680,12 @@ impl<T: Tab> Mapping<T> {
         let typed = value(values, &property);
         let definition = self.properties.get(typed);
         let written = value(values, &options);
-        let is_off = value(values, &export) == "do_not_export";
+        let said = BEHAVIORS
+            .iter()
+            .find(|(v, ..)| *v == value(values, &export));
+        let behavior = said.map_or(ExportBehavior::default(), |(.., behavior)| *behavior);
+        let is_off = behavior == ExportBehavior::DoNotExport;
+        let table = options_of(written).unwrap_or_default();
         // What was typed and is wrong comes before what went bad since it was saved.
         let wrong = |name: &str| error_of(errors, name).or_else(|| error_of(&self.problems, name));
         let at_export = wrong(&export);
@@ -722,12 +732,15 @@ impl<T: Tab> Mapping<T> {
                     }
                     @if let Some(error) = at_export { p .error-text { (icon::draw(icon::WARN)) span { (error) } } }
                 }
+                @if let Some(example) = &self.example {
+                    td data-l="Example" { (example.cell(&ShownRow { key, property: typed, behavior, options: &table, definition })) }
+                }
                 td .act {
                     (step_button(T::PATH, "mapped", "small quiet icon", &format!("remove {key}"), &icon::draw(icon::CROSS), Some(&format!("Remove {}", field.label))))
                 }
             }
             @if self.rows.is_open(&property) {
-                tr .detail { td colspan="5" { (pick.picker(&self.rows, &T::OF.address(), |d| self.fit(field, is_off, values, d))) } }
+                tr .detail { td colspan=(5 + usize::from(self.example.is_some())) { (pick.picker(&self.rows, &T::OF.address(), |d| self.fit(field, is_off, values, d))) } }
             }
         }
     }

@@ -25,6 +25,7 @@ mod lists;
 pub(crate) mod live;
 mod mapping;
 mod mapping_activity;
+mod mapping_example;
 pub(crate) mod outcome;
 mod overview;
 mod owners;

@@ -195,7 +195,8 @@ fn verdict(head: &Head, facts: &Facts) -> Markup {
     }
 }
 
-fn text_of(value: Option<&FieldValue>) -> String {
+/// A value as people read it; empty where there is none.
+pub(in crate::pages) fn text_of(value: Option<&FieldValue>) -> String {
     match value {
         None => String::new(),
         Some(FieldValue::Text(text)) => text.clone(),

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A value that another one takes the place of.
-pub(super) fn change(old: Option<&str>, new: Option<&str>) -> Markup {
+pub(in crate::pages) fn change(old: Option<&str>, new: Option<&str>) -> Markup {
     html! {
         span .change {
             @if let Some(old) = old { span .sr { "from " } del { bdi { (old) } } }
