@@ -77,6 +77,10 @@ async fn the_overview_tells_each_state_and_does_what_it_offers() {
         "Resync…",
         "Disconnect…",
         &tenant.portal.to_string(),
+        // What is counted can be looked at.
+        "/objects/0-1/views/all/list\">2,000</a>",
+        "/objects/0-3/views/all/list\">10</a>",
+        "href=\"/settings/hubspot/lists\">2</a>",
     ] {
         assert!(
             in_step.text.contains(shown),
