@@ -137,7 +137,9 @@ pub use type_alarms::NoneFound;
 pub use unanswered::Span;
 pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};
 
-pub use verdicts::{Asked, DncBasis, StoppedPeople, VerdictPass, VerdictStep};
+pub use verdicts::{
+    Asked, DncBasis, StoppedPeople, StoppedPerson, StoppedPlace, VerdictPass, VerdictStep,
+};
 
 use std::{str::FromStr as _, time::Duration};
 

@@ -73,6 +73,7 @@ mod web_pages_owners;
 mod web_pages_people;
 mod web_pages_security;
 mod web_pages_set_up;
+mod web_pages_stopped;
 mod x10_freshness;
 mod x1_activities;
 mod x1_exports;

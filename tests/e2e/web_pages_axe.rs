@@ -112,7 +112,7 @@ impl Looker {
     }
 }
 
-const PLACES: [(&str, &str); 15] = [
+const PLACES: [(&str, &str); 16] = [
     ("overview", ""),
     ("basic-sync", "/basic-sync"),
     ("mapping-contacts", "/mapping/contacts"),
@@ -124,6 +124,7 @@ const PLACES: [(&str, &str); 15] = [
     ("statuses", "/statuses"),
     ("lists", "/lists"),
     ("dnc", "/do-not-contact"),
+    ("dnc-stopped", "/do-not-contact/stopped/in_hubspot"),
     ("people", "/people"),
     ("problems", "/problems"),
     ("history", "/history"),

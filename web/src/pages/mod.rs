@@ -15,6 +15,7 @@ mod connection;
 pub(crate) mod consent;
 mod dnc;
 mod dnc_stages;
+mod dnc_stopped;
 pub(crate) mod entry;
 mod fixed_values;
 mod frame;
@@ -210,6 +211,7 @@ fn settings(app: App) -> Router<App> {
         .merge(problems::router())
         .merge(history::router())
         .merge(dnc::router())
+        .merge(dnc_stopped::router())
         .merge(bulk::router())
         .merge(people::router())
         .merge(person::router())
