@@ -69,6 +69,7 @@ mod web_pages_live;
 mod web_pages_main_path;
 mod web_pages_mapping;
 mod web_pages_mapping_example;
+mod web_pages_mapping_values;
 mod web_pages_owners;
 mod web_pages_people;
 mod web_pages_security;

@@ -485,6 +485,8 @@ async fn odd_input_is_answered_and_breaks_nothing() {
         "priority-job_title",
         "export-job_title",
         "options-job_title",
+        "value-job_title",
+        "option-job_title",
         "request",
         "reason",
         "q",

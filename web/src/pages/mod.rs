@@ -43,6 +43,7 @@ pub(crate) mod session;
 mod settings_form;
 mod statuses;
 mod theme;
+mod value_table;
 
 use std::sync::LazyLock;
 
