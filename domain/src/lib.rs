@@ -17,6 +17,7 @@ pub mod listing;
 mod named;
 pub mod outcome;
 pub mod own_properties;
+pub mod owner_suggestions;
 pub mod owners;
 pub mod page_size;
 pub mod people_file;

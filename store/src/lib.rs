@@ -105,7 +105,7 @@ pub use exports::{ExportFilter, ExportRow, NewExports};
 pub use feed::{FeedPage, FeedRefused, Followed};
 pub use idempotency::{CallBegun, KeptAnswer, KeyedCall};
 pub use journal::{CloseEntry, ExportEnd, Guard, JournalRow, LinkWrite, NewEntry, Opened};
-pub use list_tables::{ListDetails, ListedMember};
+pub use list_tables::{ListDetails, ListedMember, MembersChange};
 pub use lists::{ListRow, MembershipPage};
 pub use mirror::{Associated, AssociationRow, Fate, MirrorRow, MirrorStats, StoredObject};
 pub use oauth_states::{
@@ -137,7 +137,9 @@ pub use type_alarms::NoneFound;
 pub use unanswered::Span;
 pub use webhooks::{DueRecord, DueWorkspace, Told, ToldCommitted, ToldReader, ToldRecord};
 
-pub use verdicts::{Asked, DncBasis, StoppedPeople, VerdictPass, VerdictStep};
+pub use verdicts::{
+    Asked, DncBasis, StoppedPeople, StoppedPerson, StoppedPlace, VerdictPass, VerdictStep,
+};
 
 use std::{str::FromStr as _, time::Duration};
 

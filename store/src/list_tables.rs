@@ -24,8 +24,21 @@ pub struct ListDetails {
     pub size: Option<u64>,
     /// When a whole reading of its members last began.
     pub members_read_at: Option<DateTime<Utc>>,
+    /// How its members changed last; none before they were read, or where nobody came or left since.
+    pub last_change: Option<MembersChange>,
     /// Since when HubSpot has it no more.
     pub gone_at: Option<DateTime<Utc>>,
+}
+
+/// Who came and left on the last day, in UTC, on which any member of a list did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembersChange {
+    /// When the last of these was noticed.
+    pub at: DateTime<Utc>,
+    /// Members who came.
+    pub joined: u64,
+    /// Members who left.
+    pub left: u64,
 }
 
 /// A member of a list, with whoever counts by it.
@@ -52,7 +65,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<ListDetails>, StoreError> {
         let rows = sqlx::query!(
-            "select list_id, name, object_type_id, processing_type, processing_status, size, members_read_at, gone_at
+            "select list_id, name, object_type_id, processing_type, processing_status, size, members_read_at, gone_at,
+               members_changed_at, members_joined, members_left
              from hubspot_list where workspace_id = $1 and portal_id = $2 and list_id > $3
              order by list_id limit $4",
             workspace.as_uuid(),
@@ -72,6 +86,11 @@ impl Store {
                 processing: row.processing_status == "PROCESSING",
                 size: row.size.map(count),
                 members_read_at: row.members_read_at,
+                last_change: row.members_changed_at.map(|at| MembersChange {
+                    at,
+                    joined: count(row.members_joined.unwrap_or(0)),
+                    left: count(row.members_left.unwrap_or(0)),
+                }),
                 gone_at: row.gone_at,
             })
             .collect())

@@ -149,7 +149,7 @@ pub(crate) async fn write_members(
     .fetch_one(&mut *tx)
     .await?;
     if joined > 0 {
-        members_changed(tx, step, membership.list).await?;
+        members_changed(tx, step, membership.list, count(joined), 0).await?;
     }
     if listing == Listing::Open {
         return Ok(ListingEnd::Nothing);
@@ -167,7 +167,7 @@ pub(crate) async fn write_members(
     .await?
     .rows_affected();
     if lost > 0 {
-        members_changed(tx, step, membership.list).await?;
+        members_changed(tx, step, membership.list, 0, lost).await?;
     }
     let kept = sqlx::query_scalar!(
         "select count(*) as \"n!\" from hubspot_list_member
@@ -213,18 +213,26 @@ pub(crate) async fn keep_tail(
 }
 
 /// A list whose members changed has changed, for whoever reads changes: one number for the list, so
-/// that a member costs nothing.
+/// that a member costs nothing. Who came and left is counted for the day, unless the list is read for the
+/// first time.
 async fn members_changed(
     tx: &mut PgConnection,
     step: &Step,
     list: HubSpotObjectId,
+    joined: u64,
+    left: u64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update hubspot_list set changed = mirror_change()
+        "update hubspot_list set changed = mirror_change(),
+           members_changed_at = case when members_read_at is not null then now() end,
+           members_joined = $4 + case when members_changed_at >= date_trunc('day', now(), 'UTC') then members_joined else 0 end,
+           members_left = $5 + case when members_changed_at >= date_trunc('day', now(), 'UTC') then members_left else 0 end
          where workspace_id = $1 and portal_id = $2 and list_id = $3",
         step.workspace.as_uuid(),
         step.portal.get(),
-        list.get()
+        list.get(),
+        signed(joined),
+        signed(left)
     )
     .execute(tx)
     .await?;

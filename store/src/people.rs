@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use domain::{
     WorkspaceId,
-    app::{EmailPlace, Person, PersonId, PersonUpsert, SlotVersions},
+    app::{EmailPlace, NameStart, Person, PersonId, PersonUpsert, SlotVersions},
 };
 use sqlx::PgConnection;
 
@@ -226,6 +226,52 @@ impl Store {
         ids.into_iter()
             .map(|id| id.parse().map_err(|_| StoreError::Unreadable("person")))
             .collect()
+    }
+
+    /// Ids of people of the app whose name begins so, first name first or last name first, in the order of
+    /// their names.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people_named(
+        &self,
+        workspace: WorkspaceId,
+        name: &NameStart,
+        limit: u32,
+    ) -> Result<Vec<PersonId>, StoreError> {
+        let rows = sqlx::query!(
+            "with asked as materialized (
+               select lower($2::text collate \"pg_c_utf8\") collate \"C\" as low,
+                 (lower($2::text collate \"pg_c_utf8\") || chr(1114111)) collate \"C\" as high)
+             (select p.person_id as \"person_id!\" from asked cross join lateral (
+                select person_id from app_person a where a.workspace_id = $1
+                  and person_name(document -> 'fields' ->> 'first_name', document -> 'fields' ->> 'last_name') collate \"C\" >= asked.low
+                  and person_name(document -> 'fields' ->> 'first_name', document -> 'fields' ->> 'last_name') collate \"C\" < asked.high
+                order by person_name(document -> 'fields' ->> 'first_name', document -> 'fields' ->> 'last_name') collate \"C\", person_id
+                limit $3) p)
+             union all
+             (select p.person_id from asked cross join lateral (
+                select person_id from app_person a where a.workspace_id = $1
+                  and person_name(document -> 'fields' ->> 'last_name', document -> 'fields' ->> 'first_name') collate \"C\" >= asked.low
+                  and person_name(document -> 'fields' ->> 'last_name', document -> 'fields' ->> 'first_name') collate \"C\" < asked.high
+                order by person_name(document -> 'fields' ->> 'last_name', document -> 'fields' ->> 'first_name') collate \"C\", person_id
+                limit $3) p)",
+            workspace.as_uuid(),
+            name.as_str(),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found: Vec<PersonId> = Vec::new();
+        for row in rows {
+            let id = row.person_id.parse();
+            let id = id.map_err(|_| StoreError::Unreadable("person"))?;
+            if !found.contains(&id) {
+                found.push(id);
+            }
+        }
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     /// The app's people in the order of their ids: without those who were made from contacts, and of

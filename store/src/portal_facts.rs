@@ -1,5 +1,7 @@
 //! What settings are checked against, as the mirror has it.
 
+use std::collections::BTreeMap;
+
 use domain::{
     ObjectType, PortalId, ReadPart, SyncType, WorkspaceId,
     app::Email,
@@ -96,6 +98,31 @@ impl Store {
         Ok(by_name(rows.iter().filter_map(|row| {
             PropertyDefinition::from_hubspot(&row.definition).ok()
         })))
+    }
+
+    /// What people call these properties of one type, as far as the portal has them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn property_labels(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        object_type: ObjectType,
+        names: &[&str],
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let rows = sqlx::query!(
+            "select name, definition ->> 'label' as \"label!\" from hubspot_property
+             where workspace_id = $1 and portal_id = $2 and object_type = $3 and name = any($4)
+               and definition ->> 'label' <> ''",
+            workspace.as_uuid(),
+            portal.get(),
+            type_number(object_type),
+            names as &[&str]
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.name, row.label)).collect())
     }
 
     pub(crate) async fn portal_owners(

@@ -101,6 +101,51 @@ impl Store {
         })
     }
 
+    /// Somebody, or a company, of the app's to show an example with: of the first ones by id one that is
+    /// linked, where there is one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn example_record(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        record: RecordKind,
+    ) -> Result<Option<String>, StoreError> {
+        let id = match record {
+            RecordKind::Person => {
+                sqlx::query_scalar!(
+                    "select o.person_id from (
+                       select person_id from app_person where workspace_id = $1
+                         and not (version = 0 and starts_with(person_id, 'hubspot.'))
+                       order by person_id limit 50) o
+                     left join lateral (select true as there from record_link l where l.workspace_id = $1
+                       and l.portal_id = $2 and l.object_type = 1 and l.app_id = o.person_id limit 1) l on true
+                     order by l.there, o.person_id limit 1",
+                    workspace.as_uuid(),
+                    portal.get()
+                )
+                .fetch_optional(&self.pool)
+                .await?
+            }
+            RecordKind::Company => {
+                sqlx::query_scalar!(
+                    "select o.company_id from (
+                       select company_id from app_company where workspace_id = $1
+                       order by company_id limit 50) o
+                     left join lateral (select true as there from record_link l where l.workspace_id = $1
+                       and l.portal_id = $2 and l.object_type = 2 and l.app_id = o.company_id limit 1) l on true
+                     order by l.there, o.company_id limit 1",
+                    workspace.as_uuid(),
+                    portal.get()
+                )
+                .fetch_optional(&self.pool)
+                .await?
+            }
+        };
+        Ok(id)
+    }
+
     /// Profiles that changed after a position (number, kind, id), in the order of their changes. What
     /// other transactions are still writing comes once all before it is settled.
     ///

@@ -77,6 +77,10 @@ async fn the_overview_tells_each_state_and_does_what_it_offers() {
         "Resync…",
         "Disconnect…",
         &tenant.portal.to_string(),
+        // What is counted can be looked at.
+        "/objects/0-1/views/all/list\">2,000</a>",
+        "/objects/0-3/views/all/list\">10</a>",
+        "href=\"/settings/hubspot/lists\">2</a>",
     ] {
         assert!(
             in_step.text.contains(shown),
@@ -382,7 +386,7 @@ async fn a_person_is_found_previewed_exported_and_reverted() {
     .await;
     let pages = Pages::open(&portal.tenant, "admin").await;
     let path = "/settings/hubspot/people";
-    for q in ["Ann.Lee@example.com", "@example.com", "ann"] {
+    for q in ["Ann.Lee@example.com", "@example.com", "ann", "LEE", "Ann L"] {
         let found = pages.post(path, &[("q", q)]).await;
         assert!(
             found.text.contains(">Ann Lee<") && found.text.contains("Never asked for"),

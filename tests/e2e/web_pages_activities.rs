@@ -12,6 +12,7 @@ use e2e::{
 use serde_json::{Value, json};
 
 const MAPPING: &str = "/settings/hubspot/mapping/activity";
+const ACTIVITIES: &str = "/settings/hubspot/activities";
 const PROBLEMS: &str = "/settings/hubspot/problems";
 const AT: &str = "2026-01-05T08:30:00Z";
 
@@ -211,4 +212,56 @@ async fn a_person_shows_their_activities_and_a_failed_one_is_a_problem_that_is_r
         .post(&format!("{PROBLEMS}/retry"), &[("activity", "note-2")])
         .await;
     assert_eq!((unknown.status, unknown.code()), (404, "HS-4009"));
+}
+
+#[tokio::test]
+async fn what_others_do_is_read_once_an_admin_says_so_and_knows_what_it_costs() {
+    let portal = Planted::new().await;
+    let door = portal.connect().await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let page = pages.get(ACTIVITIES).await;
+    for shown in [
+        "id=\"context\"",
+        "Costs 6 searches a sync, at least 36 an hour",
+        "removed within the hour",
+    ] {
+        assert!(page.text.contains(shown), "no {shown} in {}", page.text);
+    }
+    let context = async || -> Value {
+        door.ok("GET", "/settings", None).await["settings"]["activity_context"].clone()
+    };
+    // The form as it stands switches nothing on.
+    let form = page.form(ACTIVITIES);
+    assert!(!form.iter().any(|(name, _)| name == "context"), "{form:?}");
+    let mut fields: Vec<(&str, &str)> = form
+        .iter()
+        .filter(|(name, _)| name != "csrf" && name != "context-days")
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    fields.push(("context", "on"));
+    fields.push(("context-days", "366"));
+    let wrong = pages.post(ACTIVITIES, &fields).await;
+    assert_eq!(wrong.status, 422);
+    for shown in [
+        "href=\"#context-days\"",
+        "Write a whole number from 1 to 365.",
+        "value=\"366\"",
+    ] {
+        assert!(wrong.text.contains(shown), "no {shown} in {}", wrong.text);
+    }
+    assert_eq!(context().await["engagements"], json!(false));
+
+    fields.pop();
+    fields.push(("context-days", "60"));
+    let saved = pages.post(ACTIVITIES, &fields).await;
+    assert_eq!(saved.location(), format!("{ACTIVITIES}?done=saved"));
+    assert_eq!(
+        context().await,
+        json!({"engagements": true, "days": 60, "bodies": false})
+    );
+
+    // A box that is not sent was switched off.
+    let off = [("revision", "1"), ("context-days", "60")];
+    pages.post(ACTIVITIES, &off).await;
+    assert_eq!(context().await["engagements"], json!(false));
 }

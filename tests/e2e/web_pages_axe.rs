@@ -112,7 +112,7 @@ impl Looker {
     }
 }
 
-const PLACES: [(&str, &str); 15] = [
+const PLACES: [(&str, &str); 16] = [
     ("overview", ""),
     ("basic-sync", "/basic-sync"),
     ("mapping-contacts", "/mapping/contacts"),
@@ -124,6 +124,7 @@ const PLACES: [(&str, &str); 15] = [
     ("statuses", "/statuses"),
     ("lists", "/lists"),
     ("dnc", "/do-not-contact"),
+    ("dnc-stopped", "/do-not-contact/stopped/in_hubspot"),
     ("people", "/people"),
     ("problems", "/problems"),
     ("history", "/history"),
@@ -154,10 +155,15 @@ async fn filled(tenant: &Tenant) -> Door {
          "fields": {"first_name": "שלום", "last_name": "\u{202e}עולם", "campaign": "Spring"}},
     ]))
     .await;
+    let owners = door.ok("GET", "/owners", None).await;
+    let alike = &owners["items"][0]["name"];
     door.ok(
         "POST",
         "/members",
-        Some(json!({"items": [{"id": "m-1", "version": 1, "name": "Mara Quill", "email": "mara@example.org"}]})),
+        Some(json!({"items": [
+            {"id": "m-1", "version": 1, "name": "Mara Quill", "email": "mara@example.org"},
+            {"id": "m-2", "version": 1, "name": alike, "email": "alike@example.org"},
+        ]})),
     )
     .await;
     change_settings(&door, |settings| {
@@ -215,6 +221,15 @@ async fn axe_finds_nothing_serious_on_any_page_in_step() {
     looker
         .form("mapping-wrong", &format!("{AT}/mapping/contacts"), &wrong)
         .await;
+    let open = [
+        ("revision", "1"),
+        ("property-seniority", "hs_lead_status"),
+        ("options-seniority", "Boss = OPEN\nOther = NO_SUCH"),
+        ("step", "values seniority"),
+    ];
+    looker
+        .form("mapping-values", &format!("{AT}/mapping/contacts"), &open)
+        .await;
     let both = [
         ("revision", "0"),
         ("import", "on"),
@@ -228,6 +243,7 @@ async fn axe_finds_nothing_serious_on_any_page_in_step() {
     looker
         .form("people-found", &people, &[("q", "@example.com")])
         .await;
+    looker.form("people-named", &people, &[("q", "lee")]).await;
     looker
         .form("people-none", &people, &[("q", "nobody@example.net")])
         .await;

@@ -161,6 +161,13 @@ async fn many_are_chosen_looked_at_confirmed_and_exported() {
         0,
         "nothing is written before it is confirmed"
     );
+    // Who is counted as qualifying can be looked at by a bulk export, of the policy in force alone.
+    let basic = member.get("/settings/hubspot/basic-sync").await.text;
+    assert_eq!(
+        basic.matches("See who, and export them</a>").count(),
+        1,
+        "{basic}"
+    );
     // Members look, and neither they nor other workspaces confirm.
     let seen = member.get(&run).await;
     assert!(seen.text.contains("Waits for you") && !seen.text.contains("Export 12 people"));

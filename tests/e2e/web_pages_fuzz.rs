@@ -227,7 +227,7 @@ struct Cast {
 
 /// The address of a route, with an id in it.
 fn at(route: &Route, id: &str) -> String {
-    let names = ["{person}", "{bulk}", "{of}"].iter();
+    let names = ["{person}", "{bulk}", "{of}", "{rule}"].iter();
     names.fold(route.path.to_owned(), |path, name| path.replace(name, id))
 }
 

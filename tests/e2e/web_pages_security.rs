@@ -106,7 +106,8 @@ async fn a_token_of_the_app_opens_the_pages_once_and_for_minutes() {
 /// A page's address with this person and this bulk export in it.
 fn at(route: &Route, person: &str, bulk: &str) -> String {
     let path = route.path.replace("{person}", person);
-    path.replace("{bulk}", bulk).replace("{of}", "contacts")
+    let path = path.replace("{bulk}", bulk).replace("{of}", "contacts");
+    path.replace("{rule}", "not_known")
 }
 
 /// Begins a bulk export, and waits until it is known whom it takes.
@@ -484,6 +485,8 @@ async fn odd_input_is_answered_and_breaks_nothing() {
         "priority-job_title",
         "export-job_title",
         "options-job_title",
+        "value-job_title",
+        "option-job_title",
         "request",
         "reason",
         "q",

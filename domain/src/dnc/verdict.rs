@@ -54,6 +54,36 @@ pub enum DncRule {
 named!(DncRule, "rule");
 
 impl DncRule {
+    /// The bit that stands for the rule in a number of several rules. The store keeps an index by these
+    /// numbers, so a rule keeps its bit for ever.
+    pub const fn bit(self) -> i32 {
+        match self {
+            Self::SuppressionList => 1,
+            Self::OpenDeal => 1 << 1,
+            Self::Customer => 1 << 2,
+            Self::LostDeal => 1 << 3,
+            Self::OptedOut => 1 << 4,
+            Self::InHubspot => 1 << 5,
+            Self::UnmappedOwner => 1 << 6,
+            Self::RecentTouch => 1 << 7,
+            Self::Erased => 1 << 8,
+            Self::NotKnown => 1 << 9,
+            Self::Unknown => 1 << 10,
+        }
+    }
+
+    /// The rules of such a number.
+    pub fn of_bits(bits: i32) -> Vec<Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(|rule| bits & rule.bit() != 0).collect()
+    }
+
+    /// All numbers that have the rule in them, in their order.
+    pub fn bits_with(self) -> Vec<i32> {
+        let all = 1..1 << Self::ALL.len();
+        all.filter(|bits| bits & self.bit() != 0).collect()
+    }
+
     /// Whether the settings have it in force; what is no rule of the settings always is.
     pub const fn in_force(self, rules: &DncRules) -> bool {
         match self {

@@ -405,6 +405,11 @@ pub struct ActivityContext {
     pub bodies: bool,
 }
 
+impl ActivityContext {
+    /// The shortest and the longest time back, in days.
+    pub const DAYS: std::ops::RangeInclusive<u32> = 1..=365;
+}
+
 const fn default_context_days() -> u32 {
     30
 }

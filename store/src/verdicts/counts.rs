@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::{PortalId, WorkspaceId, dnc::DncRule};
+use chrono::{DateTime, Utc};
+use domain::{PortalId, WorkspaceId, app::PersonId, dnc::DncRule};
 
 use crate::{Store, StoreError, cursors::count};
 
@@ -16,6 +17,26 @@ pub struct StoppedPeople {
     pub stopped: u64,
     /// By the rule; somebody may be stopped by several.
     pub by_rule: BTreeMap<DncRule, u64>,
+}
+
+/// Somebody whom a rule stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoppedPerson {
+    /// Where they stand among those whom the rule stops.
+    pub place: StoppedPlace,
+    /// Everything that stops them.
+    pub rules: Vec<DncRule>,
+    /// When that was judged.
+    pub judged_at: DateTime<Utc>,
+}
+
+/// A place in the order of whom a rule stops: by what else does, then by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoppedPlace {
+    /// All rules that stop them, as [`DncRule::bit`]s.
+    pub bits: i32,
+    /// The person.
+    pub person: PersonId,
 }
 
 /// Pieces that are read as they are: beyond so many they are put together.
@@ -52,6 +73,53 @@ impl Store {
             }
         }
         Ok(stopped)
+    }
+
+    /// Whom a rule stops, as their verdicts stand, after a place.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn people_stopped_by(
+        &self,
+        workspace: WorkspaceId,
+        portal: PortalId,
+        rule: DncRule,
+        after: Option<&StoppedPlace>,
+        limit: u32,
+    ) -> Result<Vec<StoppedPerson>, StoreError> {
+        let from = after.map_or(0, |after| after.bits);
+        let mut bits = rule.bits_with();
+        bits.retain(|bits| *bits >= from);
+        let rows = sqlx::query!(
+            "select m.bits as \"bits!\", v.person_id, v.judged_at from unnest($3::int[]) as m (bits)
+             cross join lateral (select d.person_id, d.judged_at from dnc_verdict d
+               where d.workspace_id = $1 and uuid_hash(d.workspace_id) = uuid_hash($1) and d.portal_id + 0 = $2
+                 and not d.allowed and dnc_rule_mask(d.reasons) = m.bits
+                 and d.person_id > case when m.bits = $4 then $5 else '' end
+               order by d.person_id limit $6) v
+             order by m.bits, v.person_id limit $6",
+            workspace.as_uuid(),
+            portal.get(),
+            &bits,
+            from,
+            after.map_or("", |after| after.person.as_str()),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let person = row.person_id.parse();
+                Ok(StoppedPerson {
+                    place: StoppedPlace {
+                        bits: row.bits,
+                        person: person.map_err(|_| StoreError::Unreadable("person"))?,
+                    },
+                    rules: DncRule::of_bits(row.bits),
+                    judged_at: row.judged_at,
+                })
+            })
+            .collect()
     }
 
     /// Puts the pieces of the counts together, where there are many.

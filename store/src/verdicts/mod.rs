@@ -18,7 +18,7 @@ use domain::{
 };
 
 pub use basis::DncBasis;
-pub use counts::StoppedPeople;
+pub use counts::{StoppedPeople, StoppedPerson, StoppedPlace};
 use facts::Subject;
 pub use projection::{VerdictPass, VerdictStep};
 

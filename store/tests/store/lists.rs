@@ -276,3 +276,53 @@ async fn a_list_that_this_run_has_not_seen_is_not_read() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_came_and_left_is_counted_for_the_day_and_the_first_reading_is_no_change() {
+    bounded(async {
+        let (world, _) = World::connected().await;
+        let store = &world.store;
+        let both = [list(1, "Leads", "COMPLETE"), list(2, "Still", "COMPLETE")];
+        let reader = world.reader(SyncType::Lists, at(0)).await;
+        let definitions = world.page(reader, 0).of(Rows::Lists(both.to_vec()));
+        store.commit_page(definitions, at(1)).await.unwrap();
+        let last = async || {
+            let lists = store.lists_after(world.workspace, world.portal, None, 10);
+            let lists = lists.await.unwrap();
+            let of = |n: usize| lists[n].last_change.map(|c| (c.joined, c.left));
+            (of(0), of(1))
+        };
+        read_members(&world, reader, 1, 1, &[10, 11], false).await;
+        read_members(&world, reader, 2, 1, &[12], true).await;
+        read_members(&world, reader, 3, 2, &[10], true).await;
+        assert_eq!(last().await, (None, None));
+        store.finish_run(reader.run, at(2)).await.unwrap();
+
+        for (run, began, members, change) in [
+            (2, 200, vec![11, 12, 13, 14], (2, 1)),
+            // The same again is no change, and later ones of the day come on top.
+            (3, 300, vec![11, 12, 13, 14], (2, 1)),
+            (4, 400, vec![10, 11, 12, 13], (3, 2)),
+        ] {
+            world.resync(&ResyncRequest::all(), run, at(began)).await;
+            let reader = world.reader(SyncType::Lists, at(began)).await;
+            read_members(&world, reader, 0, 1, &members, true).await;
+            read_members(&world, reader, 1, 2, &[10], true).await;
+            assert_eq!(last().await, (Some(change), None), "{run}");
+            store.finish_run(reader.run, at(began + 2)).await.unwrap();
+        }
+
+        // Another day counts anew.
+        sqlx::query(
+            "update hubspot_list set members_changed_at = members_changed_at - interval '1 day'",
+        )
+        .execute(&world.raw)
+        .await
+        .unwrap();
+        world.resync(&ResyncRequest::all(), 5, at(500)).await;
+        let reader = world.reader(SyncType::Lists, at(500)).await;
+        read_members(&world, reader, 0, 1, &[10, 11, 12], true).await;
+        assert_eq!(last().await, (Some((0, 1)), None));
+    })
+    .await;
+}

@@ -1,8 +1,8 @@
 //! Versioned upserts of the app's records.
 
 use domain::app::{
-    Company, CompanyInput, CustomField, Fields, Member, MemberInput, Patch, Person, PersonInput,
-    PersonUpsert, UpsertOutcome, Versioned as _,
+    Company, CompanyInput, CustomField, Fields, Member, MemberInput, NameStart, Patch, Person,
+    PersonInput, PersonUpsert, UpsertOutcome, Versioned as _,
 };
 use proptest::{
     prelude::*,
@@ -326,4 +326,54 @@ fn any_interleaving_ends_as_in_order() {
             Ok(())
         })
         .unwrap();
+}
+
+#[tokio::test]
+async fn people_are_found_by_the_beginning_of_their_name() {
+    bounded(async {
+        let world = World::new().await;
+        let all: Vec<PersonUpsert> = [
+            ("p1", "Ann", "Lee"),
+            ("p2", "Anna Maria", "Leeds"),
+            ("p3", " Lee ", "Ann"),
+            ("p4", "ÉMILE", "Ångström"),
+            ("p5", "Bob", "%"),
+            ("p6", &"Long".repeat(1_000), "Name"),
+        ]
+        .iter()
+        .map(|(id, first, last)| {
+            person(serde_json::json!({
+                "id": id, "version": 1, "fields": {"first_name": first, "last_name": last},
+            }))
+        })
+        .chain([person(serde_json::json!({"id": "p8", "version": 1}))])
+        .collect();
+        upsert(&world, &all).await;
+        let found = async |asked: &str, limit| {
+            let name = NameStart::parse(asked).unwrap();
+            let found = world.store.people_named(world.workspace, &name, limit);
+            let found = found.await.unwrap();
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for (asked, want) in [
+            ("ann lee", vec!["p1", "p3"]),
+            ("LEE", vec!["p3", "p1", "p2"]),
+            ("Anna", vec!["p2"]),
+            ("leeds, anna", vec!["p2"]),
+            ("émile å", vec!["p4"]),
+            ("ångström", vec!["p4"]),
+            ("bob %", vec!["p5"]),
+            ("%%aa", vec![]),
+            ("longlong", vec!["p6"]),
+            ("nobody", vec![]),
+        ] {
+            assert_eq!(found(asked, 10).await, want, "{asked}");
+        }
+        assert_eq!(found("lee", 2).await, ["p3", "p1"]);
+        let other = domain::WorkspaceId::new(uuid::Uuid::from_u128(2));
+        let name = NameStart::parse("ann").unwrap();
+        let none = world.store.people_named(other, &name, 10).await.unwrap();
+        assert!(none.is_empty());
+    })
+    .await;
 }

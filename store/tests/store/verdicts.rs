@@ -12,7 +12,9 @@ use domain::{
     portal::ListId,
     settings::{FollowedList, ListUse, Settings, SettingsRevision},
 };
-use store::{Asked, AssociationRow, EraseTarget, ListRow, MembershipPage, Rows, VerdictPass};
+use store::{
+    Asked, AssociationRow, EraseTarget, ListRow, MembershipPage, Rows, StoppedPlace, VerdictPass,
+};
 use uuid::Uuid;
 
 use crate::support::{Commit as _, Page, Reader, World, at, bounded, committed, record, row};
@@ -795,6 +797,25 @@ async fn how_many_a_rule_stops_is_what_the_verdicts_say() {
         );
         let pieces = "select count(*) from dnc_rule_count";
         assert!(p.world.count(pieces).await > 200);
+        let by = async |rule, after: Option<&StoppedPlace>, limit| {
+            let found = p.world.store.people_stopped_by(workspace, portal, rule, after, limit);
+            found.await.unwrap()
+        };
+        let all = by(DncRule::Customer, None, 10).await;
+        let shown: Vec<_> = all.iter().map(|s| (s.place.person.as_str(), s.rules.clone())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("p3", vec![DncRule::Customer]),
+                ("p1", vec![DncRule::OpenDeal, DncRule::Customer]),
+            ]
+        );
+        // Page by page, to the same end.
+        assert_eq!(by(DncRule::Customer, None, 1).await, all[..1]);
+        assert_eq!(by(DncRule::Customer, Some(&all[0].place), 1).await, all[1..]);
+        assert_eq!(by(DncRule::Customer, Some(&all[1].place), 1).await, []);
+        assert_eq!(by(DncRule::OpenDeal, None, 10).await, all[1..]);
+        assert_eq!(by(DncRule::LostDeal, None, 10).await, []);
         // The projection puts them together, and judges anew whom somebody judged otherwise.
         p.people(&[("p4", "p4@x.example")]).await;
         p.until("p4", |v| v.allowed).await;
@@ -809,6 +830,24 @@ async fn how_many_a_rule_stops_is_what_the_verdicts_say() {
         p.world.store.erase_person(workspace, &target, at(9)).await.unwrap();
         let erased = stopped().await;
         assert_eq!((erased.judged, erased.by_rule[&DncRule::Customer]), (3, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_rule_has_its_bit_in_the_index_of_verdicts() {
+    bounded(async {
+        let world = World::new().await;
+        for rule in DncRule::ALL {
+            let bits: i32 = sqlx::query_scalar("select dnc_rule_mask($1)")
+                .bind(serde_json::json!([{"rule": rule}, {"rule": rule, "value": "twice"}]))
+                .fetch_one(&world.raw)
+                .await
+                .unwrap();
+            assert_eq!(bits, rule.bit(), "{rule}");
+            assert_eq!(DncRule::of_bits(bits), [rule]);
+            assert!(rule.bits_with().contains(&bits));
+        }
     })
     .await;
 }

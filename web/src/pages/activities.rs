@@ -1,7 +1,12 @@
 //! Activities: what the app does that stands on the contact's timeline in HubSpot, and how (E8).
 
 use axum::{Router, extract::State, response::Response, routing::get};
-use domain::settings::{ActivityKind, ActivitySetting, ActivitySettings, Settings, SettingsPath};
+use domain::{
+    settings::{
+        ActivityContext, ActivityKind, ActivitySetting, ActivitySettings, Settings, SettingsPath,
+    },
+    touches,
+};
 use maud::{Markup, html};
 
 use crate::{
@@ -9,11 +14,11 @@ use crate::{
         frame::AfterDone,
         guard::{Address, Sent, Visit},
         head::Head,
-        parts::{icon, section, switch},
+        parts::{icon, number, number_field, section, switch},
         refused::Refused,
         routes,
         settings_form::{
-            FieldError, Known, SettingsForm, Values, error_of, save, show, ticked, value,
+            FieldError, Known, SettingsForm, Values, error_of, save, show, ticked, value, whole,
         },
     },
     state::App,
@@ -21,6 +26,9 @@ use crate::{
 
 const LABEL: &str = "label";
 const OPEN_DEALS: &str = "open-deals";
+const CONTEXT: &str = "context";
+const CONTEXT_DAYS: &str = "context-days";
+const CONTEXT_TEXTS: &str = "context-texts";
 const LOG: &str = "log-";
 const LABEL_OF: &str = "label-";
 
@@ -40,8 +48,11 @@ async fn saved(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Respo
     save::<Activities>(&app, &visit, &sent).await
 }
 
-/// The page needs nothing but the settings.
-struct Activities;
+/// What the page needs.
+struct Activities {
+    /// Minutes between two syncs: what reading engagements costs goes by it.
+    interval: u32,
+}
 
 /// What people call a kind, and what it becomes in HubSpot.
 pub(crate) const fn kind_name(kind: ActivityKind) -> (&'static str, &'static str) {
@@ -65,12 +76,15 @@ impl SettingsForm for Activities {
     const LEAD: &'static str =
         "What the app does that stands on the contact’s timeline in HubSpot, and how.";
 
-    async fn load(_: &App, _: &Visit, _: &Known) -> Result<Self, Refused> {
-        Ok(Self)
+    async fn load(_: &App, _: &Visit, known: &Known) -> Result<Self, Refused> {
+        Ok(Self {
+            interval: known.settings.import.interval_minutes,
+        })
     }
 
     fn values(&self, settings: &Settings) -> Values {
         let of = &settings.activities;
+        let context = &settings.activity_context;
         let kinds = ActivityKind::ALL.into_iter().flat_map(|kind| {
             let own = of.kinds.get(&kind).and_then(|k| k.label.clone());
             [
@@ -82,6 +96,9 @@ impl SettingsForm for Activities {
             .chain([
                 (LABEL.to_owned(), of.label.clone()),
                 (OPEN_DEALS.to_owned(), ticked(of.associate_open_deals)),
+                (CONTEXT.to_owned(), ticked(context.engagements)),
+                (CONTEXT_DAYS.to_owned(), context.days.to_string()),
+                (CONTEXT_TEXTS.to_owned(), ticked(context.bodies)),
             ])
             .collect()
     }
@@ -105,7 +122,14 @@ impl SettingsForm for Activities {
                 of.kinds.insert(kind, ActivitySetting { log, label });
             }
         }
-        Vec::new()
+        let mut errors = Vec::new();
+        let context = &mut settings.activity_context;
+        context.engagements = !value(values, CONTEXT).is_empty();
+        context.bodies = !value(values, CONTEXT_TEXTS).is_empty();
+        if let Some(days) = whole(values, CONTEXT_DAYS, &mut errors, ActivityContext::DAYS) {
+            context.days = days;
+        }
+        errors
     }
 
     fn label(&self, name: &str) -> String {
@@ -113,6 +137,9 @@ impl SettingsForm for Activities {
         match name {
             LABEL => "Label".to_owned(),
             OPEN_DEALS => "Associate with open deals".to_owned(),
+            CONTEXT => "Recent engagements".to_owned(),
+            CONTEXT_DAYS => "Recent engagements, days back".to_owned(),
+            CONTEXT_TEXTS => "Recent engagements, texts".to_owned(),
             _ => match (kind(LOG), kind(LABEL_OF)) {
                 (Some(kind), _) => kind_name(kind).0.to_owned(),
                 (_, Some(kind)) => format!("{}, label", kind_name(kind).0),
@@ -122,13 +149,16 @@ impl SettingsForm for Activities {
     }
 
     fn shown(&self, name: &str, value: &str) -> String {
-        if name == OPEN_DEALS || name.starts_with(LOG) {
+        if [OPEN_DEALS, CONTEXT, CONTEXT_TEXTS].contains(&name) || name.starts_with(LOG) {
             return if value.is_empty() { "off" } else { "on" }.to_owned();
         }
         value.to_owned()
     }
 
     fn field_at(&self, path: &SettingsPath, _: &Settings) -> Option<String> {
+        if path.as_str().starts_with("/activity_context") {
+            return Some(CONTEXT_DAYS.to_owned());
+        }
         let rest = path.as_str().strip_prefix("/activities/")?;
         if rest == "label" {
             return Some(LABEL.to_owned());
@@ -165,6 +195,29 @@ impl SettingsForm for Activities {
             (section("deals", "Deals", "", &html! {
                 div .card { div { (switch(OPEN_DEALS, !value(values, OPEN_DEALS).is_empty(), "Associate activities with the person’s open deals too", "Off: with the contact and the company alone.")) } }
             }))
+            (section("others", "What others do", "", &html! { div .card { div { (self.context(values, errors)) } } }))
+        }
+    }
+}
+
+/// A sync looks for each kind of engagements apart.
+const SEARCHES: u64 = touches::KINDS.len() as u64;
+
+impl Activities {
+    /// Whether engagements of other reps are read, with what that costs and what switching it off does.
+    fn context(&self, values: &Values, errors: &[FieldError]) -> Markup {
+        let texts = !value(values, CONTEXT_TEXTS).is_empty();
+        let hourly = SEARCHES * 60 / u64::from(self.interval.max(1));
+        html! {
+            (switch(CONTEXT, !value(values, CONTEXT).is_empty(), "Read recent engagements of other reps", html! {
+                "Kind, time, owner and title of meetings, calls, e-mails, messages, notes and tasks come in with each sync, so that nobody is written to whom a rep met yesterday. "
+                "Costs " (SEARCHES) " searches a sync, at least " (number(hourly)) " an hour, of those that HubSpot allows all your apps together, and some requests for what is new. "
+                "Switched off, nothing of it is shown any more, and what was read is removed within the hour."
+            }))
+            div .under-switch .stack {
+                (number_field(CONTEXT_DAYS, "Days back", value(values, CONTEXT_DAYS), error_of(errors, CONTEXT_DAYS), "Older ones are removed. More days: all of the longer time is read once."))
+                (switch(CONTEXT_TEXTS, texts, "Their texts, too", "What mails and notes say comes in and is stored. Switched off, the texts are removed within the hour."))
+            }
         }
     }
 }

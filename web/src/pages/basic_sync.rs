@@ -47,6 +47,8 @@ async fn saved(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Respo
 struct BasicSync {
     interval: u32,
     properties: Option<Properties>,
+    /// The policy in force.
+    in_force: ExportPolicy,
     /// Who would be exported by each policy.
     qualify: Vec<(ExportPolicy, Qualifying)>,
 }
@@ -106,6 +108,7 @@ impl SettingsForm for BasicSync {
         Ok(Self {
             interval: known.settings.import.interval_minutes,
             properties: known.facts.contact_properties.clone(),
+            in_force: standing.settings.export.policy,
             qualify,
         })
     }
@@ -293,6 +296,8 @@ impl BasicSync {
                         "; " (count(found.earlier, found.more)) " of them qualified earlier and wait for a bulk export"
                     }
                     "."
+                    // A bulk export takes whom the policy in force takes.
+                    @if found.people > 0 && *policy == self.in_force { " " a href=(routes::BULK) { "See who, and export them" } "." }
                 },
             })
             .collect()

@@ -19,6 +19,7 @@ use crate::{
     api::dnc::basis,
     pages::{
         dnc_stages::{self, STAGE},
+        dnc_stopped,
         frame::{AfterDone, SettingsPage},
         guard::{Address, Sent, Visit},
         head::Head,
@@ -166,7 +167,8 @@ fn record_link(head: &Head, record: RecordRef) -> Markup {
     }
 }
 
-const fn rule_name(rule: DncRule) -> &'static str {
+/// What people call a rule, of somebody whom it stops.
+pub(crate) const fn rule_name(rule: DncRule) -> &'static str {
     match rule {
         DncRule::SuppressionList => "On a suppression list",
         DncRule::OpenDeal => "Open deal",
@@ -465,7 +467,12 @@ impl Dnc {
             return Markup::default();
         };
         let people = stopped.by_rule.get(&rule).copied().unwrap_or_default();
-        html! { span .end .small .nowrap { "stops " (number(people)) } }
+        html! {
+            span .end .small .nowrap {
+                @if people > 0 { a href=(dnc_stopped::address(rule)) { "stops " (number(people)) } }
+                @else { "stops 0" }
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
-        parts::{Tone, empty, icon, notice, number, pill, section, when},
+        parts::{Tone, day, empty, icon, notice, number, pill, section, when},
         picker::step_button,
         refused::Refused,
         routes,
@@ -237,7 +237,7 @@ fn table(head: &Head, lists: &[&ListDetails], values: &Values) -> Markup {
             caption .sr { "Lists" }
             thead { tr {
                 th scope="col" { "List" } th scope="col" { "Of" } th scope="col" { "Kind" }
-                th scope="col" .n { "Size" } th scope="col" { "Members read" } th scope="col" { "Used as" }
+                th scope="col" .n { "Size" } th scope="col" { "Last change" } th scope="col" { "Used as" }
             } }
             tbody { @for list in lists { (row(head, list, values)) } }
         }
@@ -271,9 +271,7 @@ fn row(head: &Head, list: &ListDetails, values: &Values) -> Markup {
             td data-l="Of" { (of) }
             td data-l="Kind" { (kind) }
             td data-l="Size" .n { @match list.size { Some(size) => { (number(size)) } None => { "—" } } }
-            td data-l="Members read" {
-                @match list.members_read_at { Some(at) => { (when(at, head.now)) } None => { span .muted { "—" } } }
-            }
+            td data-l="Last change" { (last_change(head, list)) }
             td data-l="Used as" {
                 @if can_be_used(list) || !now.is_empty() {
                     select name=(name) id=(name) aria-label={ "Use of " (list.name) } {
@@ -282,5 +280,25 @@ fn row(head: &Head, list: &ListDetails, values: &Values) -> Markup {
                 } @else { span .muted { "Neither of contacts nor of companies" } }
             }
         }
+    }
+}
+
+/// Who came and left last, and when the members were read. Those of lists without a use are not.
+fn last_change(head: &Head, list: &ListDetails) -> Markup {
+    let Some(read_at) = list.members_read_at else {
+        return html! { span .muted { "—" } };
+    };
+    html! {
+        @match list.last_change {
+            Some(change) => {
+                span .nowrap {
+                    span aria-hidden="true" { "+" (number(change.joined)) " −" (number(change.left)) }
+                    span .sr { (number(change.joined)) " came, " (number(change.left)) " left" }
+                    " " (day(change.at, head.now))
+                }
+            }
+            None => { span .muted { "None yet" } }
+        }
+        span .sub { "Members read " (when(read_at, head.now)) }
     }
 }

@@ -1,8 +1,6 @@
 //! Property mapping: which field of the app is which property of HubSpot, and which way its values go
 //! (E4, I5). A field without a property has no row.
 
-use std::collections::BTreeMap;
-
 use axum::{
     Router,
     extract::State,
@@ -31,7 +29,8 @@ use crate::{
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
-        parts::{Tone, action, fold, icon, notice, section},
+        mapping_example::{ExampleOf, ShownRow},
+        parts::{Tone, action, icon, notice, section},
         picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
         properties::Of,
         refused::Refused,
@@ -39,6 +38,7 @@ use crate::{
         settings_form::{
             FieldError, Known, SettingsForm, Values, error_of, row_at, save, show, value,
         },
+        value_table::{self, ValueTable},
     },
     state::App,
 };
@@ -241,12 +241,15 @@ struct Mapping<T> {
     mapped: Vec<FieldKey>,
     rows: Rows,
     fixed: Fixed,
+    /// The field whose values are open.
+    opened: String,
     /// Whether the rows are those of a fresh connection, not saved yet.
     is_reset: bool,
     /// The settings in force, and what they are checked against.
     settings: Settings,
     facts: PortalFacts,
     own: Own,
+    example: Option<ExampleOf>,
     tab: std::marker::PhantomData<T>,
 }
 
@@ -309,27 +312,6 @@ fn fields_of<T: Tab>(known: &Known) -> Vec<Field> {
     all
 }
 
-/// Which option a value of the app becomes: a line each.
-fn options_text(options: &BTreeMap<String, String>) -> String {
-    let lines: Vec<String> = options
-        .iter()
-        .map(|(from, to)| format!("{from} = {to}"))
-        .collect();
-    lines.join("\n")
-}
-
-/// The reverse; none where a line is not of the form.
-fn options_of(text: &str) -> Option<BTreeMap<String, String>> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines
-        .map(|line| {
-            let (from, to) = line.rsplit_once(" = ")?;
-            let (from, to) = (from.trim(), to.trim());
-            (!from.is_empty() && !to.is_empty()).then(|| (from.to_owned(), to.to_owned()))
-        })
-        .collect()
-}
-
 impl<T: Tab> SettingsForm for Mapping<T> {
     const PATH: &'static str = T::PATH;
     const TITLE: &'static str = "Property mapping";
@@ -345,6 +327,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             mapped: rows.map(|row| row.app_field.clone()).collect(),
             rows: Rows::default(),
             fixed: Fixed::of(T::fixed(&known.settings)),
+            opened: String::new(),
             is_reset: false,
             fields: fields_of::<T>(known),
             properties: T::properties(known).cloned().unwrap_or_default(),
@@ -356,6 +339,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                 RecordKind::Person => Own::of(app, visit, known).await?,
                 RecordKind::Company => Own::Nothing,
             },
+            example: ExampleOf::of(app, visit, T::RECORD).await?,
             tab: std::marker::PhantomData,
         };
         let within = [SettingsPath::new(T::LIST), SettingsPath::new(T::FIXED)];
@@ -392,7 +376,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                 ImportPriority::Artisan => "artisan",
             };
             let property = row.map_or_else(String::new, |r| r.property.clone());
-            let options = row.map_or_else(String::new, |r| options_text(&r.options));
+            let options = row.map_or_else(String::new, |r| value_table::text_of(&r.options));
             values.insert(format!("{PROPERTY}{key}"), property);
             values.insert(format!("{PRIORITY}{key}"), priority.to_owned());
             values.insert(
@@ -445,10 +429,10 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                     continue;
                 }
             };
-            let Some(options) = options_of(value(values, &format!("{OPTIONS}{key}"))) else {
+            let Some(options) = value_table::read(value(values, &format!("{OPTIONS}{key}"))) else {
                 choose(
                     OPTIONS,
-                    "Write a line for each value, such as: R&D = RESEARCH",
+                    "Give each value its option, and each option its value.",
                 );
                 continue;
             };
@@ -509,6 +493,10 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         Some(format!("{start}{key}"))
     }
 
+    fn composed(&self, name: &str, sent: &Sent) -> Option<String> {
+        value_table::sent_text(sent, name.strip_prefix(OPTIONS)?)
+    }
+
     fn came(&mut self, sent: &Sent) {
         self.rows.came(sent);
         self.fixed.came(sent);
@@ -530,6 +518,10 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                 property.clone_into(value);
                 self.rows.put(key);
             }
+            return;
+        }
+        if let Some(key) = step.strip_prefix(value_table::OPEN) {
+            key.clone_into(&mut self.opened);
             return;
         }
         self.rows.step(step, sent, PROPERTY, values);
@@ -661,7 +653,9 @@ impl<T: Tab> Mapping<T> {
                 caption .sr { "Fields and properties" }
                 thead { tr {
                     th scope="col" { "Field of the app" } th scope="col" { "Property in HubSpot" }
-                    th scope="col" { "Import priority" } th scope="col" { "Export behavior" } th scope="col" { span .sr { "Actions" } }
+                    th scope="col" { "Import priority" } th scope="col" { "Export behavior" }
+                    @if let Some(example) = &self.example { th scope="col" { "Example: " bdi { (example.name) } } }
+                    th scope="col" { span .sr { "Actions" } }
                 } }
                 tbody { @for field in fields { (self.row(field, values, errors)) } }
             }
@@ -675,11 +669,15 @@ impl<T: Tab> Mapping<T> {
         let typed = value(values, &property);
         let definition = self.properties.get(typed);
         let written = value(values, &options);
-        let is_off = value(values, &export) == "do_not_export";
+        let said = BEHAVIORS
+            .iter()
+            .find(|(v, ..)| *v == value(values, &export));
+        let behavior = said.map_or(ExportBehavior::default(), |(.., behavior)| *behavior);
+        let is_off = behavior == ExportBehavior::DoNotExport;
+        let table = value_table::read(written).unwrap_or_default();
         // What was typed and is wrong comes before what went bad since it was saved.
         let wrong = |name: &str| error_of(errors, name).or_else(|| error_of(&self.problems, name));
         let at_export = wrong(&export);
-        let at_options = wrong(&options);
         let pick = Pick {
             path: T::PATH,
             name: &property,
@@ -688,6 +686,17 @@ impl<T: Tab> Mapping<T> {
             properties: Some(&self.properties),
             error: wrong(&property),
         };
+        let values_of = ValueTable {
+            path: T::PATH,
+            key: key.as_str(),
+            label: &field.label,
+            name: &options,
+            text: written,
+            definition,
+            error: wrong(&options),
+            opened: self.opened == key.as_str(),
+        };
+        let columns = 5 + usize::from(self.example.is_some());
         html! {
             tr {
                 th scope="row" {
@@ -697,13 +706,6 @@ impl<T: Tab> Mapping<T> {
                 }
                 td data-l="Property in HubSpot" {
                     (pick.button(&self.rows))
-                    @if !written.is_empty() || at_options.is_some() || definition.is_some_and(|d| !d.options.is_empty()) {
-                        (fold(at_options.is_some(), "Values", &html! {
-                            textarea .input name=(options) id=(options) rows="4" aria-label={ "Values of " (field.label) } { (written) }
-                            @if let Some(error) = at_options { p .error-text { (icon::draw(icon::WARN)) span { (error) } } }
-                            p .hint { "Which option a value of the app becomes, a line each: value = option. What is not named goes by the option’s value or label." }
-                        }))
-                    }
                 }
                 td data-l="Import priority" { span .flow {
                     (icon::draw(icon::BACK))
@@ -722,12 +724,17 @@ impl<T: Tab> Mapping<T> {
                     }
                     @if let Some(error) = at_export { p .error-text { (icon::draw(icon::WARN)) span { (error) } } }
                 }
+                @if let Some(example) = &self.example {
+                    td data-l="Example" { (example.cell(&ShownRow { key, property: typed, behavior, options: &table, definition })) }
+                }
                 td .act {
+                    (values_of.button())
                     (step_button(T::PATH, "mapped", "small quiet icon", &format!("remove {key}"), &icon::draw(icon::CROSS), Some(&format!("Remove {}", field.label))))
                 }
             }
+            @if values_of.is_open() { tr .detail { td colspan=(columns) { (values_of.markup()) } } }
             @if self.rows.is_open(&property) {
-                tr .detail { td colspan="5" { (pick.picker(&self.rows, &T::OF.address(), |d| self.fit(field, is_off, values, d))) } }
+                tr .detail { td colspan=(columns) { (pick.picker(&self.rows, &T::OF.address(), |d| self.fit(field, is_off, values, d))) } }
             }
         }
     }
@@ -780,22 +787,5 @@ pub(crate) fn fit_of(field_type: FieldType, property: &PropertyDefinition) -> Fi
         Fit::yes("Fits")
     } else {
         Fit::yes("Fits; values can be mapped to its options")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn value_tables_read_back() {
-        let of = |text: &str| options_of(text).map(|o| options_text(&o));
-        assert_eq!(
-            of("R&D = RESEARCH\n\n a = b = c "),
-            Some("R&D = RESEARCH\na = b = c".to_owned())
-        );
-        assert_eq!(of(""), Some(String::new()));
-        assert_eq!(of("R&D: RESEARCH"), None);
-        assert_eq!(of(" = x"), None);
     }
 }

@@ -15,6 +15,7 @@ mod connection;
 pub(crate) mod consent;
 mod dnc;
 mod dnc_stages;
+mod dnc_stopped;
 pub(crate) mod entry;
 mod fixed_values;
 mod frame;
@@ -25,6 +26,7 @@ mod lists;
 pub(crate) mod live;
 mod mapping;
 mod mapping_activity;
+mod mapping_example;
 pub(crate) mod outcome;
 mod overview;
 mod owners;
@@ -41,6 +43,7 @@ pub(crate) mod session;
 mod settings_form;
 mod statuses;
 mod theme;
+mod value_table;
 
 use std::sync::LazyLock;
 
@@ -209,6 +212,7 @@ fn settings(app: App) -> Router<App> {
         .merge(problems::router())
         .merge(history::router())
         .merge(dnc::router())
+        .merge(dnc_stopped::router())
         .merge(bulk::router())
         .merge(people::router())
         .merge(person::router())

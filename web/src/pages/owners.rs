@@ -1,12 +1,15 @@
 //! Owners: who of the team stands for which of HubSpot's owners (E6).
 
+use std::collections::BTreeMap;
+
 use axum::{Router, extract::State, response::Response, routing::get};
 use domain::{
     HubSpotOwnerId,
     app::{Member, MemberId},
+    owner_suggestions::{Likeness, NamedOwner, Suggestion, suggest},
     owners::{MappedBy, OwnerMap},
     portal::PortalOwner,
-    settings::{OwnerRow as Row, Settings, SettingsPath, UnmappedOwner},
+    settings::{OwnerRow as Row, OwnerSettings, Settings, SettingsPath, UnmappedOwner},
 };
 use maud::{Markup, html};
 use store::OwnerRow;
@@ -16,7 +19,8 @@ use crate::{
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
-        parts::{empty, fold, section, select_field, switch},
+        parts::{Tone, bare_pill, empty, fold, icon, section, select_field, switch},
+        picker::step_button,
         refused::Refused,
         routes,
         settings_form::{
@@ -33,6 +37,9 @@ const UNMAPPED: &str = "unmapped";
 const OF_OWNER: &str = "owner-";
 /// A row that says: nobody, whatever the e-mails say. No member has this id: it holds a space.
 const NOBODY: &str = "no body";
+/// Steps: what is suggested is chosen, for one owner or for all of them. Nothing is saved by it.
+const USE: &str = "use ";
+const USE_ALL: &str = "use-all";
 
 pub(crate) fn router() -> Router<App> {
     Router::new().route(routes::OWNERS, get(page).post(saved))
@@ -55,16 +62,32 @@ struct Owners {
     owners: Vec<OwnerRow>,
     known: Vec<PortalOwner>,
     members: Vec<Member>,
+    /// As they are saved.
+    saved: OwnerSettings,
+}
+
+const fn likeness(of: Likeness) -> &'static str {
+    match of {
+        Likeness::SameName => "same name",
+        Likeness::SameAddress => "same beginning of the address",
+        Likeness::NameInAddress => "the name is in the address",
+        Likeness::SimilarName => "similar name",
+    }
 }
 
 fn field(owner: HubSpotOwnerId) -> String {
     format!("{OF_OWNER}{owner}")
 }
 
-fn owner_name(owner: &OwnerRow) -> String {
+/// First and last name; empty where HubSpot has neither.
+fn full_name(owner: &OwnerRow) -> String {
     let name = [owner.first_name.as_deref(), owner.last_name.as_deref()];
     let name = name.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    match (name.trim(), &owner.email) {
+    name.trim().to_owned()
+}
+
+fn owner_name(owner: &OwnerRow) -> String {
+    match (full_name(owner).as_str(), &owner.email) {
         ("", Some(email)) => email.clone(),
         ("", None) => format!("Owner {}", owner.id),
         (name, _) => name.to_owned(),
@@ -82,6 +105,7 @@ impl SettingsForm for Owners {
     const TITLE: &'static str = "Owners";
     const LEAD: &'static str = "Who of your team stands for which owner in HubSpot.";
     const WIDTH: Width = Width::Wide;
+    const STEPS: bool = true;
 
     async fn load(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
         let store = &app.parts()?.store;
@@ -93,6 +117,7 @@ impl SettingsForm for Owners {
             owners,
             known: known.facts.owners.clone().unwrap_or_default(),
             members: known.facts.members.clone(),
+            saved: known.settings.owners.clone(),
         })
     }
 
@@ -210,20 +235,42 @@ impl SettingsForm for Owners {
         Some(field.to_owned())
     }
 
+    fn step(&mut self, _: &Known, step: &str, _: &Sent, values: &mut Values) {
+        let suggested = self.suggested(values, &self.as_if_saved(values));
+        for (owner, suggestion) in suggested {
+            let name = field(owner);
+            if step == USE_ALL || step.strip_prefix(USE) == Some(name.as_str()) {
+                values.insert(name, suggestion.member.to_string());
+            }
+        }
+    }
+
     fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
-        // The map as it would be if this was saved.
-        let mut settings = Settings::empty();
-        let _shown_elsewhere = self.apply(values, &mut settings);
-        let map = OwnerMap::new(&settings.owners, &self.known, &self.members);
-        let (matched, unmatched): (Vec<_>, Vec<_>) =
-            self.owners.iter().partition(|o| map.mapped(o.id).is_some());
+        let typed = self.as_if_saved(values);
+        let map = OwnerMap::new(&typed, &self.known, &self.members);
+        // Who was matched just now stays where one looks until that is saved.
+        let saved = OwnerMap::new(&self.saved, &self.known, &self.members);
+        let is_matched = |o: &&OwnerRow| {
+            let error = error_of(errors, &field(o.id));
+            error.is_none() && saved.mapped(o.id).is_some() && map.mapped(o.id).is_some()
+        };
+        let (matched, unmatched): (Vec<_>, Vec<_>) = self.owners.iter().partition(is_matched);
         let (active, left): (Vec<_>, Vec<_>) = unmatched.into_iter().partition(|o| !o.archived);
-        let table = |owners: &[&OwnerRow]| self.table(owners, values, &map);
+        let suggested = self.suggested(values, &typed);
+        let table = |owners: &[&OwnerRow]| self.table(owners, values, &map, &suggested);
         html! {
             (section("unmatched", "Not matched", "", &html! {
                 @if self.owners.is_empty() { (empty(None, "HubSpot’s owners were not read yet.", None)) }
-                @else if active.is_empty() { (empty(None, "Every active owner has a team member.", None)) }
-                @else { (table(&active)) }
+                @else if active.is_empty() { (empty(Some(bare_pill(Tone::Ok, icon::CHECK, "All matched")), "Every active owner has a team member.", None)) }
+                @else {
+                    @if suggested.len() > 1 {
+                        div .row {
+                            (step_button(Self::PATH, "unmatched", "", USE_ALL, &html! { "Use all " (suggested.len()) " suggestions" }, None))
+                            span .hint { "Nothing is saved before you save." }
+                        }
+                    }
+                    (table(&active))
+                }
                 @if !left.is_empty() { (fold(false, format!("Deactivated in HubSpot: {}", left.len()), &table(&left))) }
             }))
             @if !matched.is_empty() {
@@ -244,6 +291,51 @@ impl SettingsForm for Owners {
 }
 
 impl Owners {
+    /// The settings of owners as they would be if this was saved.
+    fn as_if_saved(&self, values: &Values) -> OwnerSettings {
+        let mut settings = Settings::empty();
+        let _shown_elsewhere = self.apply(values, &mut settings);
+        settings.owners
+    }
+
+    /// Who might stand for the owners for whom nobody does, and of whom nothing was chosen.
+    fn suggested(
+        &self,
+        values: &Values,
+        typed: &OwnerSettings,
+    ) -> BTreeMap<HubSpotOwnerId, Suggestion> {
+        let map = OwnerMap::new(typed, &self.known, &self.members);
+        let open =
+            |o: &&OwnerRow| map.mapped(o.id).is_none() && value(values, &field(o.id)).is_empty();
+        let open = self.owners.iter().filter(open);
+        let open: Vec<(&OwnerRow, String)> = open.map(|o| (o, full_name(o))).collect();
+        let named: Vec<NamedOwner<'_>> = open
+            .iter()
+            .map(|(owner, name)| NamedOwner {
+                id: owner.id,
+                name,
+                email: owner.email.as_deref(),
+            })
+            .collect();
+        suggest(&named, &self.members)
+    }
+
+    /// What is suggested for an owner, to be chosen with one press.
+    fn suggestion(&self, owner: &OwnerRow, of: &Suggestion) -> Markup {
+        let member = self.members.iter().find(|m| m.id == of.member);
+        let name = member.map_or_else(|| of.member.to_string(), member_name);
+        let said = format!("Use {name} for {}", owner_name(owner));
+        let step = format!("{USE}{}", field(owner.id));
+        html! {
+            span .hint .sub {
+                "Suggested: " bdi { (name) }
+                @if let Some(email) = member.and_then(|m| m.email.as_ref()) { ", " bdi { (email.as_str()) } }
+                " (" (likeness(of.likeness)) ") "
+                (step_button(Self::PATH, &field(owner.id), "small", &step, &html! { "Use suggestion" }, Some(&said)))
+            }
+        }
+    }
+
     fn owner_options(&self, now: &str) -> Vec<(String, String)> {
         let mut all = vec![(String::new(), "None".to_owned())];
         let active = self
@@ -270,7 +362,13 @@ impl Owners {
         all
     }
 
-    fn table(&self, owners: &[&OwnerRow], values: &Values, map: &OwnerMap<'_>) -> Markup {
+    fn table(
+        &self,
+        owners: &[&OwnerRow],
+        values: &Values,
+        map: &OwnerMap<'_>,
+        suggested: &BTreeMap<HubSpotOwnerId, Suggestion>,
+    ) -> Markup {
         html! {
             table .table {
                 caption .sr { "Owners" }
@@ -294,6 +392,7 @@ impl Owners {
                                 @for (value, text) in &options { option value=(value) selected[value == now] { (text) } }
                                 option value=(NOBODY) selected[now == NOBODY] { "Nobody, whatever the e-mails say" }
                             }
+                            @if let Some(of) = suggested.get(&owner.id) { (self.suggestion(owner, of)) }
                         }
                     }
                 } }

@@ -1,5 +1,5 @@
-//! People: look somebody up. The search is sent as a form and answered directly, as an e-mail must not
-//! stand in an address (X5).
+//! People: look somebody up. The search is sent as a form and answered directly, as neither an e-mail nor a
+//! name may stand in an address (X5).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use axum::{
 };
 use domain::{
     api::RetryReason,
-    app::{EmailPlace, FieldValue, Person, PersonId},
+    app::{EmailPlace, FieldValue, NameStart, Person, PersonId},
     export::RequestOutcome,
 };
 use maud::{Markup, html};
@@ -80,8 +80,8 @@ fn page<'a>(visit: &'a Visit, head: &'a Head, asked: &str, found: &Markup) -> Se
         (heading("People", "Why is somebody not in HubSpot, or not written to? Search, and open the person."))
         form .row method="post" action=(routes::PEOPLE) role="search" {
             (csrf(visit))
-            label .sr for="q" { "E-mail, domain, or the app’s id" }
-            input .input type="search" #q name="q" value=(asked) placeholder="E-mail, domain, or the app’s id" autocomplete="off";
+            label .sr for="q" { "Name, e-mail, domain, or the app’s id" }
+            input .input type="search" #q name="q" value=(asked) placeholder="Name, e-mail, domain, or the app’s id" autocomplete="off";
             button .btn { "Search" }
         }
         div role="status" .stack { (found) }
@@ -96,19 +96,15 @@ async fn search(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Resp
     let asked = sent.text("q").trim();
     let head = Head::of(&app, visit.workspace()).await?;
     let found = if asked.is_empty() {
-        html! { p .hint { "Write an e-mail such as ann.lee@example.com, a domain such as example.com, or the app’s id of the person." } }
+        html! { p .hint { "Write a name such as Ann Lee or how it begins, an e-mail such as ann.lee@example.com, a domain such as example.com, or the app’s id of the person." } }
     } else {
         table(&app, &visit, &head, &look_up(&app, &visit, asked).await?).await?
     };
     Ok(page(&visit, &head, asked, &found).into_response())
 }
 
-/// People by id, by address, or by domain.
-pub(crate) async fn look_up(
-    app: &App,
-    visit: &Visit,
-    asked: &str,
-) -> Result<Vec<PersonId>, Refused> {
+/// People by id, by address, by domain, or by name.
+async fn look_up(app: &App, visit: &Visit, asked: &str) -> Result<Vec<PersonId>, Refused> {
     let store = &app.parts()?.store;
     let mut found = match EmailPlace::parse(asked) {
         Some(place) => {
@@ -124,6 +120,14 @@ pub(crate) async fn look_up(
     {
         found.insert(0, id);
     }
+    if let Some(name) = NameStart::parse(asked) {
+        let named = store
+            .people_named(visit.workspace(), &name, SHOWN + 1)
+            .await?;
+        let fresh = named.into_iter().filter(|id| !found.contains(id));
+        let fresh: Vec<PersonId> = fresh.collect();
+        found.extend(fresh);
+    }
     Ok(found)
 }
 
@@ -136,7 +140,7 @@ async fn table(
     if found.is_empty() {
         return Ok(empty(
             None,
-            "Nobody was found. The app has no person with this e-mail, domain or id.",
+            "Nobody was found. The app has no person with this name, e-mail, domain or id. Whose name only HubSpot has is found by e-mail.",
             None,
         ));
     }
@@ -190,7 +194,7 @@ async fn table(
             } }
             tbody { @for row in rows { (row) } }
         }
-        @if found.len() > shown.len() { p .hint { "The first " (SHOWN) " are shown. Write an e-mail to find one person." } }
+        @if found.len() > shown.len() { p .hint { "The first " (SHOWN) " are shown. Write more of the name, or an e-mail." } }
     })
 }
 

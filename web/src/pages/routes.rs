@@ -43,6 +43,7 @@ pub(crate) const STATUSES: &str = "/settings/hubspot/statuses";
 pub(crate) const LISTS: &str = "/settings/hubspot/lists";
 pub(crate) const DNC: &str = "/settings/hubspot/do-not-contact";
 pub(crate) const DNC_ASK: &str = "/settings/hubspot/do-not-contact/ask";
+pub(crate) const DNC_STOPPED: &str = "/settings/hubspot/do-not-contact/stopped/{rule}";
 pub(crate) const PEOPLE: &str = "/settings/hubspot/people";
 pub(crate) const PERSON: &str = "/settings/hubspot/people/{person}";
 pub(crate) const PERSON_PREVIEW: &str = "/settings/hubspot/people/{person}/preview";
@@ -113,6 +114,7 @@ pub(crate) const ROUTES: &[Route] = &[
     post(DNC, Who::Admin),
     // Looking somebody up changes nothing; an e-mail must not stand in an address.
     post(DNC_ASK, Who::Member),
+    get(DNC_STOPPED, Who::Member),
     get(PEOPLE, Who::Member),
     post(PEOPLE, Who::Member),
     get(PERSON, Who::Member),

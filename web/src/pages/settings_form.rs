@@ -165,6 +165,11 @@ pub(crate) trait SettingsForm: Sync + Sized {
     /// Whether the form goes on between two saves.
     const STEPS: bool = false;
 
+    /// A field that is several ones on the page; none of another, or where these are not on it.
+    fn composed(&self, _name: &str, _sent: &Sent) -> Option<String> {
+        None
+    }
+
     /// What the form brings along beside its fields.
     fn came(&mut self, _sent: &Sent) {}
 
@@ -295,7 +300,7 @@ async fn stepped<F: SettingsForm>(
     let mut form = F::load(app, visit, &known).await?;
     form.came(sent);
     let saved = form.values(&known.settings);
-    let mut values = as_typed(&saved, sent);
+    let mut values = as_typed(&form, &saved, sent);
     form.step(&known, sent.text(STEP), sent, &mut values);
     let typed = Typed {
         // Who saved since is found out when this is saved.
@@ -307,10 +312,14 @@ async fn stepped<F: SettingsForm>(
     Ok(page(&form, visit, &head, &typed, None))
 }
 
-fn as_typed(saved: &Values, sent: &Sent) -> Values {
+fn as_typed<F: SettingsForm>(form: &F, saved: &Values, sent: &Sent) -> Values {
+    let of = |name: &String, now: &String| {
+        let composed = form.composed(name, sent);
+        composed.unwrap_or_else(|| typed(sent, name, now))
+    };
     saved
         .iter()
-        .map(|(name, now)| (name.clone(), typed(sent, name, now)))
+        .map(|(name, now)| (name.clone(), of(name, now)))
         .collect()
 }
 
@@ -332,7 +341,7 @@ async fn try_save<F: SettingsForm>(
     let mut form = F::load(app, visit, &known).await?;
     form.came(sent);
     let theirs = form.values(&known.settings);
-    let mut mine = as_typed(&theirs, sent);
+    let mut mine = as_typed(&form, &theirs, sent);
     if began != known.revision {
         // Without what it began from nobody can tell who changed what: the form is to be filled in anew.
         let base = known.at(app, visit, began).await?.ok_or_else(|| {

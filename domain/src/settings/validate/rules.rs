@@ -6,15 +6,13 @@ use super::Checker;
 use crate::{
     ObjectType,
     settings::{
-        ActivitySettings, ExportSettings, ImportSettings, RetentionSettings, Settings,
-        SettingsCode, SettingsPath,
+        ActivityContext, ActivitySettings, ExportSettings, ImportSettings, RetentionSettings,
+        Settings, SettingsCode, SettingsPath,
     },
 };
 
 /// The bounds of rules that look back, in days.
 const LOOK_BACK: RangeInclusive<u32> = 1..=3_650;
-/// The bounds of the activity context, in days.
-const CONTEXT: RangeInclusive<u32> = 1..=365;
 
 pub(super) fn check(settings: &Settings, c: &mut Checker<'_>) {
     for (pointer, number, bounds) in [
@@ -41,7 +39,7 @@ pub(super) fn check(settings: &Settings, c: &mut Checker<'_>) {
         (
             "/activity_context/days",
             settings.activity_context.days,
-            CONTEXT,
+            ActivityContext::DAYS,
         ),
         (
             "/retention/journal_days",

@@ -145,7 +145,7 @@ fn imported(head: &Head) -> Markup {
         dl .card .stats {
             @for sync_type in shown {
                 @if let Some(object) = head.status.objects.iter().find(|o| o.object_type == sync_type) {
-                    (stat(type_name(sync_type), Some(freshness(object)), object.stored, None, html! {
+                    (stat(type_name(sync_type), Some(freshness(object)), object.stored, door(head, sync_type).as_deref(), html! {
                         @match &object.freshness {
                             Some(fresh) => { "Read up to " (when(fresh.as_of, head.now)) }
                             None => { "Not kept up to date yet" }
@@ -159,6 +159,19 @@ fn imported(head: &Head) -> Markup {
         }
     };
     section("imported", "Imported from HubSpot", "", &stats)
+}
+
+/// Where the records of a type can be looked at: here, or in HubSpot, whose they are.
+fn door(head: &Head, sync_type: SyncType) -> Option<String> {
+    let in_portal = |type_id: &str| head.in_portal(&format!("/objects/{type_id}/views/all/list"));
+    match sync_type {
+        SyncType::Contacts => in_portal("0-1"),
+        SyncType::Companies => in_portal("0-2"),
+        SyncType::Deals => in_portal("0-3"),
+        SyncType::Lists => Some(routes::LISTS.to_owned()),
+        SyncType::Owners => Some(routes::OWNERS.to_owned()),
+        _ => None,
+    }
 }
 
 fn freshness(object: &ObjectStatus) -> Markup {

@@ -12,7 +12,7 @@ pub(crate) use form::{
     Choice, Unsaved, action, choices, csrf, error_summary, number_field, savebar, select_field,
     switch,
 };
-pub(crate) use text::{count, counted, number, span, when};
+pub(crate) use text::{count, counted, day, number, span, when};
 
 /// What a colour says; a word says it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

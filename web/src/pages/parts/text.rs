@@ -66,6 +66,23 @@ pub(crate) fn when(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
     }
 }
 
+/// Which day it was, in UTC, with the exact moment within reach.
+pub(crate) fn day(at: DateTime<Utc>, now: DateTime<Utc>) -> Markup {
+    html! {
+        time datetime=(at.to_rfc3339()) title=(at.format("%-d %b %Y, %H:%M:%S UTC")) tabindex="0" {
+            (day_name((now.date_naive() - at.date_naive()).num_days()))
+        }
+    }
+}
+
+fn day_name(ago: i64) -> String {
+    match ago {
+        ..=0 => "today".to_owned(),
+        1 => "yesterday".to_owned(),
+        ago => format!("{} days ago", number(ago.unsigned_abs())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +112,14 @@ mod tests {
             (-125, "in 3 min"),
         ] {
             assert_eq!(relative(now - TimeDelta::seconds(seconds), now), want);
+        }
+        for (ago, want) in [
+            (-1, "today"),
+            (0, "today"),
+            (1, "yesterday"),
+            (1_200, "1,200 days ago"),
+        ] {
+            assert_eq!(day_name(ago), want);
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn written(visit: &Visit, head: &Head, facts: &Facts) -> Markup {
                         @for property in &entry.properties {
                             tr {
                                 th scope="row" {
-                                    code { (property.property) }
+                                    (facts.labels.property(entry.record_type, &property.property))
                                     span .sub { (entry.record_type.as_str()) ", " (operation_name(entry)) ", " (state_name(entry)) }
                                 }
                                 td data-l="Change" {

@@ -3,6 +3,7 @@
 
 mod activities;
 mod journal;
+mod labels;
 pub(in crate::pages) mod preview;
 mod touches;
 
@@ -14,12 +15,14 @@ use axum::{
     routing::{get, post},
 };
 use domain::{
+    ObjectType,
     api::{JournalEntry, ManualExport, ProfileAnswer, TouchAnswer},
-    app::{FieldValue, PERSON_FIELDS, Person, PersonId, RecordKind},
+    app::{FieldValue, Person, PersonId, RecordKind},
     dnc::Verdict,
     entry::PageEvent,
     profile::ValueSource,
 };
+use labels::Labels;
 use maud::{Markup, html};
 use store::{ActivityRow, Asked, DncBasis, ExportRow, Listed};
 
@@ -77,7 +80,7 @@ async fn show(
     Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
     let head = Head::of(&app, visit.workspace()).await?;
-    let facts = Facts::of(&app, &visit, &person).await?;
+    let facts = Facts::of(&app, &visit, &head, &person).await?;
     let mut page = page(&visit, &head, &facts, &Markup::default());
     page.done = after.done;
     Ok(page.into_response())
@@ -93,10 +96,11 @@ struct Facts {
     /// None where the workspace does not read them.
     touches: Option<Vec<TouchAnswer>>,
     journal: Vec<JournalEntry>,
+    labels: Labels,
 }
 
 impl Facts {
-    async fn of(app: &App, visit: &Visit, id: &PersonId) -> Result<Self, Refused> {
+    async fn of(app: &App, visit: &Visit, head: &Head, id: &PersonId) -> Result<Self, Refused> {
         let (store, workspace) = (&app.parts()?.store, visit.workspace());
         let person = store
             .person(workspace, id)
@@ -117,6 +121,10 @@ impl Facts {
         let activities = store.latest_activities(workspace, id, SHOWN).await?;
         let touches = engagements::of_person(app, workspace, &person, None, SHOWN).await?;
         let journal = store.journal_of_person(workspace, id, None, SHOWN).await?;
+        let journal: Vec<JournalEntry> =
+            journal.into_iter().flatten().map(entries::shown).collect();
+        let portal = head.status.portal;
+        let labels = Labels::of(app, visit, portal, profile.as_ref().ok(), &journal).await?;
         Ok(Self {
             person,
             profile,
@@ -124,7 +132,8 @@ impl Facts {
             requests: requests.into_iter().flatten().collect(),
             activities,
             touches,
-            journal: journal.into_iter().flatten().map(entries::shown).collect(),
+            journal,
+            labels,
         })
     }
 }
@@ -186,7 +195,8 @@ fn verdict(head: &Head, facts: &Facts) -> Markup {
     }
 }
 
-fn text_of(value: Option<&FieldValue>) -> String {
+/// A value as people read it; empty where there is none.
+pub(in crate::pages) fn text_of(value: Option<&FieldValue>) -> String {
     match value {
         None => String::new(),
         Some(FieldValue::Text(text)) => text.clone(),
@@ -225,19 +235,14 @@ fn profile(facts: &Facts) -> Markup {
             } }
             tbody { @for (key, field) in &profile.fields {
                 tr {
-                    th scope="row" {
-                        @match PERSON_FIELDS.iter().find(|known| known.key == key.as_str()) {
-                            Some(known) => { (known.label) span .sub { code { (key) } } }
-                            None => { code { (key) } }
-                        }
-                    }
+                    th scope="row" { (facts.labels.field(key)) }
                     td data-l="App" { (side(field.of.app.as_ref(), field.of.source == Some(ValueSource::App))) }
                     td data-l="HubSpot" {
                         (side(field.of.hubspot.as_ref(), field.of.source == Some(ValueSource::Hubspot)))
                         @if field.of.unreadable { span .sub { "HubSpot’s value does not read as this field’s type" } }
                     }
                     td data-l="Property" {
-                        @match &field.of.property { Some(name) => { code { (name) } } None => { span .muted { "not mapped" } } }
+                        @match &field.of.property { Some(name) => { (facts.labels.property(ObjectType::Contact, name)) } None => { span .muted { "not mapped" } } }
                     }
                 }
             } }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A value that another one takes the place of.
-pub(super) fn change(old: Option<&str>, new: Option<&str>) -> Markup {
+pub(in crate::pages) fn change(old: Option<&str>, new: Option<&str>) -> Markup {
     html! {
         span .change {
             @if let Some(old) = old { span .sr { "from " } del { bdi { (old) } } }
@@ -46,13 +46,13 @@ pub(super) async fn preview(
     visit: Visit,
     At(person): At,
 ) -> Result<Response, Refused> {
-    let facts = Facts::of(&app, &visit, &person).await?;
+    let head = Head::of(&app, visit.workspace()).await?;
+    let facts = Facts::of(&app, &visit, &head, &person).await?;
     let asked = PreviewRequest {
         person,
         anew: false,
     };
     let made = previews::preview(&app, visit.workspace(), &asked).await;
-    let head = Head::of(&app, visit.workspace()).await?;
     let (status, shown) = match &made {
         Ok(made) => {
             visit.note(&app, PageEvent::Previewed, None).await;
