@@ -85,7 +85,7 @@ impl Done {
             }
             Self::Retried => "They go on now.",
             Self::RetriedSome => "A thousand of them go on now. Retry again for the next.",
-            Self::Exported => "Asked for. What became of it stands below in a moment.",
+            Self::Exported => "Export started. The result appears below.",
             Self::Reverted => {
                 "Asked for. The old value comes back unless HubSpot has another one by then."
             }

@@ -45,6 +45,7 @@ pub(crate) const DNC: &str = "/settings/hubspot/do-not-contact";
 pub(crate) const DNC_ASK: &str = "/settings/hubspot/do-not-contact/ask";
 pub(crate) const PEOPLE: &str = "/settings/hubspot/people";
 pub(crate) const PERSON: &str = "/settings/hubspot/people/{person}";
+pub(crate) const PERSON_LIVE: &str = "/settings/hubspot/people/{person}/live";
 pub(crate) const PERSON_PREVIEW: &str = "/settings/hubspot/people/{person}/preview";
 pub(crate) const PERSON_EXPORT: &str = "/settings/hubspot/people/{person}/export";
 pub(crate) const PERSON_REVERT: &str = "/settings/hubspot/people/{person}/revert";
@@ -116,6 +117,7 @@ pub(crate) const ROUTES: &[Route] = &[
     get(PEOPLE, Who::Member),
     post(PEOPLE, Who::Member),
     get(PERSON, Who::Member),
+    get(PERSON_LIVE, Who::Member),
     post(PERSON_PREVIEW, Who::Member),
     post(PERSON_EXPORT, Who::Admin),
     post(PERSON_REVERT, Who::Admin),

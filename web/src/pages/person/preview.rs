@@ -15,7 +15,7 @@ use domain::{
 };
 use maud::{Markup, html};
 
-use super::{At, Facts, page};
+use super::{At, Facts, content, page};
 use crate::{
     api::previews,
     pages::{
@@ -71,7 +71,7 @@ pub(super) async fn preview(
         "Nothing was written.",
         &shown,
     );
-    let mut page = page(&visit, &head, &facts, &shown);
+    let mut page = page(&visit, &head, content(&visit, &head, &facts, &shown));
     page.status = status;
     Ok(page.into_response())
 }
