@@ -21,6 +21,9 @@ use crate::{
     state::App,
 };
 
+/// Statuses that are no advanced ones.
+const STATUSES: usize = 6;
+
 /// How far a workspace is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Steps {
@@ -32,7 +35,8 @@ struct Steps {
     /// Active owners, and those of them whom somebody stands for.
     owners: usize,
     matched: usize,
-    statuses: bool,
+    /// Statuses that have a value.
+    statuses: usize,
     suppression: bool,
     /// Somebody had an export previewed, or exported a person.
     tried: bool,
@@ -46,7 +50,7 @@ impl Steps {
             self.saved,
             self.read && self.mapping_problems == 0,
             self.read && self.matched == self.owners,
-            self.statuses,
+            self.statuses > 0,
             self.suppression,
             self.tried,
         ]
@@ -83,7 +87,10 @@ async fn steps(app: &App, visit: &Visit, head: &Head) -> Result<Option<Steps>, R
         mapping_problems: known.problems.iter().filter(|p| is_of_mapping(p)).count(),
         owners: active.len(),
         matched: active.iter().filter(|o| map.mapped(o.id).is_some()).count(),
-        statuses: known.settings.status.is_some(),
+        statuses: known.settings.status.as_ref().map_or(0, |s| {
+            let given = s.rows.iter().map(|row| row.status);
+            given.collect::<std::collections::BTreeSet<_>>().len()
+        }),
         suppression: lists.iter().any(|l| l.list_use == ListUse::Suppression),
         tried: did.contains(&PageEvent::Previewed) || did.contains(&PageEvent::Exported),
     }))
@@ -122,7 +129,13 @@ pub(super) async fn shown(app: &App, visit: &Visit, head: &Head) -> Result<Marku
             },
             Some((routes::OWNERS, "Match")),
         ),
-        (plain("Map statuses"), Some((routes::STATUSES, "Map"))),
+        (
+            html! {
+                "Map statuses"
+                @if steps.statuses == 0 { span .muted { " · 0 of " (STATUSES) } }
+            },
+            Some((routes::STATUSES, "Map")),
+        ),
         (
             plain("Pick suppression lists"),
             Some((routes::LISTS, "Pick")),
@@ -179,7 +192,7 @@ mod tests {
             mapping_problems: 0,
             owners: 0,
             matched: 0,
-            statuses: false,
+            statuses: 0,
             suppression: false,
             tried: false,
         };
@@ -200,7 +213,7 @@ mod tests {
             saved: true,
             mapping_problems: 0,
             matched: 2,
-            statuses: true,
+            statuses: 1,
             suppression: true,
             tried: true,
             ..read
