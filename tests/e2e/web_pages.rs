@@ -473,11 +473,27 @@ async fn problems_are_grouped_explained_retried_and_downloaded() {
     for shown in [
         "The person has no e-mail",
         ">No Body<",
-        "Retry all 1",
+        ">Retry</button>",
+        "<details class=\"fold\" open>",
         "Add one in the app",
     ] {
         assert!(seen.text.contains(shown), "no {shown} in {}", seen.text);
     }
+    // The numbers of the overview lead to what they count; left out is no problem.
+    let overview = pages.get(OVERVIEW).await;
+    let doors = [
+        ("left-out", "The person has no e-mail"),
+        ("failed", "Nothing failed."),
+        ("waiting", "Nothing waits."),
+    ];
+    for (state, shown) in doors {
+        let door = format!("{path}?state={state}");
+        let link = format!("href=\"{door}\"");
+        assert!(overview.text.contains(&link), "no {link}");
+        let list = pages.get(&door).await;
+        assert!(list.text.contains(shown), "no {shown} in {}", list.text);
+    }
+    assert!(!seen.text.contains("<span class=\"sr\"> open</span>"));
     let csv = pages.get(&format!("{path}.csv")).await;
     assert_eq!(csv.header("content-type"), "text/csv;charset=utf-8");
     let line = csv.text.lines().nth(1).unwrap();

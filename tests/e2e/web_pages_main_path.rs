@@ -229,7 +229,7 @@ async fn everything_is_done_by_the_keyboard_alone() {
     browser.visit(&at("/problems")).await;
     browser.tab_to("#no_email form button").await;
     browser.press("Enter").await;
-    browser.until_shown("They go on now.").await;
+    browser.until_shown("They are tried again now.").await;
 
     // Many at once: chosen, looked at, stopped.
     browser.visit(&at("/bulk-export")).await;

@@ -83,8 +83,8 @@ impl Done {
             Self::Disconnected => {
                 "Disconnected: nothing is read from or written to HubSpot any more."
             }
-            Self::Retried => "They go on now.",
-            Self::RetriedSome => "A thousand of them go on now. Retry again for the next.",
+            Self::Retried => "They are tried again now.",
+            Self::RetriedSome => "A thousand of them are tried again now. Retry again for the next.",
             Self::Exported => "Export started. The result appears below.",
             Self::Reverted => {
                 "Asked for. The old value comes back unless HubSpot has another one by then."
