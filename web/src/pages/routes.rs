@@ -113,11 +113,14 @@ pub(crate) const ROUTES: &[Route] = &[
     get(DNC, Who::Member),
     post(DNC, Who::Admin),
     // Looking somebody up changes nothing; an e-mail must not stand in an address.
+    get(DNC_ASK, Who::Member),
     post(DNC_ASK, Who::Member),
     get(PEOPLE, Who::Member),
     post(PEOPLE, Who::Member),
     get(PERSON, Who::Member),
     get(PERSON_LIVE, Who::Member),
+    // Answered directly; whoever loads the answer again comes to the page.
+    get(PERSON_PREVIEW, Who::Member),
     post(PERSON_PREVIEW, Who::Member),
     post(PERSON_EXPORT, Who::Admin),
     post(PERSON_REVERT, Who::Admin),

@@ -199,6 +199,16 @@ struct Typed {
     changes: usize,
 }
 
+/// Errors for the top of the page, where each has to say which field it is about.
+fn named_errors<F: SettingsForm>(form: &F, errors: &[FieldError]) -> Vec<FieldError> {
+    let named = |(field, text): &FieldError| match form.label(field) {
+        _ if field == "content" => (field.clone(), text.clone()),
+        label if label.is_empty() => (field.clone(), text.clone()),
+        label => (field.clone(), format!("{label}: {text}")),
+    };
+    errors.iter().map(named).collect()
+}
+
 fn page<F: SettingsForm>(
     form: &F,
     visit: &Visit,
@@ -214,7 +224,7 @@ fn page<F: SettingsForm>(
     };
     let content = html! {
         (heading(F::TITLE, F::LEAD))
-        (error_summary(&typed.errors))
+        (error_summary(&named_errors(form, &typed.errors)))
         (form.above(visit, head))
         form method="post" action=(F::PATH) .stack-form novalidate {
             @if visit.may_change() {
@@ -241,6 +251,25 @@ fn page<F: SettingsForm>(
         ..SettingsPage::new(visit, head, F::PLACE, F::TITLE, content)
     }
     .into_response()
+}
+
+/// The page as the settings in force have it, with what somebody asked there besides.
+pub(crate) async fn show_with<F: SettingsForm>(
+    app: &App,
+    visit: &Visit,
+    change: impl FnOnce(&mut F) + Send,
+) -> Result<Response, Refused> {
+    let head = Head::of(app, visit.workspace()).await?;
+    let known = Known::of(app, visit).await?;
+    let mut form = F::load(app, visit, &known).await?;
+    change(&mut form);
+    let typed = Typed {
+        revision: known.revision,
+        values: form.values(&known.settings),
+        errors: Vec::new(),
+        changes: 0,
+    };
+    Ok(page(&form, visit, &head, &typed, None))
 }
 
 /// The page as the settings in force have it.

@@ -5,6 +5,7 @@ mod activities;
 mod journal;
 pub(in crate::pages) mod preview;
 mod touches;
+mod whereabouts;
 
 use axum::{
     Router,
@@ -23,7 +24,7 @@ use domain::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
-use store::{ActivityRow, Asked, DncBasis, ExportRow, Listed};
+use store::{ActivityRow, Asked, DncBasis, ExportRow, ExportStanding, Listed};
 
 use crate::{
     api::{
@@ -56,7 +57,10 @@ pub(crate) fn router() -> Router<App> {
     Router::new()
         .route(routes::PERSON, get(show))
         .route(routes::PERSON_LIVE, get(live))
-        .route(routes::PERSON_PREVIEW, post(preview::preview))
+        .route(
+            routes::PERSON_PREVIEW,
+            get(async |At(person): At| Redirect::to(&address(&person, ""))).post(preview::preview),
+        )
         .route(routes::PERSON_EXPORT, post(export))
         .route(routes::PERSON_REVERT, post(journal::revert))
 }
@@ -129,6 +133,7 @@ struct Facts {
     journal: Vec<JournalEntry>,
     /// A value is being brought back.
     reverting: bool,
+    standing: ExportStanding,
 }
 
 impl Facts {
@@ -163,6 +168,7 @@ impl Facts {
             touches,
             journal: journal.into_iter().flatten().map(entries::shown).collect(),
             reverting,
+            standing: store.export_standing(workspace).await?,
         })
     }
 
@@ -217,6 +223,7 @@ fn content(visit: &Visit, head: &Head, facts: &Facts, preview: &Markup) -> Marku
     html! {
         p { a href=(routes::PEOPLE) { "People" } }
         (wide_heading(html! { bdi { (name_of(person)) } }, lead, &end))
+        p #whereabouts { (whereabouts::said(facts)) }
         (preview)
         (section("verdict", "May we contact?", "", &verdict(head, facts)))
         (section("requests", "Exports", "What was asked for, newest first.", &requests(head, facts)))
@@ -236,7 +243,9 @@ fn verdict(head: &Head, facts: &Facts) -> Markup {
                 None => { p { (may(None)) } }
                 Some((verdict, basis)) => {
                     div .row {
-                        (may(Some(verdict.allowed)))
+                        @if verdict.allowed && facts.person.email.is_none() {
+                            (pill(Tone::Plain, icon::STOP, "No address to judge"))
+                        } @else { (may(Some(verdict.allowed))) }
                         @if verdict.stale { (pill(Tone::Warn, icon::CLOCK, "Stale")) }
                         @if let Some(as_of) = basis.as_of { span .small .muted .end { "as of " (when(as_of, head.now)) } }
                     }

@@ -7,8 +7,8 @@ use axum::{
 };
 use domain::{
     api::{
-        ChangePreview, ExportPreview, PreviewAction, PreviewRequest, RecordPreview, RulePreview,
-        WhyPreview,
+        ChangePreview, ExportPreview, PreviewAction, PreviewRequest, RecordPreview, RetryReason,
+        RulePreview, WhyPreview,
     },
     entry::PageEvent,
     settings::ExportBehavior,
@@ -22,6 +22,7 @@ use crate::{
         guard::Visit,
         head::Head,
         parts::{Tone, fold, icon, notice, pill, section},
+        reasons,
         refused::Refused,
     },
     state::App,
@@ -161,7 +162,10 @@ const fn behavior_name(behavior: ExportBehavior) -> &'static str {
 /// The reason's name as words, with what it is about.
 fn why_text(why: &WhyPreview) -> Markup {
     html! {
-        (why.reason.replace('_', " "))
+        @match why.reason.parse::<RetryReason>() {
+            Ok(reason) => { (reasons::of(reason).title) }
+            Err(_) => { (why.reason.replace('_', " ")) }
+        }
         @for property in &why.properties { " " code { (property) } }
         @if let Some(code) = &why.code { " " code { (code) } }
     }
