@@ -21,7 +21,7 @@ use crate::{
         frame::{SettingsPage, Width},
         guard::{Sent, Visit},
         head::{Head, type_name},
-        parts::{Choice, choices, counted, csrf, error_summary, heading, icon, number},
+        parts::{Choice, choices, counted, csrf, heading, icon, number, undone_summary},
         refused::Refused,
         routes,
     },
@@ -104,7 +104,7 @@ fn resync_page<'a>(
     ];
     let content = html! {
         (heading("Resync from HubSpot", "Reads records again and repairs what differs here. Writes nothing to HubSpot."))
-        (error_summary(errors))
+        (undone_summary(errors))
         form method="post" action=(routes::RESYNC) .stack {
             (csrf(visit))
             fieldset .card {
@@ -178,7 +178,7 @@ fn disconnect_page<'a>(
     };
     let content = html! {
         (heading(html! { "Disconnect " bdi { (name) } "?" }, ""))
-        (error.map_or_else(Markup::default, |e| error_summary(&[("name".to_owned(), e.to_owned())])))
+        (error.map_or_else(Markup::default, |e| undone_summary(&[("name".to_owned(), e.to_owned())])))
         div .card { dl .facts {
             dt { "Stops" } dd { "Import and exports, within a second" }
             dt { "Stays" } dd {

@@ -28,7 +28,7 @@ use crate::{
         guard::{Address, Sent, Visit},
         head::{Head, Standing},
         parts::{
-            Choice, Tone, choices, csrf, error_summary, heading, icon, notice, number, pill,
+            Choice, Tone, choices, csrf, undone_summary, heading, icon, notice, number, pill,
             section, switch, when,
         },
         refused::Refused,
@@ -111,7 +111,7 @@ async fn page(
     let content = html! {
         p { a href=(routes::OVERVIEW) { "Overview" } }
         (heading("Bulk export", "Exports many people at once, by the policy. First you see whom it would take; nothing is written before you confirm."))
-        (error_summary(errors))
+        (undone_summary(errors))
         @if !head.standing.is_connected() {
             (notice(Tone::Info, icon::STOP, &html! { p { 
                 "A bulk export needs a connection. "

@@ -9,7 +9,7 @@ pub(crate) use blocks::{
     bare_pill, empty, fold, heading, meter, notice, pill, section, stat, step, wide_heading,
 };
 pub(crate) use form::{
-    Choice, Unsaved, action, choices, csrf, error_summary, number_field, savebar, select_field,
+    Choice, Unsaved, action, choices, csrf, error_summary, undone_summary, number_field, savebar, select_field,
     switch,
 };
 pub(crate) use text::{count, counted, number, span, when};
