@@ -210,7 +210,12 @@ async fn basic_sync_saves_says_what_is_wrong_and_lets_two_admins_pick() {
     let mara = Pages::open(&portal.tenant, "admin").await;
     let page = mara.get(BASIC).await;
     assert_eq!(page.revision(), "0");
-    assert!(page.text.contains("0 who qualify already wait for a bulk export."), "{}", page.text);
+    assert!(
+        page.text
+            .contains("0 who qualify already wait for a bulk export."),
+        "{}",
+        page.text
+    );
 
     // What is wrong stands with its field and on top; what was typed is still there.
     let typed = basic(
@@ -418,7 +423,9 @@ async fn a_person_is_found_previewed_exported_and_reverted() {
     let before = pages.get(&ann).await;
     assert!(
         before.text.contains("Not exported: ")
-            || before.text.contains("In HubSpot, never exported by the app."),
+            || before
+                .text
+                .contains("In HubSpot, never exported by the app."),
         "{}",
         before.text
     );
@@ -617,11 +624,7 @@ async fn rules_are_saved_and_the_question_is_answered_at_once() {
         yes.text
     );
     // The answer hides no rule; whom the app knows is a door; loading the answer again asks nothing.
-    assert!(
-        yes.text.contains("name=\"lost-deal-days\""),
-        "{}",
-        yes.text
-    );
+    assert!(yes.text.contains("name=\"lost-deal-days\""), "{}", yes.text);
     door.people(json!([{"id": "won", "version": 1, "email": "won@example.com"}]))
         .await;
     let known = ask("won@example.com").await;

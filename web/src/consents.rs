@@ -68,7 +68,9 @@ pub(crate) async fn note_of(
         user_name: names.admin.clone(),
         workspace_name: names.workspace.clone(),
     };
-    let noted = parts.store.note_page_event(&visitor, event, None, Utc::now());
+    let noted = parts
+        .store
+        .note_page_event(&visitor, event, None, Utc::now());
     if let Err(error) = noted.await {
         tracing::warn!(code = error.code(), "what was done is not in the history");
     }

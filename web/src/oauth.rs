@@ -218,7 +218,14 @@ async fn came_back(
     }
     if refused.is_some() {
         let event = PageEvent::ConsentRefused;
-        note_of(parts, consumed.workspace, consumed.admin, &consumed.names, event).await;
+        note_of(
+            parts,
+            consumed.workspace,
+            consumed.admin,
+            &consumed.names,
+            event,
+        )
+        .await;
     }
     match refused {
         Some(ConsentRefused::ByPerson) => {

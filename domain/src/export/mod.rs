@@ -39,8 +39,8 @@ pub use domains::{CompanyDomain, CompanyDomains, NoDomain};
 pub use history::{History, Resumed};
 pub use intake::Intake;
 pub use policy::{
-    Automatic, ExportCause, Qualification, Qualified, Standing, Whereabouts, automatic, qualify, requalify,
-    whereabouts,
+    Automatic, ExportCause, Qualification, Qualified, Standing, Whereabouts, automatic, qualify,
+    requalify, whereabouts,
 };
 pub use portal_rules::{RequiredProperty, RequiredWhen};
 pub use record::RecordRead;

@@ -80,8 +80,12 @@ pub(crate) const fn policy_name(policy: ExportPolicy) -> &'static str {
 const fn policy_text(policy: ExportPolicy) -> &'static str {
     match policy {
         ExportPolicy::AllContacted => "Would export everybody contacted from now on.",
-        ExportPolicy::Replied => "Would export everybody who replies from now on, whatever the reply says.",
-        ExportPolicy::RepliedPositively => "Would export everybody who replies positively from now on.",
+        ExportPolicy::Replied => {
+            "Would export everybody who replies from now on, whatever the reply says."
+        }
+        ExportPolicy::RepliedPositively => {
+            "Would export everybody who replies positively from now on."
+        }
     }
 }
 

@@ -24,13 +24,14 @@ use crate::{
         head::Head,
         parts::{
             Tone, counted, csrf, icon, notice, number, number_field, pill, section, select_field,
-             switch, when,
+            switch, when,
         },
         people::{look_up, may},
         refused::Refused,
         routes,
         settings_form::{
-            FieldError, Known, SettingsForm, Values, error_of, save, show, show_with, ticked, value, whole,
+            FieldError, Known, SettingsForm, Values, error_of, save, show, show_with, ticked,
+            value, whole,
         },
     },
     problem::Refusal,

@@ -146,7 +146,9 @@ fn place_text(path: &str) -> String {
         ("/dnc", "Do not contact"),
     ];
     let words = |rest: &str| {
-        let parts = rest.split('/').filter(|p| !p.is_empty() && p.parse::<u32>().is_err());
+        let parts = rest
+            .split('/')
+            .filter(|p| !p.is_empty() && p.parse::<u32>().is_err());
         parts.map(|p| p.replace('_', " ")).collect::<Vec<_>>()
     };
     let of = |(start, name): &(&str, &'static str)| {
@@ -261,7 +263,10 @@ mod tests {
         for (path, want) in [
             ("/export/policy", "Who is exported"),
             ("/lists/0", "Lists"),
-            ("/dnc/lost_deal/within_days", "Do not contact, lost deal, within days"),
+            (
+                "/dnc/lost_deal/within_days",
+                "Do not contact, lost deal, within days",
+            ),
             ("/contacts/3", "Mapping of contacts"),
             ("/contact_source/value", "Contact source, value"),
             ("/new_one", "new one"),

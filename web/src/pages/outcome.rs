@@ -51,7 +51,10 @@ impl Outcome {
     /// Whether it can be begun again from the settings. Whoever has no session of theirs is told there how
     /// to come by one.
     const fn leads_back(&self) -> bool {
-        !matches!(self, Self::AlreadyConnected | Self::Misconfigured | Self::NoSession)
+        !matches!(
+            self,
+            Self::AlreadyConnected | Self::Misconfigured | Self::NoSession
+        )
     }
 
     /// Status, code, heading, text.

@@ -24,6 +24,7 @@ use crate::{
         frame::{Done, SettingsPage, Width},
         guard::{Sent, Visit},
         head::Head,
+        overview::set_up,
         parts::{Unsaved, csrf, error_summary, heading, savebar},
         refused::Refused,
     },
@@ -215,6 +216,7 @@ fn page<F: SettingsForm>(
     head: &Head,
     typed: &Typed,
     done: Option<Done>,
+    next: Option<(&'static str, &'static str)>,
 ) -> Response {
     let fields = form.fields(head, &typed.values, &typed.errors);
     let unsaved = match typed.changes {
@@ -248,6 +250,7 @@ fn page<F: SettingsForm>(
         },
         width: F::WIDTH,
         done,
+        next: next.filter(|(path, _)| *path != F::PATH),
         ..SettingsPage::new(visit, head, F::PLACE, F::TITLE, content)
     }
     .into_response()
@@ -269,7 +272,7 @@ pub(crate) async fn show_with<F: SettingsForm>(
         errors: Vec::new(),
         changes: 0,
     };
-    Ok(page(&form, visit, &head, &typed, None))
+    Ok(page(&form, visit, &head, &typed, None, None))
 }
 
 /// The page as the settings in force have it.
@@ -287,7 +290,11 @@ pub(crate) async fn show<F: SettingsForm>(
         errors: Vec::new(),
         changes: 0,
     };
-    Ok(page(&form, visit, &head, &typed, done))
+    let next = match done {
+        Some(Done::Saved) => set_up::next(app, visit, &head).await?,
+        _ => None,
+    };
+    Ok(page(&form, visit, &head, &typed, done, next))
 }
 
 /// Saves what was sent, shows what is wrong with it, or asks whose value a field is to have.
@@ -333,7 +340,7 @@ async fn stepped<F: SettingsForm>(
         values,
         errors: Vec::new(),
     };
-    Ok(page(&form, visit, &head, &typed, None))
+    Ok(page(&form, visit, &head, &typed, None, None))
 }
 
 fn as_typed(saved: &Values, sent: &Sent) -> Values {
@@ -418,7 +425,7 @@ async fn try_save<F: SettingsForm>(
         errors,
         changes,
     };
-    Ok(Some(page(&form, visit, &head, &typed, None)))
+    Ok(Some(page(&form, visit, &head, &typed, None, None)))
 }
 
 /// What was sent of a field. A box that is not ticked is not sent; another field that is not was not

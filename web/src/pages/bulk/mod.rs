@@ -28,8 +28,8 @@ use crate::{
         guard::{Address, Sent, Visit},
         head::{Head, Standing},
         parts::{
-            Choice, Tone, choices, csrf, undone_summary, heading, icon, notice, number, pill,
-            section, switch, when,
+            Choice, Tone, choices, csrf, heading, icon, notice, number, pill, section, switch,
+            undone_summary, when,
         },
         refused::Refused,
         routes,
@@ -113,7 +113,7 @@ async fn page(
         (heading("Bulk export", "Exports many people at once, by the policy. First you see whom it would take; nothing is written before you confirm."))
         (undone_summary(errors))
         @if !head.standing.is_connected() {
-            (notice(Tone::Info, icon::STOP, &html! { p { 
+            (notice(Tone::Info, icon::STOP, &html! { p {
                 "A bulk export needs a connection. "
                 a href=(routes::OVERVIEW) { (connect_words(head.standing)) } "."
             } }, None))
@@ -240,9 +240,7 @@ fn whom_text(whom: &BulkWhom) -> Markup {
 fn state_pill(state: BulkState, people: u64) -> Markup {
     match state {
         // There is nothing to confirm.
-        BulkState::WaitingForConfirmation if people == 0 => {
-            pill(Tone::Plain, icon::STOP, "Nobody")
-        }
+        BulkState::WaitingForConfirmation if people == 0 => pill(Tone::Plain, icon::STOP, "Nobody"),
         BulkState::Previewing => pill(Tone::Info, icon::SYNC, "Being looked through"),
         BulkState::WaitingForConfirmation => pill(Tone::Warn, icon::CLOCK, "Waits for you"),
         BulkState::Running => pill(Tone::Info, icon::SYNC, "Running"),
@@ -285,15 +283,19 @@ async fn nobody(
 ) -> Result<Option<(&'static str, &'static str)>, Refused> {
     let (store, workspace) = (&app.parts()?.store, visit.workspace());
     Ok(match whom {
-        BulkWhom::Campaign { campaign } if !store.has_campaign(workspace, campaign).await? => Some((
-            CAMPAIGN,
-            "The app has nobody in a campaign of this name. Write it letter by letter as the app does.",
-        )),
+        BulkWhom::Campaign { campaign } if !store.has_campaign(workspace, campaign).await? => {
+            Some((
+                CAMPAIGN,
+                "The app has nobody in a campaign of this name. Write it letter by letter as the app does.",
+            ))
+        }
         BulkWhom::QualifiedEarlier => {
             let standing = store.export_standing(workspace).await?;
             let found = store.qualifying(workspace, &standing).await?;
-            (found.earlier == 0 && !found.more)
-                .then_some((WHOM, "Nobody qualified earlier and waits for a bulk export."))
+            (found.earlier == 0 && !found.more).then_some((
+                WHOM,
+                "Nobody qualified earlier and waits for a bulk export.",
+            ))
         }
         _ => None,
     })

@@ -1,7 +1,7 @@
 //! Overview: how the connection stands, what came in, what went out, and the one thing to do.
 
 mod never;
-mod set_up;
+pub(in crate::pages) mod set_up;
 mod states;
 
 use axum::{

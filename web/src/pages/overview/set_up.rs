@@ -96,6 +96,30 @@ async fn steps(app: &App, visit: &Visit, head: &Head) -> Result<Option<Steps>, R
     }))
 }
 
+/// The pages of the steps, in their order, and what they are called where one comes from another page.
+const NEXT: [Option<(&str, &str)>; 8] = [
+    None,
+    None,
+    Some((routes::BASIC_SYNC, "choose who is exported")),
+    Some((routes::MAPPING_CONTACTS, "check the property mapping")),
+    Some((routes::OWNERS, "match owners")),
+    Some((routes::STATUSES, "map statuses")),
+    Some((routes::LISTS, "pick suppression lists")),
+    Some((routes::PEOPLE, "try one lead")),
+];
+
+/// Where to go on after a step; none where nothing is left to do.
+pub(in crate::pages) async fn next(
+    app: &App,
+    visit: &Visit,
+    head: &Head,
+) -> Result<Option<(&'static str, &'static str)>, Refused> {
+    let steps = steps(app, visit, head).await?;
+    let left = steps.map(|steps| steps.done());
+    let next = left.and_then(|done| done.iter().position(|done| !done));
+    Ok(next.and_then(|n| NEXT[n]))
+}
+
 /// The list, as long as something of it is to be done.
 pub(super) async fn shown(app: &App, visit: &Visit, head: &Head) -> Result<Markup, Refused> {
     let Some(steps) = steps(app, visit, head).await? else {
@@ -165,7 +189,7 @@ pub(super) async fn shown(app: &App, visit: &Visit, head: &Head) -> Result<Marku
                     _ if is_next => html! { b { (text) } },
                     _ => text,
                 };
-                @let button = door.filter(|_| is_next).map(|(path, label)| html! { a .btn .small href=(path) { (label) } });
+                @let button = door.filter(|(path, _)| is_next && (visit.may_change() || *path == routes::PEOPLE)).map(|(path, label)| html! { a .btn .small href=(path) { (label) } });
                 (step(done[n], text, button))
             }
         } }

@@ -9,8 +9,8 @@ pub(crate) use blocks::{
     bare_pill, empty, fold, heading, meter, notice, pill, section, stat, step, wide_heading,
 };
 pub(crate) use form::{
-    Choice, Unsaved, action, choices, csrf, error_summary, undone_summary, number_field, savebar, select_field,
-    switch,
+    Choice, Unsaved, action, choices, csrf, error_summary, number_field, savebar, select_field,
+    switch, undone_summary,
 };
 pub(crate) use text::{count, counted, number, span, when};
 

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     api::{JournalEntry, JournalState, ManualExport, ProfileAnswer, TouchAnswer},
     app::{FieldValue, PERSON_FIELDS, Person, PersonId, RecordKind},
@@ -22,7 +23,6 @@ use domain::{
     export::{RequestOutcome, WaitReason},
     profile::ValueSource,
 };
-use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use store::{ActivityRow, Asked, DncBasis, ExportRow, ExportStanding, Listed};
 

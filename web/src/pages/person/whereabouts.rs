@@ -20,14 +20,21 @@ const fn exports(row: &ExportRow) -> bool {
 
 pub(super) fn said(facts: &Facts) -> Markup {
     let (person, standing) = (&facts.person, &facts.standing);
-    let of_person = || facts.requests.iter().filter(|row| row.kind != RequestKind::Activity);
+    let of_person = || {
+        facts
+            .requests
+            .iter()
+            .filter(|row| row.kind != RequestKind::Activity)
+    };
     let policy = standing.settings.export.policy;
     let linked = facts.profile.as_ref().is_ok_and(|p| p.link.is_some());
     let stands = whereabouts(
         &Standing {
             settings_saved: standing.settings_saved,
             policy,
-            in_force_since: standing.in_force_since.unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC),
+            in_force_since: standing
+                .in_force_since
+                .unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC),
             outreach: &person.outreach,
             has_email: person.email.is_some(),
             erased: false,

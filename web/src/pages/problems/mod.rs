@@ -103,7 +103,9 @@ impl Shows {
 
     const fn lead(self) -> &'static str {
         match self {
-            Self::State(RequestState::Waiting) => "By the reason. They go on by themselves when they may.",
+            Self::State(RequestState::Waiting) => {
+                "By the reason. They go on by themselves when they may."
+            }
             Self::State(RequestState::Skipped) => "In the last 30 days, by the reason.",
             _ => "What could not be done, by reason. Nothing here is lost.",
         }
@@ -115,7 +117,9 @@ impl Shows {
             Self::State(RequestState::Failed) => "Nothing failed.",
             Self::State(RequestState::Skipped) => "Nobody was left out in the last 30 days.",
             Self::One(_) => "Nobody has this reason now.",
-            _ => "Everything that was asked for is in HubSpot, is on its way, or was left out by your own rules.",
+            _ => {
+                "Everything that was asked for is in HubSpot, is on its way, or was left out by your own rules."
+            }
         }
     }
 }
@@ -171,7 +175,10 @@ async fn show(
         .collect();
     let people = store.people_among(visit.workspace(), &people).await?;
     let aside = match head.status.portal {
-        Some(portal) if shows == Shows::Problems && head.status.objects.iter().any(|o| o.quarantined > 0) => {
+        Some(portal)
+            if shows == Shows::Problems
+                && head.status.objects.iter().any(|o| o.quarantined > 0) =>
+        {
             store.set_aside(visit.workspace(), portal, SHOWN).await?
         }
         _ => Vec::new(),
@@ -411,7 +418,10 @@ async fn download(State(app): State<App>, visit: Visit) -> Result<Response, Refu
         csv.push_str("\r\n");
     };
     let wanted = reasons::to_look_at();
-    for count in store.count_reasons(visit.workspace(), &wanted, None).await? {
+    for count in store
+        .count_reasons(visit.workspace(), &wanted, None)
+        .await?
+    {
         let rows = store
             .export_requests_with(visit.workspace(), count.reason, DOWNLOADED)
             .await?;
