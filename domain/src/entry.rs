@@ -65,6 +65,10 @@ named!(PageRole, "role");
 pub enum PageEvent {
     /// Went to HubSpot to connect; whether that was approved is told by the connection.
     WentToConnect,
+    /// Connected: consented in HubSpot, and confirmed.
+    Connected,
+    /// Did not consent, in HubSpot or when asked once more.
+    ConsentRefused,
     /// Disconnected.
     Disconnected,
     /// Had everything read that changed.

@@ -1,5 +1,6 @@
 //! Requests by the reason for which they are not in HubSpot: counted up to a bound, for people (E9).
 
+use chrono::{DateTime, Utc};
 use domain::{WorkspaceId, api::RetryReason};
 
 use crate::{Store, StoreError, cursors::count};
@@ -31,7 +32,7 @@ impl ReasonCount {
 
 impl Store {
     /// How many requests have each of these reasons now, in the order asked; those that none has are
-    /// left out.
+    /// left out. `since`: only those count that have it since then.
     ///
     /// # Errors
     /// When the database fails.
@@ -39,6 +40,7 @@ impl Store {
         &self,
         workspace: WorkspaceId,
         reasons: &[RetryReason],
+        since: Option<DateTime<Utc>>,
     ) -> Result<Vec<ReasonCount>, StoreError> {
         let states: Vec<&str> = reasons.iter().map(|r| r.state().as_str()).collect();
         let names: Vec<&str> = reasons.iter().map(RetryReason::as_str).collect();
@@ -48,12 +50,13 @@ impl Store {
              cross join lateral (select count(*) as requests from (
                select 1 from export_request r
                where r.workspace_id = $1 and r.state = w.state and r.reason = w.reason
-                 and r.state <> 'exported' limit $4) few offset 0) n
+                 and r.state <> 'exported' and ($5::timestamptz is null or r.changed_at >= $5) limit $4) few offset 0) n
              where n.requests > 0 order by w.place",
             workspace.as_uuid(),
             &states as &[&str],
             &names as &[&str],
-            COUNTED + 1
+            COUNTED + 1,
+            since
         )
         .fetch_all(&self.pool)
         .await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dev::demo::{Confirm, Consent};
-use e2e::{Tenant, object, shared, store_of};
+use e2e::{Tenant, object, pages::Pages, shared, store_of};
 use serde_json::json;
 
 const SMALL: u64 = 150;
@@ -32,10 +32,20 @@ async fn a_refusal_says_so_in_plain_words_and_changes_nothing() {
             .unwrap();
         assert_eq!(reply.status, 403);
         assert!(reply.text.contains(code), "{}", reply.text);
+        for shown in [">To the settings<", "href=\"/settings/hubspot\""] {
+            assert!(reply.text.contains(shown), "no {shown} in {}", reply.text);
+        }
     }
+    let pages = Pages::open(&tenant, "member").await;
+    let told = pages.get("/settings/hubspot/history").await;
+    let refused = told.text.matches("Did not connect: consent was refused");
+    assert_eq!(refused.count(), 2, "{}", told.text);
     let store = store_of(tenant.api.addresses()).await;
     assert_eq!(store.connection(tenant.workspace).await.unwrap(), None);
     assert_eq!(tenant.status().await["phase"], "disconnected");
+    tenant.connect().await;
+    let told = pages.get("/settings/hubspot/history").await;
+    assert!(told.text.contains(">Connected</th>"), "{}", told.text);
 }
 
 #[tokio::test]

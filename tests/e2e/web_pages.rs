@@ -214,7 +214,12 @@ async fn basic_sync_saves_says_what_is_wrong_and_lets_two_admins_pick() {
     let mara = Pages::open(&portal.tenant, "admin").await;
     let page = mara.get(BASIC).await;
     assert_eq!(page.revision(), "0");
-    assert!(page.text.contains("0 people qualify now"), "{}", page.text);
+    assert!(
+        page.text
+            .contains("0 who qualify already wait for a bulk export."),
+        "{}",
+        page.text
+    );
 
     // What is wrong stands with its field and on top; what was typed is still there.
     let typed = basic(
@@ -230,7 +235,7 @@ async fn basic_sync_saves_says_what_is_wrong_and_lets_two_admins_pick() {
     assert_eq!(wrong.status, 422);
     for shown in [
         "href=\"#ceiling\"",
-        "Write a whole number from 1 to 1000000.",
+        ">Daily ceiling, records per day: Write a whole number from 1 to 1000000.</a>",
         "value=\"2.0e3\"",
         "value=\"no_such_property\"",
         "id=\"ceiling-error\"",
@@ -416,6 +421,18 @@ async fn a_person_is_found_previewed_exported_and_reverted() {
         0,
         "a preview writes nothing"
     );
+    let loaded = pages.get(&format!("{path}/ann/preview")).await;
+    let ann = format!("{path}/ann");
+    assert_eq!((loaded.status, loaded.location()), (303, ann.as_str()));
+    let before = pages.get(&ann).await;
+    assert!(
+        before.text.contains("Not exported: ")
+            || before
+                .text
+                .contains("In HubSpot, never exported by the app."),
+        "{}",
+        before.text
+    );
 
     let asked = pages.post(&format!("{path}/ann/export"), &[]).await;
     assert_eq!(asked.location(), format!("{path}/ann?done=exported"));
@@ -428,6 +445,11 @@ async fn a_person_is_found_previewed_exported_and_reverted() {
     })
     .await;
     let person = pages.get(&format!("{path}/ann")).await;
+    assert!(
+        person.text.contains(">Exported by the app.<"),
+        "{}",
+        person.text
+    );
     let row = person
         .text
         .split("<tr>")
@@ -477,11 +499,27 @@ async fn problems_are_grouped_explained_retried_and_downloaded() {
     for shown in [
         "The person has no e-mail",
         ">No Body<",
-        "Retry all 1",
+        ">Retry</button>",
+        "<details class=\"fold\" open>",
         "Add one in the app",
     ] {
         assert!(seen.text.contains(shown), "no {shown} in {}", seen.text);
     }
+    // The numbers of the overview lead to what they count; left out is no problem.
+    let overview = pages.get(OVERVIEW).await;
+    let doors = [
+        ("left-out", "The person has no e-mail"),
+        ("failed", "Nothing failed."),
+        ("waiting", "Nothing waits."),
+    ];
+    for (state, shown) in doors {
+        let door = format!("{path}?state={state}");
+        let link = format!("href=\"{door}\"");
+        assert!(overview.text.contains(&link), "no {link}");
+        let list = pages.get(&door).await;
+        assert!(list.text.contains(shown), "no {shown} in {}", list.text);
+    }
+    assert!(!seen.text.contains("<span class=\"sr\"> open</span>"));
     let csv = pages.get(&format!("{path}.csv")).await;
     assert_eq!(csv.header("content-type"), "text/csv;charset=utf-8");
     let line = csv.text.lines().nth(1).unwrap();
@@ -584,7 +622,24 @@ async fn rules_are_saved_and_the_question_is_answered_at_once() {
     assert_eq!(dnc["scopes"]["open_deal"], "person");
     // The rule is off, and the answer follows at once.
     let yes = ask("won@example.com").await;
-    assert!(yes.text.contains("</svg>Yes</span>"), "{}", yes.text);
+    assert!(
+        yes.text.contains("</svg>No rule stops it</span>"),
+        "{}",
+        yes.text
+    );
+    // The answer hides no rule; whom the app knows is a door; loading the answer again asks nothing.
+    assert!(yes.text.contains("name=\"lost-deal-days\""), "{}", yes.text);
+    door.people(json!([{"id": "won", "version": 1, "email": "won@example.com"}]))
+        .await;
+    let known = ask("won@example.com").await;
+    assert!(
+        known.text.contains("href=\"/settings/hubspot/people/won\"")
+            && known.text.contains("</svg>Yes</span>"),
+        "{}",
+        known.text
+    );
+    let loaded = pages.get(&format!("{path}/ask")).await;
+    assert_eq!((loaded.status, loaded.location()), (303, path));
 }
 
 #[tokio::test]
@@ -720,7 +775,8 @@ async fn owners_statuses_lists_and_history_are_saved_and_told() {
     let told = pages.get("/settings/hubspot/history?version=3").await;
     for shown in [
         "What version 3 changed",
-        "lists",
+        "<b>Lists</b>",
+        "use suppression",
         "suppression",
         "Mara Quill",
         "Saved settings",

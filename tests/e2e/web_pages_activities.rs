@@ -169,7 +169,7 @@ async fn a_person_shows_their_activities_and_a_failed_one_is_a_problem_that_is_r
         "id=\"activities-",
         ">Ann Lee<",
         "note-1",
-        "Retry all 1",
+        ">Retry<",
         "1<span class=\"sr\"> open",
     ] {
         assert!(

@@ -71,6 +71,11 @@ async fn many_are_chosen_looked_at_confirmed_and_exported() {
             "Write the name of the campaign.",
         ),
         (
+            vec![("whom", "campaign"), ("campaign", "Autumn")],
+            "campaign",
+            "nobody in a campaign of this name",
+        ),
+        (
             vec![("whom", "people"), ("people", "")],
             "people",
             "on each line",
@@ -156,6 +161,10 @@ async fn many_are_chosen_looked_at_confirmed_and_exported() {
             preview.text
         );
     }
+    assert!(
+        !preview.text.contains("problems?reason="),
+        "nothing was asked for that could be listed"
+    );
     assert_eq!(
         exports::writes(&portal).await,
         0,

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use dev::demo::Api;
-use e2e::{Tenant, browser::Browser, pages::Pages, profiles::until, shared, stacks::OwnStack};
+use e2e::{
+    Tenant, browser::Browser, exports, pages::Pages, planted::Planted, profiles::until, shared,
+    stacks::OwnStack,
+};
 use serde_json::{Value, json};
 
 const OVERVIEW: &str = "/settings/hubspot";
@@ -82,6 +85,40 @@ async fn a_page_is_streamed_as_it_changes_to_its_end() {
     let state = last.iter().rfind(|(id, _)| id == "state");
     assert!(state.unwrap().1.contains("In step"), "{rest}");
     assert!(stream.chunk().await.unwrap().is_none(), "it ended");
+}
+
+#[tokio::test]
+async fn a_person_is_followed_until_hubspot_has_them() {
+    let portal = Planted::new().await;
+    let door = portal.connect().await;
+    door.people(json!([{"id": "ann", "version": 1, "email": "ann.lee@example.com"}]))
+        .await;
+    let pages = Pages::open(&portal.tenant, "admin").await;
+    let path = "/settings/hubspot/people/ann";
+    let quiet = pages.get(path).await;
+    assert!(!quiet.text.contains("data-live"), "{}", quiet.text);
+    let slow = json!({"path": "/contacts/batch/create$", "when": "before", "effect": {"delay": {"ms": 4_000}}});
+    portal.tenant.control("POST", "faults", Some(slow)).await;
+    let asked = pages.post(&format!("{path}/export"), &[]).await;
+    let page = pages.get(asked.location()).await;
+    for shown in [
+        "Export started. The result appears below.",
+        "data-live=\"/settings/hubspot/people/ann/live\"",
+        "On its way",
+    ] {
+        assert!(page.text.contains(shown), "no {shown} in {}", page.text);
+    }
+    let mut stream = pages.stream(&format!("{path}/live")).await;
+    assert_eq!(stream.status(), 200);
+    let all = read_until(&mut stream, "event: over", Duration::from_secs(60)).await;
+    let content = pieces(&all);
+    let (_, last) = content.iter().rfind(|(id, _)| id == "content").unwrap();
+    for shown in [">Exported<", ">In HubSpot<"] {
+        assert!(last.contains(shown), "no {shown} in {last}");
+    }
+    assert_eq!(exports::live(&portal, "contacts").await.len(), 1);
+    let quiet = pages.get(path).await;
+    assert!(!quiet.text.contains("data-live"), "{}", quiet.text);
 }
 
 #[tokio::test]

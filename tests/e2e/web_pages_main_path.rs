@@ -114,7 +114,7 @@ async fn the_main_path_goes_without_script() {
         "a preview writes nothing"
     );
     browser.click("form[action$='/export'] button", 1).await;
-    browser.until_shown("Asked for.").await;
+    browser.until_shown("Export started.").await;
     reload_until(&mut browser, "Exported").await;
     until("HubSpot has her", async || ann_is_in_hubspot(&tenant).await).await;
 
@@ -220,7 +220,7 @@ async fn everything_is_done_by_the_keyboard_alone() {
     browser.until_shown("Contact would be made").await;
     browser.tab_to("form[action$='/export'] button").await;
     browser.press("Enter").await;
-    browser.until_shown("Asked for.").await;
+    browser.until_shown("Export started.").await;
     until("HubSpot has her", async || ann_is_in_hubspot(&tenant).await).await;
 
     // A problem is retried.
@@ -229,7 +229,7 @@ async fn everything_is_done_by_the_keyboard_alone() {
     browser.visit(&at("/problems")).await;
     browser.tab_to("#no_email form button").await;
     browser.press("Enter").await;
-    browser.until_shown("They go on now.").await;
+    browser.until_shown("They are tried again now.").await;
 
     // Many at once: chosen, looked at, stopped.
     browser.visit(&at("/bulk-export")).await;

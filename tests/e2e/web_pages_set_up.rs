@@ -30,6 +30,7 @@ async fn the_list_gets_shorter_with_what_is_done_and_is_put_away_for_all() {
         "Check the property mapping",
         "0 of 1",
         "Map statuses",
+        "0 of 6",
         "Pick suppression lists",
         "Try one lead",
         "Put this list away",

@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use domain::{ConsentId, SyncRunId, WorkspaceId};
+use domain::{
+    AdminId, ConsentId, SyncRunId, WorkspaceId,
+    entry::{PageEvent, PageRole},
+};
 use hubspot::oauth::OAuthError;
-use store::{Confirmed, ConsentRow, PortalName, StoreError};
+use store::{Confirmed, ConnectNames, ConsentRow, PageVisitor, PortalName, StoreError};
 use uuid::Uuid;
 
 use crate::state::{App, Parts};
@@ -34,12 +37,43 @@ pub(crate) async fn confirm(
         Confirmed::Now(portal) => {
             tracing::info!(workspace = %workspace, portal = %portal, "connected");
             note_name(parts, workspace, consent).await;
+            if let Ok(Some(row)) = parts.store.consent(workspace, consent, Utc::now()).await {
+                note(parts, &row, PageEvent::Connected).await;
+            }
             parts.wake(workspace, portal).await;
         }
         Confirmed::NotConnected(_) => give_back(app).await,
         Confirmed::Before(_) | Confirmed::Refused | Confirmed::Expired => {}
     }
     Ok(confirmed)
+}
+
+/// Tells the history what became of a consent.
+async fn note(parts: &Parts, row: &ConsentRow, event: PageEvent) {
+    note_of(parts, row.workspace, row.admin, &row.names, event).await;
+}
+
+/// Tells the history what became of what somebody began. What is done is done, even where the note is lost.
+pub(crate) async fn note_of(
+    parts: &Parts,
+    workspace: WorkspaceId,
+    admin: AdminId,
+    names: &ConnectNames,
+    event: PageEvent,
+) {
+    let visitor = PageVisitor {
+        workspace,
+        user: admin,
+        role: PageRole::Admin,
+        user_name: names.admin.clone(),
+        workspace_name: names.workspace.clone(),
+    };
+    let noted = parts
+        .store
+        .note_page_event(&visitor, event, None, Utc::now());
+    if let Err(error) = noted.await {
+        tracing::warn!(code = error.code(), "what was done is not in the history");
+    }
 }
 
 /// Keeps what HubSpot calls the portal, for the pages. Without it they show the number.
@@ -73,6 +107,7 @@ pub(crate) async fn refuse(
         .store
         .refuse_consent(workspace, consent, Utc::now())
         .await?;
+    note(parts, &row, PageEvent::ConsentRefused).await;
     give_back(app).await;
     Ok(row)
 }

@@ -16,7 +16,7 @@ use axum::{
     routing::get,
 };
 use chrono::{TimeDelta, Utc};
-use domain::{ConnectionState, ConsentId, PortalId, scopes};
+use domain::{ConnectionState, ConsentId, PortalId, entry::PageEvent, scopes};
 use hubspot::{
     Client, StaticToken, Unlimited,
     oauth::{ConsentRefused, OAuth, OAuthError, TokenGrant},
@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     api::{GOOD_FOR, Ticket},
+    consents::note_of,
     pages::{
         consent::{self, Consenter},
         guard::Address,
@@ -215,8 +216,21 @@ async fn came_back(
     if consumed.browser_hash != browser {
         return Err(Outcome::BrokenState);
     }
+    if refused.is_some() {
+        let event = PageEvent::ConsentRefused;
+        note_of(
+            parts,
+            consumed.workspace,
+            consumed.admin,
+            &consumed.names,
+            event,
+        )
+        .await;
+    }
     match refused {
-        Some(ConsentRefused::ByPerson) => return Err(Outcome::Refused),
+        Some(ConsentRefused::ByPerson) => {
+            return Err(Outcome::Refused(hand_on(app, parts, &consumed).await?));
+        }
         Some(ConsentRefused::NoPermission) => {
             return Err(Outcome::NoPermission(hand_on(app, parts, &consumed).await?));
         }

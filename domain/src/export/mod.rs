@@ -40,7 +40,10 @@ pub use domains::{CompanyDomain, CompanyDomains, NoDomain};
 pub use example::{Example, example};
 pub use history::{History, Resumed};
 pub use intake::Intake;
-pub use policy::{Automatic, ExportCause, Qualification, Qualified, automatic, qualify, requalify};
+pub use policy::{
+    Automatic, ExportCause, Qualification, Qualified, Standing, Whereabouts, automatic, qualify,
+    requalify, whereabouts,
+};
 pub use portal_rules::{RequiredProperty, RequiredWhen};
 pub use record::RecordRead;
 pub use request::{

@@ -192,6 +192,38 @@ pub fn requalify(kind: RequestKind, cause: ExportCause, standing: &Standing<'_>)
     }
 }
 
+/// Where a person is, seen from exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// Exports brought them to HubSpot.
+    Exported,
+    /// An export is about to.
+    OnItsWay,
+    /// HubSpot has them, and no export brought them there.
+    FoundThere,
+    /// The policy does not take them, for this reason.
+    LeftOut(SkipReason),
+    /// The policy takes them; that was not done yet.
+    Ready,
+}
+
+/// Where a person is. `on_its_way`: an export of theirs goes on; `linked`: a contact is known to be theirs.
+pub fn whereabouts(standing: &Standing<'_>, on_its_way: bool, linked: bool) -> Whereabouts {
+    if standing.exported {
+        return Whereabouts::Exported;
+    }
+    if on_its_way {
+        return Whereabouts::OnItsWay;
+    }
+    if linked {
+        return Whereabouts::FoundThere;
+    }
+    match requalify(RequestKind::Policy, ExportCause::Automatic, standing) {
+        Qualified::No(reason) => Whereabouts::LeftOut(reason),
+        Qualified::Yes | Qualified::Waits => Whereabouts::Ready,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeZone as _;
@@ -209,6 +241,40 @@ mod tests {
             replied_at: replied.map(at),
             replied_positively_at: positively.map(at),
         }
+    }
+
+    #[test]
+    fn where_somebody_is_is_told_by_what_happened_first() {
+        let outreach = facts(Some(5), None, None);
+        let standing = Standing {
+            settings_saved: true,
+            policy: ExportPolicy::Replied,
+            in_force_since: at(1),
+            outreach: &outreach,
+            has_email: true,
+            erased: false,
+            exported: false,
+        };
+        let left = whereabouts(&standing, false, false);
+        assert_eq!(left, Whereabouts::LeftOut(SkipReason::NotReplied));
+        assert_eq!(whereabouts(&standing, false, true), Whereabouts::FoundThere);
+        assert_eq!(whereabouts(&standing, true, true), Whereabouts::OnItsWay);
+        let exported = Standing {
+            exported: true,
+            ..standing
+        };
+        assert_eq!(whereabouts(&exported, true, true), Whereabouts::Exported);
+        let ready = Standing {
+            policy: ExportPolicy::AllContacted,
+            ..standing
+        };
+        assert_eq!(whereabouts(&ready, false, false), Whereabouts::Ready);
+        let unsaved = Standing {
+            settings_saved: false,
+            ..ready
+        };
+        let left = whereabouts(&unsaved, false, false);
+        assert_eq!(left, Whereabouts::LeftOut(SkipReason::SettingsNotSaved));
     }
 
     #[test]

@@ -136,6 +136,25 @@ impl Store {
             .collect()
     }
 
+    /// Whether somebody's field “Campaign” says this.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_campaign(
+        &self,
+        workspace: WorkspaceId,
+        campaign: &str,
+    ) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "select exists (select 1 from app_person
+               where workspace_id = $1 and document -> 'fields' ->> 'campaign' = $2) as \"known!\"",
+            workspace.as_uuid(),
+            campaign
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
     /// Notes what was found out about the next people. `false` where somebody else did meanwhile, or where
     /// nobody wants to know any more.
     ///

@@ -132,7 +132,13 @@ async fn what_was_done_and_what_a_portal_is_called_is_known() {
         assert_eq!(shown.name, both);
 
         let reasons = [RetryReason::Skipped(SkipReason::NoEmail)];
-        assert_eq!(store.count_reasons(workspace, &reasons).await.unwrap(), []);
+        assert_eq!(
+            store
+                .count_reasons(workspace, &reasons, None)
+                .await
+                .unwrap(),
+            []
+        );
     })
     .await;
 }

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How far back the summary counts requests that were left out.
-const SKIPPED_FOR: TimeDelta = TimeDelta::days(30);
+pub(crate) const SKIPPED_FOR: TimeDelta = TimeDelta::days(30);
 
 pub(crate) fn shown(row: ExportRow) -> RequestAnswer {
     RequestAnswer {

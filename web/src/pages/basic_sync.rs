@@ -78,7 +78,21 @@ pub(crate) const fn policy_name(policy: ExportPolicy) -> &'static str {
     }
 }
 
-const fn creation_name(creation: RecordCreation) -> &'static str {
+/// What a policy means.
+const fn policy_text(policy: ExportPolicy) -> &'static str {
+    match policy {
+        ExportPolicy::AllContacted => "Would export everybody contacted from now on.",
+        ExportPolicy::Replied => {
+            "Would export everybody who replies from now on, whatever the reply says."
+        }
+        ExportPolicy::RepliedPositively => {
+            "Would export everybody who replies positively from now on."
+        }
+    }
+}
+
+/// What people call what becomes of new records.
+pub(crate) const fn creation_name(creation: RecordCreation) -> &'static str {
     match creation {
         RecordCreation::CreateAndUpdate => "Create and update",
         RecordCreation::UpdateOnly => "Update only",
@@ -193,7 +207,7 @@ impl SettingsForm for BasicSync {
             SOURCE_VALUE => "Contact source, value",
             SOURCE_BEHAVIOR => "Contact source, behavior",
             CEILING_ON => "Daily ceiling",
-            _ => "Records per day",
+            _ => "Daily ceiling, records per day",
         }
         .to_owned()
     }
@@ -291,11 +305,11 @@ impl BasicSync {
                 },
                 title: policy_name(*policy),
                 hint: html! {
-                    (count(found.people, found.more)) " people qualify now and are not exported"
-                    @if found.earlier > 0 {
-                        "; " (count(found.earlier, found.more)) " of them qualified earlier and wait for a bulk export"
+                    (policy_text(*policy)) " "
+                    (count(found.earlier, found.more)) " who qualify already wait for a bulk export."
+                    @if found.people > found.earlier {
+                        " " (count(found.people - found.earlier, found.more)) " more are ready to export."
                     }
-                    "."
                     // A bulk export takes whom the policy in force takes.
                     @if found.people > 0 && *policy == self.in_force { " " a href=(routes::BULK) { "See who, and export them" } "." }
                 },

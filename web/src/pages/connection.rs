@@ -16,12 +16,12 @@ use maud::{Markup, html};
 use uuid::Uuid;
 
 use crate::{
-    api::connection,
+    api::{connection, exports::summary_of},
     pages::{
         frame::{SettingsPage, Width},
         guard::{Sent, Visit},
         head::{Head, type_name},
-        parts::{Choice, choices, counted, csrf, error_summary, heading, icon, number},
+        parts::{Choice, choices, counted, csrf, heading, icon, number, undone_summary},
         refused::Refused,
         routes,
     },
@@ -104,7 +104,7 @@ fn resync_page<'a>(
     ];
     let content = html! {
         (heading("Resync from HubSpot", "Reads records again and repairs what differs here. Writes nothing to HubSpot."))
-        (error_summary(errors))
+        (undone_summary(errors))
         form method="post" action=(routes::RESYNC) .stack {
             (csrf(visit))
             fieldset .card {
@@ -162,12 +162,20 @@ async fn resync(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Resp
 
 async fn ask_disconnect(State(app): State<App>, visit: Visit) -> Result<Response, Refused> {
     let head = Head::of(&app, visit.workspace()).await?;
-    disconnect_page(&visit, &head, "", None).map(|page| page.into_response())
+    disconnect_page(&visit, &head, not_done(&app, &visit).await?, "", None)
+        .map(|page| page.into_response())
+}
+
+/// Exports that are not done.
+async fn not_done(app: &App, visit: &Visit) -> Result<u64, Refused> {
+    let summary = summary_of(app, visit.workspace()).await?;
+    Ok(summary.waiting.values().sum::<u64>() + summary.accepted)
 }
 
 fn disconnect_page<'a>(
     visit: &'a Visit,
     head: &'a Head,
+    waiting: u64,
     typed: &str,
     error: Option<&str>,
 ) -> Result<SettingsPage<'a>, Refused> {
@@ -178,7 +186,7 @@ fn disconnect_page<'a>(
     };
     let content = html! {
         (heading(html! { "Disconnect " bdi { (name) } "?" }, ""))
-        (error.map_or_else(Markup::default, |e| error_summary(&[("name".to_owned(), e.to_owned())])))
+        (error.map_or_else(Markup::default, |e| undone_summary(&[("name".to_owned(), e.to_owned())])))
         div .card { dl .facts {
             dt { "Stops" } dd { "Import and exports, within a second" }
             dt { "Stays" } dd {
@@ -187,7 +195,7 @@ fn disconnect_page<'a>(
                 (counted(stored(SyncType::Deals), "deal", "deals")) ", "
                 (counted(stored(SyncType::Lists), "list", "lists")) ", all settings; everything in HubSpot"
             }
-            dt { "Waits" } dd { "Exports that are not done; they go on if you connect the same portal again" }
+            dt { "Waits" } dd { (counted(waiting, "export", "exports")) " that are not done; they go on if you connect the same portal again" }
             dt { "Do not contact" } dd { "Verdicts stand as of now and are marked stale" }
         } }
         form method="post" action=(routes::DISCONNECT) .stack {
@@ -223,7 +231,9 @@ async fn disconnect(State(app): State<App>, visit: Visit, sent: Sent) -> Result<
     let typed = sent.text("name");
     if typed.trim() != name {
         let error = "This is not the portal’s name. Nothing was changed.";
-        return disconnect_page(&visit, &head, typed, Some(error)).map(|p| p.into_response());
+        let waiting = not_done(&app, &visit).await?;
+        return disconnect_page(&visit, &head, waiting, typed, Some(error))
+            .map(|p| p.into_response());
     }
     connection::take_down(&app, visit.workspace()).await?;
     visit.note(&app, PageEvent::Disconnected, None).await;

@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 use chrono::Utc;
-use domain::{ConnectionState, ConsentId, WorkspaceId, scopes};
+use domain::{ConnectionState, ConsentId, WorkspaceId, export::RequestState, scopes};
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use store::{Confirmed, ConsentRow, ConsentState, RefusedConnect};
@@ -19,8 +19,8 @@ use crate::{
         Framing, Page,
         guard::Visitor,
         outcome::{Outcome, feature_of},
-        parts::icon,
-        routes,
+        parts::{counted, icon},
+        reasons, routes,
         session::{Caller, Session},
     },
     state::App,
@@ -65,7 +65,15 @@ async fn show(
                 return Ok(Outcome::AlreadyConnected.into_response());
             }
             let before = before.map(|c| c.portal).filter(|p| *p != row.portal);
-            question(&row, before, session.csrf()).into_response()
+            let standing = parts.store.export_standing(workspace).await?;
+            let waiting = if standing.settings_saved {
+                let reasons = reasons::of_state(RequestState::Waiting);
+                let waiting = parts.store.count_reasons(workspace, &reasons, None).await?;
+                Some(waiting.iter().map(|c| c.requests).sum())
+            } else {
+                None
+            };
+            question(&row, before, waiting, session.csrf()).into_response()
         }
         ConsentState::Confirmed => {
             let has_session = Session::<Visitor>::of(&app, &headers).is_some();
@@ -125,7 +133,13 @@ fn name(text: &str) -> Markup {
     html! { bdi { b { (text) } } }
 }
 
-fn question(row: &ConsentRow, before: Option<domain::PortalId>, csrf: &str) -> Page<'static> {
+/// `waiting`: how many exports wait, where the settings were saved.
+fn question(
+    row: &ConsentRow,
+    before: Option<domain::PortalId>,
+    waiting: Option<u64>,
+    csrf: &str,
+) -> Page<'static> {
     let missing = missing(row);
     let content = html! {
         div .section { header { div {
@@ -169,7 +183,15 @@ fn question(row: &ConsentRow, before: Option<domain::PortalId>, csrf: &str) -> P
             }
             div {
                 h2 { "What happens next" }
-                p .muted { "The workspace imports contacts, companies, deals, owners and lists of this account. Whoever belongs to the workspace can see them there. Nothing is written to HubSpot before the export settings were saved once." }
+                p .muted { "The workspace imports contacts, companies, deals, owners and lists of this account. Whoever belongs to the workspace can see them there. "
+                    @match waiting {
+                        None => { "Nothing is written to HubSpot before the export settings were saved once." }
+                        Some(waiting) if before.is_none() => {
+                            "The export settings were saved, so exports go on at once; " (counted(waiting, "waits", "wait")) "."
+                        }
+                        Some(_) => { "The export settings were saved, so exports go on at once." }
+                    }
+                }
             }
         }
         form method="post" action=(PATH) .row {

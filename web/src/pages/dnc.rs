@@ -3,8 +3,8 @@
 use axum::{
     Router,
     extract::State,
-    response::{IntoResponse as _, Response},
-    routing::{get, post},
+    response::{Redirect, Response},
+    routing::get,
 };
 use domain::{
     app::EmailPlace,
@@ -20,18 +20,19 @@ use crate::{
     pages::{
         dnc_stages::{self, STAGE},
         dnc_stopped,
-        frame::{AfterDone, SettingsPage},
+        frame::AfterDone,
         guard::{Address, Sent, Visit},
         head::Head,
         parts::{
-            Tone, counted, csrf, heading, icon, notice, number, number_field, pill, section,
-            select_field, switch, when,
+            Tone, counted, csrf, icon, notice, number, number_field, pill, section, select_field,
+            switch, when,
         },
-        people::may,
+        people::{look_up, may},
         refused::Refused,
         routes,
         settings_form::{
-            FieldError, Known, SettingsForm, Values, error_of, save, show, ticked, value, whole,
+            FieldError, Known, SettingsForm, Values, error_of, save, show, show_with, ticked,
+            value, whole,
         },
     },
     problem::Refusal,
@@ -44,7 +45,10 @@ const LOOK_BACK: std::ops::RangeInclusive<u32> = 1..=3_650;
 pub(crate) fn router() -> Router<App> {
     Router::new()
         .route(routes::DNC, get(page).post(saved))
-        .route(routes::DNC_ASK, post(ask))
+        .route(
+            routes::DNC_ASK,
+            get(async || Redirect::to(routes::DNC)).post(ask),
+        )
 }
 
 async fn page(
@@ -64,13 +68,8 @@ async fn ask(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Respons
     let head = Head::of(&app, visit.workspace()).await?;
     let who = sent.text("who").trim();
     let answer = answer(&app, &visit, &head, who).await?;
-    let content = html! {
-        (heading("Do not contact", "These rules stop outreach in the app. They write nothing to HubSpot."))
-        (question(&visit, who, &answer))
-        p { a href=(routes::DNC) { "To the rules" } }
-    };
-    let page = SettingsPage::new(&visit, &head, routes::DNC, "Do not contact", content);
-    Ok(page.into_response())
+    let who = who.to_owned();
+    show_with::<Dnc>(&app, &visit, |dnc| dnc.answered = Some((who, answer))).await
 }
 
 fn question(visit: &Visit, who: &str, answer: &Markup) -> Markup {
@@ -119,12 +118,19 @@ async fn answer(app: &App, visit: &Visit, head: &Head, who: &str) -> Result<Mark
         .await?
         .pop()
         .ok_or(Refusal::Defect)?;
+    let people = look_up(app, visit, who).await?;
     Ok(html! {
         div .row {
-            (may(Some(verdict.allowed)))
-            bdi { (who) }
+            @if verdict.allowed && people.is_empty() {
+                (pill(Tone::Plain, icon::CHECK, "No rule stops it"))
+            } @else { (may(Some(verdict.allowed))) }
+            @match people.first() {
+                Some(person) => { a href={ (routes::PEOPLE) "/" (person) } { bdi { (who) } } }
+                None => { bdi { (who) } }
+            }
             @if let Some(as_of) = basis.as_of { span .small .muted .end { "as of " (when(as_of, head.now)) } }
         }
+        @if verdict.allowed && people.is_empty() { p { "The app does not know this address, and nothing in HubSpot stops it." } }
         (reasons_of(head, &verdict))
         @if verdict.stale {
             (notice(Tone::Warn, icon::CLOCK, &html! { p { "A read that the rules stand on is missing. Until it is there the last verdict stands, and whoever has none is not contacted." } }, None))
@@ -189,6 +195,8 @@ struct Dnc {
     pipelines: Vec<PortalPipeline>,
     /// None where there never was a portal.
     stopped: Option<StoppedPeople>,
+    /// Whom somebody asked about, and the answer.
+    answered: Option<(String, Markup)>,
 }
 
 const OPEN_DEAL: &str = "open-deal";
@@ -238,6 +246,7 @@ impl SettingsForm for Dnc {
         Ok(Self {
             pipelines: known.facts.pipelines.clone().unwrap_or_default(),
             stopped,
+            answered: None,
         })
     }
 
@@ -347,7 +356,10 @@ impl SettingsForm for Dnc {
 
     fn above(&self, visit: &Visit, head: &Head) -> Markup {
         html! {
-            (question(visit, "", &html! {}))
+            @match &self.answered {
+                Some((who, answer)) => { (question(visit, who, answer)) }
+                None => { (question(visit, "", &html! {})) }
+            }
             @if !head.standing.is_connected() {
                 (notice(Tone::Info, icon::CLOCK, &html! { p {
                     "Verdicts stand as of the last sync, and are stale as long as nothing is read. Whoever has no verdict is not contacted."
@@ -416,7 +428,7 @@ impl SettingsForm for Dnc {
                 IN_HUBSPOT,
                 on(IN_HUBSPOT).then(|| stops(DncRule::InHubspot)),
                 "Already in HubSpot",
-                "As contact, or as contact or company",
+                "As a contact of the same address; for the whole company also as a company",
                 &holds(IN_HUBSPOT_SCOPE),
             ),
             rule(

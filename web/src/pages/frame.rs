@@ -49,6 +49,8 @@ pub(crate) struct SettingsPage<'a> {
     pub(crate) width: Width,
     /// What was done just before, from the address.
     pub(crate) done: Option<Done>,
+    /// Where to go on from what was done, and what is done there.
+    pub(crate) next: Option<(&'static str, &'static str)>,
     /// How the page follows what goes on; none where nothing does.
     pub(crate) following: Option<Following>,
     pub(crate) content: Markup,
@@ -73,9 +75,14 @@ pub(crate) enum Done {
 }
 
 impl Done {
-    const fn text(self) -> &'static str {
+    /// What it means, on the page of this place.
+    fn text(self, place: &str) -> &'static str {
         match self {
-            Self::Saved => "Saved.",
+            Self::Saved => match place {
+                routes::BASIC_SYNC => "Saved. Import and exports follow it from now on.",
+                routes::LISTS | routes::DNC => "Saved. Verdicts follow it from now on.",
+                _ => "Saved. Exports follow it from now on.",
+            },
             Self::Unchanged => "Nothing was different; nothing was saved.",
             Self::Started => "HubSpot is being read now.",
             Self::AlreadyRunning => "HubSpot is being read already; nothing new was started.",
@@ -83,9 +90,11 @@ impl Done {
             Self::Disconnected => {
                 "Disconnected: nothing is read from or written to HubSpot any more."
             }
-            Self::Retried => "They go on now.",
-            Self::RetriedSome => "A thousand of them go on now. Retry again for the next.",
-            Self::Exported => "Asked for. What became of it stands below in a moment.",
+            Self::Retried => "They are tried again now.",
+            Self::RetriedSome => {
+                "A thousand of them are tried again now. Retry again for the next."
+            }
+            Self::Exported => "Export started. The result appears below.",
             Self::Reverted => {
                 "Asked for. The old value comes back unless HubSpot has another one by then."
             }
@@ -138,6 +147,7 @@ impl<'a> SettingsPage<'a> {
             place,
             width: Width::Usual,
             done: None,
+            next: None,
             following: None,
             content,
         }
@@ -160,7 +170,10 @@ impl<'a> SettingsPage<'a> {
                     (self.navigation())
                     main #main class=(width) tabindex="-1" {
                         @if let Some(done) = self.done {
-                            div role="status" { (notice(Tone::Ok, icon::CHECK, &html! { p { (done.text()) } }, None)) }
+                            div role="status" { (notice(Tone::Ok, icon::CHECK, &html! { p {
+                                (done.text(self.place))
+                                @if let Some((path, what)) = self.next { " Next: " a href=(path) { (what) } "." }
+                            } }, None)) }
                         }
                         @if !self.visit.may_change() {
                             (notice(Tone::Plain, icon::LOCK, &html! { p { "You can look at these settings. Admins of your workspace change them." } }, None))
@@ -212,13 +225,14 @@ impl<'a> SettingsPage<'a> {
 
     /// The one thing to do in this state.
     fn main_action(&self) -> Option<Markup> {
-        if !self.visit.may_change() || self.place != routes::OVERVIEW {
+        if !self.visit.may_change() {
             return None;
         }
         match self.head.standing {
             Standing::Never | Standing::Importing(_) | Standing::Disconnecting => None,
             Standing::Reconnect => Some(connect_button(self.visit, "Reconnect")),
             Standing::Disconnected => Some(connect_button(self.visit, "Connect again")),
+            _ if self.place != routes::OVERVIEW => None,
             _ => Some(action(
                 self.visit,
                 routes::SYNC_NOW,

@@ -3,8 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     ConnectionPhase, ConnectionState, PortalId, RunKind, SyncType, TypeOutcome, WorkspaceId,
-    api::{RetryReason, StatusAnswer},
-    export::FailReason,
+    api::StatusAnswer,
 };
 use maud::{Markup, html};
 use store::{PortalShown, ReasonCount};
@@ -14,10 +13,14 @@ use crate::{
     api::connection::status_of,
     pages::{
         parts::{Tone, icon, pill, when},
+        reasons,
         refused::Refused,
     },
     state::App,
 };
+
+/// What is nearer than this is a few seconds away.
+const SOON: TimeDelta = TimeDelta::seconds(5);
 
 /// How the connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,9 @@ impl Standing {
         let fresh = |o: &domain::api::ObjectStatus| o.freshness.as_ref().map(|f| f.last);
         if !status.pauses.is_empty() {
             Self::Slowed
+        } else if !status.import_enabled && !reading {
+            // What is not read falls behind; that is as it was asked for.
+            Self::ImportOff
         } else if status.no_progress_minutes.is_some() || status.objects.iter().any(is_behind) {
             Self::Behind
         } else if reading {
@@ -78,8 +84,6 @@ impl Standing {
             .any(|o| refused(fresh(o).unwrap_or(o.outcome)))
         {
             Self::InPart
-        } else if !status.import_enabled {
-            Self::ImportOff
         } else {
             Self::InStep
         }
@@ -188,8 +192,8 @@ impl Head {
     pub(crate) async fn of(app: &App, workspace: WorkspaceId) -> Result<Self, Refused> {
         let store = &app.parts()?.store;
         let status = status_of(app, workspace).await?;
-        let failed: Vec<RetryReason> = FailReason::ALL.map(RetryReason::Failed).into();
-        let counted = store.count_reasons(workspace, &failed).await?;
+        let failed = reasons::problems();
+        let counted = store.count_reasons(workspace, &failed, None).await?;
         let activities = store.count_activity_reasons(workspace, &failed).await?;
         let counted: Vec<ReasonCount> = counted.into_iter().chain(activities).collect();
         let quarantined: u64 = status.objects.iter().map(|o| o.quarantined).sum();
@@ -278,8 +282,8 @@ impl Head {
                             span { "Last sync " (when(last, self.now)) }
                         }
                         @if self.standing.is_connected() && let Some(next) = self.next_sync() {
-                            @if next > self.now { span { "Next " (when(next, self.now)) } }
-                            @else { span { "Next one is due" } }
+                            @if next > self.now + SOON { span { "Next " (when(next, self.now)) } }
+                            @else { span { "Next in a few seconds" } }
                         }
                     }
                 }
@@ -364,6 +368,10 @@ mod tests {
         assert_eq!(Standing::of(&in_step), Standing::InStep);
         in_step.import_enabled = false;
         assert_eq!(Standing::of(&in_step), Standing::ImportOff);
+        in_step.no_progress_minutes = Some(90);
+        assert_eq!(Standing::of(&in_step), Standing::ImportOff);
+        in_step.no_progress_minutes = None;
+        in_step.import_enabled = true;
         in_step.objects[0].outcome = TypeOutcome::Skipped;
         assert_eq!(Standing::of(&in_step), Standing::InPart);
         in_step.objects[0].freshness = Some(FreshnessStatus {
@@ -376,6 +384,8 @@ mod tests {
             unanswered: 0,
         });
         assert_eq!(Standing::of(&in_step), Standing::Behind);
+        in_step.import_enabled = false;
+        assert_eq!(Standing::of(&in_step), Standing::ImportOff);
         in_step.pauses.push(PauseStatus {
             bucket: domain::BudgetBucket::Search,
             reason: PauseReason::RateLimited,

@@ -16,6 +16,7 @@ use store::PageEventRow;
 
 use crate::{
     pages::{
+        basic_sync::{creation_name, policy_name},
         bulk,
         frame::SettingsPage,
         guard::{Address, Visit},
@@ -29,6 +30,8 @@ use crate::{
 
 /// How many events are shown.
 const SHOWN: u32 = 100;
+/// Before it was saved, nothing is exported.
+const FIRST: SettingsRevision = SettingsRevision::new(1);
 /// How many bulk exports.
 const BULKS: u32 = 10;
 /// The longest value that is shown of a change.
@@ -81,6 +84,8 @@ async fn show(
 const fn event_name(event: PageEvent) -> &'static str {
     match event {
         PageEvent::WentToConnect => "Went to HubSpot to connect",
+        PageEvent::Connected => "Connected",
+        PageEvent::ConsentRefused => "Did not connect: consent was refused",
         PageEvent::Disconnected => "Disconnected",
         PageEvent::SyncedNow => "Had changes read at once",
         PageEvent::Resynced => "Had records read again",
@@ -106,6 +111,7 @@ fn table(head: &Head, events: &[PageEventRow]) -> Markup {
                 tr {
                     th scope="row" {
                         (event_name(event.event))
+                        @if event.revision == Some(FIRST) { ": the first save, which switches exports on" }
                         @if let Some(revision) = event.revision {
                             span .sub { a href={ (routes::HISTORY) "?version=" (revision) } { "Version " (revision) } }
                         }
@@ -117,6 +123,76 @@ fn table(head: &Head, events: &[PageEventRow]) -> Markup {
                 }
             } }
         }
+    }
+}
+
+/// A place of the settings, as its page calls it.
+fn place_text(path: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[
+        ("/export/policy", "Who is exported"),
+        ("/export/contacts", "New contacts"),
+        ("/export/companies", "New companies"),
+        ("/export/daily_ceiling", "Daily ceiling"),
+        ("/import/enabled", "Import"),
+        ("/import/interval_minutes", "Import, every so many minutes"),
+        ("/contact_source", "Contact source"),
+        ("/contacts", "Mapping of contacts"),
+        ("/companies", "Mapping of companies"),
+        ("/activity_properties", "Mapping of activities"),
+        ("/activities", "Activities"),
+        ("/lists", "Lists"),
+        ("/owners", "Owners"),
+        ("/status", "Statuses"),
+        ("/dnc", "Do not contact"),
+    ];
+    let words = |rest: &str| {
+        let parts = rest
+            .split('/')
+            .filter(|p| !p.is_empty() && p.parse::<u32>().is_err());
+        parts.map(|p| p.replace('_', " ")).collect::<Vec<_>>()
+    };
+    let of = |(start, name): &(&str, &'static str)| {
+        let rest = path.strip_prefix(start)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some((*name, rest))
+    };
+    match NAMES.iter().find_map(of) {
+        Some((name, rest)) => {
+            let mut all = vec![name.to_owned()];
+            all.extend(words(rest));
+            all.join(", ")
+        }
+        None => words(path).join(", "),
+    }
+}
+
+/// A value in words. What is a row is told by its parts.
+fn value_text(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+        Value::String(text) => match (text.parse(), text.parse()) {
+            (Ok(policy), _) => policy_name(policy).to_owned(),
+            (_, Ok(creation)) => creation_name(creation).to_owned(),
+            _ => text.clone(),
+        },
+        Value::Array(all) if all.is_empty() => "none".to_owned(),
+        Value::Array(all) => all.iter().map(value_text).collect::<Vec<_>>().join("; "),
+        Value::Object(parts) => {
+            let parts = parts.iter().filter(|(_, value)| !value.is_null());
+            let told = parts.map(|(key, value)| {
+                let value = match value {
+                    // What is chosen from few is a word; a text is somebody's own.
+                    Value::String(text) if key != "value" && key != "property" => {
+                        text.replace('_', " ")
+                    }
+                    other => value_text(other),
+                };
+                format!("{} {value}", key.replace('_', " "))
+            });
+            told.collect::<Vec<_>>().join(", ")
+        }
+        Value::Number(number) => number.to_string(),
     }
 }
 
@@ -144,11 +220,7 @@ async fn difference(
     let (old_json, new_json) = (json(&old), json(&new));
     let told = changes(&old, &new);
     let shown = |value: Option<&serde_json::Value>| {
-        let text = match value {
-            None | Some(serde_json::Value::Null) => return "nothing".to_owned(),
-            Some(serde_json::Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        };
+        let text = value.map_or_else(|| "nothing".to_owned(), value_text);
         match text.char_indices().nth(LONGEST) {
             Some((at, _)) => format!("{}…", &text[..at]),
             None => text,
@@ -160,7 +232,7 @@ async fn difference(
             @for change in &told {
                 @let place = change.path.as_str();
                 div {
-                    b { (place.trim_start_matches('/').replace('/', " · ").replace('_', " ")) }
+                    b { (place_text(place)) }
                     @if let Some(row) = &change.row { " " code { (row) } }
                     " "
                     span .change {
@@ -180,4 +252,39 @@ async fn difference(
         "",
         &content,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_in_the_words_of_the_pages() {
+        for (path, want) in [
+            ("/export/policy", "Who is exported"),
+            ("/lists/0", "Lists"),
+            (
+                "/dnc/lost_deal/within_days",
+                "Do not contact, lost deal, within days",
+            ),
+            ("/contacts/3", "Mapping of contacts"),
+            ("/contact_source/value", "Contact source, value"),
+            ("/new_one", "new one"),
+        ] {
+            assert_eq!(place_text(path), want);
+        }
+        for (value, want) in [
+            (serde_json::json!("replied"), "Only people who replied"),
+            (serde_json::json!("update_only"), "Update only"),
+            (serde_json::json!(true), "on"),
+            (serde_json::json!(null), "nothing"),
+            (serde_json::json!([]), "none"),
+            (
+                serde_json::json!({"list": 10, "use": "suppression"}),
+                "list 10, use suppression",
+            ),
+        ] {
+            assert_eq!(value_text(&value), want);
+        }
+    }
 }

@@ -7,12 +7,13 @@ use axum::{
 use chrono::{DateTime, Utc};
 use maud::html;
 
-use crate::pages::{Framing, Page, parts::icon};
+use crate::pages::{Framing, Page, parts::icon, routes};
 
 /// How a consent ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Refused,
+    /// With the link, as long as it is good.
+    Refused(Option<LinkToHandOn>),
     /// With the link, as long as it is good: it may be handed on.
     NoPermission(Option<LinkToHandOn>),
     /// With the scopes, where HubSpot names them.
@@ -47,10 +48,19 @@ impl From<store::StoreError> for Outcome {
 }
 
 impl Outcome {
+    /// Whether it can be begun again from the settings. Whoever has no session of theirs is told there how
+    /// to come by one.
+    const fn leads_back(&self) -> bool {
+        !matches!(
+            self,
+            Self::AlreadyConnected | Self::Misconfigured | Self::NoSession
+        )
+    }
+
     /// Status, code, heading, text.
     const fn text(&self) -> (StatusCode, &'static str, &'static str, &'static str) {
         match self {
-            Self::Refused => (
+            Self::Refused(_) => (
                 StatusCode::FORBIDDEN,
                 "HS-1004",
                 "HubSpot was not connected",
@@ -185,6 +195,14 @@ impl IntoResponse for Outcome {
                     }
                     _ => {}
                 }
+                @if self.leads_back() {
+                    div { div .row {
+                        @if let Self::Refused(Some(link)) | Self::NoPermission(Some(link)) = &self {
+                            a .btn .primary href=(link.url) { "Try again" }
+                        }
+                        a .btn href=(routes::OVERVIEW) { "To the settings" }
+                    } }
+                }
                 p .foot { "If you write to support, quote " code { (code) } "." }
             }
         };
@@ -207,7 +225,7 @@ mod tests {
     fn every_code_has_its_paragraph() {
         let errors = include_str!("../../../docs/errors.md");
         for outcome in [
-            Outcome::Refused,
+            Outcome::Refused(None),
             Outcome::NoPermission(None),
             Outcome::LacksScopes(Vec::new()),
             Outcome::BrokenState,

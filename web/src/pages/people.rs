@@ -98,13 +98,23 @@ async fn search(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Resp
     let found = if asked.is_empty() {
         html! { p .hint { "Write a name such as Ann Lee or how it begins, an e-mail such as ann.lee@example.com, a domain such as example.com, or the app’s id of the person." } }
     } else {
-        table(&app, &visit, &head, &look_up(&app, &visit, asked).await?).await?
+        table(
+            &app,
+            &visit,
+            &head,
+            &look_up_or_named(&app, &visit, asked).await?,
+        )
+        .await?
     };
     Ok(page(&visit, &head, asked, &found).into_response())
 }
 
-/// People by id, by address, by domain, or by name.
-async fn look_up(app: &App, visit: &Visit, asked: &str) -> Result<Vec<PersonId>, Refused> {
+/// People by id, by address, or by domain.
+pub(crate) async fn look_up(
+    app: &App,
+    visit: &Visit,
+    asked: &str,
+) -> Result<Vec<PersonId>, Refused> {
     let store = &app.parts()?.store;
     let mut found = match EmailPlace::parse(asked) {
         Some(place) => {
@@ -120,7 +130,14 @@ async fn look_up(app: &App, visit: &Visit, asked: &str) -> Result<Vec<PersonId>,
     {
         found.insert(0, id);
     }
+    Ok(found)
+}
+
+/// The same, or by name.
+async fn look_up_or_named(app: &App, visit: &Visit, asked: &str) -> Result<Vec<PersonId>, Refused> {
+    let mut found = look_up(app, visit, asked).await?;
     if let Some(name) = NameStart::parse(asked) {
+        let store = &app.parts()?.store;
         let named = store
             .people_named(visit.workspace(), &name, SHOWN + 1)
             .await?;

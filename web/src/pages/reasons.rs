@@ -3,7 +3,7 @@
 use domain::{
     QuarantineReason,
     api::RetryReason,
-    export::{FailReason, SkipReason, WaitReason},
+    export::{FailReason, RequestState, SkipReason, WaitReason},
 };
 
 /// A heading and a way out.
@@ -15,6 +15,16 @@ pub(crate) struct Words {
 
 const fn words(title: &'static str, way_out: &'static str) -> Words {
     Words { title, way_out }
+}
+
+/// What failed: the problems that the navigation counts.
+pub(crate) fn problems() -> Vec<RetryReason> {
+    FailReason::ALL.map(RetryReason::Failed).into()
+}
+
+/// The reasons of a state.
+pub(crate) fn of_state(state: RequestState) -> Vec<RetryReason> {
+    RetryReason::all().filter(|r| r.state() == state).collect()
 }
 
 /// The reasons that somebody may want to do something about: what failed first, then what waits, then
@@ -125,15 +135,15 @@ const fn failed(reason: FailReason) -> Words {
 const fn waiting(reason: WaitReason) -> Words {
     match reason {
         WaitReason::NotConnected => words(
-            "Wait for a connection",
+            "Waits for a connection",
             "They go on when the same portal is connected again.",
         ),
         WaitReason::NeedsReconnect => words(
-            "Wait for a reconnect",
+            "Waits for a reconnect",
             "HubSpot no longer accepts our access. They go on when somebody reconnects.",
         ),
         WaitReason::PersonNotExported => words(
-            "Wait until the person is exported",
+            "Waits until the person is exported",
             "A status or activity follows its person; nothing is to be done.",
         ),
         WaitReason::TriedAgainLater => words(
@@ -145,7 +155,7 @@ const fn waiting(reason: WaitReason) -> Words {
             "HubSpot did not answer in time. We read back before writing again, so that nothing is written twice.",
         ),
         WaitReason::OverCeiling => words(
-            "Wait for the next day",
+            "Waits for the next day",
             "The day's ceiling of written records is reached. They go on at midnight of the portal's time zone.",
         ),
     }

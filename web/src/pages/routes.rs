@@ -46,6 +46,7 @@ pub(crate) const DNC_ASK: &str = "/settings/hubspot/do-not-contact/ask";
 pub(crate) const DNC_STOPPED: &str = "/settings/hubspot/do-not-contact/stopped/{rule}";
 pub(crate) const PEOPLE: &str = "/settings/hubspot/people";
 pub(crate) const PERSON: &str = "/settings/hubspot/people/{person}";
+pub(crate) const PERSON_LIVE: &str = "/settings/hubspot/people/{person}/live";
 pub(crate) const PERSON_PREVIEW: &str = "/settings/hubspot/people/{person}/preview";
 pub(crate) const PERSON_EXPORT: &str = "/settings/hubspot/people/{person}/export";
 pub(crate) const PERSON_REVERT: &str = "/settings/hubspot/people/{person}/revert";
@@ -113,11 +114,15 @@ pub(crate) const ROUTES: &[Route] = &[
     get(DNC, Who::Member),
     post(DNC, Who::Admin),
     // Looking somebody up changes nothing; an e-mail must not stand in an address.
+    get(DNC_ASK, Who::Member),
     post(DNC_ASK, Who::Member),
     get(DNC_STOPPED, Who::Member),
     get(PEOPLE, Who::Member),
     post(PEOPLE, Who::Member),
     get(PERSON, Who::Member),
+    get(PERSON_LIVE, Who::Member),
+    // Answered directly; whoever loads the answer again comes to the page.
+    get(PERSON_PREVIEW, Who::Member),
     post(PERSON_PREVIEW, Who::Member),
     post(PERSON_EXPORT, Who::Admin),
     post(PERSON_REVERT, Who::Admin),

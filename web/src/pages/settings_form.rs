@@ -24,6 +24,7 @@ use crate::{
         frame::{Done, SettingsPage, Width},
         guard::{Sent, Visit},
         head::Head,
+        overview::set_up,
         parts::{Unsaved, csrf, error_summary, heading, savebar},
         refused::Refused,
     },
@@ -204,12 +205,23 @@ struct Typed {
     changes: usize,
 }
 
+/// Errors for the top of the page, where each has to say which field it is about.
+fn named_errors<F: SettingsForm>(form: &F, errors: &[FieldError]) -> Vec<FieldError> {
+    let named = |(field, text): &FieldError| match form.label(field) {
+        _ if field == "content" => (field.clone(), text.clone()),
+        label if label.is_empty() => (field.clone(), text.clone()),
+        label => (field.clone(), format!("{label}: {text}")),
+    };
+    errors.iter().map(named).collect()
+}
+
 fn page<F: SettingsForm>(
     form: &F,
     visit: &Visit,
     head: &Head,
     typed: &Typed,
     done: Option<Done>,
+    next: Option<(&'static str, &'static str)>,
 ) -> Response {
     let fields = form.fields(head, &typed.values, &typed.errors);
     let unsaved = match typed.changes {
@@ -219,7 +231,7 @@ fn page<F: SettingsForm>(
     };
     let content = html! {
         (heading(F::TITLE, F::LEAD))
-        (error_summary(&typed.errors))
+        (error_summary(&named_errors(form, &typed.errors)))
         (form.above(visit, head))
         form method="post" action=(F::PATH) .stack-form novalidate {
             @if visit.may_change() {
@@ -243,9 +255,29 @@ fn page<F: SettingsForm>(
         },
         width: F::WIDTH,
         done,
+        next: next.filter(|(path, _)| *path != F::PATH),
         ..SettingsPage::new(visit, head, F::PLACE, F::TITLE, content)
     }
     .into_response()
+}
+
+/// The page as the settings in force have it, with what somebody asked there besides.
+pub(crate) async fn show_with<F: SettingsForm>(
+    app: &App,
+    visit: &Visit,
+    change: impl FnOnce(&mut F) + Send,
+) -> Result<Response, Refused> {
+    let head = Head::of(app, visit.workspace()).await?;
+    let known = Known::of(app, visit).await?;
+    let mut form = F::load(app, visit, &known).await?;
+    change(&mut form);
+    let typed = Typed {
+        revision: known.revision,
+        values: form.values(&known.settings),
+        errors: Vec::new(),
+        changes: 0,
+    };
+    Ok(page(&form, visit, &head, &typed, None, None))
 }
 
 /// The page as the settings in force have it.
@@ -263,7 +295,11 @@ pub(crate) async fn show<F: SettingsForm>(
         errors: Vec::new(),
         changes: 0,
     };
-    Ok(page(&form, visit, &head, &typed, done))
+    let next = match done {
+        Some(Done::Saved) => set_up::next(app, visit, &head).await?,
+        _ => None,
+    };
+    Ok(page(&form, visit, &head, &typed, done, next))
 }
 
 /// Saves what was sent, shows what is wrong with it, or asks whose value a field is to have.
@@ -309,7 +345,7 @@ async fn stepped<F: SettingsForm>(
         values,
         errors: Vec::new(),
     };
-    Ok(page(&form, visit, &head, &typed, None))
+    Ok(page(&form, visit, &head, &typed, None, None))
 }
 
 fn as_typed<F: SettingsForm>(form: &F, saved: &Values, sent: &Sent) -> Values {
@@ -398,7 +434,7 @@ async fn try_save<F: SettingsForm>(
         errors,
         changes,
     };
-    Ok(Some(page(&form, visit, &head, &typed, None)))
+    Ok(Some(page(&form, visit, &head, &typed, None, None)))
 }
 
 /// What was sent of a field. A box that is not ticked is not sent; another field that is not was not

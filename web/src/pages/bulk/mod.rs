@@ -26,10 +26,10 @@ use crate::{
     pages::{
         frame::SettingsPage,
         guard::{Address, Sent, Visit},
-        head::Head,
+        head::{Head, Standing},
         parts::{
-            Choice, Tone, choices, csrf, error_summary, heading, icon, notice, number, pill,
-            section, switch, when,
+            Choice, Tone, choices, csrf, heading, icon, notice, number, pill, section, switch,
+            undone_summary, when,
         },
         refused::Refused,
         routes,
@@ -111,9 +111,12 @@ async fn page(
     let content = html! {
         p { a href=(routes::OVERVIEW) { "Overview" } }
         (heading("Bulk export", "Exports many people at once, by the policy. First you see whom it would take; nothing is written before you confirm."))
-        (error_summary(errors))
+        (undone_summary(errors))
         @if !head.standing.is_connected() {
-            (notice(Tone::Info, icon::STOP, &html! { p { "A bulk export needs a connection. " a href=(routes::OVERVIEW) { "Connect HubSpot" } "." } }, None))
+            (notice(Tone::Info, icon::STOP, &html! { p {
+                "A bulk export needs a connection. "
+                a href=(routes::OVERVIEW) { (connect_words(head.standing)) } "."
+            } }, None))
         } @else if visit.may_change() {
             (choose(visit, typed, errors, qualifying.earlier, qualifying.more))
         }
@@ -214,7 +217,7 @@ pub(crate) fn table(head: &Head, rows: &[BulkRow]) -> Markup {
                 tbody { @for row in rows {
                     tr {
                         th scope="row" { a href=(address(row.bulk)) { (whom_text(&row.whom)) } }
-                        td data-l="State" { (state_pill(row.state)) }
+                        td data-l="State" { (state_pill(row.state, row.people)) }
                         td .n data-l="People" { (number(row.people)) }
                         td data-l="Asked for" { (when(row.requested_at, head.now)) }
                     }
@@ -234,8 +237,10 @@ fn whom_text(whom: &BulkWhom) -> Markup {
     }
 }
 
-fn state_pill(state: BulkState) -> Markup {
+fn state_pill(state: BulkState, people: u64) -> Markup {
     match state {
+        // There is nothing to confirm.
+        BulkState::WaitingForConfirmation if people == 0 => pill(Tone::Plain, icon::STOP, "Nobody"),
         BulkState::Previewing => pill(Tone::Info, icon::SYNC, "Being looked through"),
         BulkState::WaitingForConfirmation => pill(Tone::Warn, icon::CLOCK, "Waits for you"),
         BulkState::Running => pill(Tone::Info, icon::SYNC, "Running"),
@@ -258,6 +263,9 @@ async fn begin(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Respo
             return page(&app, &visit, &typed, &[(field.to_owned(), text)]).await;
         }
     };
+    if let Some((field, text)) = nobody(&app, &visit, &whom).await? {
+        return page(&app, &visit, &typed, &[(field.to_owned(), text.to_owned())]).await;
+    }
     let asked = BulkStart {
         whom,
         include_earlier: typed.earlier,
@@ -265,6 +273,41 @@ async fn begin(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Respo
     let row = bulk::begin(&app, visit.workspace(), &asked, CallIds::fresh()).await?;
     visit.note(&app, PageEvent::AskedBulk, None).await;
     Ok(Redirect::to(&address(row.bulk)).into_response())
+}
+
+/// Where a choice means nobody: the field, and what to do.
+async fn nobody(
+    app: &App,
+    visit: &Visit,
+    whom: &BulkWhom,
+) -> Result<Option<(&'static str, &'static str)>, Refused> {
+    let (store, workspace) = (&app.parts()?.store, visit.workspace());
+    Ok(match whom {
+        BulkWhom::Campaign { campaign } if !store.has_campaign(workspace, campaign).await? => {
+            Some((
+                CAMPAIGN,
+                "The app has nobody in a campaign of this name. Write it letter by letter as the app does.",
+            ))
+        }
+        BulkWhom::QualifiedEarlier => {
+            let standing = store.export_standing(workspace).await?;
+            let found = store.qualifying(workspace, &standing).await?;
+            (found.earlier == 0 && !found.more).then_some((
+                WHOM,
+                "Nobody qualified earlier and waits for a bulk export.",
+            ))
+        }
+        _ => None,
+    })
+}
+
+/// What to do first where nothing can be exported.
+const fn connect_words(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Reconnect => "Reconnect HubSpot",
+        Standing::Disconnected | Standing::Disconnecting => "Connect again",
+        _ => "Connect HubSpot",
+    }
 }
 
 /// Whom the form names; else the field that is wrong, and what to do.

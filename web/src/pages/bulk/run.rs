@@ -119,7 +119,7 @@ async fn shown(app: App, visit: Visit, id: BulkId) -> Result<Shown, Refused> {
     };
     let content = html! {
         p { a href=(routes::BULK) { "Bulk exports" } }
-        (wide_heading(html! { "Bulk export " (state_pill(run.state)) }, lead, &stop))
+        (wide_heading(html! { "Bulk export " (state_pill(run.state, run.people)) }, lead, &stop))
         (body)
     };
     let said = match run.state {
@@ -164,9 +164,9 @@ fn would_take(visit: &Visit, run: &BulkAnswer, people: &BTreeMap<PersonId, Perso
     let skipped: u64 = preview.skipped.values().sum();
     let stats = html! {
         dl .card .stats {
-            (stat("Would be written", None, written, None, html! { "Of " (counted(run.people, "person", "people")) }))
+            (stat("Would be exported", None, written, None, html! { "Of " (counted(run.people, "person", "people")) }))
             (stat("New contacts", None, preview.create, None, "HubSpot has nobody with their e-mail"))
-            (stat("Known contacts", None, preview.update, None, "Written where something differs"))
+            (stat("Known contacts", None, preview.update, None, "Written only where something differs; else nothing changes"))
             (stat("Left out", None, skipped, None, "Each with its reason"))
         }
     };
@@ -183,7 +183,7 @@ fn would_take(visit: &Visit, run: &BulkAnswer, people: &BTreeMap<PersonId, Perso
     };
     html! {
         @if written == 0 {
-            (empty(None, "Nobody would be written.", Some(html! { a .btn href=(routes::BULK) { "Choose others" } })))
+            (empty(None, if run.people == 0 { "Nobody is meant by this: nothing waits, and nothing will be written." } else { "Nobody would be exported." }, Some(html! { a .btn href=(routes::BULK) { "Choose others" } })))
         }
         (stats)
         @if skipped > 0 { (left_out(&preview.skipped)) }
@@ -209,10 +209,11 @@ fn left_out(skipped: &BTreeMap<SkipReason, u64>) -> Markup {
     let rows = skipped
         .iter()
         .map(|(reason, n)| (RetryReason::Skipped(*reason), *n));
-    reasons_table("left-out", "Left out", rows.collect())
+    // Nothing was asked for yet, so no page lists them.
+    reasons_table("left-out", "Left out", rows.collect(), false)
 }
 
-fn reasons_table(id: &str, title: &str, rows: Vec<(RetryReason, u64)>) -> Markup {
+fn reasons_table(id: &str, title: &str, rows: Vec<(RetryReason, u64)>, doors: bool) -> Markup {
     let table = html! {
         table .table {
             caption .sr { (title) }
@@ -220,7 +221,10 @@ fn reasons_table(id: &str, title: &str, rows: Vec<(RetryReason, u64)>) -> Markup
             tbody { @for (reason, n) in &rows {
                 @let words = reasons::of(*reason);
                 tr {
-                    th scope="row" { a href={ (routes::PROBLEMS) "?reason=" (reason.as_str()) } { (words.title) } }
+                    th scope="row" {
+                        @if doors { a href={ (routes::PROBLEMS) "?reason=" (reason.as_str()) } { (words.title) } }
+                        @else { (words.title) }
+                    }
                     td .n data-l="People" { (number(*n)) }
                     td data-l="What to do" { (words.way_out) }
                 }
@@ -281,7 +285,7 @@ fn progress(head: &Head, run: &BulkAnswer) -> Markup {
                 @if run.state == BulkState::Cancelled { "Not begun with" } @else { "If you stop, nothing happens about whoever was not begun with" }
             }))
         }
-        @if !reasons.is_empty() { (reasons_table("why", "Not exported, by the reason", reasons)) }
+        @if !reasons.is_empty() { (reasons_table("why", "Not exported, by the reason", reasons, true)) }
     }
 }
 

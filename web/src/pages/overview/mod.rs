@@ -1,7 +1,7 @@
 //! Overview: how the connection stands, what came in, what went out, and the one thing to do.
 
 mod never;
-mod set_up;
+pub(in crate::pages) mod set_up;
 mod states;
 
 use axum::{
@@ -26,6 +26,7 @@ use crate::{
         head::{Head, Standing, is_behind, type_name},
         live::{Following, Shown, follow},
         parts::{Tone, bare_pill, count, counted, icon, notice, number, section, stat, when},
+        problems::of_state,
         refused::Refused,
         routes,
     },
@@ -205,7 +206,7 @@ async fn written_today(app: &App, visit: &Visit, head: &Head) -> Result<u32, Ref
 
 /// What becomes of requests to export.
 fn exported(summary: &ExportSummary, head: &Head, written: u32) -> Markup {
-    let waiting = summary.waiting.values().sum::<u64>() + summary.accepted;
+    let waiting = summary.waiting.values().sum();
     let failed = summary.failed.values().sum();
     let skipped = summary.skipped.values().sum();
     let qualifying = &summary.qualifying;
@@ -218,15 +219,16 @@ fn exported(summary: &ExportSummary, head: &Head, written: u32) -> Markup {
         }
         dl .card .stats {
             (stat("Written today", None, u64::from(written), None, "Contacts and companies, since midnight of the portal"))
-            (stat("Waiting", None, waiting, Some(routes::PROBLEMS), html! {
+            (stat("Waiting", None, waiting, Some(&of_state("waiting")), html! {
                 @match summary.oldest_pending {
                     Some(oldest) => { "Oldest since " (when(oldest, head.now)) }
                     None => { "Nobody waits for their turn" }
                 }
+                @if summary.accepted > 0 { "; " (number(summary.accepted)) " more on their way" }
             }))
-            (stat("Failed", None, failed, Some(routes::PROBLEMS), "Can be tried again"))
-            (stat("Left out", None, skipped, Some(routes::PROBLEMS), "In the last 30 days, each with its reason"))
-            (stat("Qualify", None, qualifying.people, Some(routes::BULK), html! {
+            (stat("Failed", None, failed, Some(&of_state("failed")), "Can be tried again"))
+            (stat("Left out", None, skipped, Some(&of_state("left-out")), "In the last 30 days, each with its reason"))
+            (stat("Ready to export", None, qualifying.people, Some(routes::BULK), html! {
                 @if qualifying.more { "At least; not exported yet" } @else { "Not exported yet" }
                 @if qualifying.qualified_earlier > 0 {
                     ", " (count(qualifying.qualified_earlier, qualifying.more)) " of them from before the policy"

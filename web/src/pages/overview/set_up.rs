@@ -21,6 +21,9 @@ use crate::{
     state::App,
 };
 
+/// Statuses that are no advanced ones.
+const STATUSES: usize = 6;
+
 /// How far a workspace is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Steps {
@@ -32,7 +35,8 @@ struct Steps {
     /// Active owners, and those of them whom somebody stands for.
     owners: usize,
     matched: usize,
-    statuses: bool,
+    /// Statuses that have a value.
+    statuses: usize,
     suppression: bool,
     /// Somebody had an export previewed, or exported a person.
     tried: bool,
@@ -46,7 +50,7 @@ impl Steps {
             self.saved,
             self.read && self.mapping_problems == 0,
             self.read && self.matched == self.owners,
-            self.statuses,
+            self.statuses > 0,
             self.suppression,
             self.tried,
         ]
@@ -83,10 +87,37 @@ async fn steps(app: &App, visit: &Visit, head: &Head) -> Result<Option<Steps>, R
         mapping_problems: known.problems.iter().filter(|p| is_of_mapping(p)).count(),
         owners: active.len(),
         matched: active.iter().filter(|o| map.mapped(o.id).is_some()).count(),
-        statuses: known.settings.status.is_some(),
+        statuses: known.settings.status.as_ref().map_or(0, |s| {
+            let given = s.rows.iter().map(|row| row.status);
+            given.collect::<std::collections::BTreeSet<_>>().len()
+        }),
         suppression: lists.iter().any(|l| l.list_use == ListUse::Suppression),
         tried: did.contains(&PageEvent::Previewed) || did.contains(&PageEvent::Exported),
     }))
+}
+
+/// The pages of the steps, in their order, and what they are called where one comes from another page.
+const NEXT: [Option<(&str, &str)>; 8] = [
+    None,
+    None,
+    Some((routes::BASIC_SYNC, "choose who is exported")),
+    Some((routes::MAPPING_CONTACTS, "check the property mapping")),
+    Some((routes::OWNERS, "match owners")),
+    Some((routes::STATUSES, "map statuses")),
+    Some((routes::LISTS, "pick suppression lists")),
+    Some((routes::PEOPLE, "try one lead")),
+];
+
+/// Where to go on after a step; none where nothing is left to do.
+pub(in crate::pages) async fn next(
+    app: &App,
+    visit: &Visit,
+    head: &Head,
+) -> Result<Option<(&'static str, &'static str)>, Refused> {
+    let steps = steps(app, visit, head).await?;
+    let left = steps.map(|steps| steps.done());
+    let next = left.and_then(|done| done.iter().position(|done| !done));
+    Ok(next.and_then(|n| NEXT[n]))
 }
 
 /// The list, as long as something of it is to be done.
@@ -122,7 +153,13 @@ pub(super) async fn shown(app: &App, visit: &Visit, head: &Head) -> Result<Marku
             },
             Some((routes::OWNERS, "Match")),
         ),
-        (plain("Map statuses"), Some((routes::STATUSES, "Map"))),
+        (
+            html! {
+                "Map statuses"
+                @if steps.statuses == 0 { span .muted { " · 0 of " (STATUSES) } }
+            },
+            Some((routes::STATUSES, "Map")),
+        ),
         (
             plain("Pick suppression lists"),
             Some((routes::LISTS, "Pick")),
@@ -152,7 +189,7 @@ pub(super) async fn shown(app: &App, visit: &Visit, head: &Head) -> Result<Marku
                     _ if is_next => html! { b { (text) } },
                     _ => text,
                 };
-                @let button = door.filter(|_| is_next).map(|(path, label)| html! { a .btn .small href=(path) { (label) } });
+                @let button = door.filter(|(path, _)| is_next && (visit.may_change() || *path == routes::PEOPLE)).map(|(path, label)| html! { a .btn .small href=(path) { (label) } });
                 (step(done[n], text, button))
             }
         } }
@@ -179,7 +216,7 @@ mod tests {
             mapping_problems: 0,
             owners: 0,
             matched: 0,
-            statuses: false,
+            statuses: 0,
             suppression: false,
             tried: false,
         };
@@ -200,7 +237,7 @@ mod tests {
             saved: true,
             mapping_problems: 0,
             matched: 2,
-            statuses: true,
+            statuses: 1,
             suppression: true,
             tried: true,
             ..read

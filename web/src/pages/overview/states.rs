@@ -13,6 +13,7 @@ use crate::{
         head::{Head, Standing, is_behind, type_name},
         outcome::feature_of,
         parts::{Tone, icon, meter, notice, number, section, span, stat, when},
+        problems::of_state,
         refused::Refused,
         routes,
     },
@@ -187,7 +188,7 @@ pub(super) fn reconnect(head: &Head, summary: Option<&ExportSummary>) -> Markup 
     let waiting = summary.map_or(0, |s| s.waiting.values().sum::<u64>() + s.accepted);
     let kept = html! {
         dl .card .stats {
-            (stat("Wait for export", None, waiting, Some(routes::PROBLEMS), "Exported after reconnecting"))
+            (stat("Wait for export", None, waiting, Some(&of_state("waiting")), "Exported after reconnecting"))
             (stat("Kept", None, stored(head, SyncType::Contacts), None, "Contacts, with companies, deals, lists and settings"))
         }
     };
@@ -227,7 +228,7 @@ pub(super) async fn disconnected(
     let places = html! {
         dl .card .stats {
             (stat("Stays here", None, stored(head, SyncType::Contacts), None, "Imported contacts, with companies, deals, lists, settings and links"))
-            (stat("Waits", None, waiting, Some(routes::PROBLEMS), "Exports; they go on if you connect the same portal again"))
+            (stat("Waits", None, waiting, Some(&of_state("waiting")), "Exports; they go on if you connect the same portal again"))
         }
     };
     Ok(html! {

@@ -129,12 +129,21 @@ pub(crate) fn select_field(
 
 /// What has to be mended before the form can be saved: a link to each field.
 pub(crate) fn error_summary(errors: &[(String, String)]) -> Markup {
+    summary("Nothing was saved yet.", errors)
+}
+
+/// The same of a form that saves nothing.
+pub(crate) fn undone_summary(errors: &[(String, String)]) -> Markup {
+    summary("Nothing was done yet.", errors)
+}
+
+fn summary(title: &str, errors: &[(String, String)]) -> Markup {
     html! {
         @if !errors.is_empty() {
             div .notice .error role="alert" tabindex="-1" data-focus {
                 (icon::draw(icon::WARN))
                 div {
-                    p { b { "Nothing was saved yet." } " Mend this first:" }
+                    p { b { (title) } " Mend this first:" }
                     ul { @for (field, text) in errors { li { a href={ "#" (field) } { (text) } } } }
                 }
             }
@@ -164,7 +173,7 @@ pub(crate) fn savebar(unsaved: Unsaved, in_force: &str) -> Markup {
             p aria-live="polite" {
                 @match unsaved {
                     Unsaved::Nothing => { "Save changes" }
-                    Unsaved::All => { "Not saved yet: nothing is exported before" }
+                    Unsaved::All => { "Not saved yet. Nothing is exported until you save." }
                     Unsaved::Fields(changes) => { (counted(changes as u64, "change", "changes")) }
                 }
             }

@@ -10,7 +10,7 @@ pub(crate) use blocks::{
 };
 pub(crate) use form::{
     Choice, Unsaved, action, choices, csrf, error_summary, number_field, savebar, select_field,
-    switch,
+    switch, undone_summary,
 };
 pub(crate) use text::{count, counted, day, number, span, when};
 

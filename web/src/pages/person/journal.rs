@@ -45,7 +45,13 @@ pub(super) fn written(visit: &Visit, head: &Head, facts: &Facts) -> Markup {
                             tr {
                                 th scope="row" {
                                     (facts.labels.property(entry.record_type, &property.property))
-                                    span .sub { (entry.record_type.as_str()) ", " (operation_name(entry)) ", " (state_name(entry)) }
+                                    span .sub {
+                                        @match record(head, entry) {
+                                            Some((link, name)) => { a href=(link) rel="noreferrer" { (name) } }
+                                            None => { (record_name(entry)) }
+                                        }
+                                        " " (operation_name(entry)) ", " (state_name(entry))
+                                    }
                                 }
                                 td data-l="Change" {
                                     @if of_engagement(entry) && property.new.as_deref().is_some_and(is_digest) {
@@ -82,9 +88,35 @@ const fn of_engagement(entry: &JournalEntry) -> bool {
     )
 }
 
+const fn record_name(entry: &JournalEntry) -> &'static str {
+    match entry.record_type {
+        ObjectType::Contact => "Contact",
+        ObjectType::Company => "Company",
+        ObjectType::Deal => "Deal",
+        ObjectType::Meeting => "Meeting",
+        ObjectType::Call => "Call",
+        ObjectType::Email => "E-mail",
+        ObjectType::Communication => "Message",
+        ObjectType::Note => "Note",
+        ObjectType::Task => "Task",
+    }
+}
+
+/// The record in HubSpot’s own pages; engagements have none.
+fn record(head: &Head, entry: &JournalEntry) -> Option<(String, &'static str)> {
+    let id = entry.hubspot_id?;
+    let path = match entry.record_type {
+        ObjectType::Contact => format!("/contact/{id}"),
+        ObjectType::Company => format!("/company/{id}"),
+        ObjectType::Deal => format!("/deal/{id}"),
+        _ => return None,
+    };
+    Some((head.in_portal(&path)?, record_name(entry)))
+}
+
 const fn operation_name(entry: &JournalEntry) -> &'static str {
     match entry.operation {
-        JournalOperation::Create => "made",
+        JournalOperation::Create => "created",
         JournalOperation::Update => "written",
         JournalOperation::Empty => "emptied before it was written",
         JournalOperation::Associate => "associated",

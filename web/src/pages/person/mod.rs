@@ -6,25 +6,28 @@ mod journal;
 mod labels;
 pub(in crate::pages) mod preview;
 mod touches;
+mod whereabouts;
 
 use axum::{
     Router,
     extract::{FromRequestParts, Path, State},
-    http::request::Parts,
+    http::{HeaderMap, request::Parts},
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     ObjectType,
-    api::{JournalEntry, ManualExport, ProfileAnswer, TouchAnswer},
+    api::{JournalEntry, JournalState, ManualExport, ProfileAnswer, TouchAnswer},
     app::{FieldValue, Person, PersonId, RecordKind},
     dnc::Verdict,
     entry::PageEvent,
+    export::{RequestOutcome, WaitReason},
     profile::ValueSource,
 };
 use labels::Labels;
 use maud::{Markup, html};
-use store::{ActivityRow, Asked, DncBasis, ExportRow, Listed};
+use store::{ActivityRow, Asked, DncBasis, ExportRow, ExportStanding, Listed};
 
 use crate::{
     api::{
@@ -35,6 +38,7 @@ use crate::{
         frame::{AfterDone, SettingsPage, Width},
         guard::{Address, Visit},
         head::Head,
+        live::{Following, Shown, follow},
         parts::{Tone, action, icon, notice, pill, section, when, wide_heading},
         people::{may, name_of, outcome},
         problems::kind_name,
@@ -47,11 +51,19 @@ use crate::{
 
 /// Entries of the journal, and requests, that are shown.
 const SHOWN: u32 = 50;
+/// How long after a write the page is still followed, in seconds.
+const SETTLES: i64 = 10;
+/// How long an entry is followed of which nobody knows yet whether HubSpot has it, in seconds.
+const OPEN_FOR: i64 = 120;
 
 pub(crate) fn router() -> Router<App> {
     Router::new()
         .route(routes::PERSON, get(show))
-        .route(routes::PERSON_PREVIEW, post(preview::preview))
+        .route(routes::PERSON_LIVE, get(live))
+        .route(
+            routes::PERSON_PREVIEW,
+            get(async |At(person): At| Redirect::to(&address(&person, ""))).post(preview::preview),
+        )
         .route(routes::PERSON_EXPORT, post(export))
         .route(routes::PERSON_REVERT, post(journal::revert))
 }
@@ -79,11 +91,37 @@ async fn show(
     At(person): At,
     Address(after): Address<AfterDone>,
 ) -> Result<Response, Refused> {
+    let shown = shown(app, visit.clone(), person).await?;
+    Ok(SettingsPage {
+        done: after.done,
+        following: shown.following,
+        ..page(&visit, &shown.head, shown.content)
+    }
+    .into_response())
+}
+
+async fn live(
+    State(app): State<App>,
+    visit: Visit,
+    headers: HeaderMap,
+    At(person): At,
+) -> Result<Response, Refused> {
+    let render = move |app, visit| shown(app, visit, person.clone());
+    follow(app, visit, headers, render).await
+}
+
+async fn shown(app: App, visit: Visit, person: PersonId) -> Result<Shown, Refused> {
     let head = Head::of(&app, visit.workspace()).await?;
     let facts = Facts::of(&app, &visit, &head, &person).await?;
-    let mut page = page(&visit, &head, &facts, &Markup::default());
-    page.done = after.done;
-    Ok(page.into_response())
+    let following = facts.goes_on(head.now).then(|| Following {
+        address: routes::PERSON_LIVE.replace("{person}", person.as_str()),
+        said: "On its way to HubSpot".to_owned(),
+    });
+    Ok(Shown {
+        content: content(&visit, &head, &facts, &Markup::default()),
+        head,
+        following,
+    })
 }
 
 /// What is known of a person.
@@ -97,6 +135,9 @@ struct Facts {
     touches: Option<Vec<TouchAnswer>>,
     journal: Vec<JournalEntry>,
     labels: Labels,
+    /// A value is being brought back.
+    reverting: bool,
+    standing: ExportStanding,
 }
 
 impl Facts {
@@ -125,6 +166,7 @@ impl Facts {
             journal.into_iter().flatten().map(entries::shown).collect();
         let portal = head.status.portal;
         let labels = Labels::of(app, visit, portal, profile.as_ref().ok(), &journal).await?;
+        let reverting = !store.pending_reverts(workspace, id).await?.is_empty();
         Ok(Self {
             person,
             profile,
@@ -134,11 +176,40 @@ impl Facts {
             touches,
             journal,
             labels,
+            reverting,
+            standing: store.export_standing(workspace).await?,
         })
+    }
+
+    /// Whether the page is about to be different by itself. What waits for something that may take
+    /// days is not followed.
+    fn goes_on(&self, now: DateTime<Utc>) -> bool {
+        let lately = |at: DateTime<Utc>, within: i64| now - at < TimeDelta::seconds(within);
+        let asked = self.requests.iter().any(|row| match row.outcome {
+            RequestOutcome::Accepted => true,
+            RequestOutcome::Waiting { reason, .. } => matches!(
+                reason,
+                WaitReason::TriedAgainLater | WaitReason::OutcomeUnknown
+            ),
+            // The profile takes the contact in a moment after it was written.
+            RequestOutcome::Exported { .. } => lately(row.changed_at, SETTLES),
+            RequestOutcome::Skipped { .. } | RequestOutcome::Failed { .. } => false,
+        });
+        let open = |entry: &JournalEntry| {
+            entry.state == JournalState::Open && lately(entry.opened_at, OPEN_FOR)
+        };
+        asked || self.reverting || self.journal.iter().any(open)
     }
 }
 
-fn page<'a>(visit: &'a Visit, head: &'a Head, facts: &Facts, preview: &Markup) -> SettingsPage<'a> {
+fn page<'a>(visit: &'a Visit, head: &'a Head, content: Markup) -> SettingsPage<'a> {
+    SettingsPage {
+        width: Width::Wide,
+        ..SettingsPage::new(visit, head, routes::PEOPLE, "Person", content)
+    }
+}
+
+fn content(visit: &Visit, head: &Head, facts: &Facts, preview: &Markup) -> Markup {
     let person = &facts.person;
     let id = &person.id;
     let contact = facts
@@ -158,22 +229,19 @@ fn page<'a>(visit: &'a Visit, head: &'a Head, facts: &Facts, preview: &Markup) -
         "id " (id)
         @if let Some(link) = &contact { " · " a href=(link) rel="noreferrer" { "In HubSpot" } }
     };
-    let content = html! {
+    html! {
         p { a href=(routes::PEOPLE) { "People" } }
         (wide_heading(html! { bdi { (name_of(person)) } }, lead, &end))
+        p #whereabouts { (whereabouts::said(facts)) }
         (preview)
         (section("verdict", "May we contact?", "", &verdict(head, facts)))
-        (section("profile", "Profile", "What the app and HubSpot say, and which of it wins.", &profile(facts)))
         (section("requests", "Exports", "What was asked for, newest first.", &requests(head, facts)))
+        (section("profile", "Profile", "What the app and HubSpot say, and which of it wins.", &profile(facts)))
         (section("activities", "Activities", "What the app did with this person, newest first, and how it stands on HubSpot’s timeline.", &activities::table(head, facts)))
         @if let Some(touches) = &facts.touches {
             (section("touches", "Recent engagements", "What others did with this person in HubSpot, newest first.", &touches::table(head, touches)))
         }
         (section("journal", "Journal", "What exports wrote to HubSpot, newest first.", &journal::written(visit, head, facts)))
-    };
-    SettingsPage {
-        width: Width::Wide,
-        ..SettingsPage::new(visit, head, routes::PEOPLE, "Person", content)
     }
 }
 
@@ -184,7 +252,9 @@ fn verdict(head: &Head, facts: &Facts) -> Markup {
                 None => { p { (may(None)) } }
                 Some((verdict, basis)) => {
                     div .row {
-                        (may(Some(verdict.allowed)))
+                        @if verdict.allowed && facts.person.email.is_none() {
+                            (pill(Tone::Plain, icon::STOP, "No address to judge"))
+                        } @else { (may(Some(verdict.allowed))) }
                         @if verdict.stale { (pill(Tone::Warn, icon::CLOCK, "Stale")) }
                         @if let Some(as_of) = basis.as_of { span .small .muted .end { "as of " (when(as_of, head.now)) } }
                     }

@@ -7,21 +7,22 @@ use axum::{
 };
 use domain::{
     api::{
-        ChangePreview, ExportPreview, PreviewAction, PreviewRequest, RecordPreview, RulePreview,
-        WhyPreview,
+        ChangePreview, ExportPreview, PreviewAction, PreviewRequest, RecordPreview, RetryReason,
+        RulePreview, WhyPreview,
     },
     entry::PageEvent,
     settings::ExportBehavior,
 };
 use maud::{Markup, html};
 
-use super::{At, Facts, page};
+use super::{At, Facts, content, page};
 use crate::{
     api::previews,
     pages::{
         guard::Visit,
         head::Head,
         parts::{Tone, fold, icon, notice, pill, section},
+        reasons,
         refused::Refused,
     },
     state::App,
@@ -71,7 +72,7 @@ pub(super) async fn preview(
         "Nothing was written.",
         &shown,
     );
-    let mut page = page(&visit, &head, &facts, &shown);
+    let mut page = page(&visit, &head, content(&visit, &head, &facts, &shown));
     page.status = status;
     Ok(page.into_response())
 }
@@ -161,7 +162,10 @@ const fn behavior_name(behavior: ExportBehavior) -> &'static str {
 /// The reason's name as words, with what it is about.
 fn why_text(why: &WhyPreview) -> Markup {
     html! {
-        (why.reason.replace('_', " "))
+        @match why.reason.parse::<RetryReason>() {
+            Ok(reason) => { (reasons::of(reason).title) }
+            Err(_) => { (why.reason.replace('_', " ")) }
+        }
         @for property in &why.properties { " " code { (property) } }
         @if let Some(code) = &why.code { " " code { (code) } }
     }

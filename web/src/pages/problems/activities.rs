@@ -95,11 +95,11 @@ pub(super) fn shown(
                 }
                 @if can_retry {
                     div .row .end {
-                        (action(visit, routes::PROBLEMS_RETRY_ALL, "small", html! { "Retry all " (total) }, &[("of", OF), ("reason", reason.as_str())]))
+                        (action(visit, routes::PROBLEMS_RETRY_ALL, "small", html! { @if group.count.requests == 1 { "Retry" } @else { "Retry all " (total) } }, &[("of", OF), ("reason", reason.as_str())]))
                     }
                 }
             }
-            div { (fold(open, "Activities", &table)) }
+            div { (fold(open || group.count.requests <= super::OPEN, "Activities", &table)) }
         }
     }
 }

@@ -16,14 +16,14 @@ use domain::{
     api::RetryReason,
     app::{ActivityId, Person, PersonId},
     entry::PageEvent,
-    export::RequestId,
+    export::{RequestId, RequestState},
 };
 use maud::{Markup, html};
 use serde::Deserialize;
 use store::{ExportRow, Listed, ReasonCount, SetAside};
 
 use crate::{
-    api::exports,
+    api::exports::{self, SKIPPED_FOR},
     pages::{
         frame::{Done, SettingsPage, Width},
         guard::{Address, Sent, Visit},
@@ -42,6 +42,8 @@ use crate::{
 const SHOWN: u32 = 10;
 /// Requests of the one reason that was asked for.
 const SHOWN_OF_ONE: u32 = 200;
+/// Groups up to this size are open by themselves.
+const OPEN: u64 = 5;
 /// Activities of a reason that go on again at once.
 const AT_ONCE: u32 = 1_000;
 /// Rows of a download, for each reason.
@@ -65,6 +67,66 @@ struct Asked {
     /// The reason is one of activities.
     #[serde(default)]
     of: String,
+    /// All requests of a state, as the overview counts them.
+    #[serde(default)]
+    state: String,
+}
+
+/// What the page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// What somebody may want to do something about.
+    Problems,
+    One(RetryReason),
+    State(RequestState),
+}
+
+impl Shows {
+    fn of(asked: &Asked) -> Self {
+        match (asked.reason.parse(), asked.state.as_str()) {
+            (Ok(reason), _) => Self::One(reason),
+            (_, "waiting") => Self::State(RequestState::Waiting),
+            (_, "failed") => Self::State(RequestState::Failed),
+            (_, "left-out") => Self::State(RequestState::Skipped),
+            _ => Self::Problems,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::State(RequestState::Waiting) => "Exports that wait",
+            Self::State(RequestState::Failed) => "Exports that failed",
+            Self::State(RequestState::Skipped) => "Exports that were left out",
+            _ => "Problems",
+        }
+    }
+
+    const fn lead(self) -> &'static str {
+        match self {
+            Self::State(RequestState::Waiting) => {
+                "By the reason. They go on by themselves when they may."
+            }
+            Self::State(RequestState::Skipped) => "In the last 30 days, by the reason.",
+            _ => "What could not be done, by reason. Nothing here is lost.",
+        }
+    }
+
+    const fn nothing(self) -> &'static str {
+        match self {
+            Self::State(RequestState::Waiting) => "Nothing waits.",
+            Self::State(RequestState::Failed) => "Nothing failed.",
+            Self::State(RequestState::Skipped) => "Nobody was left out in the last 30 days.",
+            Self::One(_) => "Nobody has this reason now.",
+            _ => {
+                "Everything that was asked for is in HubSpot, is on its way, or was left out by your own rules."
+            }
+        }
+    }
+}
+
+/// Where all requests of a state are listed.
+pub(crate) fn of_state(state: &str) -> String {
+    format!("{}?state={state}", routes::PROBLEMS)
 }
 
 /// A reason with the newest of its requests.
@@ -80,19 +142,28 @@ async fn show(
 ) -> Result<Response, Refused> {
     let store = &app.parts()?.store;
     let head = Head::of(&app, visit.workspace()).await?;
-    let one: Option<RetryReason> = asked.reason.parse().ok();
+    let shows = Shows::of(&asked);
     let of_activities = asked.of == activities::OF;
-    let (requests, activities) = match one {
-        None => (reasons::to_look_at(), reasons::of_activities()),
-        Some(one) if of_activities => (Vec::new(), vec![one]),
-        Some(one) => (vec![one], Vec::new()),
+    let (requests, activities) = match shows {
+        Shows::Problems => (reasons::to_look_at(), reasons::of_activities()),
+        Shows::State(state) => (reasons::of_state(state), Vec::new()),
+        Shows::One(one) if of_activities => (Vec::new(), vec![one]),
+        Shows::One(one) => (vec![one], Vec::new()),
     };
-    let limit = if one.is_some() { SHOWN_OF_ONE } else { SHOWN };
+    let one = matches!(shows, Shows::One(_));
+    let limit = if one { SHOWN_OF_ONE } else { SHOWN };
+    // As the overview counts them.
+    let since = (shows == Shows::State(RequestState::Skipped)).then(|| head.now - SKIPPED_FOR);
     let mut groups = Vec::new();
-    for count in store.count_reasons(visit.workspace(), &requests).await? {
-        let rows = store
+    for count in store
+        .count_reasons(visit.workspace(), &requests, since)
+        .await?
+    {
+        let mut rows = store
             .export_requests_with(visit.workspace(), count.reason, limit)
             .await?;
+        // They are the newest ones: the older ones do not count.
+        rows.truncate(usize::try_from(count.requests).unwrap_or(usize::MAX));
         groups.push(Group { count, rows });
     }
     let activities = activities::groups(&app, &visit, &activities, limit).await?;
@@ -104,25 +175,37 @@ async fn show(
         .collect();
     let people = store.people_among(visit.workspace(), &people).await?;
     let aside = match head.status.portal {
-        Some(portal) if one.is_none() && head.status.objects.iter().any(|o| o.quarantined > 0) => {
+        Some(portal)
+            if shows == Shows::Problems
+                && head.status.objects.iter().any(|o| o.quarantined > 0) =>
+        {
             store.set_aside(visit.workspace(), portal, SHOWN).await?
         }
         _ => Vec::new(),
     };
     let content = html! {
-        (wide_heading("Problems", "What could not be done, by reason. Nothing here is lost.", &html! {
+        (wide_heading(html! {
+            (shows.title())
+            @if shows == Shows::Problems && head.problems.open > 0 {
+                " " span .count { (count(head.problems.open, head.problems.more)) }
+            }
+        }, shows.lead(), &html! {
             @if !groups.is_empty() { a .btn href=(routes::PROBLEMS_CSV) { "Download CSV" } }
         }))
-        @if one.is_some() { p { a href=(routes::PROBLEMS) { "All problems" } } }
+        @if shows != Shows::Problems { p { a href=(routes::PROBLEMS) { "All problems" } } }
         @if groups.is_empty() && activities.is_empty() && aside.is_empty() {
-            (empty(Some(pill(Tone::Ok, icon::CHECK, "No problems")),
-                "Everything that was asked for is in HubSpot, is on its way, or was left out by your own rules.",
+            (empty((shows == Shows::Problems).then(|| pill(Tone::Ok, icon::CHECK, "No problems")), shows.nothing(),
                 Some(html! { a .btn href=(routes::PEOPLE) { "Look somebody up" } })))
         }
         div .stack {
-            @for group in &groups { (shown(&visit, &head, group, &people, one.is_some())) }
-            @for group in &activities { (activities::shown(&visit, &head, group, &people, one.is_some())) }
+            @for group in groups.iter().filter(|g| is_problem(g.count)) { (shown(&visit, &head, group, &people, one)) }
+            @for group in activities.iter().filter(|g| is_problem(g.count)) { (activities::shown(&visit, &head, group, &people, one)) }
             @if !aside.is_empty() { (quarantine(&head, &aside)) }
+            @if shows == Shows::Problems && (groups.iter().any(|g| !is_problem(g.count)) || activities.iter().any(|g| !is_problem(g.count))) {
+                p .muted { "Waits by itself or was left out; not counted as problems:" }
+            }
+            @for group in groups.iter().filter(|g| !is_problem(g.count)) { (shown(&visit, &head, group, &people, one)) }
+            @for group in activities.iter().filter(|g| !is_problem(g.count)) { (activities::shown(&visit, &head, group, &people, one)) }
         }
     };
     let done = match asked.done.as_str() {
@@ -133,9 +216,14 @@ async fn show(
     Ok(SettingsPage {
         width: Width::Wide,
         done,
-        ..SettingsPage::new(&visit, &head, routes::PROBLEMS, "Problems", content)
+        ..SettingsPage::new(&visit, &head, routes::PROBLEMS, shows.title(), content)
     }
     .into_response())
+}
+
+/// Whether the navigation counts it.
+const fn is_problem(count: ReasonCount) -> bool {
+    matches!(count.reason, RetryReason::Failed(_))
 }
 
 fn shown(
@@ -177,11 +265,11 @@ fn shown(
                 }
                 @if can_retry {
                     div .row .end {
-                        (action(visit, routes::PROBLEMS_RETRY_ALL, "small", html! { "Retry all " (total) }, &[("reason", id)]))
+                        (action(visit, routes::PROBLEMS_RETRY_ALL, "small", html! { @if group.count.requests == 1 { "Retry" } @else { "Retry all " (total) } }, &[("reason", id)]))
                     }
                 }
             }
-            div { (fold(open, "People", &table)) }
+            div { (fold(open || group.count.requests <= OPEN, "People", &table)) }
         }
     }
 }
@@ -330,7 +418,10 @@ async fn download(State(app): State<App>, visit: Visit) -> Result<Response, Refu
         csv.push_str("\r\n");
     };
     let wanted = reasons::to_look_at();
-    for count in store.count_reasons(visit.workspace(), &wanted).await? {
+    for count in store
+        .count_reasons(visit.workspace(), &wanted, None)
+        .await?
+    {
         let rows = store
             .export_requests_with(visit.workspace(), count.reason, DOWNLOADED)
             .await?;
