@@ -204,7 +204,7 @@ async fn a_browser_follows_by_the_stream_and_without_one_by_asking() {
         assert_eq!(asked > 0, !streams, "{asked}");
         quick(&tenant).await;
         browser.until_shown("Imported from HubSpot").await;
-        assert!(browser.text().await.contains("In step"));
+        browser.until_shown("In step").await;
         assert_eq!(browser.violations().await, [""; 0]);
     }
 }

@@ -188,7 +188,9 @@ async fn each_rule_says_how_many_it_stops_now() {
         let page = pages.get(DNC).await;
         let card = between(&page.text, rule, "</div></div>").unwrap_or_default();
         let stops = between(card, "stops ", "</span>");
-        stops.unwrap_or("nothing").to_owned()
+        // Where there is somebody, the number leads to whom.
+        let stops = stops.unwrap_or("nothing");
+        stops.strip_suffix("</a>").unwrap_or(stops).to_owned()
     };
     until("both are stopped", async || {
         pages
