@@ -275,7 +275,10 @@ impl Body {
         let nothing = String::new();
         let html = seen.values.get(self.property).unwrap_or(&nothing);
         let is = words(&plain(html));
+        // Labels are in brackets here; without one nothing of the kind stands there.
+        let labelled = is.starts_with(['[', '<']);
         let fits = is.starts_with(&self.begins)
+            && !(labelled && self.begins.is_empty())
             && is.ends_with(&self.ends)
             && self.holds.iter().all(|text| is.contains(text))
             && !self.lacks.iter().any(|text| html.contains(text));
@@ -314,4 +317,41 @@ fn plain(html: &str) -> String {
         text = text.replace(name, meant);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two that say the same, one with a label and one without, neither is the other.
+    #[test]
+    fn a_text_has_the_label_that_it_should_have_or_none() {
+        let wanted = |label: &str| Body {
+            property: "hs_note_body",
+            begins: label.to_owned(),
+            holds: Vec::new(),
+            lacks: Vec::new(),
+            ends: "Hello".to_owned(),
+        };
+        let is = |html: &str| SeenEngagement {
+            plural: "notes".to_owned(),
+            at: None,
+            owner: None,
+            contacts: Vec::new(),
+            companies: Vec::new(),
+            values: BTreeMap::from([("hs_note_body".to_owned(), html.to_owned())]),
+        };
+        for (label, html, fits) in [
+            ("", "Hello", true),
+            ("", "<p>Request sent</p>Hello", true),
+            ("", "<p>[Artisan]</p>Hello", false),
+            ("", "<p>&lt;Ours&gt;</p>Hello", false),
+            ("[Artisan]", "<p>[Artisan]</p>Hello", true),
+            ("[Artisan]", "Hello", false),
+            ("[Artisan]", "<p>[Ava]</p>Hello", false),
+        ] {
+            let differs = wanted(label).differs(&is(html));
+            assert_eq!(differs.is_none(), fits, "{label} {html}: {differs:?}");
+        }
+    }
 }
