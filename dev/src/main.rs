@@ -258,6 +258,17 @@ async fn run_up(up: &Up) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
+/// How many tests run beside each other: what was asked for, else two for each core, as most of them wait.
+/// All share one stack, which bears no crowd.
+fn test_threads() -> std::ffi::OsString {
+    std::env::var_os(TEST_THREADS).unwrap_or_else(|| {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        cores.max((2 * cores).min(8)).to_string().into()
+    })
+}
+
 async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let chromium = provision::chromium()?;
@@ -304,6 +315,7 @@ async fn run_tests(args: &[String]) -> anyhow::Result<ExitCode> {
         .env("HUBSPOT_SYNC_BINARIES", &binaries)
         .env("HUBSPOT_SYNC_CHROMIUM", chromium)
         .env("PATH", path)
+        .env(TEST_THREADS, test_threads())
         .env(GUARD_PROGRAM, guard::this_program()?)
         .status()?;
     drop(stack);

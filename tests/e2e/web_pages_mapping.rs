@@ -446,7 +446,14 @@ async fn our_properties_are_made_and_mapped_by_one_click() {
     change_settings(&door, |_| {}).await;
     let pages = Pages::open(&portal.tenant, "admin").await;
     let own = format!("method=\"post\" action=\"{OWN}\"");
-    shows(&pages.get(CONTACTS).await, &[&own, "Make and map them"]);
+    // What would be made is told before it is.
+    let told = [
+        own.as_str(),
+        "Make and map them",
+        "<code>artisan_sentiment</code>, enumeration",
+        "Make 4 properties",
+    ];
+    shows(&pages.get(CONTACTS).await, &told);
     let companies = pages.get("/settings/hubspot/mapping/companies").await;
     assert!(!companies.text.contains(&own), "they are of contacts");
     let member = Pages::open(&portal.tenant, "member").await;

@@ -4,25 +4,21 @@
 use axum::{
     Router,
     extract::State,
-    response::{Redirect, Response},
+    response::Response,
     routing::{get, post},
 };
 use domain::{
-    ConnectionState,
     app::{COMPANY_FIELDS, CatalogueField, FieldKey, FieldType, PERSON_FIELDS, RecordKind},
-    entry::PageEvent,
     export::fits,
-    own_properties::{GROUP_LABEL, OWN_PROPERTIES, OwnProperty, with_rows},
     portal::{PortalFacts, Properties, PropertyDefinition},
     settings::{
         ExportBehavior, FixedValue, ImportPriority, MappingRow, Settings, SettingsCode,
-        SettingsPath, SettingsProblem, SettingsRevision, required_not_written,
+        SettingsPath, SettingsProblem, required_not_written,
     },
 };
 use maud::{Markup, html};
 
 use crate::{
-    api::own_properties,
     pages::{
         bulk,
         fixed_values::{self, Fixed},
@@ -30,7 +26,8 @@ use crate::{
         guard::{Address, Sent, Visit},
         head::Head,
         mapping_example::{ExampleOf, ShownRow},
-        parts::{Tone, action, icon, notice, section},
+        mapping_own::{self, Own},
+        parts::{Tone, icon, notice, section},
         picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
         properties::Of,
         refused::Refused,
@@ -51,8 +48,6 @@ const OPTIONS: &str = "options-";
 const REQUIRED: &str = "required-";
 /// The step that maps it.
 const FILL: &str = "fill ";
-/// What making properties of our own needs.
-const SCHEMAS_WRITE: &str = "crm.schemas.contacts.write";
 
 const BEHAVIORS: [(&str, &str, ExportBehavior); 5] = [
     (
@@ -80,27 +75,7 @@ pub(crate) fn router() -> Router<App> {
             routes::MAPPING_COMPANIES,
             get(page::<Companies>).post(saved::<Companies>),
         )
-        .route(routes::OWN_PROPERTIES, post(make_own))
-}
-
-/// Makes our group of properties in the portal, and maps them (E5).
-async fn make_own(State(app): State<App>, visit: Visit) -> Result<Redirect, Refused> {
-    let store = &app.parts()?.store;
-    let before = store.settings(visit.workspace()).await?;
-    let before = before.map_or(SettingsRevision::NONE, |row| row.revision);
-    let answer = own_properties::make(&app, visit.workspace()).await?;
-    let saved = (answer.revision > before).then_some(answer.revision);
-    visit.note(&app, PageEvent::MadeOwnProperties, saved).await;
-    let all = answer.properties.iter().all(|own| own.mapped);
-    let done = if all {
-        "own-properties"
-    } else {
-        "own-properties-some"
-    };
-    Ok(Redirect::to(&format!(
-        "{}?done={done}",
-        routes::MAPPING_CONTACTS
-    )))
+        .route(routes::OWN_PROPERTIES, post(mapping_own::make))
 }
 
 async fn page<T: Tab>(
@@ -251,38 +226,6 @@ struct Mapping<T> {
     own: Own,
     example: Option<ExampleOf>,
     tab: std::marker::PhantomData<T>,
-}
-
-/// Whether properties of our own can be made and mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Own {
-    /// There is nothing to be made, or nowhere to map it.
-    Nothing,
-    /// They can.
-    Can,
-    /// HubSpot did not grant what it needs.
-    NotGranted,
-}
-
-impl Own {
-    async fn of(app: &App, visit: &Visit, known: &Known) -> Result<Self, Refused> {
-        let properties = known.facts.contact_properties.as_ref();
-        let there = |own: &OwnProperty| properties.and_then(|all| all.get(own.name));
-        let free: Vec<&OwnProperty> = OWN_PROPERTIES
-            .iter()
-            .filter(|own| there(own).is_none())
-            .collect();
-        if with_rows(&known.settings, &free).is_none() {
-            return Ok(Self::Nothing);
-        }
-        let connection = app.parts()?.store.connection(visit.workspace()).await?;
-        Ok(match connection {
-            Some(c) if c.state != ConnectionState::Connected => Self::Nothing,
-            Some(c) if c.scopes.iter().any(|scope| scope == SCHEMAS_WRITE) => Self::Can,
-            Some(_) => Self::NotGranted,
-            None => Self::Nothing,
-        })
-    }
 }
 
 fn fields_of<T: Tab>(known: &Known) -> Vec<Field> {
@@ -541,7 +484,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
     fn above(&self, visit: &Visit, _: &Head) -> Markup {
         html! {
             (tabs(T::PATH))
-            (self.own(visit))
+            (self.own.offered(visit))
             @for text in &self.above { (notice(Tone::Warn, icon::WARN, &html! { p { (text) } }, None)) }
             @if self.is_reset {
                 div role="status" { (notice(Tone::Info, icon::CLOCK, &html! { p { "These are the rows of a fresh connection. They hold once they are saved." } }, None)) }
@@ -598,21 +541,6 @@ impl<T: Tab> SettingsForm for Mapping<T> {
 }
 
 impl<T: Tab> Mapping<T> {
-    /// Offers properties of our own, where they can be made.
-    fn own(&self, visit: &Visit) -> Markup {
-        let text = html! { p {
-            "HubSpot has no properties yet for the last campaign, when it last contacted somebody, their last reply and its sentiment. "
-            @if self.own == Own::Can { "They can be made in a group of their own, “" (GROUP_LABEL) "”, and mapped." }
-            @else { "Making them needs the scope " code { (SCHEMAS_WRITE) } ": connect again and grant it." }
-        } };
-        let make = (self.own == Own::Can && visit.may_change())
-            .then(|| action(visit, routes::OWN_PROPERTIES, "", "Make and map them", &[]));
-        match self.own {
-            Own::Nothing => Markup::default(),
-            Own::Can | Own::NotGranted => notice(Tone::Info, icon::PLUS, &text, make),
-        }
-    }
-
     /// What the portal requires and nothing fills, with the ways to fill it.
     fn required(&self, property: &str, free: &[&Field]) -> Markup {
         let definition = self.properties.get(property);

@@ -27,6 +27,7 @@ pub(crate) mod live;
 mod mapping;
 mod mapping_activity;
 mod mapping_example;
+mod mapping_own;
 pub(crate) mod outcome;
 mod overview;
 mod owners;
