@@ -97,7 +97,7 @@ async fn the_front_door_says_soon_that_postgres_is_away() {
     let url = format!("http://{web}");
     until_ready(&url, &logs.path().join("web-cut.log")).await;
 
-    proxy.cut(true);
+    proxy.cut(true).await;
     for path in [
         "/healthz/ready".to_owned(),
         format!("/api/v1/workspaces/{}/hubspot/status", tenant.id()),
@@ -111,7 +111,7 @@ async fn the_front_door_says_soon_that_postgres_is_away() {
             assert!(text.contains("HS-5001"), "{text}");
         }
     }
-    proxy.cut(false);
+    proxy.cut(false).await;
     until_ready(&url, &logs.path().join("web-cut.log")).await;
 }
 

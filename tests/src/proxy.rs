@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -12,6 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, 
 use tokio::{
     io::{AsyncRead, AsyncWrite, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_rustls::{
@@ -91,7 +92,9 @@ impl Certificates {
 pub struct Proxy {
     /// Where it listens.
     pub addr: SocketAddr,
-    cut: Arc<AtomicBool>,
+    cut: watch::Sender<bool>,
+    /// Whether it is cut by now.
+    is_cut: watch::Receiver<bool>,
     taken: Arc<AtomicU64>,
     _serving: JoinSet<()>,
 }
@@ -116,23 +119,26 @@ impl Proxy {
     async fn start(target: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
-        let (cut, taken) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let (is_cut, count, target) = (Arc::clone(&cut), Arc::clone(&taken), target.to_owned());
+        let (cut, mut asked) = watch::channel(false);
+        let (done, is_cut) = watch::channel(false);
+        let taken: Arc<AtomicU64> = Arc::default();
+        let (count, target) = (Arc::clone(&taken), target.to_owned());
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let mut connections = JoinSet::new();
-            let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
             loop {
                 tokio::select! {
-                    _ = looks.tick() => {
-                        if is_cut.load(Ordering::SeqCst) {
-                            connections.abort_all();
+                    Ok(()) = asked.changed() => {
+                        let is_cut = *asked.borrow_and_update();
+                        if is_cut {
+                            connections.shutdown().await;
                         }
+                        done.send_replace(is_cut);
                     }
                     accepted = listener.accept() => {
                         let Ok((client, _)) = accepted else { continue };
                         // A server that is away: closed at once.
-                        if is_cut.load(Ordering::SeqCst) {
+                        if *done.borrow() {
                             continue;
                         }
                         let (target, tls, count) = (target.clone(), tls.clone(), Arc::clone(&count));
@@ -153,14 +159,21 @@ impl Proxy {
         Self {
             addr,
             cut,
+            is_cut,
             taken,
             _serving: serving,
         }
     }
 
-    /// Closes all connections, and each new one at once, until `cut` is false again.
-    pub fn cut(&self, cut: bool) {
-        self.cut.store(cut, Ordering::SeqCst);
+    /// Closes all connections, and each new one at once, until `cut` is false again. It is so when this ends.
+    ///
+    /// # Panics
+    /// When the proxy ended.
+    pub async fn cut(&self, cut: bool) {
+        self.cut.send_replace(cut);
+        let mut is_cut = self.is_cut.clone();
+        let done = is_cut.wait_for(|is_cut| *is_cut == cut).await;
+        done.expect("the proxy goes on");
     }
 
     /// Connections that were taken, with TLS those whose certificate was good.
