@@ -28,7 +28,7 @@ pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
         BY_HAND,
         ("HUBSPOT_BUDGET", "off"),
         // Profiles and verdicts follow by `Sweep`, and are not what is measured here.
-        ("SWEEP_SECONDS", "86400"),
+        ("SWEEP_SECONDS", "3600"),
     ];
     let world = World::start(World::options(binaries, dir), &env).await?;
     let database = world.database().await?;
