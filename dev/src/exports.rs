@@ -23,7 +23,7 @@ pub(crate) async fn show(api: &Api) -> anyhow::Result<()> {
     ]});
     app.ok("POST", "companies", Some(companies)).await?;
     let leads = leads();
-    let people: Vec<Value> = leads
+    let mut people: Vec<Value> = leads
         .iter()
         .map(|(id, _, more)| {
             let mut person = json!({"id": id, "version": version});
@@ -33,6 +33,11 @@ pub(crate) async fn show(api: &Api) -> anyhow::Result<()> {
             person
         })
         .collect();
+    // Left to whoever looks around.
+    people.push(
+        json!({"id": "demo-yours", "version": version, "email": "yours@demo-yours.com",
+        "fields": {"first_name": "Yours", "last_name": "Truly", "job_title": "Head of Sales"}}),
+    );
     app.ok("POST", "people", Some(json!({"items": people})))
         .await?;
     let preview = json!({"person": "demo-known"});

@@ -47,8 +47,8 @@ async fn purge(api: &Api) -> anyhow::Result<()> {
     }
 }
 
-/// Connects the demo workspace to a portal of the simulator, reads it, lets people edit it, and exports some. Whether
-/// what was read is what the simulator has.
+/// Connects the demo workspace to a portal of the simulator, reads it, lets people edit it, and exports some.
+/// Whether what was read is what the simulator has.
 pub(crate) async fn demo(api: &Api, up: &Up) -> anyhow::Result<bool> {
     let portal = match &up.portal {
         Some(dir) => {
@@ -143,7 +143,7 @@ pub(crate) fn what_to_try(addresses: &Addresses, real: bool) -> anyhow::Result<(
     }
     println!("what to try first:");
     println!(
-        "  in the settings: say who is exported (Basic sync), then look for demo-known under People,"
+        "  in the settings: say who is exported (Basic sync), then look for demo-yours under People,"
     );
     println!("  preview the export, export, and see the contact in HubSpot");
     println!("  hubspot-sync status");

@@ -48,7 +48,7 @@ pub(super) fn written(visit: &Visit, head: &Head, facts: &Facts) -> Markup {
                                     span .sub {
                                         @match record(head, entry) {
                                             Some((link, name)) => { a href=(link) rel="noreferrer" { (name) } }
-                                            None => { (record_name(entry)) }
+                                            None => { (record_name(entry.record_type)) }
                                         }
                                         " " (operation_name(entry)) ", " (state_name(entry))
                                     }
@@ -88,8 +88,9 @@ const fn of_engagement(entry: &JournalEntry) -> bool {
     )
 }
 
-const fn record_name(entry: &JournalEntry) -> &'static str {
-    match entry.record_type {
+/// What people call a record of this type.
+pub(super) const fn record_name(of: ObjectType) -> &'static str {
+    match of {
         ObjectType::Contact => "Contact",
         ObjectType::Company => "Company",
         ObjectType::Deal => "Deal",
@@ -111,7 +112,7 @@ fn record(head: &Head, entry: &JournalEntry) -> Option<(String, &'static str)> {
         ObjectType::Deal => format!("/deal/{id}"),
         _ => return None,
     };
-    Some((head.in_portal(&path)?, record_name(entry)))
+    Some((head.in_portal(&path)?, record_name(entry.record_type)))
 }
 
 const fn operation_name(entry: &JournalEntry) -> &'static str {

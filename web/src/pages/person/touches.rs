@@ -1,25 +1,13 @@
 //! What others did with a person in HubSpot, where the workspace reads it (I10).
 
-use domain::{ObjectType, api::TouchAnswer};
+use domain::api::TouchAnswer;
 use maud::{Markup, html};
 
-use super::SHOWN;
+use super::{SHOWN, journal::record_name};
 use crate::pages::{
     head::Head,
     parts::{fold, when},
 };
-
-const fn kind_name(kind: ObjectType) -> &'static str {
-    match kind {
-        ObjectType::Meeting => "Meeting",
-        ObjectType::Call => "Call",
-        ObjectType::Email => "E-mail",
-        ObjectType::Communication => "Message",
-        ObjectType::Note => "Note",
-        ObjectType::Task => "Task",
-        _ => "Engagement",
-    }
-}
 
 /// The newest ones.
 pub(super) fn table(head: &Head, touches: &[TouchAnswer]) -> Markup {
@@ -33,7 +21,7 @@ pub(super) fn table(head: &Head, touches: &[TouchAnswer]) -> Markup {
                 tbody { @for touch in touches {
                     tr {
                         th scope="row" {
-                            (kind_name(touch.kind))
+                            (record_name(touch.kind))
                             span .sub { "Record " (touch.engagement) }
                         }
                         td data-l="Said" {
