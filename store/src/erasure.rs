@@ -27,6 +27,7 @@ use crate::{
     links,
     mirror::{AssociationRow, MirrorRow, type_number},
     steps::Step,
+    verdicts::judge_again,
 };
 
 /// The key of the hashes that stay of an erased person. It must never change: with another one
@@ -618,6 +619,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         let mut erased = Erased::default();
+        judge_again(tx, workspace, portals, &contacts).await?;
         forget_contacts_written(tx, workspace, portals, &contacts).await?;
         (erased.people, erased.exports_ended) =
             remove_people(tx, &self.identities, workspace, portals, &people, now).await?;

@@ -161,6 +161,7 @@ async fn after_random_operations_all_is_as_recomputed() {
         versions: BTreeMap::new(),
         owners,
         owner_is_archived: false,
+        forgotten: BTreeSet::new(),
         counter: 0,
         done: BTreeMap::new(),
         unnoticed: Without::all(),

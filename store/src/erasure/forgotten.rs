@@ -14,6 +14,7 @@ use crate::{
     mirror::type_number,
     steps::Step,
     touches,
+    verdicts::judge_again,
 };
 
 /// Removes people of the app, with their links, profiles and verdicts. Requests to export them stay, for
@@ -257,6 +258,7 @@ pub(crate) async fn forget_contacts(
     )
     .execute(&mut **tx)
     .await?;
+    judge_again(tx, workspace, portals, &ids).await?;
     let bad = found.in_quarantine(tx, workspace, i64::MIN).await?;
     remove_bad(tx, workspace, bad).await?;
     forget_contacts_written(tx, workspace, portals, &ids).await?;

@@ -17,6 +17,7 @@ use domain::{
     dnc::{DncRule, Findings, Judge, Verdict},
 };
 
+pub(crate) use affected::judge_again;
 pub use basis::DncBasis;
 pub use counts::{StoppedPeople, StoppedPerson, StoppedPlace};
 use facts::Subject;

@@ -4,7 +4,12 @@
 use domain::{ObjectType, PortalId, WorkspaceId, app::PersonId, dnc::Verdict};
 use sqlx::PgConnection;
 
-use super::{Companies, affected::ChangedRecords, basis::DncBasis, facts::Subject};
+use super::{
+    Companies,
+    affected::{ChangedRecords, affected_people},
+    basis::DncBasis,
+    facts::Subject,
+};
 use crate::{ChangePosition, Store, StoreError, Swept, erasure, mirror::type_number};
 
 /// As the type of record links, people's.
@@ -221,7 +226,7 @@ impl Store {
                 changed.add(object_type, member.object_id);
             }
         }
-        let mut affected = self.affected_people(workspace, portal, &changed).await?;
+        let mut affected = affected_people(&self.pages, workspace, portal.get(), &changed).await?;
         affected.extend(people.iter().map(|p| p.person_id.clone()));
         let person_links = links.iter().filter(|l| l.object_type == CONTACT);
         affected.extend(person_links.map(|l| l.app_id.clone()));

@@ -10,7 +10,7 @@ use domain::{
     app::{CustomField, Email, Fields, PersonInput, PersonUpsert},
     dnc::{DncRule, RecordRef, Verdict},
     portal::ListId,
-    settings::{FollowedList, ListUse, Settings, SettingsRevision},
+    settings::{FollowedList, ListUse, RuleScope, Settings, SettingsRevision},
 };
 use store::{
     Asked, AssociationRow, EraseTarget, ListRow, MembershipPage, Rows, StoppedPlace, VerdictPass,
@@ -176,13 +176,17 @@ impl Portal {
             }],
             ..Settings::empty()
         };
+        self.save(&settings, expected).await;
+    }
+
+    async fn save(&self, settings: &Settings, expected: u64) {
         let run = SyncRunId::new(Uuid::from_u128(900 + u128::from(expected)));
         self.world
             .store
             .save_settings(
                 self.world.workspace,
                 SettingsRevision::new(expected),
-                &settings,
+                settings,
                 run,
                 SyncRunId::new(Uuid::from_u128(950 + u128::from(expected))),
                 at(6),
@@ -565,6 +569,63 @@ async fn an_address_that_a_contact_had_before_stays_suppressed() {
         let kept = p.world.count("select count(*) from dnc_verdict where person_id = 'new'").await;
         assert_eq!(kept, 0);
         assert_eq!(rules(&p.email("new@x.example").await), [DncRule::Erased]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whom_the_forgotten_kept_out_is_judged_again() {
+    bounded(async {
+        let mut p = Portal::new().await;
+        let mut settings = Settings::empty();
+        settings.dnc.scopes.opted_out = RuleScope::Company;
+        p.save(&settings, 0).await;
+        let out = |email: &str| serde_json::json!({"email": email, "hs_email_optout": "true"});
+        p.commit(SyncType::Companies, |page| Page {
+            rows: vec![row(7, 0, "{}")],
+            ..page
+        })
+        .await;
+        p.contact(1, 0, out("gone@x.example"), &[]).await;
+        p.contact(2, 0, out("erased@x.example"), &[7]).await;
+        p.contact(
+            3,
+            0,
+            serde_json::json!({"email": "colleague@x.example"}),
+            &[7],
+        )
+        .await;
+        p.finish().await;
+        p.people(&[
+            ("own", "gone@x.example"),
+            ("colleague", "colleague@x.example"),
+        ])
+        .await;
+        p.until("own", |v| rules(v) == [DncRule::OptedOut]).await;
+        p.until("colleague", |v| rules(v) == [DncRule::OptedOut])
+            .await;
+        // HubSpot names a contact as unknown twice.
+        for _ in 0..2 {
+            p.again().await;
+            p.commit(SyncType::Contacts, |page| Page {
+                missing: std::iter::once(record(1)).collect(),
+                ..page
+            })
+            .await;
+            p.finish().await;
+        }
+        p.until("own", |v| v.allowed).await;
+        // The app erases somebody of whose company somebody else is.
+        let target = EraseTarget {
+            person: None,
+            email: Some(Email::parse("erased@x.example").unwrap()),
+        };
+        p.world
+            .store
+            .erase_person(p.world.workspace, &target, at(9_000))
+            .await
+            .unwrap();
+        p.until("colleague", |v| v.allowed).await;
     })
     .await;
 }

@@ -151,6 +151,7 @@ impl Run {
         if shared {
             return None;
         }
+        self.forgotten.insert(email);
         let path = format!("records/contacts/{id}/erase");
         assert!(self.control("POST", &path, None).await);
         Some("erase")

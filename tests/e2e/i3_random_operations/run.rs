@@ -48,6 +48,9 @@ pub(super) struct Run {
     /// One for whom a team member stands, as long as it is not archived, and another one.
     pub(super) owners: [i64; 2],
     pub(super) owner_is_archived: bool,
+    /// Addresses of who was erased. Whether somebody who has one of them is the same is not known before the
+    /// second word: nobody gets one again.
+    pub(super) forgotten: BTreeSet<String>,
     /// For what has to be another one each time.
     pub(super) counter: u64,
     /// What was done, how often.
@@ -100,8 +103,13 @@ impl Run {
 
     /// An address of few, so that several have it.
     pub(super) fn address(&mut self) -> String {
-        let n = self.random.below(40);
-        let domain = ["Ops-one.com", "ops-two.com", "gmail.com", "Ops-more.com"][n % 4];
-        format!("P{n}@{domain}")
+        loop {
+            let n = self.random.below(40);
+            let domain = ["Ops-one.com", "ops-two.com", "gmail.com", "Ops-more.com"][n % 4];
+            let address = format!("P{n}@{domain}");
+            if !self.forgotten.contains(&address.to_lowercase()) {
+                return address;
+            }
+        }
     }
 }
