@@ -102,6 +102,26 @@ impl Store {
         Ok(Claimed::Held(hold, left_open))
     }
 
+    /// The company that one of these domains is known to be, for whoever only looks; as [`Claimed::Known`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claimed_company(
+        &self,
+        portal: PortalId,
+        domains: &CompanyDomains,
+    ) -> Result<Option<HubSpotObjectId>, StoreError> {
+        let names: Vec<&str> = domains.all().iter().map(|domain| domain.as_str()).collect();
+        let company = sqlx::query_scalar!(
+            "select min(company_id) from company_claim where portal_id = $1 and domain = any($2)",
+            portal.get(),
+            &names as &[&str]
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        company.map(object_id).transpose()
+    }
+
     /// Gives a claim back: with the company that was found, or as it is. What somebody has claimed since
     /// stays.
     ///

@@ -64,3 +64,28 @@ impl TestDatabase {
         Self { store, url }
     }
 }
+
+impl Store {
+    /// A number of changes: what was committed before is below it.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub async fn change_mark(&self) -> i64 {
+        sqlx::query_scalar!("select mirror_change() as \"n!\"")
+            .fetch_one(&self.pool)
+            .await
+            .expect("the database answers")
+    }
+
+    /// Whether nothing below a number of changes can appear any more, so that whoever follows changes sees
+    /// all of it.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub async fn is_settled(&self, mark: i64) -> bool {
+        sqlx::query_scalar!("select mirror_settled() > $1 as \"is!\"", mark)
+            .fetch_one(&self.pool)
+            .await
+            .expect("the database answers")
+    }
+}

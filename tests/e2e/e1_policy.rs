@@ -1,5 +1,6 @@
 //! E1: the policy table, end to end. Each combination of policy, facts, when they came, how an export is
-//! asked for, and whether records may be made, with what `product.md` says of it.
+//! asked for, and whether records may be made, with what `product.md` says of it. What is asked for by hand is
+//! as its preview.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use e2e::{
     door::Door,
     exports::{is_final, live},
     planted::{Planted, change_settings},
+    previews::export_as_previewed,
     profiles::until,
 };
 use serde_json::{Value, json};
@@ -195,10 +197,18 @@ async fn each_of(row: Row) {
         })
         .await;
     }
+    // As long as nobody goes by itself, a preview is what is written then.
+    let (alone, now): (Vec<_>, Vec<_>) = now
+        .into_iter()
+        .partition(|(facts, asked)| *asked == Asked::Manual && !(row.saved && *facts > row.policy));
+    door.people(people(&alone)).await;
+    for (facts, asked) in alone {
+        export_as_previewed(&door, &id_of(*facts, *asked)).await;
+    }
     // Whoever qualifies goes by itself as well; whichever comes first, the outcome is one.
     door.people(people(&now)).await;
-    for facts in 0..FACTS.len() {
-        let body = json!({"person": id_of(facts, Asked::Manual)});
+    for (facts, _) in now.iter().filter(|(_, asked)| *asked == Asked::Manual) {
+        let body = json!({"person": id_of(*facts, Asked::Manual)});
         door.ok("POST", "/exports", Some(body)).await;
     }
     for (kind, confirmed) in [

@@ -5,6 +5,7 @@ use e2e::{
     exports::{entries, export, live, primary_domains, writes},
     mirrored,
     planted::{Planted, change_settings, number},
+    previews::KEY,
     profiles::until,
 };
 use serde_json::json;
@@ -198,6 +199,14 @@ async fn a_preview_is_what_the_export_writes_then_and_a_revert_brings_the_old_va
     assert_eq!(preview["contact"]["hubspot_id"].as_i64(), Some(known));
     assert_eq!(preview["company"]["action"], "create");
     let done = export(&door, "shown").await;
+    // Now that the portal is known to take it, our key is shown as well.
+    door.people(json!([{"id": "next", "version": 1, "email": "next@another-e2.com"}]))
+        .await;
+    let ask = json!({"person": "next"});
+    let next = door.ok("POST", "/exports/preview", Some(ask)).await;
+    let changes = next["company"]["changes"].as_array().unwrap();
+    let key = changes.iter().find(|change| change["property"] == KEY);
+    assert_eq!(key.expect("our key")["new"], "another-e2.com", "{next}");
     assert_eq!(done["state"], "exported", "{done}");
     let contact = live(&p, "contacts").await.remove(0);
     let changes = preview["contact"]["changes"].as_array().unwrap();

@@ -1,12 +1,14 @@
 //! E4, E10: every export behavior on every state of HubSpot's value, whatever the import priority; again
-//! writes nothing; and the journal, replayed over the first state, gives the last one.
+//! writes nothing; a preview shows what is written then; and the journal, replayed over the first state, gives
+//! the last one.
 
 use std::collections::BTreeMap;
 
 use e2e::{
-    exports::{export, live, writes},
+    exports::{live, writes},
     journals::{Values, journal, replayed, values_of},
     planted::{Planted, change_settings},
+    previews::export_as_previewed,
 };
 use serde_json::{Value, json};
 
@@ -88,7 +90,7 @@ async fn with_priority(priority: &str) {
     door.people(json!(people)).await;
     let first = values(&p).await;
     for (state, _) in STATES {
-        let done = export(&door, state).await;
+        let done = export_as_previewed(&door, state).await;
         assert_eq!(done["state"], "exported", "{state}: {done}");
     }
     let last = values(&p).await;
@@ -119,7 +121,7 @@ async fn with_priority(priority: &str) {
     }
     let before = writes(&p).await;
     for (state, _) in STATES {
-        export(&door, state).await;
+        export_as_previewed(&door, state).await;
     }
     assert_eq!(
         writes(&p).await,

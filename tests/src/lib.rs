@@ -13,6 +13,7 @@ pub mod mirrored;
 pub mod pages;
 pub mod periodic;
 pub mod planted;
+pub mod previews;
 pub mod profiles;
 pub mod proxy;
 pub mod random;

@@ -203,11 +203,25 @@ impl World {
             .any(|s| s.workspace == workspace && matches!(s.row, Ok(None)))
     }
 
+    /// Waits until whoever follows changes sees all that was committed so far: transactions of others, that
+    /// began before, hold them up.
+    ///
+    /// # Panics
+    /// When they do not end in time.
+    pub async fn all_is_seen(&self) {
+        let mark = self.store.change_mark().await;
+        until("changes are settled", async || {
+            self.store.is_settled(mark).await
+        })
+        .await;
+    }
+
     /// Waits until links and profiles have followed everything. Says the last change.
     ///
     /// # Panics
     /// When they do not in time.
     pub async fn settled(&self) -> Option<ProfileChange> {
+        self.all_is_seen().await;
         until("profiles have followed", async || {
             let due = self.store.projections_due(None, 10_000).await;
             due.expect("what is due").iter().any(|swept| {

@@ -99,6 +99,15 @@ impl Search {
     }
 }
 
+/// As what a company counts that one of the domains is known to be.
+fn known_by_claim(company: &RecordRead) -> Link {
+    Link {
+        record: company.id(),
+        origin: LinkOrigin::Primary,
+        live: true,
+    }
+}
+
 impl Exporting<'_> {
     /// Finds or makes the person's company. None where there is to be none.
     pub(super) async fn ensure_company(
@@ -195,6 +204,7 @@ impl Exporting<'_> {
             read_at: BTreeMap::new(),
             searched: false,
         };
+        let mut asked_claim = false;
         for _ in 0..PLANS {
             let plan = self.plan_company(&search).await?;
             let known = plan.company();
@@ -215,10 +225,41 @@ impl Exporting<'_> {
                     search.searched = true;
                     self.search(&mut search).await?;
                 }
-                _ => return Ok(plan),
+                // It may be known by another domain than those that HubSpot has of it.
+                None if plan.decision == Ok(Decision::Create) && !asked_claim => {
+                    asked_claim = true;
+                    let (store, portal) = (&self.deps.store, self.ground.portal);
+                    let claimed = store.claimed_company(portal, &search.domains).await?;
+                    if let Some(id) = claimed.filter(|id| !self.said.gone.contains(id)) {
+                        let (read_at, fresh) = self.fresh(&[id]).await?;
+                        search.linked = fresh.first().map(known_by_claim).or(search.linked);
+                        search.take(read_at, fresh);
+                    }
+                }
+                _ => return self.with_known_key(plan, &search).await,
             }
         }
         Err(hubspot::Error::Unanswered.into())
+    }
+
+    /// What a company is made with includes our key. Whether a portal allows one is told by making it, which
+    /// no preview does: it shows the key of portals that were asked before.
+    async fn with_known_key(
+        &self,
+        mut plan: CompanyPlan,
+        search: &Search,
+    ) -> Result<CompanyPlan, Stop> {
+        if plan.decision == Ok(Decision::Create) {
+            let said = self
+                .deps
+                .store
+                .portal_key(self.ground.portal, ObjectType::Company)
+                .await?;
+            if let Some(PortalKey::Available(property)) = said.map(|said| said.key) {
+                plan.changes.extend(self.key_in(search, property));
+            }
+        }
+        Ok(plan)
     }
 
     async fn in_the_mirror(&self, domains: &CompanyDomains) -> Result<Vec<RecordRead>, Stop> {
@@ -502,12 +543,7 @@ impl Exporting<'_> {
                         continue;
                     }
                     // It may be known by another domain than those that HubSpot has of it.
-                    let record = fresh.first().map_or(id, RecordRead::id);
-                    search.linked = Some(Link {
-                        record,
-                        origin: LinkOrigin::Primary,
-                        live: true,
-                    });
+                    search.linked = fresh.first().map(known_by_claim);
                     search.take(read_at, fresh);
                     return Ok(None);
                 }
@@ -609,15 +645,20 @@ impl Exporting<'_> {
     /// What makes HubSpot refuse a second company of the same domain.
     pub(super) async fn key_of(&self, search: &Search) -> Result<Option<Change>, Stop> {
         let property = self.company_key().await?;
-        let property = property.filter(|p| !self.is_rejected(ObjectType::Company, p));
-        let value = HubSpotValue::stored(search.domains.first().as_str());
-        Ok(property.zip(value).map(|(property, value)| Change {
+        Ok(property.and_then(|property| self.key_in(search, property)))
+    }
+
+    fn key_in(&self, search: &Search, property: String) -> Option<Change> {
+        if self.is_rejected(ObjectType::Company, &property) {
+            return None;
+        }
+        Some(Change {
             property,
             rule: Rule::Key,
             behavior: ExportBehavior::CreateOnly,
             old: None,
-            write: Write::Set(value),
-        }))
+            write: Write::Set(HubSpotValue::stored(search.domains.first().as_str())?),
+        })
     }
 
     /// The portal does not take the key any more, such as where somebody removed its property.

@@ -10,6 +10,7 @@ use e2e::{
     mirrored,
     periodic::sync,
     planted::{Planted, change_settings, number},
+    previews::Previewed,
     profiles::{World, until},
     random::Random,
 };
@@ -142,6 +143,7 @@ impl Run {
     }
 
     async fn follow(&mut self, contacts: Records, companies: Records, ids: &BTreeMap<String, u64>) {
+        self.world.all_is_seen().await;
         until("links follow", async || self.world.follow().await).await;
         self.model.arrive(contacts, companies, ids);
         self.model.written.clear();
@@ -192,11 +194,16 @@ impl Run {
         let at = |millis: Option<i64>| {
             millis.map(|millis| chrono::DateTime::from_timestamp_millis(millis).unwrap())
         };
-        let fields: BTreeMap<&str, Value> = person
+        let mut fields: BTreeMap<&str, Value> = person
             .fields
             .iter()
             .map(|(field, value)| (*field, words::said(value)))
             .collect();
+        // What is not said stays as it was.
+        let before = self.model.people.get(&person.id);
+        for field in before.into_iter().flat_map(|before| before.fields.keys()) {
+            fields.entry(field).or_insert(Value::Null);
+        }
         let item = json!([{
             "id": person.id, "version": version, "email": person.email, "company": person.company,
             "owner": person.owner, "status": person.status, "contacted_at": at(person.contacted),
@@ -326,6 +333,28 @@ impl Run {
             }
         }
         all
+    }
+
+    /// Exports everybody by hand, one by one: what is written is what the preview showed. Once more, and
+    /// nothing is.
+    pub(super) async fn as_previewed(&mut self) {
+        let people: Vec<String> = self.model.people.keys().cloned().collect();
+        let mut values = 0;
+        for is_again in [false, true] {
+            for person in &people {
+                let previewed = Previewed::of(self.door(), person).await;
+                let op = Op::Export {
+                    person: person.clone(),
+                    anew: false,
+                };
+                self.wave(std::slice::from_ref(&op)).await;
+                let written = previewed.was_kept(self.door(), None).await;
+                assert!(written == 0 || !is_again, "{person} was written again");
+                values += written;
+            }
+        }
+        assert!(values > 0, "nothing was to be shown");
+        self.done.insert("value as previewed", values);
     }
 
     /// All this happens at once. What comes of it is as the model has it, and with a rule left out not.

@@ -149,10 +149,13 @@ impl Run {
     /// Links and profiles follow, and verdicts, without waiting for who does it by itself.
     async fn follow(&self) {
         let workspace = self.tenant().workspace;
+        self.world.all_is_seen().await;
         until("links and verdicts follow", async || {
             if !self.world.follow().await {
                 return false;
             }
+            // Who was linked just now is judged by it.
+            self.world.all_is_seen().await;
             let mut pass = VerdictPass::default();
             while !self
                 .store

@@ -167,7 +167,7 @@ impl SettingsForm for Activities {
         Some(format!("{LABEL_OF}{kind}"))
     }
 
-    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, _: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let label = value(values, LABEL);
         html! {
             (section("all", "Label", "Stands in front of each title, so that people see where it comes from.", &html! {

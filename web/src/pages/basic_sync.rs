@@ -240,7 +240,7 @@ impl SettingsForm for BasicSync {
         Some(field.to_owned())
     }
 
-    fn fields(&self, _head: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, _: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         html! {
             (section("import-title", "Import", "", &html! {
                 div .card { div { (switch(IMPORT, !value(values, IMPORT).is_empty(), "Import your HubSpot data", html! {

@@ -368,7 +368,7 @@ impl SettingsForm for Dnc {
         }
     }
 
-    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, _: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let on = |name: &str| !value(values, name).is_empty();
         let reach: Vec<(String, String)> = ["company", "person"]
             .into_iter()

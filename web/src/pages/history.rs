@@ -1,5 +1,7 @@
 //! History: who changed which setting when, and what else was done on the pages.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     extract::State,
@@ -8,7 +10,7 @@ use axum::{
 };
 use domain::{
     entry::PageEvent,
-    settings::{ChangeKind, Settings, SettingsRevision, changes, read},
+    settings::{ChangeKind, Settings, SettingsChange, SettingsRevision, changes, read},
 };
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -34,6 +36,8 @@ const SHOWN: u32 = 100;
 const FIRST: SettingsRevision = SettingsRevision::new(1);
 /// How many bulk exports.
 const BULKS: u32 = 10;
+/// Where the followed lists stand in the settings.
+const LISTS: &str = "/lists/";
 /// The longest value that is shown of a change.
 const LONGEST: usize = 120;
 
@@ -196,6 +200,29 @@ fn value_text(value: &serde_json::Value) -> String {
     }
 }
 
+/// The names of the lists that changes are about, by their ids. One that the portal never had is not among
+/// them.
+async fn list_names(
+    app: &App,
+    visit: &Visit,
+    told: &[SettingsChange],
+) -> Result<BTreeMap<String, String>, Refused> {
+    let store = &app.parts()?.store;
+    let mut names = BTreeMap::new();
+    let Some(connection) = store.connection(visit.workspace()).await? else {
+        return Ok(names);
+    };
+    let of_lists = told.iter().filter(|c| c.path.as_str().starts_with(LISTS));
+    for row in of_lists.filter_map(|change| change.row.as_ref()) {
+        let Ok(list) = row.parse() else { continue };
+        let known = store
+            .list_details(visit.workspace(), connection.portal, list)
+            .await?;
+        names.extend(known.map(|known| (row.clone(), known.name)));
+    }
+    Ok(names)
+}
+
 /// What a version changed, seen from the one before it.
 async fn difference(
     app: &App,
@@ -219,6 +246,7 @@ async fn difference(
     let json = |s: &Settings| serde_json::to_value(s).unwrap_or_default();
     let (old_json, new_json) = (json(&old), json(&new));
     let told = changes(&old, &new);
+    let names = list_names(app, visit, &told).await?;
     let shown = |value: Option<&serde_json::Value>| {
         let text = value.map_or_else(|| "nothing".to_owned(), value_text);
         match text.char_indices().nth(LONGEST) {
@@ -233,7 +261,11 @@ async fn difference(
                 @let place = change.path.as_str();
                 div {
                     b { (place_text(place)) }
-                    @if let Some(row) = &change.row { " " code { (row) } }
+                    @match &change.row {
+                        Some(row) if place.starts_with(LISTS) && names.contains_key(row) => { " " bdi { (names[row]) } },
+                        Some(row) => { " " code { (row) } },
+                        None => {},
+                    }
                     " "
                     span .change {
                         @if change.change == ChangeKind::Changed && change.row.is_none() {

@@ -177,7 +177,7 @@ impl SettingsForm for Lists {
         Some(FIND.to_owned())
     }
 
-    fn fields(&self, head: &Head, values: &Values, _: &[FieldError]) -> Markup {
+    fn fields(&self, _: &Visit, head: &Head, values: &Values, _: &[FieldError]) -> Markup {
         let (used, rest): (Vec<_>, Vec<_>) = self
             .lists
             .iter()

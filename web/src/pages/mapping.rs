@@ -492,7 +492,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         }
     }
 
-    fn fields(&self, head: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, visit: &Visit, head: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let is_shown = |f: &&Field| {
             self.rows.shows(
                 f.key.as_str(),
@@ -512,7 +512,7 @@ impl<T: Tab> SettingsForm for Mapping<T> {
                     @if self.mapped.contains(&field.key) { input type="hidden" name={ (PROPERTY) (field.key) } value=""; }
                 }
                 div .row {
-                    @if head.standing.is_connected() { a .btn href=(bulk::page_for(bulk::EXPORTED)) { "Apply to everybody exported…" } }
+                    @if visit.may_change() && head.standing.is_connected() { a .btn href=(bulk::page_for(bulk::EXPORTED)) { "Apply to everybody exported…" } }
                     span .end { (step_button(T::PATH, "mapped", "quiet", "defaults", &html! { "Reset to defaults…" }, None)) }
                 }
             }))

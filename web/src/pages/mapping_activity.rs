@@ -264,7 +264,7 @@ impl SettingsForm for Mapping {
         }
     }
 
-    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, _: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let is_shown = |field: &&Field| {
             self.rows
                 .shows(&field.input(""), value(values, &field.input(PROPERTY)))

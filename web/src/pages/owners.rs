@@ -245,7 +245,7 @@ impl SettingsForm for Owners {
         }
     }
 
-    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, _: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let typed = self.as_if_saved(values);
         let map = OwnerMap::new(&typed, &self.known, &self.members);
         // Who was matched just now stays where one looks until that is saved.

@@ -193,7 +193,7 @@ pub(crate) trait SettingsForm: Sync + Sized {
     }
 
     /// The fields.
-    fn fields(&self, head: &Head, values: &Values, errors: &[FieldError]) -> Markup;
+    fn fields(&self, visit: &Visit, head: &Head, values: &Values, errors: &[FieldError]) -> Markup;
 }
 
 /// How a form is shown: what somebody typed, and what is wrong with it.
@@ -223,7 +223,7 @@ fn page<F: SettingsForm>(
     done: Option<Done>,
     next: Option<(&'static str, &'static str)>,
 ) -> Response {
-    let fields = form.fields(head, &typed.values, &typed.errors);
+    let fields = form.fields(visit, head, &typed.values, &typed.errors);
     let unsaved = match typed.changes {
         0 if F::BEGINS && typed.revision == SettingsRevision::NONE => Unsaved::All,
         0 => Unsaved::Nothing,

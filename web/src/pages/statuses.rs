@@ -142,7 +142,7 @@ impl SettingsForm for Statuses {
             .then(|| PROPERTY.to_owned())
     }
 
-    fn fields(&self, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, _: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let chosen = value(values, PROPERTY);
         let definition = self.0.get(chosen);
         let basic = LeadStatus::ALL.into_iter().filter(LeadStatus::is_basic);
