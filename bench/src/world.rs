@@ -148,8 +148,6 @@ pub(crate) struct Workspace {
 /// A periodic sync that came to its end.
 pub(crate) struct Synced {
     pub(crate) took: Duration,
-    /// Rows that were news.
-    pub(crate) changed: u64,
 }
 
 impl Workspace {
@@ -277,10 +275,7 @@ impl Workspace {
             ended["result"]["end"] == "finished",
             "a periodic sync ended otherwise: {ended}"
         );
-        Ok(Synced {
-            took,
-            changed: ended["result"]["changed"].as_u64().unwrap_or(0),
-        })
+        Ok(Synced { took })
     }
 
     /// Follows the feed from its end on.

@@ -50,10 +50,12 @@ pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
         cost::log_end(&workspace).await?,
         Rows::now(&database).await?,
     );
+    let change = cost::change(&database).await?;
     for _ in 0..QUIET {
-        let synced = workspace.sync().await?;
-        ensure!(synced.changed == 0, "{} changes are news", synced.changed);
+        workspace.sync().await?;
     }
+    let news = cost::news_since(&database, change).await?;
+    ensure!(news == 0, "{news} records are news");
     let after = Rows::now(&database).await?;
     let requests = cost::requests_since(&workspace, end).await?;
     report.line("nothing changed: runs", QUIET);
@@ -105,12 +107,13 @@ async fn measure(
     edited: u64,
 ) -> anyhow::Result<()> {
     let end = cost::log_end(workspace).await?;
+    let change = cost::change(database).await?;
     let synced = workspace.sync().await?;
     let requests = cost::requests_since(workspace, end).await?;
+    let came = cost::news_since(database, change).await?;
     ensure!(
-        synced.changed == edited,
-        "{edited} contacts were edited, and {} came",
-        synced.changed
+        came == edited,
+        "{edited} contacts were edited, and {came} came"
     );
     let searches = requests.of("search");
     report.line(&format!("{what}: contacts"), edited);
@@ -125,9 +128,11 @@ async fn measure(
         searches.div_ceil(SEARCHES_PER_SECOND),
     );
     let before = Rows::now(database).await?;
-    let again = workspace.sync().await?;
+    let change = cost::change(database).await?;
+    workspace.sync().await?;
     let after = Rows::now(database).await?;
-    ensure!(again.changed == 0, "{} came twice", again.changed);
+    let twice = cost::news_since(database, change).await?;
+    ensure!(twice == 0, "{twice} came twice");
     report.line(
         "rows of the mirror written by the next run",
         after.mirror_since(&before),

@@ -95,6 +95,26 @@ async fn log_since(workspace: &Workspace, seq: u64) -> anyhow::Result<Vec<Logged
     Ok(log.requests)
 }
 
+/// The number of changes of the mirror now.
+pub(super) async fn change(database: &Client) -> anyhow::Result<i64> {
+    Ok(database
+        .query_one("select mirror_change()", &[])
+        .await?
+        .get(0))
+}
+
+/// Records that were news since a number of changes. What a run says that came counts definitions as well,
+/// which it reads whole.
+pub(super) async fn news_since(database: &Client, change: i64) -> anyhow::Result<u64> {
+    let row = database
+        .query_one(
+            "select count(*) from hubspot_object where changed >= $1",
+            &[&change],
+        )
+        .await?;
+    Ok(row.get::<_, i64>(0).unsigned_abs())
+}
+
 /// Rows written until now, by table; partitions count for the table they are of.
 #[derive(Debug, Clone)]
 pub(super) struct Rows(BTreeMap<String, i64>);

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use domain::{
     Epoch, HubSpotObjectId, PortalId, WorkspaceId,
-    export::journal::{Entry, EntryId, Operation},
+    app::ActivityId,
+    export::journal::{Entry, EntryId, Operation, Subject},
 };
 use sqlx::PgConnection;
 
@@ -25,7 +26,7 @@ pub enum Opened {
     Lost,
     /// Somebody else writes the record now.
     Busy,
-    /// The record was written since it was read: what was planned is planned again.
+    /// The record was written since it was read, or the engagement was made: what was planned is planned again.
     Changed,
 }
 
@@ -208,6 +209,12 @@ async fn open_in(
         }
         (Some(Guard::AsOf(_)) | None, _) => {}
     }
+    if let (Subject::Activity(activity), Operation::Create(_)) =
+        (&new.entry.subject, &new.entry.operation)
+        && may_be_made(tx, new.hold.workspace, portal, activity).await?
+    {
+        return Ok(Opened::Changed);
+    }
     sqlx::query!(
         "insert into export_journal
            (workspace_id, entry_id, portal_id, person_id, subject_kind, subject_id, cause, operation,
@@ -229,6 +236,29 @@ async fn open_in(
     .execute(&mut *tx)
     .await?;
     Ok(Opened::Open)
+}
+
+/// Whether the portal has an engagement of an activity already, or may have: whoever had the person before
+/// notes what came of its writes also when others have them. One that is noted is no longer open, so both
+/// are asked at once.
+async fn may_be_made(
+    tx: &mut PgConnection,
+    workspace: WorkspaceId,
+    portal: PortalId,
+    activity: &ActivityId,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select exists (select 1 from logged_activity l
+             where l.workspace_id = $1 and l.portal_id = $2 and l.activity_id = $3)
+           or exists (select 1 from export_journal j
+             where j.workspace_id = $1 and j.portal_id = $2 and j.subject_kind = 'activity'
+               and j.subject_id = $3 and j.state = 'open') as \"may_be!\"",
+        workspace.as_uuid(),
+        portal.get(),
+        activity.as_str()
+    )
+    .fetch_one(tx)
+    .await
 }
 
 /// What keeps a record of the portal from being written by what was read at that moment: others who

@@ -6,6 +6,7 @@ mod basis;
 mod companies;
 mod counts;
 mod facts;
+mod names;
 mod projection;
 mod refused;
 

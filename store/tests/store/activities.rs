@@ -238,6 +238,12 @@ async fn they_wait_for_the_person_and_follow() {
 }
 
 async fn open(world: &World, epoch: Epoch, activity: &str) -> Entry {
+    let (entry, opened) = try_open(world, epoch, activity).await;
+    assert_eq!(opened, Opened::Open);
+    entry
+}
+
+async fn try_open(world: &World, epoch: Epoch, activity: &str) -> (Entry, Opened) {
     let hold = world
         .store
         .take_writer(world.workspace, &"p1".parse().unwrap())
@@ -258,9 +264,53 @@ async fn open(world: &World, epoch: Epoch, activity: &str) -> Entry {
         .open_entry(&hold, world.portal, epoch, &entry, None)
         .await
         .unwrap();
-    assert_eq!(opened, Opened::Open);
     world.store.give_writer_back(&hold).await.unwrap();
-    entry
+    (entry, opened)
+}
+
+/// Whoever has the person now may have read what the portal has before somebody else noted it.
+#[tokio::test]
+async fn what_was_made_or_may_have_been_is_not_made_again() {
+    bounded(async {
+        let (world, connected) = World::connected().await;
+        people(&world, &["p1"]).await;
+        exported(&world, "p1").await;
+        upsert(
+            &world,
+            &[note("a", 1, &json!({})), note("b", 1, &json!({}))],
+        )
+        .await;
+        let before = pending(&world).await;
+        assert!(before.iter().all(|activity| activity.logged.is_none()));
+        let first = open(&world, connected.epoch, "a").await;
+        let (_, opened) = try_open(&world, connected.epoch, "a").await;
+        assert_eq!(opened, Opened::Changed, "the first may have landed");
+        let done = ActivityDone {
+            workspace: world.workspace,
+            portal: world.portal,
+            person: "p1".parse().unwrap(),
+            activity: "a".parse().unwrap(),
+            entry: first.id,
+            logged: LoggedActivity {
+                object_type: ObjectType::Note,
+                record: HubSpotObjectId::new(5).unwrap(),
+                version: RecordVersion::new(1).unwrap(),
+                associated: false,
+            },
+        };
+        assert!(world.store.close_activity(&done).await.unwrap());
+        let (_, opened) = try_open(&world, connected.epoch, "a").await;
+        assert_eq!(opened, Opened::Changed, "it is there");
+        // Another one is made, and one that did not land is made anew.
+        let other = open(&world, connected.epoch, "b").await;
+        world
+            .store
+            .drop_entry(world.workspace, other.id)
+            .await
+            .unwrap();
+        open(&world, connected.epoch, "b").await;
+    })
+    .await;
 }
 
 #[tokio::test]

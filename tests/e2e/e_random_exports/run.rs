@@ -7,6 +7,7 @@ use std::{
 
 use e2e::{
     door::Door,
+    journals::journal,
     mirrored,
     periodic::sync,
     planted::{Planted, change_settings, number},
@@ -357,6 +358,24 @@ impl Run {
         self.done.insert("value as previewed", values);
     }
 
+    /// Those who were to be exported by hand, with their contacts and journals, for whoever looks for the cause
+    /// of a difference.
+    async fn told_of(&self, ops: &[Op]) -> Vec<String> {
+        let mut told = Vec::new();
+        for op in ops {
+            let Op::Export { person, .. } = op else {
+                continue;
+            };
+            let journal = journal(self.door(), std::slice::from_ref(person)).await;
+            let newest = &journal[journal.len().saturating_sub(3)..];
+            let contact = self.model.linked(person);
+            let known = contact.as_ref().and_then(|id| self.model.contacts.get(id));
+            let said = &self.model.people[person];
+            told.push(format!("{said:#?} is {contact:?}: {known:#?} {newest:#?}"));
+        }
+        told
+    }
+
     /// All this happens at once. What comes of it is as the model has it, and with a rule left out not.
     pub(super) async fn wave(&mut self, ops: &[Op]) {
         let before = self.model.clone();
@@ -373,12 +392,15 @@ impl Run {
         let mut after = before.clone();
         let outcomes = after.wave(ops, None);
         let (found, ids) = differences(&before, &after, &outcomes, &observed);
-        assert!(
-            found.is_empty(),
-            "{found:#?}\n{ops:#?}\n{:#?}\n{}",
-            self.done,
-            companies(&before)
-        );
+        if !found.is_empty() {
+            panic!(
+                "{found:#?}\n{ops:#?}\n{:#?}\n{}\n{:#?}\n{:#?}",
+                self.done,
+                companies(&before),
+                before.settings,
+                self.told_of(ops).await
+            );
+        }
         unnoticed(&mut self.unnoticed, &before, ops, &observed);
         self.model = after;
         self.follow(observed.contacts, observed.companies, &ids)

@@ -1,5 +1,7 @@
 //! Do not contact: the rules, and a question that is answered at once (I8).
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     extract::State,
@@ -7,6 +9,7 @@ use axum::{
     routing::get,
 };
 use domain::{
+    PortalId,
     app::EmailPlace,
     dnc::{DncReason, DncRule, RecordRef, Verdict},
     portal::PortalPipeline,
@@ -119,6 +122,7 @@ async fn answer(app: &App, visit: &Visit, head: &Head, who: &str) -> Result<Mark
         .pop()
         .ok_or(Refusal::Defect)?;
     let people = look_up(app, visit, who).await?;
+    let names = names_behind(app, visit, basis.portal, &verdict).await?;
     Ok(html! {
         div .row {
             @if verdict.allowed && people.is_empty() {
@@ -131,39 +135,61 @@ async fn answer(app: &App, visit: &Visit, head: &Head, who: &str) -> Result<Mark
             @if let Some(as_of) = basis.as_of { span .small .muted .end { "as of " (when(as_of, head.now)) } }
         }
         @if verdict.allowed && people.is_empty() { p { "The app does not know this address, and nothing in HubSpot stops it." } }
-        (reasons_of(head, &verdict))
+        (reasons_of(head, &verdict, &names))
         @if verdict.stale {
             (notice(Tone::Warn, icon::CLOCK, &html! { p { "A read that the rules stand on is missing. Until it is there the last verdict stands, and whoever has none is not contacted." } }, None))
         }
     })
 }
 
+/// What the records behind a verdict are called.
+pub(crate) type RecordNames = BTreeMap<RecordRef, String>;
+
+/// The names of the records behind a verdict.
+pub(crate) async fn names_behind(
+    app: &App,
+    visit: &Visit,
+    portal: PortalId,
+    verdict: &Verdict,
+) -> Result<RecordNames, Refused> {
+    let behind = |reason: &DncReason| [reason.record, reason.through];
+    let records: Vec<RecordRef> = verdict.reasons.iter().flat_map(behind).flatten().collect();
+    let store = &app.parts()?.store;
+    Ok(store
+        .record_names(visit.workspace(), portal, &records)
+        .await?)
+}
+
 /// Every reason, with a link to the record behind it.
-pub(crate) fn reasons_of(head: &Head, verdict: &Verdict) -> Markup {
+pub(crate) fn reasons_of(head: &Head, verdict: &Verdict, names: &RecordNames) -> Markup {
     html! {
         @if !verdict.reasons.is_empty() {
             ul .stack .tight {
-                @for reason in &verdict.reasons { li { (icon::draw(icon::CROSS)) " " (one_reason(head, reason)) } }
+                @for reason in &verdict.reasons { li { (icon::draw(icon::CROSS)) " " (one_reason(head, reason, names)) } }
             }
         }
     }
 }
 
-fn one_reason(head: &Head, reason: &DncReason) -> Markup {
+fn one_reason(head: &Head, reason: &DncReason, names: &RecordNames) -> Markup {
     html! {
         b { (rule_name(reason.rule)) "." }
-        @if let Some(record) = reason.record { " " (record_link(head, record)) }
+        @if let Some(record) = reason.record { " " (record_link(head, record, names)) }
         @if let Some(value) = &reason.value { " · " bdi { (value) } }
-        @if let Some(through) = reason.through { " · through " (record_link(head, through)) }
+        @if let Some(through) = reason.through { " · through " (record_link(head, through, names)) }
     }
 }
 
-fn record_link(head: &Head, record: RecordRef) -> Markup {
-    let (path, name) = match record {
-        RecordRef::Contact(id) => (format!("/contact/{id}"), format!("Contact {id}")),
-        RecordRef::Company(id) => (format!("/company/{id}"), format!("Company {id}")),
-        RecordRef::Deal(id) => (format!("/deal/{id}"), format!("Deal {id}")),
-        RecordRef::List(id) => (format!("/objectLists/{id}"), format!("List {id}")),
+fn record_link(head: &Head, record: RecordRef, names: &RecordNames) -> Markup {
+    let (path, kind, id) = match record {
+        RecordRef::Contact(id) => (format!("/contact/{id}"), "Contact", id.to_string()),
+        RecordRef::Company(id) => (format!("/company/{id}"), "Company", id.to_string()),
+        RecordRef::Deal(id) => (format!("/deal/{id}"), "Deal", id.to_string()),
+        RecordRef::List(id) => (format!("/objectLists/{id}"), "List", id.to_string()),
+    };
+    let name = html! {
+        (kind) " "
+        @match names.get(&record) { Some(name) => { "“" bdi { (name) } "”" } None => { (id) } }
     };
     html! {
         @match head.in_portal(&path) {

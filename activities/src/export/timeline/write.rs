@@ -64,7 +64,7 @@ impl Timeline<'_> {
         match opened {
             Opened::Open => Ok(entry.id),
             Opened::Fenced => Err(Stop::Fenced),
-            // The last two are of records that people share.
+            // Planned again by what there is now: somebody else made it, or may have.
             Opened::Lost | Opened::Busy | Opened::Changed => Err(Stop::Lost),
         }
     }

@@ -34,7 +34,7 @@ use crate::{
         dnc, exports, idempotency::CallIds, journal as entries, profiles, touches as engagements,
     },
     pages::{
-        dnc::reasons_of,
+        dnc::{RecordNames, names_behind, reasons_of},
         frame::{AfterDone, SettingsPage, Width},
         guard::{Address, Visit},
         head::Head,
@@ -129,6 +129,8 @@ struct Facts {
     person: Person,
     profile: Result<ProfileAnswer, Refusal>,
     verdict: Option<(Verdict, DncBasis)>,
+    /// What the records behind the verdict are called.
+    names: RecordNames,
     requests: Vec<ExportRow>,
     activities: Vec<Listed<ActivityRow>>,
     /// None where the workspace does not read them.
@@ -158,6 +160,10 @@ impl Facts {
             // Without a connection there are none.
             Err(_) => None,
         };
+        let names = match &verdict {
+            Some((verdict, basis)) => names_behind(app, visit, basis.portal, verdict).await?,
+            None => RecordNames::new(),
+        };
         let requests = store.latest_requests(workspace, id, SHOWN).await?;
         let activities = store.latest_activities(workspace, id, SHOWN).await?;
         let touches = engagements::of_person(app, workspace, &person, None, SHOWN).await?;
@@ -171,6 +177,7 @@ impl Facts {
             person,
             profile,
             verdict,
+            names,
             requests: requests.into_iter().flatten().collect(),
             activities,
             touches,
@@ -258,7 +265,7 @@ fn verdict(head: &Head, facts: &Facts) -> Markup {
                         @if verdict.stale { (pill(Tone::Warn, icon::CLOCK, "Stale")) }
                         @if let Some(as_of) = basis.as_of { span .small .muted .end { "as of " (when(as_of, head.now)) } }
                     }
-                    (reasons_of(head, verdict))
+                    (reasons_of(head, verdict, &facts.names))
                 }
             }
         } }
