@@ -358,14 +358,19 @@ impl Run {
         self.done.insert("value as previewed", values);
     }
 
-    /// Those who were to be exported by hand, with their contacts and journals, for whoever looks for the cause
-    /// of a difference.
-    async fn told_of(&self, ops: &[Op]) -> Vec<String> {
+    /// Those who were to be exported by hand, and whose contacts were written, with their journals, for whoever
+    /// looks for the cause of a difference.
+    async fn told_of(&self, ops: &[Op], patched: &BTreeSet<Id>) -> Vec<String> {
+        let asked = ops.iter().filter_map(|op| match op {
+            Op::Export { person, .. } => Some(person),
+            _ => None,
+        });
+        let written = self.model.people.keys().filter(|person| {
+            let contact = self.model.linked(person);
+            contact.is_some_and(|contact| patched.contains(&contact))
+        });
         let mut told = Vec::new();
-        for op in ops {
-            let Op::Export { person, .. } = op else {
-                continue;
-            };
+        for person in asked.chain(written).collect::<BTreeSet<_>>() {
             let journal = journal(self.door(), std::slice::from_ref(person)).await;
             let newest = &journal[journal.len().saturating_sub(3)..];
             let contact = self.model.linked(person);
@@ -398,7 +403,7 @@ impl Run {
                 self.done,
                 companies(&before),
                 before.settings,
-                self.told_of(ops).await
+                self.told_of(ops, &observed.patched).await
             );
         }
         unnoticed(&mut self.unnoticed, &before, ops, &observed);
