@@ -322,7 +322,7 @@ impl Run {
     }
 
     async fn patched(&mut self) -> BTreeSet<Id> {
-        let path = format!("requests?since_seq={}", self.seq);
+        let path = format!("requests?since_seq={}", self.seq + 1);
         let log = self.p.tenant.control("GET", &path, None).await;
         let mut all = BTreeSet::new();
         for request in log["requests"].as_array().into_iter().flatten() {
