@@ -557,7 +557,7 @@ async fn rules_are_saved_and_the_question_is_answered_at_once() {
     portal
         .record(
             "contacts",
-            json!({"email": "won@example.com", "lifecyclestage": "customer"}),
+            json!({"email": "won@example.com", "lifecyclestage": "customer", "firstname": "Wanda <b>"}),
             &[],
         )
         .await;
@@ -579,6 +579,9 @@ async fn rules_are_saved_and_the_question_is_answered_at_once() {
         no.text
     );
     assert!(no.text.contains("/contact/"), "with a link to the record");
+    // The record is called by its name.
+    let named = "Contact “<bdi>Wanda &lt;b&gt;</bdi>”</a>";
+    assert!(no.text.contains(named), "{}", no.text);
     let odd = ask("not an address").await;
     assert!(odd.text.contains("Write an e-mail such as"), "{}", odd.text);
 
@@ -776,7 +779,7 @@ async fn owners_statuses_lists_and_history_are_saved_and_told() {
     let told = pages.get("/settings/hubspot/history?version=3").await;
     for shown in [
         "What version 3 changed",
-        "<b>Lists</b>",
+        "<b>Lists</b> <bdi>Customers &lt;all&gt;</bdi>",
         "use suppression",
         "suppression",
         "Mara Quill",

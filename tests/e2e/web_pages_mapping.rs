@@ -509,6 +509,9 @@ async fn a_new_row_is_applied_to_everybody_exported_whatever_the_policy() {
     let page = pages.get(CONTACTS).await;
     let door_to = "/settings/hubspot/bulk-export?whom=exported";
     shows(&page, &[&format!("href=\"{door_to}\"")]);
+    let member = Pages::open(&portal.tenant, "member").await;
+    let page = member.get(CONTACTS).await;
+    assert!(!page.text.contains(door_to), "{}", page.text);
     let page = pages.get(door_to).await;
     let chosen = between(&page.text, "value=\"exported\"", ">").unwrap();
     assert!(chosen.contains("checked"), "{chosen}");

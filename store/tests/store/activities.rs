@@ -268,6 +268,23 @@ async fn try_open(world: &World, epoch: Epoch, activity: &str) -> (Entry, Opened
     (entry, opened)
 }
 
+/// An activity of the first person's was written as a note.
+fn done(world: &World, activity: &str, entry: &Entry, record: i64, version: u64) -> ActivityDone {
+    ActivityDone {
+        workspace: world.workspace,
+        portal: world.portal,
+        person: "p1".parse().unwrap(),
+        activity: activity.parse().unwrap(),
+        entry: entry.id,
+        logged: LoggedActivity {
+            object_type: ObjectType::Note,
+            record: HubSpotObjectId::new(record).unwrap(),
+            version: RecordVersion::new(version).unwrap(),
+            associated: false,
+        },
+    }
+}
+
 /// Whoever has the person now may have read what the portal has before somebody else noted it.
 #[tokio::test]
 async fn what_was_made_or_may_have_been_is_not_made_again() {
@@ -285,19 +302,7 @@ async fn what_was_made_or_may_have_been_is_not_made_again() {
         let first = open(&world, connected.epoch, "a").await;
         let (_, opened) = try_open(&world, connected.epoch, "a").await;
         assert_eq!(opened, Opened::Changed, "the first may have landed");
-        let done = ActivityDone {
-            workspace: world.workspace,
-            portal: world.portal,
-            person: "p1".parse().unwrap(),
-            activity: "a".parse().unwrap(),
-            entry: first.id,
-            logged: LoggedActivity {
-                object_type: ObjectType::Note,
-                record: HubSpotObjectId::new(5).unwrap(),
-                version: RecordVersion::new(1).unwrap(),
-                associated: false,
-            },
-        };
+        let done = done(&world, "a", &first, 5, 1);
         assert!(world.store.close_activity(&done).await.unwrap());
         let (_, opened) = try_open(&world, connected.epoch, "a").await;
         assert_eq!(opened, Opened::Changed, "it is there");
@@ -326,19 +331,8 @@ async fn an_engagement_is_of_one_activity_alone() {
         .await;
         let person = "p1".parse().unwrap();
         let record = HubSpotObjectId::new(5).unwrap();
-        let done = |activity: &str, entry: &Entry, version| ActivityDone {
-            workspace: world.workspace,
-            portal: world.portal,
-            person: "p1".parse().unwrap(),
-            activity: activity.parse().unwrap(),
-            entry: entry.id,
-            logged: LoggedActivity {
-                object_type: ObjectType::Note,
-                record,
-                version: RecordVersion::new(version).unwrap(),
-                associated: false,
-            },
-        };
+        let done =
+            |activity: &str, entry: &Entry, version| done(&world, activity, entry, 5, version);
         let (a, b) = (
             open(&world, connected.epoch, "a").await,
             open(&world, connected.epoch, "b").await,
@@ -405,19 +399,7 @@ async fn many_are_closed_together_and_no_engagement_is_that_of_two() {
         for id in ids {
             entries.push(open(&world, connected.epoch, id).await);
         }
-        let done = |place: usize, record: i64| ActivityDone {
-            workspace: world.workspace,
-            portal: world.portal,
-            person: "p1".parse().unwrap(),
-            activity: ids[place].parse().unwrap(),
-            entry: entries[place].id,
-            logged: LoggedActivity {
-                object_type: ObjectType::Note,
-                record: HubSpotObjectId::new(record).unwrap(),
-                version: RecordVersion::new(1).unwrap(),
-                associated: false,
-            },
-        };
+        let done = |place: usize, record| done(&world, ids[place], &entries[place], record, 1);
         let store = &world.store;
         assert!(store.close_activities(&[]).await.unwrap().is_empty());
         assert!(store.close_activity(&done(0, 5)).await.unwrap());

@@ -9,7 +9,9 @@ use axum::{
     routing::get,
 };
 use domain::{
+    dnc::RecordRef,
     entry::PageEvent,
+    portal::ListId,
     settings::{ChangeKind, Settings, SettingsChange, SettingsRevision, changes, read},
 };
 use maud::{Markup, html};
@@ -200,27 +202,27 @@ fn value_text(value: &serde_json::Value) -> String {
     }
 }
 
-/// The names of the lists that changes are about, by their ids. One that the portal never had is not among
-/// them.
+/// The list that a change is about.
+fn list_of(change: &SettingsChange) -> Option<RecordRef> {
+    let row = change.row.as_ref();
+    let row = row.filter(|_| change.path.as_str().starts_with(LISTS))?;
+    Some(RecordRef::List(ListId::new(row.parse().ok()?)))
+}
+
+/// The names of the lists that changes are about. One that the portal never had is not among them.
 async fn list_names(
     app: &App,
     visit: &Visit,
     told: &[SettingsChange],
-) -> Result<BTreeMap<String, String>, Refused> {
+) -> Result<BTreeMap<RecordRef, String>, Refused> {
     let store = &app.parts()?.store;
-    let mut names = BTreeMap::new();
     let Some(connection) = store.connection(visit.workspace()).await? else {
-        return Ok(names);
+        return Ok(BTreeMap::new());
     };
-    let of_lists = told.iter().filter(|c| c.path.as_str().starts_with(LISTS));
-    for row in of_lists.filter_map(|change| change.row.as_ref()) {
-        let Ok(list) = row.parse() else { continue };
-        let known = store
-            .list_details(visit.workspace(), connection.portal, list)
-            .await?;
-        names.extend(known.map(|known| (row.clone(), known.name)));
-    }
-    Ok(names)
+    let lists: Vec<RecordRef> = told.iter().filter_map(list_of).collect();
+    Ok(store
+        .record_names(visit.workspace(), connection.portal, &lists)
+        .await?)
 }
 
 /// What a version changed, seen from the one before it.
@@ -261,11 +263,8 @@ async fn difference(
                 @let place = change.path.as_str();
                 div {
                     b { (place_text(place)) }
-                    @match &change.row {
-                        Some(row) if place.starts_with(LISTS) && names.contains_key(row) => { " " bdi { (names[row]) } },
-                        Some(row) => { " " code { (row) } },
-                        None => {},
-                    }
+                    @if let Some(name) = list_of(change).and_then(|list| names.get(&list)) { " " bdi { (name) } }
+                    @else if let Some(row) = &change.row { " " code { (row) } }
                     " "
                     span .change {
                         @if change.change == ChangeKind::Changed && change.row.is_none() {
