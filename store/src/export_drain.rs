@@ -183,7 +183,7 @@ impl Store {
         })
     }
 
-    /// Those that are linked to a record.
+    /// Those that are linked to a record by one of its ids: its own, and those that were merged into it.
     ///
     /// # Errors
     /// When the database fails.
@@ -192,7 +192,7 @@ impl Store {
         workspace: WorkspaceId,
         portal: PortalId,
         record: RecordKind,
-        of: HubSpotObjectId,
+        ids: &BTreeSet<HubSpotObjectId>,
     ) -> Result<Vec<RecordHolder>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let whose = Of {
@@ -200,7 +200,8 @@ impl Store {
             portal,
             record,
         };
-        let rows = links::links_to(&mut connection, whose, &[of.get()]).await?;
+        let ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
+        let rows = links::links_to(&mut connection, whose, &ids).await?;
         let ids: Vec<String> = rows.iter().map(|row| row.app_id.clone()).collect();
         let ours = links::ours(&mut connection, whose, &ids).await?;
         let keys: BTreeMap<&str, Vec<String>> = ours

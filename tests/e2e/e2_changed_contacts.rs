@@ -1,5 +1,5 @@
-//! E2: contacts that two people share, that are merged while an export of them is under way, and that
-//! somebody archived.
+//! E2: contacts that two people share, that are merged while an export of them is under way or
+//! before anything tells of it, and that somebody archived.
 
 use e2e::{
     door::Door,
@@ -141,6 +141,86 @@ async fn merged_under_way(keeps: bool) {
 #[tokio::test]
 async fn a_contact_merged_under_way_is_written_where_it_went() {
     futures::future::join(merged_under_way(true), merged_under_way(false)).await;
+}
+
+/// Two people with a company each are exported; then somebody merges the contacts and the companies.
+async fn merged_afterwards(keeps: bool) {
+    let settings = json!({"merge_keeps_primary_id": keeps});
+    let p = Planted::on(&shared(), settings).await;
+    let door = p.connect().await;
+    overwriting(&door, &["jobtitle"]).await;
+    change_settings(&door, |settings| {
+        settings["status"] = json!({"property": "hs_lead_status", "rows": [
+            {"status": "contacted", "value": "OPEN"}, {"status": "interested", "value": "IN_PROGRESS"}]});
+        for row in settings["companies"].as_array_mut().unwrap() {
+            if row["property"] == "city" {
+                row["export"] = json!("overwrite");
+            }
+        }
+    })
+    .await;
+    // The one whose address stays the primary one has the higher id.
+    let (stays, goes) = ("b-stays", "a-goes");
+    let firm = |person: &str, version: u64, city: &str| {
+        let domain = format!("{person}-ends-e2.com");
+        json!({"id": format!("firm-{person}"), "version": version,
+            "fields": {"name": person, "domain": domain, "city": city}})
+    };
+    let lead = |person: &str, version: u64, title: &str, status: &str| {
+        json!([{"id": person, "version": version, "email": format!("{person}@{person}-ends-e2.com"),
+            "company": format!("firm-{person}"), "status": status, "fields": {"job_title": title}}])
+    };
+    let mut made: [Vec<i64>; 2] = Default::default();
+    for person in [stays, goes] {
+        door.companies(vec![firm(person, 1, person)]).await;
+        door.people(lead(person, 1, person, "contacted")).await;
+        let done = export(&door, person).await;
+        assert_eq!(done["state"], "exported", "{done}");
+        for (of, plural) in made.iter_mut().zip(["contacts", "companies"]) {
+            let all = live(&p, plural).await;
+            let ids = all.iter().map(|record| number(&record["id"]));
+            let new = ids.filter(|id| !of.contains(id)).collect::<Vec<_>>();
+            assert_eq!(new.len(), 1);
+            of.extend(new);
+        }
+    }
+    for (of, plural) in made.iter().zip(["contacts", "companies"]) {
+        let merge = json!({"type": plural, "primary": of[0], "other": of[1]});
+        let left = p.tenant.control("POST", "merges", Some(merge)).await;
+        assert_eq!(number(&left["id"]) == of[0], keeps);
+    }
+    // Before anything else tells of the merge.
+    let items = json!({"items": [firm(goes, 2, "Elsewhere")]});
+    door.ok("POST", "/companies", Some(items)).await;
+    door.people(lead(goes, 2, "Of the other", "interested"))
+        .await;
+    for _ in 0..2 {
+        let done = export(&door, goes).await;
+        assert_eq!(done["state"], "exported", "{done}");
+    }
+    let (contacts, companies) = (live(&p, "contacts").await, live(&p, "companies").await);
+    assert_eq!((contacts.len(), companies.len()), (1, 1));
+    let has = &contacts[0]["properties"];
+    assert_eq!(has["email"], format!("{stays}@{stays}-ends-e2.com"));
+    assert_eq!(has["jobtitle"], stays);
+    assert_eq!(has["hs_lead_status"], "OPEN");
+    assert_eq!(companies[0]["properties"]["city"], stays);
+    // Whose they are goes on writing them.
+    let items = json!({"items": [firm(stays, 2, "Here")]});
+    door.ok("POST", "/companies", Some(items)).await;
+    door.people(lead(stays, 2, "Newer", "interested")).await;
+    let done = export(&door, stays).await;
+    assert_eq!(done["state"], "exported", "{done}");
+    let (contacts, companies) = (live(&p, "contacts").await, live(&p, "companies").await);
+    let has = &contacts[0]["properties"];
+    assert_eq!(has["jobtitle"], "Newer");
+    assert_eq!(has["hs_lead_status"], "IN_PROGRESS");
+    assert_eq!(companies[0]["properties"]["city"], "Here");
+}
+
+#[tokio::test]
+async fn who_was_merged_away_does_not_write_what_is_the_others_now() {
+    futures::future::join(merged_afterwards(true), merged_afterwards(false)).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The company of a person's export (E3, design §4.4): found, or made once for all who need it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -400,14 +400,14 @@ impl Exporting<'_> {
             return Ok(true);
         };
         let ground = self.ground;
+        let hit = hits.iter().find(|hit| hit.id() == record);
+        let ids = hit.map_or_else(|| BTreeSet::from([record]), RecordRead::ids);
         let all = self
             .deps
             .store
-            .holders_of(ground.workspace, ground.portal, RecordKind::Company, record)
+            .holders_of(ground.workspace, ground.portal, RecordKind::Company, &ids)
             .await?;
-        let primary = hits
-            .iter()
-            .find(|hit| hit.id() == record)
+        let primary = hit
             .and_then(|hit| hit.value("domain"))
             .and_then(domain::company_domain::normalised);
         let has_primary = |keys: &[String]| primary.as_ref().is_some_and(|p| keys.contains(p));

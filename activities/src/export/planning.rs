@@ -128,7 +128,7 @@ impl Exporting<'_> {
                 ground.workspace,
                 ground.portal,
                 RecordKind::Person,
-                record.id(),
+                &record.ids(),
             )
             .await?;
         let mut holders: Vec<Holder> = all

@@ -8,7 +8,7 @@ use super::{
     domains::{CompanyDomains, registered},
     history::History,
     lifecycle::LIFECYCLE,
-    record::RecordRead,
+    record::{MERGED_IDS, RecordRead},
     sheet::{Filled, KeyProperty, Sheet, Wanted},
 };
 use crate::{
@@ -40,6 +40,7 @@ pub const COMPANY_NEEDS: &[&str] = &[
     "domain",
     "hs_additional_domains",
     "hubspot_owner_id",
+    MERGED_IDS,
     LIFECYCLE,
 ];
 

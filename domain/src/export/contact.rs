@@ -12,7 +12,7 @@ use super::{
     address::may_be_refused,
     history::History,
     lifecycle::LIFECYCLE,
-    record::{Known, RecordRead},
+    record::{Known, MERGED_IDS, RecordRead},
     sheet::{Filled, KeyProperty, OWNER, PortalSide, Sheet, Wanted},
 };
 use crate::{
@@ -37,6 +37,7 @@ pub const CONTACT_NEEDS: &[&str] = &[
     "email",
     "hs_additional_emails",
     "hubspot_owner_id",
+    MERGED_IDS,
     LIFECYCLE,
     SOURCE,
 ];

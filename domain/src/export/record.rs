@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::HubSpotObjectId;
 
+/// The ids of the records that were merged into one.
+pub const MERGED_IDS: &str = "hs_merged_object_ids";
+
 /// What is known of a property by one read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Known<'a> {
@@ -76,6 +79,13 @@ impl RecordRead {
     /// Which record.
     pub const fn id(&self) -> HubSpotObjectId {
         self.id
+    }
+
+    /// Its own id and those of the records that were merged into it: whoever is linked to one of them is
+    /// this record, though the mirror may not know of the merge yet.
+    pub fn ids(&self) -> BTreeSet<HubSpotObjectId> {
+        let merged = self.each(MERGED_IDS).filter_map(|id| id.parse().ok());
+        merged.chain([self.id]).collect()
     }
 
     /// Whether HubSpot was asked for it just now.
