@@ -2,6 +2,7 @@
 
 use std::str::FromStr as _;
 
+use domain::WorkspaceId;
 use secrecy::SecretString;
 use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
@@ -87,5 +88,19 @@ impl Store {
             .fetch_one(&self.pool)
             .await
             .expect("the database answers")
+    }
+
+    /// How many new contacts of a workspace are still to be looked at once more.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub async fn rechecks_left(&self, workspace: WorkspaceId) -> i64 {
+        sqlx::query_scalar!(
+            "select count(*) as \"n!\" from export_recheck where workspace_id = $1",
+            workspace.as_uuid()
+        )
+        .fetch_one(&self.pool)
+        .await
+        .expect("the database answers")
     }
 }

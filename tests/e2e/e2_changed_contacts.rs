@@ -5,9 +5,10 @@ use e2e::{
     door::Door,
     exports::{all_ended, ask, export, live, writes},
     journals::journal,
+    mirrored::ties_of,
     planted::{Planted, change_settings, number},
     profiles::until,
-    shared,
+    shared, store_of,
 };
 use serde_json::{Value, json};
 
@@ -221,6 +222,48 @@ async fn merged_afterwards(keeps: bool) {
 #[tokio::test]
 async fn who_was_merged_away_does_not_write_what_is_the_others_now() {
     futures::future::join(merged_afterwards(true), merged_afterwards(false)).await;
+}
+
+/// A new contact is merged into one of another company before its company is looked at once more.
+async fn merged_soon_after_the_create(keeps: bool) {
+    let p = Planted::on(&shared(), json!({"merge_keeps_primary_id": keeps})).await;
+    let theirs = json!({"name": "Theirs", "domain": "theirs-soon-e2.com"});
+    let theirs = p.record("companies", theirs, &[]).await;
+    let there = json!({"email": "rep@theirs-soon-e2.com"});
+    let primary = p.record("contacts", there, &[("companies", theirs)]).await;
+    let door = p.connect().await;
+    door.people(json!([{"id": "lead", "version": 1, "email": "lead@ours-soon-e2.com"}]))
+        .await;
+    let done = export(&door, "lead").await;
+    assert_eq!(done["state"], "exported", "{done}");
+    let made = number(&done["hubspot_id"]);
+    let merge = json!({"type": "contacts", "primary": primary, "other": made});
+    p.tenant.control("POST", "merges", Some(merge)).await;
+    let companies = async || {
+        let contacts = live(&p, "contacts").await;
+        assert_eq!(contacts.len(), 1);
+        ties_of(&contacts[0])
+    };
+    let (chosen, before) = (companies().await, writes(&p).await);
+    assert!(chosen.contains(&(
+        "companies".to_owned(),
+        theirs.to_string(),
+        "contact_to_company".to_owned()
+    )));
+    let store = store_of(p.tenant.api.addresses()).await;
+    until("it was looked at once more", async || {
+        store.rechecks_left(p.tenant.workspace).await == 0
+    })
+    .await;
+    assert_eq!(companies().await, chosen);
+    assert_eq!(writes(&p).await, before);
+    none_open(&door, "lead").await;
+}
+
+#[tokio::test]
+async fn a_merge_soon_after_the_create_keeps_the_company_that_somebody_chose() {
+    let both = [true, false].map(merged_soon_after_the_create);
+    futures::future::join_all(both).await;
 }
 
 #[tokio::test]

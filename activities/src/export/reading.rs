@@ -22,7 +22,36 @@ pub(super) struct Read {
     pub(super) companies: Option<Vec<ContactCompany>>,
 }
 
+/// Where a contact is by now.
+pub(super) enum Whereabouts {
+    /// There, with all of its companies.
+    There(Vec<ContactCompany>),
+    /// Archived, erased, or merged into another one.
+    Elsewhere,
+    /// HubSpot did not answer the question.
+    Unknown,
+}
+
 impl Exporting<'_> {
+    /// Whether a contact is still there under its id, and its companies.
+    pub(super) async fn companies_by_id(
+        &self,
+        contact: HubSpotObjectId,
+    ) -> Result<Whereabouts, Stop> {
+        self.tick();
+        match self.read_by_id(contact, &["email".to_owned()]).await? {
+            (Answer::Live, Some(object)) if object.id == wire::record_id(contact) => {
+                let companies = match wire::companies(&object)? {
+                    Some(companies) => companies,
+                    None => self.companies_of(contact).await?,
+                };
+                Ok(Whereabouts::There(companies))
+            }
+            (Answer::Doubtful, _) => Ok(Whereabouts::Unknown),
+            _ => Ok(Whereabouts::Elsewhere),
+        }
+    }
+
     pub(super) async fn read(
         &self,
         person: &Person,

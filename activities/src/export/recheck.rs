@@ -30,7 +30,7 @@ use workflows::{
     names::{self, TaskQueue},
 };
 
-use super::{ground::Ground, run::Exporting, stop::Stop, wait_after, wire};
+use super::{ground::Ground, reading::Whereabouts, run::Exporting, stop::Stop, wait_after, wire};
 use crate::{
     Deps, failure,
     slices::{alive, started},
@@ -103,25 +103,31 @@ impl Rechecking {
         let mut put_off = |contact, wait: Duration| later.entry(wait).or_default().push(contact);
         for recheck in due {
             let id = wire::record_id(recheck.contact);
-            let Some(found) = read.answered.get(&id) else {
-                let gone = matches!(
-                    read.unanswered.get(&id),
-                    Some(Some(hubspot::Error::NotFound))
-                );
-                if gone {
+            let gone = matches!(
+                read.unanswered.get(&id),
+                Some(Some(hubspot::Error::NotFound))
+            );
+            match read.answered.get(&id) {
+                None if gone => {
                     ended.push(recheck.contact);
-                } else {
-                    put_off(recheck.contact, wait_after(AGAIN, recheck.attempts));
+                    continue;
                 }
-                continue;
-            };
-            let companies = wire::contact_companies(found)?;
-            if decide(recheck, &companies).is_none() && !recheck.left_open {
-                report.unchanged += 1;
-                ended.push(recheck.contact);
-                continue;
+                // What is not answered again was perhaps merged away, which it is asked for itself.
+                None if recheck.attempts == 0 => {
+                    put_off(recheck.contact, wait_after(AGAIN, recheck.attempts));
+                    continue;
+                }
+                None => {}
+                Some(found) => {
+                    let companies = wire::contact_companies(found)?;
+                    if decide(recheck, &companies).is_none() && !recheck.left_open {
+                        report.unchanged += 1;
+                        ended.push(recheck.contact);
+                        continue;
+                    }
+                }
             }
-            match self.mend(ground, recheck, companies, done).await {
+            match self.mend(ground, recheck, done).await {
                 Ok(Mended::Restored) => {
                     report.restored += 1;
                     ended.push(recheck.contact);
@@ -160,7 +166,6 @@ impl Rechecking {
         &self,
         ground: &Ground,
         recheck: &DueRecheck,
-        companies: Vec<ContactCompany>,
         done: &AtomicU64,
     ) -> Result<Mended, Stop> {
         let store = &self.deps.store;
@@ -181,7 +186,7 @@ impl Rechecking {
             Cause::Repair,
             done,
         );
-        let mended = restore(&mut exporting, recheck, companies).await;
+        let mended = restore(&mut exporting, recheck).await;
         store.give_writer_back(&hold).await?;
         mended
     }
@@ -204,11 +209,7 @@ fn decide(recheck: &DueRecheck, companies: &[ContactCompany]) -> Option<Associat
     association::decide(companies, recheck.company, moment)
 }
 
-async fn restore(
-    exporting: &mut Exporting<'_>,
-    recheck: &DueRecheck,
-    mut companies: Vec<ContactCompany>,
-) -> Result<Mended, Stop> {
+async fn restore(exporting: &mut Exporting<'_>, recheck: &DueRecheck) -> Result<Mended, Stop> {
     let (workspace, portal) = (exporting.ground.workspace, exporting.ground.portal);
     let store = &exporting.deps.store;
     let open = store
@@ -217,9 +218,13 @@ async fn restore(
     for entry in &open {
         exporting.take_over(entry).await?;
     }
-    if !open.is_empty() {
-        companies = exporting.companies_of(recheck.contact).await?;
-    }
+    // A contact that somebody merged away meanwhile answers with the one that it is now, if at all, and what
+    // was associated under its old id says nothing. The company that stands for it is that person's choice.
+    let companies = match exporting.companies_by_id(recheck.contact).await? {
+        Whereabouts::There(companies) => companies,
+        Whereabouts::Elsewhere => return Ok(Mended::Nothing),
+        Whereabouts::Unknown => return Ok(Mended::Not),
+    };
     let Some(kind) = decide(recheck, &companies) else {
         return Ok(Mended::Nothing);
     };
