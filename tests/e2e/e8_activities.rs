@@ -7,7 +7,7 @@ use e2e::{
     activities::{listed, logged, push, settle},
     command_line::CommandLine,
     door::Door,
-    exports::{entries, export, live},
+    exports::{ask, ended, entries, export, live},
     mirrored,
     planted::{Planted, change_settings, number},
     profiles::until,
@@ -433,6 +433,33 @@ async fn toggles_labels_and_deletions() {
     assert!(live(&p, "emails").await.is_empty());
     assert_eq!(timeline(&p).await.len(), 5);
     assert!(logged(&door, "lead", "lead-5").await.is_some());
+}
+
+#[tokio::test]
+async fn what_is_told_after_settings_were_saved_goes_by_them() {
+    let p = Planted::new().await;
+    let (door, ..) = ready(&p).await;
+    let slow = json!({"path": "/contacts/", "times": 1, "effect": {"delay": {"ms": 3_000}}});
+    p.tenant.control("POST", "faults", Some(slow)).await;
+    let request = ask(&door, "lead").await;
+    until("an export is under way", async || {
+        let rules = p.tenant.control("GET", "faults", None).await;
+        rules["faults"][0]["struck"] == 1
+    })
+    .await;
+    change_settings(&door, |settings| {
+        settings["activities"]["label"] = json!("[Newer]");
+    })
+    .await;
+    push(&door, &each_kind("lead")).await;
+    let ended = ended(&door, &request).await;
+    assert_eq!(ended["state"], "exported", "{ended}");
+    settle(&door, "lead").await;
+    let found = json!(timeline(&p).await).to_string();
+    assert!(
+        found.contains("[Newer]") && !found.contains("[Artisan]"),
+        "{found}"
+    );
 }
 
 #[tokio::test]

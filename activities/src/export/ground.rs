@@ -23,6 +23,7 @@ use hubspot::Client;
 use lru::LruCache;
 use store::{Store, StoreError};
 
+use super::stop::Stop;
 use crate::{Deps, convert::request_class, slices::MAX_BUDGET_WAIT};
 
 /// Workspaces whose grounds a process keeps: a portal has some hundred definitions, a megabyte or so.
@@ -41,6 +42,7 @@ pub(super) struct Ground {
 
 /// The part of it that is the same until the store has another mark.
 pub(super) struct Known {
+    mark: String,
     pub(super) settings: Settings,
     pub(super) settings_saved: bool,
     pub(super) in_force_since: DateTime<Utc>,
@@ -59,10 +61,13 @@ impl Known {
         workspace: WorkspaceId,
         portal: PortalId,
     ) -> Result<Self, StoreError> {
+        // Before what it marks: what changes in between is read again the next time.
+        let mark = store.export_mark(workspace, portal).await?;
         let mut facts = store.portal_facts(workspace).await?;
         let standing = store.export_standing(workspace).await?;
         let mut rules = store.portal_rules(workspace, portal).await?;
         Ok(Self {
+            mark,
             settings: standing.settings,
             settings_saved: standing.settings_saved,
             // Without, nobody came to qualify yet.
@@ -80,7 +85,7 @@ impl Known {
 
 /// What this process knows of workspaces, by the store's mark: most exports find the same as the one
 /// before. What was asked for longest ago goes first.
-pub(crate) struct Grounds(Mutex<LruCache<WorkspaceId, (String, Arc<Known>)>>);
+pub(crate) struct Grounds(Mutex<LruCache<WorkspaceId, Arc<Known>>>);
 
 impl Default for Grounds {
     fn default() -> Self {
@@ -95,19 +100,18 @@ impl Grounds {
         workspace: WorkspaceId,
         portal: PortalId,
     ) -> Result<Arc<Known>, StoreError> {
-        // Before what it marks: what changes in between is read again the next time.
         let mark = store.export_mark(workspace, portal).await?;
-        if let Some((of, known)) = self.kept().get(&workspace)
-            && *of == mark
+        if let Some(known) = self.kept().get(&workspace)
+            && known.mark == mark
         {
             return Ok(known.clone());
         }
         let known = Arc::new(Known::read(store, workspace, portal).await?);
-        self.kept().put(workspace, (mark, known.clone()));
+        self.kept().put(workspace, known.clone());
         Ok(known)
     }
 
-    fn kept(&self) -> MutexGuard<'_, LruCache<WorkspaceId, (String, Arc<Known>)>> {
+    fn kept(&self) -> MutexGuard<'_, LruCache<WorkspaceId, Arc<Known>>> {
         // Each change of it is one insert: nothing is left half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,6 +153,31 @@ impl Ground {
             epoch: connection.epoch,
             scopes: connection.scopes,
             client,
+            known: deps.grounds.known(&deps.store, workspace, portal).await?,
+        }))
+    }
+
+    /// What to stand on for what is asked for by now, where that is another ground: asked after it was read
+    /// what is to be done, for whoever saves settings and asks for something after it means those settings.
+    ///
+    /// # Errors
+    /// [`Stop::Fenced`] where the connection is another one, or none.
+    pub(super) async fn newer(&self, deps: &Deps) -> Result<Option<Self>, Stop> {
+        let (workspace, portal) = (self.workspace, self.portal);
+        if deps.store.export_mark(workspace, portal).await? == self.known.mark {
+            return Ok(None);
+        }
+        let connection = deps.store.connection(workspace).await?;
+        let connection = connection
+            .filter(|c| c.state == ConnectionState::Connected)
+            .filter(|c| (c.portal, c.epoch) == (portal, self.epoch))
+            .ok_or(Stop::Fenced)?;
+        Ok(Some(Self {
+            workspace,
+            portal,
+            epoch: self.epoch,
+            client: self.client.clone(),
+            scopes: connection.scopes,
             known: deps.grounds.known(&deps.store, workspace, portal).await?,
         }))
     }

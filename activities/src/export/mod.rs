@@ -100,6 +100,16 @@ impl Default for ExportConfig {
     }
 }
 
+/// The ground of what is asked for by now, where it is another one.
+async fn newer(ground: &Ground, deps: &Deps) -> Result<Option<Ground>, ActivityError> {
+    match ground.newer(deps).await {
+        Ok(newer) => Ok(newer),
+        Err(Stop::Store(error)) => Err(failure::of_store(&error)),
+        // The next attempt sees what the connection is now.
+        Err(_) => Err(failure::busy(WRITER_BUSY)),
+    }
+}
+
 /// The activities of `ContactExport`.
 pub struct ContactExporting {
     deps: Arc<Deps>,
@@ -161,6 +171,8 @@ impl ContactExporting {
             .drain_facts(ground.workspace, ground.portal, &hold.person)
             .await
             .map_err(of_store)?;
+        let newer = newer(ground, &self.deps).await?;
+        let ground = newer.as_ref().unwrap_or(ground);
         let Some(together) = pending_together(ground, &facts) else {
             return Ok(());
         };

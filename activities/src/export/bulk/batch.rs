@@ -47,6 +47,7 @@ use crate::{Deps, failure};
 pub(super) const AT_ONCE: usize = 8;
 
 /// What all batches of a slice share.
+#[derive(Clone, Copy)]
 pub(super) struct Batching<'a> {
     pub(super) deps: &'a Deps,
     pub(super) ground: &'a Ground,
@@ -132,14 +133,12 @@ impl Row {
     }
 }
 
-/// What came of judging people.
-struct Judged {
-    /// Those who are exported.
-    rows: Vec<Row>,
-    /// What became of others at once.
-    fates: BTreeMap<PersonId, Fate>,
-    /// Those of whom only the timeline may be to be written.
-    whose: Vec<Whose>,
+/// What the store has of somebody.
+struct Known {
+    hold: WriterHold,
+    facts: DrainFacts,
+    /// What somebody began to write and nobody knows the end of.
+    open: Vec<Entry>,
 }
 
 /// What came of a batch.
@@ -246,11 +245,23 @@ impl Batching<'_> {
         holds: &[WriterHold],
         report: &mut Report,
     ) -> Result<BTreeMap<PersonId, Fate>, Stop> {
-        let Judged {
-            mut rows,
-            mut fates,
-            mut whose,
-        } = self.judged(holds).await?;
+        let mut fates = BTreeMap::new();
+        let known = self.known(holds, &mut fates).await?;
+        let newer = self.ground.newer(self.deps).await?;
+        let ground = newer.as_ref().unwrap_or(self.ground);
+        Batching { ground, ..*self }
+            .go_on(known, fates, report)
+            .await
+    }
+
+    /// Exports people of whom everything is known that the store has.
+    async fn go_on(
+        &self,
+        known: Vec<Known>,
+        mut fates: BTreeMap<PersonId, Fate>,
+        report: &mut Report,
+    ) -> Result<BTreeMap<PersonId, Fate>, Stop> {
+        let (mut rows, mut whose) = self.judged(known).await?;
         self.read(&mut rows).await?;
         self.find_out(&mut rows).await?;
         self.plan(&mut rows).await?;
@@ -270,16 +281,17 @@ impl Batching<'_> {
         Ok(fates)
     }
 
-    /// Judges the requests of each by what holds now, all that are pending together.
-    async fn judged(&self, holds: &[WriterHold]) -> Result<Judged, Stop> {
+    /// What the store has of people. Those who cannot be read go on by themselves.
+    async fn known(
+        &self,
+        holds: &[WriterHold],
+        fates: &mut BTreeMap<PersonId, Fate>,
+    ) -> Result<Vec<Known>, Stop> {
         let (store, ground) = (&self.deps.store, self.ground);
         let people: Vec<PersonId> = holds.iter().map(|hold| hold.person.clone()).collect();
         let open = store.open_entries_of(ground.workspace, ground.portal, &people);
         let mut open = open.await?;
-        let (mut rows, mut fates) = (Vec::new(), BTreeMap::new());
-        let mut whose: Vec<Whose> = Vec::new();
-        let mut ended: BTreeMap<SkipReason, Vec<RequestId>> = BTreeMap::new();
-        let mut waiting: Vec<RequestId> = Vec::new();
+        let mut known = Vec::new();
         for some in holds.chunks(AT_ONCE) {
             let facts = some
                 .iter()
@@ -295,37 +307,55 @@ impl Batching<'_> {
                         continue;
                     }
                 };
-                let together = pending_together(ground, &facts).unwrap_or_default();
-                for (request, reason) in together.ended {
-                    ended.entry(reason).or_default().push(request);
-                }
-                waiting.extend(together.waiting);
-                let Some(lead) = together.lead else {
-                    whose.extend(facts.exported.map(|exported| Whose {
-                        hold: hold.clone(),
-                        contact: exported.contact,
-                        company: None,
-                    }));
-                    continue;
-                };
-                rows.push(Row {
-                    open: entries,
+                known.push(Known {
                     hold: hold.clone(),
                     facts,
-                    lead,
-                    with: together.with,
-                    read: Read::default(),
-                    object: None,
-                    plan: None,
-                    made_before: false,
-                    lane: None,
-                    company: None,
-                    troubles: Troubles::new(),
-                    contact: None,
-                    stands_for: None,
-                    fate: Fate::Open,
+                    open: entries,
                 });
             }
+        }
+        Ok(known)
+    }
+
+    /// Judges the requests of each by what holds now, all that are pending together: those who are exported,
+    /// and those of whom only the timeline may be to be written.
+    async fn judged(&self, known: Vec<Known>) -> Result<(Vec<Row>, Vec<Whose>), Stop> {
+        let (store, ground) = (&self.deps.store, self.ground);
+        let mut rows = Vec::new();
+        let mut whose: Vec<Whose> = Vec::new();
+        let mut ended: BTreeMap<SkipReason, Vec<RequestId>> = BTreeMap::new();
+        let mut waiting: Vec<RequestId> = Vec::new();
+        for Known { hold, facts, open } in known {
+            let together = pending_together(ground, &facts).unwrap_or_default();
+            for (request, reason) in together.ended {
+                ended.entry(reason).or_default().push(request);
+            }
+            waiting.extend(together.waiting);
+            let Some(lead) = together.lead else {
+                whose.extend(facts.exported.map(|exported| Whose {
+                    hold,
+                    contact: exported.contact,
+                    company: None,
+                }));
+                continue;
+            };
+            rows.push(Row {
+                open,
+                hold,
+                facts,
+                lead,
+                with: together.with,
+                read: Read::default(),
+                object: None,
+                plan: None,
+                made_before: false,
+                lane: None,
+                company: None,
+                troubles: Troubles::new(),
+                contact: None,
+                stands_for: None,
+                fate: Fate::Open,
+            });
         }
         for (reason, requests) in ended {
             store
@@ -338,7 +368,7 @@ impl Batching<'_> {
                 .park_requests(ground.workspace, &waiting, reason, None, None)
                 .await?;
         }
-        Ok(Judged { rows, fates, whose })
+        Ok((rows, whose))
     }
 
     /// Reads the contacts afresh: linked ones by id, the others by address.

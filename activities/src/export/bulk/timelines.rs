@@ -140,6 +140,15 @@ impl Batching<'_> {
             if pending.is_empty() {
                 break;
             }
+            if ground.newer(self.deps).await?.is_some() {
+                // Whoever saved settings meanwhile means them for what came after.
+                for (of, person) in people.iter().enumerate() {
+                    if pending.contains_key(person) {
+                        telling.leave(of);
+                    }
+                }
+                break;
+            }
             if open.is_none() {
                 let entries = store.open_activity_entries_of(workspace, portal, &people);
                 open = Some(entries.await?);

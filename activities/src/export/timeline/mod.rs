@@ -29,7 +29,7 @@ use store::{ActivityTurn, LoggedActivity, PendingActivity, RequestsEnd, WriterHo
 use temporalio_sdk::activities::ActivityError;
 
 use super::{
-    ATTEMPTS, ContactExporting, FIRST_LOOK, LONGEST, SHORT, WRITER_BUSY, ground::Ground,
+    ATTEMPTS, ContactExporting, FIRST_LOOK, LONGEST, SHORT, WRITER_BUSY, ground::Ground, newer,
     stop::Stop, wait_after, wire,
 };
 use crate::{
@@ -88,19 +88,44 @@ impl ContactExporting {
                 .await
                 .map_err(of_store);
         };
-        let mut timeline = Timeline::new(&self.deps, ground, hold, done, contact);
         let began = Instant::now();
+        let mut newest: Option<Ground> = None;
+        loop {
+            let on = newest.as_ref().unwrap_or(ground);
+            let timeline = Timeline::new(&self.deps, on, hold, done, contact);
+            match self.log_on(timeline, attempt, began).await? {
+                None => return Ok(()),
+                Some(newer) => newest = Some(newer),
+            }
+        }
+    }
+
+    /// Logs what is pending until nothing is, or its time is over. The newer ground that what is pending by
+    /// now stands on, if any.
+    async fn log_on(
+        &self,
+        mut timeline: Timeline<'_>,
+        attempt: u32,
+        began: Instant,
+    ) -> Result<Option<Ground>, ActivityError> {
+        let of_store = |e: store::StoreError| failure::of_store(&e);
+        let store = &self.deps.store;
+        let (ground, hold) = (timeline.ground, timeline.hold);
+        let (workspace, portal) = (ground.workspace, ground.portal);
         loop {
             let pending = store
                 .pending_activities(workspace, portal, &hold.person, MOST)
                 .await
                 .map_err(of_store)?;
             if pending.is_empty() {
-                return Ok(());
+                return Ok(None);
+            }
+            if let Some(newer) = newer(ground, &self.deps).await? {
+                return Ok(Some(newer));
             }
             for activity in &pending {
                 if began.elapsed() > WITHIN {
-                    return Ok(());
+                    return Ok(None);
                 }
                 let logged = match timeline.log(activity).await {
                     Ok(ended) => Ok(ended),
@@ -115,7 +140,7 @@ impl ContactExporting {
                             .map_err(of_store)?;
                     }
                     // Whatever it is, it is the same for those that follow.
-                    Err(Halt) => return Ok(()),
+                    Err(Halt) => return Ok(None),
                 }
             }
         }
