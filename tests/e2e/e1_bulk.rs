@@ -495,7 +495,7 @@ async fn the_days_ceiling_holds() {
 async fn a_disconnect_stops_it_and_a_reconnect_goes_on() {
     let p = Planted::new().await;
     let door = connect(&p).await;
-    let (count, firms) = (500, 10);
+    let (count, firms) = (900, 10);
     let all = leads("gone", count, firms);
     let ids = ids(&all);
     door.people(json!(all)).await;

@@ -14,6 +14,7 @@ use e2e::{
     mirrored::ties_of,
     planted::{Planted, change_settings, number},
     stacks::until_within,
+    store_of,
 };
 use futures::{StreamExt as _, stream};
 use model::timeline::{Op, Portal, SeenContact, SeenEngagement, TimelineRule, Timelines};
@@ -214,6 +215,7 @@ impl World {
             Then::Quiet => {
                 self.exports_end().await;
                 self.activities_end().await;
+                self.rechecks_end().await;
                 self.p.tenant.control("DELETE", "faults", None).await;
                 landed(&self.p).await;
                 let portal = self.portal().await;
@@ -267,6 +269,16 @@ impl World {
             summary["accepted"] == 0
                 && waiting.all(|(reason, n)| reason == "person_not_exported" || *n == 0)
         })
+        .await;
+    }
+
+    async fn rechecks_end(&self) {
+        let store = store_of(self.p.tenant.api.addresses()).await;
+        until_within(
+            "new contacts were looked at again",
+            self.patience,
+            async || store.rechecks_left(self.p.tenant.workspace).await == 0,
+        )
         .await;
     }
 
