@@ -49,9 +49,9 @@ pub(crate) struct Plan {
     /// throughput: people in all; the first and the last thousand are compared
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     people: u64,
-    /// throughput: calls under way at once
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=256))]
-    callers: u64,
+    /// throughput: exports under way at once; what waits behind more than 25 others goes in bulk
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=256))]
+    at_once: u64,
 }
 
 /// Runs the parts that were asked for, and prints what each has found.

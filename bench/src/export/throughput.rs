@@ -3,11 +3,8 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use anyhow::ensure;
@@ -16,7 +13,7 @@ use serde_json::json;
 
 use super::{
     Plan,
-    app::{People, ask, exported},
+    app::{People, ask},
 };
 use crate::{
     process,
@@ -29,6 +26,10 @@ const STRETCH: u64 = 1_000;
 const PORTAL: u64 = 1_000_001;
 /// Contacts that the portal has besides.
 const OTHERS: u64 = 10;
+/// How often it is asked what has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Exports of which none ends for so long are stuck.
+const STUCK: Duration = Duration::from_secs(180);
 const NO_RECHECK: (&str, &str) = ("EXPORT_RECHECK_SECONDS", "3600");
 
 /// Exports one after the other, and what they cost.
@@ -41,9 +42,9 @@ struct Stretch {
 
 pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Result<Report> {
     println!(
-        "export, throughput: no limits, no latency, one worker; {} people, ten at a company, {} calls at \
-         once",
-        plan.people, plan.callers
+        "export, throughput: no limits, no latency, one worker; {} people, ten at a company, {} under way \
+         at once",
+        plan.people, plan.at_once
     );
     let world = World::start(World::options(binaries, dir), &[BY_HAND, NO_RECHECK]).await?;
     let size = json!({
@@ -135,6 +136,8 @@ impl Stretch {
     }
 }
 
+/// Exports these, so many under way at once. How far they are is asked seldom, in one call for all: looks
+/// at each would cost more than the exports.
 async fn export(
     plan: &Plan,
     workspace: &Workspace,
@@ -150,21 +153,26 @@ async fn export(
     };
     let before = cpu()?;
     let began = Instant::now();
-    let (next, end) = (Arc::new(AtomicU64::new(numbers.start)), numbers.end);
-    let callers = (0..plan.callers).map(|_| {
-        let (workspace, people, next) = (workspace.clone(), people.clone(), next.clone());
-        async move {
-            loop {
-                let n = next.fetch_add(1, Ordering::Relaxed);
-                if n >= end {
-                    return anyhow::Ok(());
-                }
-                let request = ask(&workspace, &people.id(n)).await?;
-                exported(&workspace, &request).await?;
-            }
+    let mut next = numbers.start;
+    let mut progress = (Instant::now(), u64::MAX);
+    loop {
+        let open = open_exports(workspace).await?;
+        if open == 0 && next == numbers.end {
+            break;
         }
-    });
-    try_join_all(callers).await?;
+        if (open, next) != (progress.1, numbers.end) {
+            progress = (Instant::now(), open);
+        }
+        ensure!(progress.0.elapsed() < STUCK, "{open} exports do not end");
+        let upto = numbers.end.min(next + plan.at_once.saturating_sub(open));
+        let asked = (next..upto).map(|n| {
+            let (workspace, person) = (workspace.clone(), people.id(n));
+            async move { ask(&workspace, &person).await }
+        });
+        try_join_all(asked).await?;
+        next = upto;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
     let seconds = began.elapsed().as_secs_f64();
     let after = cpu()?;
     Ok(Stretch {
@@ -176,4 +184,17 @@ async fn export(
             .map(|((name, _), (before, after))| (*name, after - before))
             .collect(),
     })
+}
+
+/// Exports that have not ended.
+async fn open_exports(workspace: &Workspace) -> anyhow::Result<u64> {
+    let summary = workspace.ask("GET", "exports/summary", None).await?;
+    let all = |of: &str| -> u64 {
+        let each = summary[of].as_object().into_iter().flatten();
+        each.filter_map(|(_, n)| n.as_u64()).sum()
+    };
+    for otherwise in ["failed", "skipped"] {
+        ensure!(all(otherwise) == 0, "exports ended otherwise: {summary}");
+    }
+    Ok(summary["accepted"].as_u64().unwrap_or(0) + all("waiting"))
 }
