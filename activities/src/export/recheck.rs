@@ -38,10 +38,11 @@ use crate::{
 
 /// Contacts that are looked at together.
 const BATCH: u32 = 500;
-/// When a contact is looked at again of which nothing could be found out, at first ([`wait_after`]). It is
-/// never given up: what was not answered is no answer.
+/// When a contact is looked at again that HubSpot refuses to tell of or to write, at first ([`wait_after`]).
+/// It is never given up: what was not answered is no answer.
 const AGAIN: Duration = Duration::from_secs(60);
-/// As [`AGAIN`] after trouble that often passes at once.
+/// As [`AGAIN`] after what often passes at once: trouble, somebody else who writes about the person, an answer
+/// without it.
 const SOON: Duration = Duration::from_secs(2);
 
 /// The activity of `ExportRecheck`.
@@ -114,7 +115,7 @@ impl Rechecking {
                 }
                 // What is not answered again was perhaps merged away, which it is asked for itself.
                 None if recheck.attempts == 0 => {
-                    put_off(recheck.contact, wait_after(AGAIN, recheck.attempts));
+                    put_off(recheck.contact, wait_after(SOON, recheck.attempts));
                     continue;
                 }
                 None => {}
@@ -136,7 +137,7 @@ impl Rechecking {
                     report.unchanged += 1;
                     ended.push(recheck.contact);
                 }
-                Ok(Mended::Not) => put_off(recheck.contact, wait_after(AGAIN, recheck.attempts)),
+                Ok(Mended::Not) => put_off(recheck.contact, wait_after(SOON, recheck.attempts)),
                 Err(stop @ (Stop::Store(_) | Stop::Fenced)) => return Err(stop),
                 Err(stop) => {
                     tracing::info!(stop = stop.name(), "a company is restored later");
