@@ -408,7 +408,7 @@ async fn a_person_is_found_previewed_exported_and_reverted() {
         "What an export would do now",
         "Head of Sales",
         "VP Sales",
-        "mapping of job_title",
+        "mapping of Job title",
     ] {
         assert!(
             previewed.text.contains(shown),

@@ -371,6 +371,28 @@ async fn one_of_a_thousand_properties_is_found_as_one_types() {
         "wide_777"
     );
     assert_eq!(browser.violations().await, [""; 0]);
+
+    // On a phone a row is its field and its property, and is opened by key as well as by touch.
+    browser.looks(360, false).await;
+    browser.visit(&format!("{base}{CONTACTS}")).await;
+    let shown = "document.getElementById('property-job_title').checkVisibility()";
+    assert_eq!(browser.evaluate(shown).await, false);
+    let folded = browser.text_of(".unfold:has(#unfold-job_title)").await;
+    assert_eq!(folded.trim(), "Wide property 777");
+    browser.tab_to("#unfold-job_title").await;
+    browser.press("Space").await;
+    assert_eq!(browser.evaluate(shown).await, true);
+    // It stays open where another property is looked for.
+    browser.click("#property-job_title", 1).await;
+    browser.until_shown("Property for Job title").await;
+    browser.press("Escape").await;
+    browser.until_gone("Property for Job title").await;
+    assert_eq!(browser.evaluate(shown).await, true);
+    assert_eq!(
+        browser.evaluate("document.activeElement.id").await,
+        "property-job_title"
+    );
+    assert_eq!(browser.violations().await, [""; 0]);
 }
 
 #[tokio::test]

@@ -76,10 +76,12 @@ document.addEventListener('submit', async (e) => {
   e.preventDefault();
   leaving = false;
   const [to, had] = [new URL(button.formAction).hash.slice(1), document.activeElement.id];
+  const unfolded = $$('.unfold :checked', document).map((box) => box.id);
   try {
     const next = (await answerTo(form, button.value)).getElementById('content');
     document.getElementById('content').replaceWith(next);
     setUp(next);
+    for (const box of $$('.unfold input', next)) box.checked = unfolded.includes(box.id);
     // On to where one would go: the search of what opened, the button that opened it, or the rows.
     const opened = next.querySelector('.picker [type="search"]');
     const place = opened ?? document.getElementById(to) ?? document.getElementById(had);

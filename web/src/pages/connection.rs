@@ -195,7 +195,10 @@ fn disconnect_page<'a>(
                 (counted(stored(SyncType::Deals), "deal", "deals")) ", "
                 (counted(stored(SyncType::Lists), "list", "lists")) ", all settings; everything in HubSpot"
             }
-            dt { "Waits" } dd { (counted(waiting, "export", "exports")) " that are not done; they go on if you connect the same portal again" }
+            dt { "Waits" } dd {
+                @if waiting == 0 { "Nothing: every export came to its end" }
+                @else { (counted(waiting, "export", "exports")) " that are not done; they go on if you connect the same portal again" }
+            }
             dt { "Do not contact" } dd { "Verdicts stand as of now and are marked stale" }
         } }
         form method="post" action=(routes::DISCONNECT) .stack {

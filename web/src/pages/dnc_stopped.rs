@@ -79,7 +79,7 @@ async fn show(
     let more = found.len() > SHOWN as usize;
     found.truncate(SHOWN as usize);
     let next = found.last().filter(|_| more).map(|last| &last.place);
-    let title = format!("Stopped: {}", rule_name(rule).to_lowercase());
+    let title = format!("Stopped: {}", rule_name(rule));
     let content = html! {
         p { a href=(routes::DNC) { "Do not contact" } }
         (wide_heading(&title, "As the verdicts stand now. Each person’s page names the records behind it.", &html! {}))

@@ -27,7 +27,7 @@ use crate::{
         head::Head,
         mapping_example::{ExampleOf, ShownRow},
         mapping_own::{self, Own},
-        parts::{Tone, icon, notice, section},
+        parts::{Tone, empty, icon, notice, section},
         picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
         properties::Of,
         refused::Refused,
@@ -506,7 +506,9 @@ impl<T: Tab> SettingsForm for Mapping<T> {
         html! {
             @for property in &lacking { (self.required(property, &free)) }
             (section("mapped", "Mapped", "Values of these come from HubSpot, and go there by the behavior of the row. Records that are here already are read again for what is newly mapped; who was exported gets it with the next export.", &html! {
-                (self.table(&shown, values, errors))
+                @if shown.is_empty() {
+                    (empty(None, if self.properties.is_empty() { "Nothing is mapped. The usual rows come when HubSpot’s properties were read." } else { "Nothing is mapped. Add a row below, or take the defaults." }, None))
+                } @else { (self.table(&shown, values, errors)) }
                 @for field in &free {
                     // A row that was removed stays removed.
                     @if self.mapped.contains(&field.key) { input type="hidden" name={ (PROPERTY) (field.key) } value=""; }
@@ -577,7 +579,7 @@ impl<T: Tab> Mapping<T> {
 
     fn table(&self, fields: &[&Field], values: &Values, errors: &[FieldError]) -> Markup {
         html! {
-            table .table {
+            table .table .folds {
                 caption .sr { "Fields and properties" }
                 thead { tr {
                     th scope="col" { "Field of the app" } th scope="col" { "Property in HubSpot" }
@@ -630,6 +632,12 @@ impl<T: Tab> Mapping<T> {
                 th scope="row" {
                     (field.label)
                     span .sub { @match field.field_type { Some(t) => { (t.as_str()) } None => { "no field of the app any more" } } }
+                    // Without a name: it is not sent.
+                    label .unfold {
+                        (icon::draw(icon::ARROW)) bdi { (definition.map_or(typed, |d| d.label.as_str())) }
+                        input type="checkbox" id={ "unfold-" (key) } aria-label={ "Show how " (field.label) " is mapped" };
+                        (icon::draw(icon::DOWN))
+                    }
                     input type="hidden" name=(ROW) value=(key);
                 }
                 td data-l="Property in HubSpot" {

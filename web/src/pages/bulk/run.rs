@@ -30,7 +30,7 @@ use crate::{
             when, wide_heading,
         },
         people::name_of,
-        person::preview::previewed,
+        person::{labels::Labels, preview::previewed},
         reasons,
         refused::Refused,
         routes,
@@ -94,6 +94,8 @@ async fn shown(app: App, visit: Visit, id: BulkId) -> Result<Shown, Refused> {
     let run = bulk::shown(store, row).await?;
     let sampled: Vec<PersonId> = run.sample.iter().map(|s| s.person.clone()).collect();
     let people = store.people_among(workspace, &sampled).await?;
+    let previews = run.sample.iter().map(|one| &one.preview);
+    let labels = Labels::of_previews(&app, &visit, head.status.portal, previews).await?;
     let stop = if visit.may_change() && !run.state.is_final() {
         let (class, label) = match run.state {
             BulkState::Running | BulkState::Cancelling => ("danger", "Stop"),
@@ -111,7 +113,7 @@ async fn shown(app: App, visit: Visit, id: BulkId) -> Result<Shown, Refused> {
         BulkState::Previewing => looked_through(&run),
         BulkState::WaitingForConfirmation => html! {
             p .muted { "By the policy “" (policy_name(policy)) "”. Nothing has been written yet." }
-            (would_take(&visit, &run, &people))
+            (would_take(&visit, &run, &people, &labels))
         },
         BulkState::Running | BulkState::Cancelling | BulkState::Cancelled | BulkState::Done => {
             progress(&head, &run)
@@ -158,7 +160,12 @@ fn looked_through(run: &BulkAnswer) -> Markup {
 }
 
 /// Whom it would take, for whoever confirms.
-fn would_take(visit: &Visit, run: &BulkAnswer, people: &BTreeMap<PersonId, Person>) -> Markup {
+fn would_take(
+    visit: &Visit,
+    run: &BulkAnswer,
+    people: &BTreeMap<PersonId, Person>,
+    labels: &Labels,
+) -> Markup {
     let preview = &run.preview;
     let written = preview.create + preview.update;
     let skipped: u64 = preview.skipped.values().sum();
@@ -176,7 +183,7 @@ fn would_take(visit: &Visit, run: &BulkAnswer, people: &BTreeMap<PersonId, Perso
                 @let name = people.get(&one.person).map_or_else(|| one.person.to_string(), name_of);
                 (fold(false, html! { bdi { (name) } }, &html! {
                     p { a href={ (routes::PEOPLE) "/" (one.person) } { "To the person" } }
-                    (previewed(&one.preview))
+                    (previewed(&one.preview, labels))
                 }))
             }
         }

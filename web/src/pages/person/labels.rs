@@ -1,11 +1,11 @@
-//! What people call the fields and properties on the page of a person (I5, E10).
+//! What people call the fields and properties on the page of a person, and in previews (I5, E9, E10).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     ObjectType, PortalId,
-    api::{JournalEntry, ProfileAnswer},
-    app::{FieldKey, PERSON_FIELDS, RecordKind},
+    api::{ExportPreview, JournalEntry, ProfileAnswer, RecordPreview},
+    app::{COMPANY_FIELDS, FieldKey, PERSON_FIELDS, RecordKind},
 };
 use maud::{Markup, html};
 
@@ -16,10 +16,13 @@ use crate::{
 
 /// Labels of the workspace's own fields, and of the portal's properties.
 #[derive(Default)]
-pub(super) struct Labels {
-    fields: BTreeMap<FieldKey, String>,
+pub(in crate::pages) struct Labels {
+    fields: BTreeMap<(RecordKind, FieldKey), String>,
     properties: BTreeMap<(ObjectType, String), String>,
 }
+
+/// Properties that are spoken of.
+type Names<'a> = BTreeMap<ObjectType, BTreeSet<&'a str>>;
 
 impl Labels {
     /// Those of what the profile and the journal speak of.
@@ -30,14 +33,7 @@ impl Labels {
         profile: Option<&ProfileAnswer>,
         journal: &[JournalEntry],
     ) -> Result<Self, Refused> {
-        let (store, workspace) = (&app.parts()?.store, visit.workspace());
-        let own = store.custom_fields(workspace).await?.into_iter();
-        let own = own.filter(|field| field.record == RecordKind::Person);
-        let mut labels = Self {
-            fields: own.map(|field| (field.key, field.label)).collect(),
-            properties: BTreeMap::new(),
-        };
-        let mut names: BTreeMap<ObjectType, BTreeSet<&str>> = BTreeMap::new();
+        let mut names = Names::new();
         let mapped = profile.into_iter().flat_map(|p| p.fields.values());
         let mapped = mapped.filter_map(|field| field.of.property.as_deref());
         names.entry(ObjectType::Contact).or_default().extend(mapped);
@@ -45,11 +41,50 @@ impl Labels {
             let written = entry.properties.iter().map(|p| p.property.as_str());
             names.entry(entry.record_type).or_default().extend(written);
         }
+        Self::named(app, visit, portal, names).await
+    }
+
+    /// Those of what previews speak of.
+    pub(in crate::pages) async fn of_previews<'a>(
+        app: &App,
+        visit: &Visit,
+        portal: Option<PortalId>,
+        previews: impl IntoIterator<Item = &'a ExportPreview>,
+    ) -> Result<Self, Refused> {
+        let mut names = Names::new();
+        let mut add = |object_type, record: &'a RecordPreview| {
+            let written = record.changes.iter().map(|c| c.property.as_str());
+            let left_out = record.left_out.iter().map(|l| l.property.as_str());
+            let of_type = names.entry(object_type).or_default();
+            of_type.extend(written.chain(left_out));
+        };
+        for preview in previews {
+            add(ObjectType::Contact, &preview.contact);
+            if let Some(company) = &preview.company {
+                add(ObjectType::Company, company);
+            }
+        }
+        Self::named(app, visit, portal, names).await
+    }
+
+    async fn named(
+        app: &App,
+        visit: &Visit,
+        portal: Option<PortalId>,
+        names: Names<'_>,
+    ) -> Result<Self, Refused> {
+        let (store, workspace) = (&app.parts()?.store, visit.workspace());
+        let own = store.custom_fields(workspace).await?.into_iter();
+        let mut labels = Self {
+            fields: own
+                .map(|field| ((field.record, field.key), field.label))
+                .collect(),
+            properties: BTreeMap::new(),
+        };
         let Some(portal) = portal else {
             return Ok(labels);
         };
-        for object_type in [ObjectType::Contact, ObjectType::Company] {
-            let of_type = names.remove(&object_type).unwrap_or_default();
+        for (object_type, of_type) in names {
             let of_type: Vec<&str> = of_type.into_iter().collect();
             let found = store.property_labels(workspace, portal, object_type, &of_type);
             let found = found.await?.into_iter();
@@ -59,14 +94,20 @@ impl Labels {
         Ok(labels)
     }
 
-    /// A field of the app, with its key where it has a name besides.
+    /// A field of people, with its key where it has a name besides.
     pub(super) fn field(&self, key: &FieldKey) -> Markup {
-        let known = PERSON_FIELDS.iter().find(|known| known.key == key.as_str());
-        let known = known.map(|known| known.label);
-        named(
-            known.or(self.fields.get(key).map(String::as_str)),
-            key.as_str(),
-        )
+        named(self.field_label(RecordKind::Person, key), key.as_str())
+    }
+
+    /// The name of a field of the app, if it has one.
+    pub(super) fn field_label(&self, record: RecordKind, key: &FieldKey) -> Option<&str> {
+        let known = match record {
+            RecordKind::Person => PERSON_FIELDS,
+            RecordKind::Company => COMPANY_FIELDS,
+        };
+        let known = known.iter().find(|known| known.key == key.as_str());
+        let own = self.fields.get(&(record, key.clone()));
+        known.map(|known| known.label).or(own.map(String::as_str))
     }
 
     /// A property of HubSpot's, likewise.

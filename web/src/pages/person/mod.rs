@@ -3,7 +3,7 @@
 
 mod activities;
 mod journal;
-mod labels;
+pub(super) mod labels;
 pub(in crate::pages) mod preview;
 mod touches;
 mod whereabouts;

@@ -6,16 +6,18 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use domain::{
+    ObjectType,
     api::{
         ChangePreview, ExportPreview, PreviewAction, PreviewRequest, RecordPreview, RetryReason,
         RulePreview, WhyPreview,
     },
+    app::RecordKind,
     entry::PageEvent,
     settings::ExportBehavior,
 };
 use maud::{Markup, html};
 
-use super::{At, Facts, content, page};
+use super::{At, Facts, content, labels::Labels, page};
 use crate::{
     api::previews,
     pages::{
@@ -57,7 +59,8 @@ pub(super) async fn preview(
     let (status, shown) = match &made {
         Ok(made) => {
             visit.note(&app, PageEvent::Previewed, None).await;
-            (StatusCode::OK, previewed(made))
+            let labels = Labels::of_previews(&app, &visit, head.status.portal, [made]).await?;
+            (StatusCode::OK, previewed(made, &labels))
         }
         Err(refusal) => {
             let problem = refusal.problem();
@@ -78,11 +81,11 @@ pub(super) async fn preview(
 }
 
 /// What would become of both records.
-pub(in crate::pages) fn previewed(preview: &ExportPreview) -> Markup {
+pub(in crate::pages) fn previewed(preview: &ExportPreview, labels: &Labels) -> Markup {
     html! {
         div .stack {
-            (record("Contact", &preview.contact))
-            @if let Some(company) = &preview.company { (record("Company", company)) }
+            (record(RecordKind::Person, &preview.contact, labels))
+            @if let Some(company) = &preview.company { (record(RecordKind::Company, company, labels)) }
             @if let Some(why) = &preview.no_company { p .hint { "No company: " (why_text(why)) } }
             @if preview.may_become_marketing_contact {
                 p .hint { "Whether a new contact counts as a marketing contact, for which HubSpot may charge, is decided by a setting of the portal." }
@@ -91,7 +94,11 @@ pub(in crate::pages) fn previewed(preview: &ExportPreview) -> Markup {
     }
 }
 
-fn record(kind: &str, record: &RecordPreview) -> Markup {
+fn record(of: RecordKind, record: &RecordPreview, labels: &Labels) -> Markup {
+    let (kind, object_type) = match of {
+        RecordKind::Person => ("Contact", ObjectType::Contact),
+        RecordKind::Company => ("Company", ObjectType::Company),
+    };
     let (tone, path, what) = match record.action {
         PreviewAction::Create => (Tone::Info, icon::CHECK, "would be made"),
         PreviewAction::Adopt => (Tone::Info, icon::CHECK, "is in HubSpot and would be linked"),
@@ -102,7 +109,7 @@ fn record(kind: &str, record: &RecordPreview) -> Markup {
     let left = html! {
         ul .stack .tight {
             @for left in &record.left_out {
-                li { code { (left.property) } " (" (rule_name(&left.rule)) "): " (why_text(&left.why)) }
+                li { (labels.property(object_type, &left.property)) " (" (rule_name(&left.rule, of, labels)) "): " (why_text(&left.why)) }
             }
         }
     };
@@ -112,7 +119,7 @@ fn record(kind: &str, record: &RecordPreview) -> Markup {
                 (pill(tone, path, format!("{kind} {what}")))
                 @if let Some(why) = &record.reason { span { (why_text(why)) } }
             }
-            @if !record.changes.is_empty() { div { (changes(&record.changes)) } }
+            @if !record.changes.is_empty() { div { (changes(of, object_type, &record.changes, labels)) } }
             @if !record.left_out.is_empty() {
                 div { (fold(false, format!("Not written: {}", record.left_out.len()), &left)) }
             }
@@ -120,27 +127,35 @@ fn record(kind: &str, record: &RecordPreview) -> Markup {
     }
 }
 
-fn changes(changes: &[ChangePreview]) -> Markup {
+fn changes(
+    of: RecordKind,
+    object_type: ObjectType,
+    changes: &[ChangePreview],
+    labels: &Labels,
+) -> Markup {
     html! {
         table .table {
             caption .sr { "What would be written" }
             thead { tr { th scope="col" { "Property" } th scope="col" { "Change" } th scope="col" { "Rule" } } }
             tbody { @for c in changes {
                 tr {
-                    th scope="row" { code { (c.property) } }
+                    th scope="row" { (labels.property(object_type, &c.property)) }
                     td data-l="Change" { (change(c.old.as_deref(), Some(&c.new))) }
-                    td data-l="Rule" { (rule_name(&c.rule)) span .sub { (behavior_name(c.behavior)) } }
+                    td data-l="Rule" { (rule_name(&c.rule, of, labels)) span .sub { (behavior_name(c.behavior)) } }
                 }
             } }
         }
     }
 }
 
-fn rule_name(rule: &RulePreview) -> String {
+fn rule_name(rule: &RulePreview, of: RecordKind, labels: &Labels) -> String {
     match rule {
         RulePreview::Key => "what identifies the record".to_owned(),
         RulePreview::Name => "the company’s name".to_owned(),
-        RulePreview::Row { app_field } => format!("mapping of {app_field}"),
+        RulePreview::Row { app_field } => {
+            let label = labels.field_label(of, app_field);
+            format!("mapping of {}", label.unwrap_or(app_field.as_str()))
+        }
         RulePreview::Status { status } => format!("status {status}"),
         RulePreview::Owner { fallback: true } => "fallback owner".to_owned(),
         RulePreview::Owner { fallback: false } => "owner".to_owned(),
