@@ -31,6 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Exports of which none ends for so long are stuck.
 const STUCK: Duration = Duration::from_secs(180);
 const NO_RECHECK: (&str, &str) = ("EXPORT_RECHECK_SECONDS", "3600");
+/// Ours would keep HubSpot's limits where HubSpot names none.
+const NO_BUDGET: (&str, &str) = ("HUBSPOT_BUDGET", "off");
 
 /// Exports one after the other, and what they cost.
 struct Stretch {
@@ -46,7 +48,11 @@ pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
          at once",
         plan.people, plan.at_once
     );
-    let world = World::start(World::options(binaries, dir), &[BY_HAND, NO_RECHECK]).await?;
+    let world = World::start(
+        World::options(binaries, dir),
+        &[BY_HAND, NO_RECHECK, NO_BUDGET],
+    )
+    .await?;
     let size = json!({
         "contacts": OTHERS, "companies": 2, "deals": 0, "lists": 0, "owners": 2, "limits": "off",
     });
