@@ -290,7 +290,7 @@ impl Browser {
 
     /// Presses the back button; `false` where there is nothing before.
     pub async fn back(&mut self) -> bool {
-        let history = self.call("Page.getNavigationHistory", json!({})).await;
+        let history = self.history().await;
         let current = history["currentIndex"].as_u64().expect("an index");
         let Some(before) = current.checked_sub(1) else {
             return false;
@@ -300,11 +300,29 @@ impl Browser {
         self.call("Page.navigateToHistoryEntry", to).await;
         let deadline = Instant::now() + SHOWS_WITHIN;
         loop {
-            let history = self.call("Page.getNavigationHistory", json!({})).await;
+            let history = self.history().await;
             if history["currentIndex"] == before {
                 return true;
             }
             assert!(Instant::now() < deadline, "it does not go back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Where one was, once no page is just changing.
+    async fn history(&mut self) -> Value {
+        let deadline = Instant::now() + SHOWS_WITHIN;
+        loop {
+            let method = "Page.getNavigationHistory";
+            let mut answer = self.answer(method, json!({})).await;
+            if answer["error"].is_null() {
+                return answer["result"].take();
+            }
+            let is_changing = answer["error"]["code"] == NAVIGATED;
+            assert!(
+                is_changing && Instant::now() < deadline,
+                "{method}: {answer}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

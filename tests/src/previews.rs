@@ -79,9 +79,13 @@ impl Previewed {
                 .filter(|entry| entry["record_type"] == record)
                 .filter(|entry| entry["operation"] == "create" || entry["operation"] == "update")
                 .collect();
-            // What HubSpot refuses when it comes to it no preview can know.
+            // What HubSpot refuses when it comes to it no preview can know. Of an odd address it is asked first
+            // whether it takes the contact: whose it does not take leaves the company as it was.
             if of_record.iter().any(|entry| entry["state"] == "refused") {
                 was_refused = true;
+                continue;
+            }
+            if was_refused && record == "company" && of_record.is_empty() {
                 continue;
             }
             let mut written = Changes::new();
