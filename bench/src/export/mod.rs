@@ -49,6 +49,9 @@ pub(crate) struct Plan {
     /// throughput: people in all; the first and the last thousand are compared
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     people: u64,
+    /// throughput: contacts that the portal has besides, who are people of the workspace too
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=crate::MOST))]
+    others: u64,
     /// throughput: exports under way at once; what waits behind more than 25 others goes in bulk
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=256))]
     at_once: u64,

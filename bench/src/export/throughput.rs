@@ -24,8 +24,6 @@ use crate::{
 /// Exports that are compared, first and last.
 const STRETCH: u64 = 1_000;
 const PORTAL: u64 = 1_000_001;
-/// Contacts that the portal has besides.
-const OTHERS: u64 = 10;
 /// How often it is asked what has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Exports of which none ends for so long are stuck.
@@ -45,8 +43,8 @@ struct Stretch {
 pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Result<Report> {
     println!(
         "export, throughput: no limits, no latency, one worker; {} people, ten at a company, {} under way \
-         at once",
-        plan.people, plan.at_once
+         at once; {} contacts besides",
+        plan.people, plan.at_once, plan.others
     );
     let world = World::start(
         World::options(binaries, dir),
@@ -54,7 +52,7 @@ pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
     )
     .await?;
     let size = json!({
-        "contacts": OTHERS, "companies": 2, "deals": 0, "lists": 0, "owners": 2, "limits": "off",
+        "contacts": plan.others, "companies": 2, "deals": 0, "lists": 0, "owners": 2, "limits": "off",
     });
     let workspace = world.connect(PORTAL, size).await?;
     workspace.until_read().await?;
@@ -82,7 +80,7 @@ pub(super) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
     let portal = world.api.simulator("GET", &path, None).await?;
     let contacts = &portal["objects"]["contacts"]["live"];
     ensure!(
-        contacts.as_u64() == Some(plan.people + OTHERS),
+        contacts.as_u64() == Some(plan.people + plan.others),
         "HubSpot has {contacts} contacts"
     );
 
