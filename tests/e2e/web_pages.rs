@@ -353,6 +353,14 @@ async fn basic_sync_saves_says_what_is_wrong_and_lets_two_admins_pick() {
         pill(&mara.get(OVERVIEW).await) == "Import off"
     })
     .await;
+    until("records are off, and owners go on", async || {
+        let overview = mara.get(OVERVIEW).await.text;
+        let (_, imported) = overview.split_once("Imported from HubSpot").unwrap();
+        let (imported, _) = imported.split_once("Exported to HubSpot").unwrap();
+        let count = |word: &str| imported.matches(word).count();
+        (count("Off<"), count("Fresh<")) == (4, 1)
+    })
+    .await;
     // An odd revision is no defect.
     for odd in ["", "x", "999", "-1"] {
         let got = mara.post(BASIC, &basic(odd, &[])).await;

@@ -60,9 +60,8 @@ impl Known {
         store: &Store,
         workspace: WorkspaceId,
         portal: PortalId,
+        mark: String,
     ) -> Result<Self, StoreError> {
-        // Before what it marks: what changes in between is read again the next time.
-        let mark = store.export_mark(workspace, portal).await?;
         let mut facts = store.portal_facts(workspace).await?;
         let standing = store.export_standing(workspace).await?;
         let mut rules = store.portal_rules(workspace, portal).await?;
@@ -100,13 +99,14 @@ impl Grounds {
         workspace: WorkspaceId,
         portal: PortalId,
     ) -> Result<Arc<Known>, StoreError> {
+        // Before what it marks: what changes in between is read again the next time.
         let mark = store.export_mark(workspace, portal).await?;
         if let Some(known) = self.kept().get(&workspace)
             && known.mark == mark
         {
             return Ok(known.clone());
         }
-        let known = Arc::new(Known::read(store, workspace, portal).await?);
+        let known = Arc::new(Known::read(store, workspace, portal, mark).await?);
         self.kept().put(workspace, known.clone());
         Ok(known)
     }

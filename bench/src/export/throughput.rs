@@ -158,14 +158,15 @@ async fn export(
     let before = cpu()?;
     let began = Instant::now();
     let mut next = numbers.start;
-    let mut progress = (Instant::now(), u64::MAX);
+    let mut progress = (Instant::now(), 0);
     loop {
         let open = open_exports(workspace).await?;
         if open == 0 && next == numbers.end {
             break;
         }
-        if (open, next) != (progress.1, numbers.end) {
-            progress = (Instant::now(), open);
+        let ended = (next - numbers.start).saturating_sub(open);
+        if ended > progress.1 {
+            progress = (Instant::now(), ended);
         }
         ensure!(progress.0.elapsed() < STUCK, "{open} exports do not end");
         let upto = numbers.end.min(next + plan.at_once.saturating_sub(open));

@@ -70,9 +70,6 @@ async fn live(
 
 async fn shown(app: App, visit: Visit) -> Result<Shown, Refused> {
     let head = Head::of(&app, visit.workspace()).await?;
-    let standing = app.parts()?.store.export_standing(visit.workspace()).await;
-    // Settings that cannot be read are told of below.
-    let import_is_on = standing.map_or(true, |standing| standing.settings.import.enabled);
     let summary = match head.standing {
         Standing::Never => None,
         _ => Some(summary_of(&app, visit.workspace()).await),
@@ -114,7 +111,7 @@ async fn shown(app: App, visit: Visit) -> Result<Shown, Refused> {
             h1 .sr { "Overview" }
             (states::notices(&head))
             (set_up::shown(&app, &visit, &head).await?)
-            (imported(&head, import_is_on))
+            (imported(&head))
             (exported)
             (danger(&visit, &head))
         },
@@ -137,7 +134,7 @@ async fn shown(app: App, visit: Visit) -> Result<Shown, Refused> {
 }
 
 /// What is stored of each type, and how fresh it is.
-fn imported(head: &Head, is_on: bool) -> Markup {
+fn imported(head: &Head) -> Markup {
     let shown = [
         SyncType::Contacts,
         SyncType::Companies,
@@ -149,7 +146,7 @@ fn imported(head: &Head, is_on: bool) -> Markup {
         dl .card .stats {
             @for sync_type in shown {
                 @if let Some(object) = head.status.objects.iter().find(|o| o.object_type == sync_type) {
-                    (stat(type_name(sync_type), Some(freshness(object, is_on)), object.stored, door(head, sync_type).as_deref(), html! {
+                    (stat(type_name(sync_type), Some(freshness(object, head.status.import_enabled)), object.stored, door(head, sync_type).as_deref(), html! {
                         @match &object.freshness {
                             Some(fresh) => { "Read up to " (when(fresh.as_of, head.now)) }
                             None => { "Not kept up to date yet" }
@@ -178,8 +175,11 @@ fn door(head: &Head, sync_type: SyncType) -> Option<String> {
     }
 }
 
-fn freshness(object: &ObjectStatus, is_on: bool) -> Markup {
+/// Owners are read while the import is off, too; what is read for the first time has no rhythm before its
+/// schedule is there.
+fn freshness(object: &ObjectStatus, import_enabled: bool) -> Markup {
     let last = object.freshness.as_ref().map_or(object.outcome, |f| f.last);
+    let every = object.freshness.as_ref().and_then(|f| f.every_seconds);
     if is_behind(object) {
         return bare_pill(Tone::Warn, icon::CLOCK, "Behind");
     }
@@ -190,7 +190,8 @@ fn freshness(object: &ObjectStatus, is_on: bool) -> Markup {
         TypeOutcome::FinishedWithRefusals | TypeOutcome::Incomplete => {
             bare_pill(Tone::Warn, icon::WARN, "In part")
         }
-        _ if !is_on => bare_pill(Tone::Plain, icon::STOP, "Off"),
+        _ if every.is_none() && !import_enabled => bare_pill(Tone::Plain, icon::STOP, "Off"),
+        _ if object.freshness.is_none() => bare_pill(Tone::Plain, icon::CLOCK, "Not yet"),
         _ => bare_pill(Tone::Ok, icon::CHECK, "Fresh"),
     }
 }

@@ -120,7 +120,7 @@ impl Labels {
 fn named(label: Option<&str>, name: &str) -> Markup {
     html! {
         @match label {
-            Some(label) => { bdi { (label) } span .sub { code { (name) } } }
+            Some(label) => { bdi { (label) } " " span .sub { code { (name) } } }
             None => { code { (name) } }
         }
     }
