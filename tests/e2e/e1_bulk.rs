@@ -91,11 +91,13 @@ pub(crate) async fn begin(door: &Door, whom: Value) -> Value {
     .await
 }
 
-/// Begins and confirms a bulk export whose writes take their time, and waits until some people of many are
-/// exported. Says which it is.
+/// Begins and confirms a bulk export whose writes take their time, all but the first ones so long that some
+/// people of many are not begun with when others are exported, and waits until then. Says which it is.
 pub(crate) async fn in_the_middle(p: &Planted, door: &Door, ids: &[String]) -> String {
-    let slow = json!({"path": "/contacts/batch/create$", "when": "before", "effect": {"delay": {"ms": 1_500}}});
-    p.tenant.control("POST", "faults", Some(slow)).await;
+    for (skip, ms) in [(2, 8_500), (0, 1_500)] {
+        let slow = json!({"path": "/contacts/batch/create$", "when": "before", "skip": skip, "effect": {"delay": {"ms": ms}}});
+        p.tenant.control("POST", "faults", Some(slow)).await;
+    }
     let begun = begin(door, people(ids)).await;
     let bulk = begun["bulk"].as_str().unwrap();
     door.ok("POST", &format!("/bulk-runs/{bulk}/confirm"), None)

@@ -9,7 +9,8 @@ use e2e::{
     door::Door,
     exports::{ask, ended, entries, is_final, live},
     mirrored,
-    planted::{Planted, number},
+    planted::{Planted, change_settings, number},
+    profiles::until,
     stacks::{OwnStack, until_within},
 };
 use futures::{StreamExt as _, future::join_all};
@@ -408,6 +409,46 @@ async fn what_landed_is_found_in_few_requests() {
     p.tenant.control("POST", "faults", Some(rule)).await;
     let (over, requests) = counted(&p, &door, &ids).await;
     assert_eq!(over["counts"]["exported"], 100, "{over:#}");
+    let sum: usize = requests.values().sum();
+    assert!(sum <= 40, "{sum}: {requests:#?}");
+}
+
+/// What is logged goes by settings that were saved while the batch was under way, and takes no more requests.
+#[tokio::test]
+async fn settings_that_are_saved_meanwhile_hold_for_the_rest() {
+    let p = Planted::new().await;
+    let setting = json!({"engagement_unique_keys": "refused"});
+    p.tenant.control("PATCH", "", Some(setting)).await;
+    let door = connect(&p).await;
+    let all = leads("newer", 100, 10);
+    let ids = ids(&all);
+    door.people(json!(all)).await;
+    push_all(&door, &steps(&ids, &STEPS)).await;
+    let slow =
+        json!({"path": "/contacts/batch/create$", "times": 1, "effect": {"delay": {"ms": 4_000}}});
+    p.tenant.control("POST", "faults", Some(slow)).await;
+    let save = async {
+        until("a batch is under way", async || {
+            let rules = p.tenant.control("GET", "faults", None).await;
+            rules["faults"][0]["struck"] == 1
+        })
+        .await;
+        change_settings(&door, |settings| {
+            settings["activities"]["label"] = json!("[Newer]");
+        })
+        .await;
+    };
+    let ((over, requests), ()) = tokio::join!(counted(&p, &door, &ids), save);
+    assert_eq!(over["counts"]["exported"], 100, "{over:#}");
+    let mut found = Vec::new();
+    for kind in STEPS {
+        found.extend(live(&p, content(kind, "").0).await);
+    }
+    let found = json!(found).to_string();
+    assert!(
+        found.contains("[Newer]") && !found.contains("[Artisan]"),
+        "{found}"
+    );
     let sum: usize = requests.values().sum();
     assert!(sum <= 40, "{sum}: {requests:#?}");
 }

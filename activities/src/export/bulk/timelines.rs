@@ -29,6 +29,7 @@ use store::{
 use super::{
     super::{
         FIRST_LOOK,
+        ground::Ground,
         run::DOUBT,
         stop::Stop,
         timeline::{Timeline, entry, step},
@@ -51,8 +52,18 @@ const PAUSE: Duration = Duration::from_secs(12);
 pub(super) struct Whose {
     pub(super) hold: WriterHold,
     pub(super) contact: HubSpotObjectId,
-    /// The contact's company, where that is known.
-    pub(super) company: Option<Option<HubSpotObjectId>>,
+    pub(super) company: KnownCompany,
+}
+
+/// A contact's company, where that is known.
+pub(super) type KnownCompany = Option<Option<HubSpotObjectId>>;
+
+/// How far the timelines of a batch are.
+struct Told {
+    /// Activities that were taken in hand, whatever came of it.
+    taken: Vec<ActivityId>,
+    /// Of each.
+    companies: Vec<KnownCompany>,
 }
 
 /// An activity that is to be written.
@@ -99,7 +110,7 @@ pub(super) struct Doubt {
 /// The timelines of a batch, and what is found out about them.
 pub(super) struct Telling<'r> {
     pub(super) timelines: Vec<Timeline<'r>>,
-    companies: Vec<Option<Option<HubSpotObjectId>>>,
+    companies: Vec<KnownCompany>,
     /// What is to be written, of each.
     writes: Vec<Vec<Write>>,
     ends: Vec<ActivityTurn>,
@@ -119,20 +130,42 @@ impl Telling<'_> {
 impl Batching<'_> {
     /// Writes what is to be written of the activities of people whom HubSpot has.
     pub(super) async fn tell(&self, whose: &[Whose], report: &mut Report) -> Result<(), Stop> {
+        let mut told = Told {
+            taken: Vec::new(),
+            companies: whose.iter().map(|one| one.company).collect(),
+        };
+        let mut newest: Option<Ground> = None;
+        loop {
+            let ground = newest.as_ref().unwrap_or(self.ground);
+            let batching = Batching { ground, ..*self };
+            match batching.tell_by(whose, &mut told, report).await? {
+                Some(newer) => newest = Some(newer),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The same until nothing is left, or what is left goes by a newer ground: that one.
+    async fn tell_by(
+        &self,
+        whose: &[Whose],
+        told: &mut Told,
+        report: &mut Report,
+    ) -> Result<Option<Ground>, Stop> {
         let (store, ground) = (&self.deps.store, self.ground);
         let (workspace, portal) = (ground.workspace, ground.portal);
         if whose.is_empty() || !ground.known.settings_saved {
-            return Ok(());
+            return Ok(None);
         }
         let people: Vec<PersonId> = whose.iter().map(|one| one.hold.person.clone()).collect();
-        let mut telling = self.telling(whose);
-        let mut taken: Vec<ActivityId> = Vec::new();
+        let mut telling = self.telling(whose, &told.companies);
+        let mut newer = None;
         let mut open: Option<BTreeMap<PersonId, OpenActivityEntries>> = None;
         while report.trouble.is_none() {
             let most = MostActivities {
                 of_each: OF_EACH,
                 bytes: BYTES,
-                but: &taken,
+                but: &told.taken,
             };
             let mut pending = store
                 .pending_activities_of(workspace, portal, &people, &most)
@@ -140,13 +173,8 @@ impl Batching<'_> {
             if pending.is_empty() {
                 break;
             }
-            if ground.newer(self.deps).await?.is_some() {
-                // Whoever saved settings meanwhile means them for what came after.
-                for (of, person) in people.iter().enumerate() {
-                    if pending.contains_key(person) {
-                        telling.leave(of);
-                    }
-                }
+            newer = ground.newer(self.deps).await?;
+            if newer.is_some() {
                 break;
             }
             if open.is_none() {
@@ -158,7 +186,7 @@ impl Batching<'_> {
             for (of, person) in people.iter().enumerate() {
                 let entries = open.as_ref().and_then(|open| open.get(person));
                 for pending in pending.remove(person).unwrap_or_default() {
-                    taken.push(pending.id.clone());
+                    told.taken.push(pending.id.clone());
                     let Ok(entries) = entries.map_or(Ok(&[][..]), |all| all.as_deref()) else {
                         telling.leave(of);
                         continue;
@@ -199,21 +227,22 @@ impl Batching<'_> {
             store.turn_activities(workspace, portal, &ends).await?;
         }
         report.left.extend(telling.left);
-        Ok(())
+        told.companies = telling.companies;
+        Ok(newer)
     }
 
-    fn telling<'r>(&'r self, whose: &'r [Whose]) -> Telling<'r> {
-        let timelines = whose.iter().map(|one| {
+    fn telling<'r>(&'r self, whose: &'r [Whose], companies: &[KnownCompany]) -> Telling<'r> {
+        let timelines = whose.iter().zip(companies).map(|(one, company)| {
             let mut timeline =
                 Timeline::new(self.deps, self.ground, &one.hold, self.done, one.contact);
-            if let Some(company) = one.company {
+            if let Some(company) = *company {
                 timeline.knows_company(company);
             }
             timeline
         });
         Telling {
             timelines: timelines.collect(),
-            companies: whose.iter().map(|one| one.company).collect(),
+            companies: companies.to_vec(),
             writes: whose.iter().map(|_| Vec::new()).collect(),
             ends: Vec::new(),
             unknown: Vec::new(),
