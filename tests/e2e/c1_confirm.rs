@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dev::demo::{ADMIN, ADMIN_NAME, Confirm, Consent, Question, Reply, WORKSPACE_NAME};
-use e2e::{Tenant, door::Door, shared, store_of};
+use e2e::{Tenant, door::Door, exports::ask, planted::change_settings, shared, store_of};
 use serde_json::{Value, json};
 
 async fn tenant() -> Tenant {
@@ -364,6 +364,45 @@ async fn what_nobody_confirms_in_time_is_given_back() {
     assert!(late.text.contains("HS-1013"), "{}", late.text);
     until_given_back(&tenant, Duration::from_secs(60)).await;
     assert!(!is_connected(&tenant).await);
+}
+
+#[tokio::test]
+async fn the_question_says_what_will_be_written() {
+    let tenant = tenant().await;
+    let first = asked(&tenant).await;
+    let text = &first.page.text;
+    assert!(
+        text.contains("Nothing is written to HubSpot before the export settings were saved once."),
+        "{text}"
+    );
+    let confirmed = tenant.api.confirm(&first, Confirm::Connect).await.unwrap();
+    assert_eq!(confirmed.status, 303, "{}", confirmed.text);
+    let minute = Duration::from_secs(60);
+    tenant.wait_for_phase("syncing", minute).await;
+    let door = Door::of(&tenant).await;
+    change_settings(&door, |settings| {
+        settings["export"]["policy"] = json!("replied");
+    })
+    .await;
+    let left = tenant
+        .api
+        .call(&tenant.id(), "disconnect", Some(json!({})))
+        .await
+        .unwrap();
+    assert_eq!(left.status, 200, "{}", left.text);
+    tenant.wait_for_phase("disconnected", minute).await;
+    door.people(json!([{"id": "waits", "version": 1, "email": "waits@question.example"}]))
+        .await;
+    ask(&door, "waits").await;
+
+    let again = asked(&tenant).await;
+    let text = &again.page.text;
+    for shown in ["exports go on at once; 1 waits.", WORKSPACE_NAME] {
+        assert!(text.contains(shown), "no {shown} in {text}");
+    }
+    assert!(!text.contains("Nothing is written"), "{text}");
+    // The account is the same one.
+    assert!(!text.contains("Until now"), "{text}");
 }
 
 #[tokio::test]

@@ -29,6 +29,13 @@ async fn a_list_with_a_use_tells_who_came_and_left_last() {
     })
     .await;
     let pages = Pages::open(&portal.tenant, "member").await;
+    // Who may not change them looks for lists all the same.
+    let found = pages.get(&format!("{LISTS}?find=NO+of")).await.text;
+    let rest = between(&found, "id=\"all\"", "</section>").unwrap_or_default();
+    assert!(rest.contains("<bdi>Of no use</bdi>"), "{found}");
+    assert!(found.contains("value=\"NO of\""), "{found}");
+    let none = pages.get(&format!("{LISTS}?find=nowhere")).await.text;
+    assert!(none.contains("No other list is called so."), "{none}");
     let last = async |name: &str| {
         let page = pages.get(LISTS).await;
         let row = between(&page.text, &format!("<bdi>{name}</bdi>"), "</tr>").unwrap_or_default();

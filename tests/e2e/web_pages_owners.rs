@@ -34,6 +34,12 @@ async fn who_is_alike_is_suggested_and_stands_for_the_owner_once_that_is_saved()
     ] {
         assert!(page.text.contains(shown), "no {shown} in {}", page.text);
     }
+    let member = Pages::open(&portal.tenant, "member").await;
+    let read_only = member.get(OWNERS).await.text;
+    assert!(
+        read_only.contains("Suggested: ") && !read_only.contains("Use suggestion"),
+        "{read_only}"
+    );
     let field = format!("owner-{}", one["owner"]);
     let step = format!("use {field}");
     assert!(page.text.contains(&format!("value=\"{step}\"")));

@@ -9,6 +9,7 @@ use domain::{
     settings::{FollowedList, ListUse, Settings, SettingsPath},
 };
 use maud::{Markup, html};
+use serde::Deserialize;
 use store::ListDetails;
 
 use crate::{
@@ -20,7 +21,9 @@ use crate::{
         picker::step_button,
         refused::Refused,
         routes,
-        settings_form::{FieldError, Known, SettingsForm, Values, row_at, save, show, value},
+        settings_form::{
+            FieldError, Known, SettingsForm, Values, row_at, save, show, show_with, value,
+        },
     },
     state::App,
 };
@@ -42,8 +45,23 @@ async fn page(
     State(app): State<App>,
     visit: Visit,
     Address(after): Address<AfterDone>,
+    Address(asked): Address<Asked>,
 ) -> Result<Response, Refused> {
-    show::<Lists>(&app, &visit, after.done).await
+    if asked.find.is_empty() {
+        return show::<Lists>(&app, &visit, after.done).await;
+    }
+    show_with::<Lists>(&app, &visit, |lists| lists.asked = cut(&asked.find)).await
+}
+
+/// What a member looks for, whose page has no form that saves.
+#[derive(Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    find: String,
+}
+
+fn cut(words: &str) -> String {
+    words.chars().take(LONGEST).collect()
 }
 
 async fn saved(State(app): State<App>, visit: Visit, sent: Sent) -> Result<Response, Refused> {
@@ -170,14 +188,24 @@ impl SettingsForm for Lists {
     }
 
     fn step(&mut self, _: &Known, _: &str, sent: &Sent, _: &mut Values) {
-        self.asked = sent.text(FIND).chars().take(LONGEST).collect();
+        self.asked = cut(sent.text(FIND));
     }
 
     fn on_enter(&self) -> Option<String> {
         Some(FIND.to_owned())
     }
 
-    fn fields(&self, _: &Visit, head: &Head, values: &Values, _: &[FieldError]) -> Markup {
+    fn above(&self, visit: &Visit, _: &Head) -> Markup {
+        html! {
+            @if !visit.may_change() && !self.lists.is_empty() {
+                form method="get" action=(Self::PATH) role="search" {
+                    (self.search(&html! { button .btn { "Search" } }))
+                }
+            }
+        }
+    }
+
+    fn fields(&self, visit: &Visit, head: &Head, values: &Values, _: &[FieldError]) -> Markup {
         let (used, rest): (Vec<_>, Vec<_>) = self
             .lists
             .iter()
@@ -213,11 +241,9 @@ impl SettingsForm for Lists {
                 }
             }))
             (section("all", "All lists", "", &html! {
-                @if !none {
-                    div .row role="search" {
-                        label .sr for=(FIND) { "Name of a list" }
-                        input .input type="search" id=(FIND) name=(FIND) value=(self.asked) placeholder="Name of a list" autocomplete="off";
-                        (step_button(Self::PATH, FIND, "", FIND, &html! { "Search" }, None))
+                @if !none && visit.may_change() {
+                    div role="search" {
+                        (self.search(&step_button(Self::PATH, FIND, "", FIND, &html! { "Search" }, None)))
                     }
                 }
                 @if none { (empty(None, "HubSpot has no other lists, or they were not read yet.", None)) }
@@ -227,6 +253,18 @@ impl SettingsForm for Lists {
                     (notice(Tone::Info, icon::WARN, &html! { p { "This portal has more lists than are shown here: " (number(self.lists.len() as u64)) @if self.more { " at least" } ". Any list can be given a use by its id through the API." } }, None))
                 }
             }))
+        }
+    }
+}
+
+impl Lists {
+    fn search(&self, button: &Markup) -> Markup {
+        html! {
+            div .row {
+                label .sr for=(FIND) { "Name of a list" }
+                input .input type="search" id=(FIND) name=(FIND) value=(self.asked) placeholder="Name of a list" autocomplete="off";
+                (button)
+            }
         }
     }
 }

@@ -8,12 +8,12 @@ use axum::{
     routing::{get, post},
 };
 use domain::{
-    app::{COMPANY_FIELDS, CatalogueField, FieldKey, FieldType, PERSON_FIELDS, RecordKind},
+    app::{FieldKey, FieldType, RecordKind},
     export::fits,
     portal::{PortalFacts, Properties, PropertyDefinition},
     settings::{
-        ExportBehavior, FixedValue, ImportPriority, MappingRow, Settings, SettingsCode,
-        SettingsPath, SettingsProblem, required_not_written,
+        ExportBehavior, ImportPriority, MappingRow, Settings, SettingsCode, SettingsPath,
+        SettingsProblem, required_not_written,
     },
 };
 use maud::{Markup, html};
@@ -25,11 +25,12 @@ use crate::{
         frame::{AfterDone, Width},
         guard::{Address, Sent, Visit},
         head::Head,
+        mapping_behaviors::{BEHAVIORS, meaning},
         mapping_example::{ExampleOf, ShownRow},
         mapping_own::{self, Own},
-        parts::{Tone, empty, icon, notice, section},
+        mapping_tabs::{Companies, Contacts, Field, Tab, fields_of, tabs},
+        parts::{Tone, empty, fold, icon, notice, section},
         picker::{Fit, NEW_ROW, Pick, ROW, Rows, step_button},
-        properties::Of,
         refused::Refused,
         routes,
         settings_form::{
@@ -48,22 +49,6 @@ const OPTIONS: &str = "options-";
 const REQUIRED: &str = "required-";
 /// The step that maps it.
 const FILL: &str = "fill ";
-
-const BEHAVIORS: [(&str, &str, ExportBehavior); 5] = [
-    (
-        "fill_if_empty",
-        "Fill if empty",
-        ExportBehavior::FillIfEmpty,
-    ),
-    ("overwrite", "Overwrite", ExportBehavior::Overwrite),
-    ("create_only", "On create only", ExportBehavior::CreateOnly),
-    ("append", "Append", ExportBehavior::Append),
-    (
-        "do_not_export",
-        "Do not export",
-        ExportBehavior::DoNotExport,
-    ),
-];
 
 pub(crate) fn router() -> Router<App> {
     Router::new()
@@ -94,116 +79,6 @@ async fn saved<T: Tab>(
     save::<Mapping<T>>(&app, &visit, &sent).await
 }
 
-/// A tab: whose rows they are.
-trait Tab: Send + Sync + 'static {
-    const PATH: &'static str;
-    const LIST: &'static str;
-    const RECORD: RecordKind;
-    const OF: Of;
-    const FIELDS: &'static [CatalogueField];
-    fn rows(settings: &Settings) -> &Vec<MappingRow>;
-    fn rows_mut(settings: &mut Settings) -> &mut Vec<MappingRow>;
-    fn properties(known: &Known) -> Option<&Properties>;
-    /// What people call its records.
-    const NOUN: &'static str;
-    /// Where fixed values stand in the settings.
-    const FIXED: &'static str;
-    fn fixed(settings: &Settings) -> &Vec<FixedValue>;
-    fn fixed_mut(settings: &mut Settings) -> &mut Vec<FixedValue>;
-}
-
-struct Contacts;
-
-impl Tab for Contacts {
-    const PATH: &'static str = routes::MAPPING_CONTACTS;
-    const LIST: &'static str = "/contacts";
-    const RECORD: RecordKind = RecordKind::Person;
-    const OF: Of = Of::Contacts;
-    const FIELDS: &'static [CatalogueField] = PERSON_FIELDS;
-
-    fn rows(settings: &Settings) -> &Vec<MappingRow> {
-        &settings.contacts
-    }
-
-    fn rows_mut(settings: &mut Settings) -> &mut Vec<MappingRow> {
-        &mut settings.contacts
-    }
-
-    fn properties(known: &Known) -> Option<&Properties> {
-        known.facts.contact_properties.as_ref()
-    }
-
-    const NOUN: &'static str = "contacts";
-
-    const FIXED: &'static str = "/contact_values";
-
-    fn fixed(settings: &Settings) -> &Vec<FixedValue> {
-        &settings.contact_values
-    }
-
-    fn fixed_mut(settings: &mut Settings) -> &mut Vec<FixedValue> {
-        &mut settings.contact_values
-    }
-}
-
-struct Companies;
-
-impl Tab for Companies {
-    const PATH: &'static str = routes::MAPPING_COMPANIES;
-    const LIST: &'static str = "/companies";
-    const RECORD: RecordKind = RecordKind::Company;
-    const OF: Of = Of::Companies;
-    const FIELDS: &'static [CatalogueField] = COMPANY_FIELDS;
-
-    fn rows(settings: &Settings) -> &Vec<MappingRow> {
-        &settings.companies
-    }
-
-    fn rows_mut(settings: &mut Settings) -> &mut Vec<MappingRow> {
-        &mut settings.companies
-    }
-
-    fn properties(known: &Known) -> Option<&Properties> {
-        known.facts.company_properties.as_ref()
-    }
-
-    const NOUN: &'static str = "companies";
-
-    const FIXED: &'static str = "/company_values";
-
-    fn fixed(settings: &Settings) -> &Vec<FixedValue> {
-        &settings.company_values
-    }
-
-    fn fixed_mut(settings: &mut Settings) -> &mut Vec<FixedValue> {
-        &mut settings.company_values
-    }
-}
-
-/// A field of the app.
-struct Field {
-    key: FieldKey,
-    label: String,
-    /// None of one that neither the catalogue nor the workspace has (any more).
-    field_type: Option<FieldType>,
-}
-
-/// The tabs of the mapping, with the one that is open.
-pub(crate) fn tabs(open: &str) -> Markup {
-    let all = [
-        (routes::MAPPING_CONTACTS, "Contacts"),
-        (routes::MAPPING_COMPANIES, "Companies"),
-        (routes::MAPPING_ACTIVITY, "Activity"),
-    ];
-    html! {
-        nav .tabs aria-label="Tabs" { ul {
-            @for (path, name) in all {
-                li { a href=(path) aria-current=[(path == open).then_some("page")] { (name) } }
-            }
-        } }
-    }
-}
-
 /// What the page needs.
 struct Mapping<T> {
     fields: Vec<Field>,
@@ -226,33 +101,6 @@ struct Mapping<T> {
     own: Own,
     example: Option<ExampleOf>,
     tab: std::marker::PhantomData<T>,
-}
-
-fn fields_of<T: Tab>(known: &Known) -> Vec<Field> {
-    let catalogue = T::FIELDS.iter().filter_map(|field| {
-        Some(Field {
-            key: FieldKey::parse(field.key).ok()?,
-            label: field.label.to_owned(),
-            field_type: Some(field.field_type),
-        })
-    });
-    let own = known.facts.custom_fields.iter();
-    let own = own.filter(|f| f.record == T::RECORD).map(|f| Field {
-        key: f.key.clone(),
-        label: f.label.clone(),
-        field_type: Some(f.field_type),
-    });
-    let mut all: Vec<Field> = catalogue.chain(own).collect();
-    for row in T::rows(&known.settings) {
-        if !all.iter().any(|f| f.key == row.app_field) {
-            all.push(Field {
-                key: row.app_field.clone(),
-                label: row.app_field.to_string(),
-                field_type: None,
-            });
-        }
-    }
-    all
 }
 
 impl<T: Tab> SettingsForm for Mapping<T> {
@@ -508,7 +356,12 @@ impl<T: Tab> SettingsForm for Mapping<T> {
             (section("mapped", "Mapped", "Values of these come from HubSpot, and go there by the behavior of the row. Records that are here already are read again for what is newly mapped; who was exported gets it with the next export.", &html! {
                 @if shown.is_empty() {
                     (empty(None, if self.properties.is_empty() { "Nothing is mapped. The usual rows come when HubSpot’s properties were read." } else { "Nothing is mapped. Add a row below, or take the defaults." }, None))
-                } @else { (self.table(&shown, values, errors)) }
+                } @else {
+                    (self.table(&shown, values, errors))
+                    (fold(false, "What each export behavior does", &html! {
+                        dl .facts { @for (_, name, behavior) in BEHAVIORS { dt { (name) } dd { (meaning(behavior)) } } }
+                    }))
+                }
                 @for field in &free {
                     // A row that was removed stays removed.
                     @if self.mapped.contains(&field.key) { input type="hidden" name={ (PROPERTY) (field.key) } value=""; }

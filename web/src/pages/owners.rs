@@ -245,7 +245,7 @@ impl SettingsForm for Owners {
         }
     }
 
-    fn fields(&self, _: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
+    fn fields(&self, visit: &Visit, _: &Head, values: &Values, errors: &[FieldError]) -> Markup {
         let typed = self.as_if_saved(values);
         let map = OwnerMap::new(&typed, &self.known, &self.members);
         // Who was matched just now stays where one looks until that is saved.
@@ -257,13 +257,14 @@ impl SettingsForm for Owners {
         let (matched, unmatched): (Vec<_>, Vec<_>) = self.owners.iter().partition(is_matched);
         let (active, left): (Vec<_>, Vec<_>) = unmatched.into_iter().partition(|o| !o.archived);
         let suggested = self.suggested(values, &typed);
-        let table = |owners: &[&OwnerRow]| self.table(owners, values, &map, &suggested);
+        let may_change = visit.may_change();
+        let table = |owners: &[&OwnerRow]| self.table(owners, values, &map, &suggested, may_change);
         html! {
             (section("unmatched", "Not matched", "", &html! {
                 @if self.owners.is_empty() { (empty(None, "HubSpot’s owners were not read yet.", None)) }
                 @else if active.is_empty() { (empty(Some(bare_pill(Tone::Ok, icon::CHECK, "All matched")), "Every active owner has a team member.", None)) }
                 @else {
-                    @if suggested.len() > 1 {
+                    @if suggested.len() > 1 && may_change {
                         div .row {
                             (step_button(Self::PATH, "unmatched", "", USE_ALL, &html! { "Use all " (suggested.len()) " suggestions" }, None))
                             span .hint { "Nothing is saved before you save." }
@@ -320,8 +321,8 @@ impl Owners {
         suggest(&named, &self.members)
     }
 
-    /// What is suggested for an owner, to be chosen with one press.
-    fn suggestion(&self, owner: &OwnerRow, of: &Suggestion) -> Markup {
+    /// What is suggested for an owner, for whoever may change that to be chosen with one press.
+    fn suggestion(&self, owner: &OwnerRow, of: &Suggestion, may_change: bool) -> Markup {
         let member = self.members.iter().find(|m| m.id == of.member);
         let name = member.map_or_else(|| of.member.to_string(), member_name);
         let said = format!("Use {name} for {}", owner_name(owner));
@@ -331,7 +332,7 @@ impl Owners {
                 "Suggested: " bdi { (name) }
                 @if let Some(email) = member.and_then(|m| m.email.as_ref()) { ", " bdi { (email.as_str()) } }
                 " (" (likeness(of.likeness)) ") "
-                (step_button(Self::PATH, &field(owner.id), "small", &step, &html! { "Use suggestion" }, Some(&said)))
+                @if may_change { (step_button(Self::PATH, &field(owner.id), "small", &step, &html! { "Use suggestion" }, Some(&said))) }
             }
         }
     }
@@ -368,6 +369,7 @@ impl Owners {
         values: &Values,
         map: &OwnerMap<'_>,
         suggested: &BTreeMap<HubSpotOwnerId, Suggestion>,
+        may_change: bool,
     ) -> Markup {
         html! {
             table .table {
@@ -392,7 +394,7 @@ impl Owners {
                                 @for (value, text) in &options { option value=(value) selected[value == now] { (text) } }
                                 option value=(NOBODY) selected[now == NOBODY] { "Nobody, whatever the e-mails say" }
                             }
-                            @if let Some(of) = suggested.get(&owner.id) { (self.suggestion(owner, of)) }
+                            @if let Some(of) = suggested.get(&owner.id) { (self.suggestion(owner, of, may_change)) }
                         }
                     }
                 } }

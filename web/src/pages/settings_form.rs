@@ -25,7 +25,7 @@ use crate::{
         guard::{Sent, Visit},
         head::Head,
         overview::set_up,
-        parts::{Unsaved, csrf, error_summary, heading, savebar},
+        parts::{Unsaved, csrf, error_summary, heading, number, savebar},
         refused::Refused,
     },
     problem::Refusal,
@@ -60,6 +60,23 @@ pub(crate) fn error_of<'a>(errors: &'a [FieldError], name: &str) -> Option<&'a s
     of_field.map(|(_, text)| text.as_str())
 }
 
+/// A whole number, with or without the commas or spaces that part thousands.
+fn read_whole(text: &str) -> Option<u32> {
+    let mut groups = text.split([',', ' ', '\u{a0}', '\u{202f}']);
+    let first = groups.next()?;
+    let mut digits = first.to_owned();
+    let (mut few, mut parted) = (first.len() <= 3, false);
+    for group in groups {
+        few &= group.len() == 3;
+        parted = true;
+        digits.push_str(group);
+    }
+    let are_digits = !first.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    (are_digits && (few || !parted))
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
 /// A whole number within a text; anything else is said so.
 pub(crate) fn whole(
     values: &Values,
@@ -68,19 +85,14 @@ pub(crate) fn whole(
     bounds: std::ops::RangeInclusive<u32>,
 ) -> Option<u32> {
     let text = value(values, name).trim();
-    let read = text
-        .bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten();
-    let read = read.filter(|n| bounds.contains(n));
+    let read = read_whole(text).filter(|n| bounds.contains(n));
     if read.is_none() {
         errors.push((
             name.to_owned(),
             format!(
                 "Write a whole number from {} to {}.",
-                bounds.start(),
-                bounds.end()
+                number(u64::from(*bounds.start())),
+                number(u64::from(*bounds.end()))
             ),
         ));
     }
@@ -473,13 +485,33 @@ mod tests {
 
     #[test]
     fn numbers_are_whole_and_within_bounds() {
-        let read = |text: &str| {
+        let read_to = |text: &str, most: u32| {
             let values = Values::from([("n".to_owned(), text.to_owned())]);
             let mut errors = Vec::new();
-            let read = whole(&values, "n", &mut errors, 1..=100);
+            let read = whole(&values, "n", &mut errors, 1..=most);
             assert_eq!(read.is_none(), error_of(&errors, "n").is_some(), "{text}");
             read
         };
+        let read = |text: &str| read_to(text, 100);
+        let mut errors = Vec::new();
+        let words = Values::from([("n".to_owned(), "many".to_owned())]);
+        assert_eq!(whole(&words, "n", &mut errors, 1..=1_000_000), None);
+        assert_eq!(
+            error_of(&errors, "n"),
+            Some("Write a whole number from 1 to 1,000,000.")
+        );
+        for (text, want) in [
+            ("1,000,000", Some(1_000_000)),
+            ("12 345", Some(12_345)),
+            ("1\u{202f}000", Some(1_000)),
+            ("1000,000", None),
+            ("1,00", None),
+            (",100", None),
+            ("1,,000", None),
+            ("1,000,001", None),
+        ] {
+            assert_eq!(read_to(text, 1_000_000), want, "{text}");
+        }
         for (text, want) in [
             ("7", Some(7)),
             (" 100 ", Some(100)),

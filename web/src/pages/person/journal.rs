@@ -46,7 +46,7 @@ pub(super) fn written(visit: &Visit, head: &Head, facts: &Facts) -> Markup {
                                 th scope="row" {
                                     (facts.labels.property(entry.record_type, &property.property))
                                     span .sub {
-                                        @match record(head, entry) {
+                                        @match record(head, facts, entry) {
                                             Some((link, name)) => { a href=(link) rel="noreferrer" { (name) } }
                                             None => { (record_name(entry.record_type)) }
                                         }
@@ -103,14 +103,17 @@ pub(super) const fn record_name(of: ObjectType) -> &'static str {
     }
 }
 
-/// The record in HubSpot’s own pages; engagements have none.
-fn record(head: &Head, entry: &JournalEntry) -> Option<(String, &'static str)> {
+/// The record in HubSpot’s own pages; that of an engagement is its place on the contact’s timeline.
+fn record(head: &Head, facts: &Facts, entry: &JournalEntry) -> Option<(String, &'static str)> {
     let id = entry.hubspot_id?;
     let path = match entry.record_type {
         ObjectType::Contact => format!("/contact/{id}"),
         ObjectType::Company => format!("/company/{id}"),
         ObjectType::Deal => format!("/deal/{id}"),
-        _ => return None,
+        _ => {
+            let contact = facts.profile.as_ref().ok()?.link.as_ref()?.hubspot_id;
+            format!("/contact/{contact}?engagement={id}")
+        }
     };
     Some((head.in_portal(&path)?, record_name(entry.record_type)))
 }
