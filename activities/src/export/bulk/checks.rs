@@ -44,12 +44,18 @@ impl AllUnchecked {
         self.all().entry(one.object_type).or_default().push(one);
     }
 
-    /// Takes out those of types of which there are as many as go in one request, or all.
+    /// Takes out as many of each type as fill requests, or all.
     fn take(&self, whatever: bool) -> Vec<(ObjectType, Vec<Unchecked>)> {
         let mut taken = Vec::new();
         for (object_type, some) in self.all().iter_mut() {
-            if !some.is_empty() && (whatever || some.len() >= associations::BATCH) {
-                taken.push((*object_type, std::mem::take(some)));
+            let rest = if whatever {
+                0
+            } else {
+                some.len() % associations::BATCH
+            };
+            let filled: Vec<Unchecked> = some.drain(..some.len() - rest).collect();
+            if !filled.is_empty() {
+                taken.push((*object_type, filled));
             }
         }
         taken
