@@ -98,9 +98,16 @@ pub(crate) async fn run(plan: Plan, binaries: &Path, dir: &Path) -> anyhow::Resu
     let (copy, rows) = copy(&stack).await?;
     let mut peers = Vec::new();
     for (name, script) in PEERS {
-        let took = peer(&stack, script, plan.contacts)
+        let of_portal = Script {
+            file: script,
+            portal: demo::PORTAL,
+            records: plan.contacts,
+            env: Vec::new(),
+        };
+        let took = of_portal
+            .run(&stack.addresses().simulator)
             .await
-            .with_context(|| script.to_owned())?;
+            .context(script)?;
         println!("{name}: {:.1} s", took.as_secs_f64());
         peers.push((name, took));
     }
@@ -132,36 +139,48 @@ async fn read(api: &Api, stack: &Stack, plan: &backfill::Plan) -> anyhow::Result
     backfill::took(&status)
 }
 
-/// Runs a connector against the portal, and tells how long its read took: without its installation and
-/// its start.
-async fn peer(stack: &Stack, script: &str, contacts: u64) -> anyhow::Result<Duration> {
-    let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance");
-    let done = Command::new("python3")
-        .arg(scripts.join(script))
-        .env("HUBSPOT_SIMULATOR_URL", stack.addresses().simulator)
-        .env("CONFORMANCE_PORTAL", demo::PORTAL.to_string())
-        .env(
-            "CONFORMANCE_CACHE",
-            dev::provision::cache().join("conformance"),
-        )
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("python3 cannot be run")?;
-    let said = String::from_utf8_lossy(&done.stdout);
-    ensure!(
-        done.status.success(),
-        "it ended with {}: {said} {}",
-        done.status,
-        String::from_utf8_lossy(&done.stderr)
-    );
-    let (seconds, records) = measured(&said).context("it does not say how long it took")?;
-    ensure!(
-        records == contacts,
-        "it read {records} of {contacts} contacts"
-    );
-    Ok(Duration::from_secs_f64(seconds))
+/// A script of `tests/conformance` that tells how long it took.
+pub(crate) struct Script {
+    pub(crate) file: &'static str,
+    pub(crate) portal: u64,
+    /// How many records it is to tell of.
+    pub(crate) records: u64,
+    pub(crate) env: Vec<(&'static str, String)>,
+}
+
+impl Script {
+    /// Runs it against its portal, and tells how long that took: without its installation and its start.
+    pub(crate) async fn run(self, simulator: &str) -> anyhow::Result<Duration> {
+        let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance");
+        let done = Command::new("python3")
+            .arg(scripts.join(self.file))
+            .env("HUBSPOT_SIMULATOR_URL", simulator)
+            .env("CONFORMANCE_PORTAL", self.portal.to_string())
+            .env(
+                "CONFORMANCE_CACHE",
+                dev::provision::cache().join("conformance"),
+            )
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("python3 cannot be run")?;
+        let said = String::from_utf8_lossy(&done.stdout);
+        ensure!(
+            done.status.success(),
+            "it ended with {}: {said} {}",
+            done.status,
+            String::from_utf8_lossy(&done.stderr)
+        );
+        let (seconds, records) = measured(&said).context("it does not say how long it took")?;
+        ensure!(
+            records == self.records,
+            "it was {records} of {} contacts",
+            self.records
+        );
+        Ok(Duration::from_secs_f64(seconds))
+    }
 }
 
 /// `MEASURED seconds contacts`

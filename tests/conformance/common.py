@@ -31,18 +31,19 @@ def cache():
     return Path(named) if named else Path(below) / "hubspot-sync" / "conformance"
 
 
-def enter(script, newest=None):
+def enter(script, newest=None, pins=None):
     """Goes on inside a virtual environment that holds what `<script>.txt` pins, and makes it first
-    where there is none. `newest` is the last minor version of Python 3 that the tool runs on."""
+    where there is none. `newest` is the last minor version of Python 3 that the tool runs on, `pins`
+    another script whose pins are these too."""
     script = Path(script).resolve()
+    pinned = script.with_name(f"{pins or script.stem}.txt")
     if os.environ.get("CONFORMANCE_INSIDE") == script.stem:
         return
     python = interpreter(newest)
-    pins = script.with_suffix(".txt").read_bytes()
-    key = hashlib.sha256(pins + python.encode()).hexdigest()[:12]
-    home = cache() / f"{script.stem}-{key}"
+    key = hashlib.sha256(pinned.read_bytes() + python.encode()).hexdigest()[:12]
+    home = cache() / f"{pinned.stem}-{key}"
     if not home.exists():
-        install(python, script.with_suffix(".txt"), home)
+        install(python, pinned, home)
     inside = {**os.environ, "CONFORMANCE_INSIDE": script.stem}
     inside.pop("PYTHONPATH", None)
     python = str(home / "bin" / "python")

@@ -13,6 +13,11 @@ async fn hubspots_python_sdk_is_satisfied() {
 }
 
 #[tokio::test]
+async fn a_plain_loop_over_hubspots_python_sdk_exports() {
+    Script::python("conformance/loop_python.py").passes().await;
+}
+
+#[tokio::test]
 async fn singers_tap_reads_everything_once() {
     Script::python("conformance/read_singer.py").passes().await;
 }

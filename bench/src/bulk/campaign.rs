@@ -1,5 +1,4 @@
-//! `bench bulk`: what it costs to export a campaign, without activities and with three of each person, at
-//! HubSpot's limits and without.
+//! What it costs to export a campaign, without activities and with three of each person.
 
 use std::{
     fmt,
@@ -19,7 +18,7 @@ use crate::{
 };
 
 /// Of each person.
-const ACTIVITIES: u64 = 3;
+pub(super) const ACTIVITIES: u64 = 3;
 /// So many people are at each company, spread over the whole campaign.
 const PER_COMPANY: u64 = 10;
 /// Items of one call.
@@ -30,96 +29,69 @@ const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
 /// Companies of new contacts are looked at once more soon, so that it is part of what is counted.
 const RECHECK: (&str, &str) = ("EXPORT_RECHECK_SECONDS", "5");
 
-/// How large.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Plan {
-    /// People of the campaign
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=500_000))]
+/// Exports a campaign without activities, and one with them.
+pub(super) async fn run(
     people: u64,
-    /// 50,000 people
-    #[arg(long, conflicts_with = "people")]
-    full: bool,
-    /// HubSpot's rate limits, or none; both one after the other if missing
-    #[arg(long)]
-    limits: Option<Limits>,
-    /// How long HubSpot takes for an answer at its limits, in milliseconds
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=5_000))]
+    limits: Limits,
     latency_ms: u64,
+    binaries: &Path,
+    dir: &Path,
+) -> anyhow::Result<Report> {
+    println!(
+        "bulk: {people} people of {} companies, {ACTIVITIES} activities each; limits {}, {latency_ms} ms an answer",
+        people / PER_COMPANY,
+        limits.as_str()
+    );
+    let world = world(limits, binaries, dir).await?;
+    let mut report = Report::default();
+    for (n, activities) in [0, ACTIVITIES].into_iter().enumerate() {
+        let portal = 1_000_001 + n as u64;
+        let workspace = world.connect(portal, portal_of(limits, latency_ms)).await?;
+        workspace.until_read().await?;
+        let campaign = Campaign { people, activities };
+        let figures = campaign.export(&world, &workspace).await?;
+        figures.tell(&mut report);
+    }
+    Ok(report)
 }
 
-impl Plan {
-    const fn people(&self) -> u64 {
-        if self.full { 50_000 } else { self.people }
+/// A set of one worker.
+pub(super) async fn world(limits: Limits, binaries: &Path, dir: &Path) -> anyhow::Result<World> {
+    let mut options = World::options(binaries, dir);
+    options.workers = 1;
+    let mut env = vec![BY_HAND, RECHECK];
+    if limits == Limits::Off {
+        env.push(("HUBSPOT_BUDGET", "off"));
     }
-
-    fn limits(&self) -> Vec<Limits> {
-        let both = vec![Limits::Hubspot, Limits::Off];
-        self.limits.map_or(both, |one| vec![one])
-    }
+    World::start(options, &env).await
 }
 
-/// Runs what was asked for, and prints what each has found.
-pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Result<()> {
-    for limits in plan.limits() {
-        let dir = dir.join(limits.as_str());
-        let latency = match limits {
-            Limits::Hubspot => plan.latency_ms,
-            Limits::Off => 0,
-        };
-        println!(
-            "bulk: {} people of {} companies, {} activities each; limits {}, {latency} ms an answer",
-            plan.people(),
-            plan.people() / PER_COMPANY,
-            ACTIVITIES,
-            limits.as_str()
-        );
-        let mut options = World::options(binaries, &dir);
-        options.workers = 1;
-        let mut env = vec![BY_HAND, RECHECK];
-        if limits == Limits::Off {
-            env.push(("HUBSPOT_BUDGET", "off"));
-        }
-        let world = World::start(options, &env).await?;
-        let mut report = Report::default();
-        for (n, activities) in [0, ACTIVITIES].into_iter().enumerate() {
-            let portal = 1_000_001 + n as u64;
-            let size = json!({
-                "contacts": OTHERS, "companies": 2, "deals": 0, "lists": 0, "owners": 2,
-                "limits": limits.as_str(), "latency_ms": latency,
-            });
-            let workspace = world.connect(portal, size).await?;
-            workspace.until_read().await?;
-            let campaign = Campaign {
-                people: plan.people(),
-                activities,
-            };
-            let figures = campaign.export(&world, &workspace).await?;
-            figures.tell(&mut report);
-        }
-        println!("{report}");
-        drop(world);
-        crate::remove(&dir)?;
-    }
-    Ok(())
+/// A portal that has hardly anything.
+pub(super) fn portal_of(limits: Limits, latency_ms: u64) -> Value {
+    json!({
+        "contacts": OTHERS, "companies": 2, "deals": 0, "lists": 0, "owners": 2,
+        "limits": limits.as_str(), "latency_ms": latency_ms,
+    })
 }
 
-struct Campaign {
-    people: u64,
-    activities: u64,
+pub(super) struct Campaign {
+    pub(super) people: u64,
+    /// Of each person.
+    pub(super) activities: u64,
 }
 
 /// What one campaign has cost.
-struct Figures {
-    people: u64,
+pub(super) struct Figures {
+    pub(super) people: u64,
     activities: u64,
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Requests until all was written.
-    requests: u64,
+    pub(super) requests: u64,
     /// Those of them that count against the ten-second limit.
     general: u64,
     /// Looks at the companies of new contacts afterwards.
-    rechecks: u64,
-    too_many: u64,
+    pub(super) rechecks: u64,
+    pub(super) too_many: u64,
     events: u64,
     /// Exports of people's own that were started.
     alone: u64,
@@ -185,7 +157,12 @@ impl Campaign {
         Ok(())
     }
 
-    async fn export(&self, world: &World, workspace: &Workspace) -> anyhow::Result<Figures> {
+    /// Tells the app of everybody, and has the export be confirmed by whoever likes. Says where.
+    pub(super) async fn ready(
+        &self,
+        world: &World,
+        workspace: &Workspace,
+    ) -> anyhow::Result<String> {
         let stored = workspace.ask("GET", "settings", None).await?;
         let mut settings = stored["settings"].clone();
         settings["export"]["policy"] = json!("all_contacted");
@@ -196,10 +173,20 @@ impl Campaign {
         let body =
             json!({"whom": {"select": "campaign", "campaign": "bulk"}, "include_earlier": true});
         let begun = workspace.ask("POST", "bulk-runs", Some(body)).await?;
-        let bulk = begun["bulk"].as_str().context("no bulk export")?.to_owned();
+        let bulk = begun["bulk"].as_str().context("no bulk export")?;
         let path = format!("bulk-runs/{bulk}");
         self.until(workspace, &path, "waiting_for_confirmation")
             .await?;
+        Ok(path)
+    }
+
+    pub(super) async fn export(
+        &self,
+        world: &World,
+        workspace: &Workspace,
+    ) -> anyhow::Result<Figures> {
+        let path = self.ready(world, workspace).await?;
+        let bulk = path.rsplit('/').next().unwrap_or_default();
         let worker = world.stack.pid("worker-0")?;
         let idle = process::resident_memory(worker)?;
         let seq = last_seq(workspace).await?;
@@ -369,30 +356,5 @@ impl Figures {
                 self.peak as f64 / 1e6
             ),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        plan: Plan,
-    }
-
-    #[test]
-    fn size_and_limits_can_be_chosen() {
-        let plan =
-            |args: &[&str]| Line::try_parse_from(["bulk"].iter().chain(args)).map(|l| l.plan);
-        assert_eq!(plan(&[]).unwrap().limits(), [Limits::Hubspot, Limits::Off]);
-        assert_eq!(plan(&["--limits=off"]).unwrap().limits(), [Limits::Off]);
-        assert_eq!(plan(&[]).unwrap().people(), 2_000);
-        assert_eq!(plan(&["--full"]).unwrap().people(), 50_000);
-        assert!(plan(&["--full", "--people=500"]).is_err());
-        assert!(plan(&["--people=1"]).is_err());
     }
 }
