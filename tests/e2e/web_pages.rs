@@ -132,6 +132,12 @@ async fn the_overview_tells_each_state_and_does_what_it_offers() {
             .contains("HubSpot no longer accepts our access")
     );
     assert!(revoked.text.contains("2,000"), "what is kept is counted");
+    let started = pages.get(&format!("{OVERVIEW}?done=started")).await;
+    assert!(
+        !started.text.contains("is being read now"),
+        "{}",
+        started.text
+    );
 
     let page = pages.get("/settings/hubspot/disconnect").await;
     let name = between(&page.text, "data-must-equal=\"", "\"")

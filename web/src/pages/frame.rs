@@ -75,6 +75,11 @@ pub(crate) enum Done {
 }
 
 impl Done {
+    /// Whether it says that HubSpot is being read, which is not so any more where the connection is gone.
+    const fn is_reading(self) -> bool {
+        matches!(self, Self::Started | Self::AlreadyRunning | Self::Queued)
+    }
+
     /// What it means, on the page of this place.
     fn text(self, place: &str) -> &'static str {
         match self {
@@ -169,7 +174,8 @@ impl<'a> SettingsPage<'a> {
                 div .layout {
                     (self.navigation())
                     main #main class=(width) tabindex="-1" {
-                        @if let Some(done) = self.done {
+                        @let is_true = |done: &Done| !done.is_reading() || self.head.standing.is_connected();
+                        @if let Some(done) = self.done.filter(is_true) {
                             div role="status" { (notice(Tone::Ok, icon::CHECK, &html! { p {
                                 (done.text(self.place))
                                 @if let Some((path, what)) = self.next { " Next: " a href=(path) { (what) } "." }
