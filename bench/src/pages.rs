@@ -23,6 +23,7 @@ const WITHIN_MS: f64 = 100.0;
 /// A page is to be smaller.
 const BYTES: usize = 100_000;
 const PORTAL: u64 = 7_001;
+const DOWNLOAD: &str = "/problems.csv";
 
 /// What is put in, and how often each page is asked for.
 #[derive(Args, Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,11 @@ struct Figure {
 }
 
 impl Figure {
+    /// A file that somebody keeps is no page that somebody waits for.
+    fn is_download(&self) -> bool {
+        self.page == DOWNLOAD
+    }
+
     fn is_good(&self) -> bool {
         self.times.p95() * 1_000.0 < WITHIN_MS && self.bytes < BYTES
     }
@@ -72,10 +78,10 @@ pub(crate) struct Figures(Vec<Figure>);
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for figure in &self.0 {
-            let mark = if figure.is_good() {
-                ""
-            } else {
-                "  <- too much"
+            let mark = match (figure.is_download(), figure.is_good()) {
+                (true, _) => "  (a download)",
+                (false, true) => "",
+                (false, false) => "  <- too much",
             };
             writeln!(
                 f,
@@ -83,11 +89,12 @@ impl fmt::Display for Figures {
                 figure.page, figure.times, figure.bytes
             )?;
         }
-        let good = self.0.iter().filter(|figure| figure.is_good()).count();
+        let pages = || self.0.iter().filter(|figure| !figure.is_download());
+        let good = pages().filter(|figure| figure.is_good()).count();
         writeln!(
             f,
             "  {good} of {} pages within {WITHIN_MS} ms (p95) and {BYTES} bytes",
-            self.0.len()
+            pages().count()
         )
     }
 }
@@ -145,7 +152,7 @@ const PAGES: [&str; 18] = [
     "/people/person-7",
     "/problems",
     "/problems?reason=no_email",
-    "/problems.csv",
+    DOWNLOAD,
     "/history",
     "/bulk-export",
 ];

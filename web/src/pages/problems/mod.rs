@@ -41,7 +41,7 @@ use crate::{
 /// Requests of each reason that are shown at once.
 const SHOWN: u32 = 10;
 /// Requests of the one reason that was asked for.
-const SHOWN_OF_ONE: u32 = 200;
+const SHOWN_OF_ONE: u32 = 100;
 /// Groups up to this size are open by themselves.
 const OPEN: u64 = 5;
 /// Activities of a reason that go on again at once.
