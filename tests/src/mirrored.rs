@@ -25,7 +25,7 @@ pub async fn records_of(tenant: &Tenant, plural: &str) -> Vec<Value> {
     let mut all = Vec::new();
     let mut after = String::from("0");
     loop {
-        let path = format!("records/{plural}?after={after}&limit=5000");
+        let path = format!("records/{plural}?after={after}&limit=500");
         let page = tenant.control("GET", &path, None).await;
         all.extend(page["results"].as_array().into_iter().flatten().cloned());
         match page["next"].as_str() {
