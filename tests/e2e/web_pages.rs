@@ -241,7 +241,7 @@ async fn basic_sync_saves_says_what_is_wrong_and_lets_two_admins_pick() {
     assert_eq!(wrong.status, 422);
     for shown in [
         "href=\"#ceiling\"",
-        ">Daily ceiling, records per day: Write a whole number from 1 to 1000000.</a>",
+        ">Daily ceiling, records per day: Write a whole number from 1 to 1,000,000.</a>",
         "value=\"2.0e3\"",
         "value=\"no_such_property\"",
         "id=\"ceiling-error\"",
