@@ -216,7 +216,7 @@ fn exported(summary: &ExportSummary, head: &Head, written: u32) -> Markup {
     let stats = html! {
         @if !summary.settings_saved {
             (notice(Tone::Info, icon::WARN, &html! { p {
-                "Nothing is exported before the settings were saved once: "
+                "Nothing is exported by itself before the settings were saved once: "
                 a href=(routes::BASIC_SYNC) { "choose who is exported" } "."
             } }, None))
         }

@@ -115,7 +115,10 @@ async fn shown(app: App, visit: Visit, person: PersonId) -> Result<Shown, Refuse
     let facts = Facts::of(&app, &visit, &head, &person).await?;
     let following = facts.goes_on(head.now).then(|| Following {
         address: routes::PERSON_LIVE.replace("{person}", person.as_str()),
-        said: "On its way to HubSpot".to_owned(),
+        said: match facts.is_on_its_way(head.now) {
+            true => "On its way to HubSpot".to_owned(),
+            false => "In HubSpot".to_owned(),
+        },
     });
     Ok(Shown {
         content: content(&visit, &head, &facts, &Markup::default()),
@@ -191,19 +194,29 @@ impl Facts {
     /// Whether the page is about to be different by itself. What waits for something that may take
     /// days is not followed.
     fn goes_on(&self, now: DateTime<Utc>) -> bool {
-        let lately = |at: DateTime<Utc>, within: i64| now - at < TimeDelta::seconds(within);
+        // The profile takes the contact in a moment after it was written.
+        let settles = |row: &ExportRow| {
+            matches!(row.outcome, RequestOutcome::Exported { .. })
+                && now - row.changed_at < TimeDelta::seconds(SETTLES)
+        };
+        self.is_on_its_way(now) || self.requests.iter().any(settles)
+    }
+
+    /// Whether something is still to be written.
+    fn is_on_its_way(&self, now: DateTime<Utc>) -> bool {
         let asked = self.requests.iter().any(|row| match row.outcome {
             RequestOutcome::Accepted => true,
             RequestOutcome::Waiting { reason, .. } => matches!(
                 reason,
                 WaitReason::TriedAgainLater | WaitReason::OutcomeUnknown
             ),
-            // The profile takes the contact in a moment after it was written.
-            RequestOutcome::Exported { .. } => lately(row.changed_at, SETTLES),
-            RequestOutcome::Skipped { .. } | RequestOutcome::Failed { .. } => false,
+            RequestOutcome::Exported { .. }
+            | RequestOutcome::Skipped { .. }
+            | RequestOutcome::Failed { .. } => false,
         });
         let open = |entry: &JournalEntry| {
-            entry.state == JournalState::Open && lately(entry.opened_at, OPEN_FOR)
+            let lately = now - entry.opened_at < TimeDelta::seconds(OPEN_FOR);
+            entry.state == JournalState::Open && lately
         };
         asked || self.reverting || self.journal.iter().any(open)
     }

@@ -174,14 +174,49 @@ const fn behavior_name(behavior: ExportBehavior) -> &'static str {
     }
 }
 
+/// Why a value is not written, where that is no outcome of a request.
+fn in_words(reason: &str) -> String {
+    match reason {
+        "same" => "HubSpot has it already",
+        "has_value" => "HubSpot has a value",
+        "on_create_only" => "written on create only",
+        "do_not_export" => "the row is not exported",
+        "no_app_value" => "the app has none",
+        "no_status" => "the app has no status",
+        "status_not_mapped" => "this status has no value",
+        "has_owner" => "it has an owner",
+        "no_owner" => "nobody is matched, and there is no fallback owner",
+        other => return other.replace('_', " "),
+    }
+    .to_owned()
+}
+
 /// The reason's name as words, with what it is about.
 fn why_text(why: &WhyPreview) -> Markup {
     html! {
         @match why.reason.parse::<RetryReason>() {
             Ok(reason) => { (reasons::of(reason).title) }
-            Err(_) => { (why.reason.replace('_', " ")) }
+            Err(_) => { (in_words(&why.reason)) }
         }
         @for property in &why.properties { " " code { (property) } }
         @if let Some(code) = &why.code { " " code { (code) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::export::change::Why;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_said_in_words() {
+        for (why, words) in [
+            (Why::NoAppValue, "the app has none"),
+            (Why::OnCreateOnly, "written on create only"),
+            (Why::SetBack, "set back"),
+        ] {
+            assert_eq!(in_words(why.as_str()), words);
+        }
     }
 }
