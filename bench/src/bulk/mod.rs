@@ -84,6 +84,10 @@ pub(crate) async fn run(plan: &Plan, binaries: &Path, dir: &Path) -> anyhow::Res
             continue;
         }
         let dir = dir.join(part.as_str());
+        // What was cut off has left its database: its workspaces would share their portals with ours.
+        if dir.exists() {
+            crate::remove(&dir)?;
+        }
         match part {
             Part::Campaign => {
                 for (limits, latency) in plan.limits() {

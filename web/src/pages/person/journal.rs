@@ -103,7 +103,7 @@ pub(super) const fn record_name(of: ObjectType) -> &'static str {
     }
 }
 
-/// The record in HubSpot’s own pages; that of an engagement is its place on the contact’s timeline.
+/// The record in HubSpot’s own pages; of an engagement the contact on whose timeline it stands.
 fn record(head: &Head, facts: &Facts, entry: &JournalEntry) -> Option<(String, &'static str)> {
     let id = entry.hubspot_id?;
     let path = match entry.record_type {
@@ -112,7 +112,7 @@ fn record(head: &Head, facts: &Facts, entry: &JournalEntry) -> Option<(String, &
         ObjectType::Deal => format!("/deal/{id}"),
         _ => {
             let contact = facts.profile.as_ref().ok()?.link.as_ref()?.hubspot_id;
-            format!("/contact/{contact}?engagement={id}")
+            format!("/contact/{contact}")
         }
     };
     Some((head.in_portal(&path)?, record_name(entry.record_type)))
