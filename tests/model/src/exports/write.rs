@@ -287,6 +287,15 @@ impl Exports {
         all
     }
 
+    /// The owner whom an export of a person gives, by the settings of now.
+    ///
+    /// # Panics
+    /// Where there is no such person.
+    #[must_use]
+    pub fn owner_of(&self, person: &str) -> Option<String> {
+        self.owner(self.settings.as_ref()?, &self.people[person], None)
+    }
+
     fn owner(
         &self,
         settings: &Settings,
