@@ -280,7 +280,7 @@ impl SettingsForm for Owners {
             (section("rules", "Rules", "", &html! {
                 div .card {
                     div { (switch(AUTOMATIC, !value(values, AUTOMATIC).is_empty(), "Match owners and team members by e-mail", "What is chosen above goes before.")) }
-                    div { (switch(OVERWRITE, !value(values, OVERWRITE).is_empty(), "Exports replace the owner that a record has", "Off: only records without an owner get one.")) }
+                    div { (switch(OVERWRITE, !value(values, OVERWRITE).is_empty(), "Exports replace the owner that a record has", "Off: only records without an owner get one. On: a company whose people have several owners gets that of whoever is exported last.")) }
                     div .fields {
                         (select_field(FALLBACK, "Fallback owner", value(values, FALLBACK), &self.owner_options(value(values, FALLBACK)), error_of(errors, FALLBACK), "Of exports of members without an owner."))
                         (select_field(UNMAPPED, "Imported records of unmapped owners go to", value(values, UNMAPPED), &self.member_options("Whoever the fallback owner is", value(values, UNMAPPED)), error_of(errors, UNMAPPED), ""))
