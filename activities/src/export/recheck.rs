@@ -108,7 +108,7 @@ impl Rechecking {
                 read.unanswered.get(&id),
                 Some(Some(hubspot::Error::NotFound))
             );
-            match read.answered.get(&id) {
+            let settled = match read.answered.get(&id) {
                 None if gone => {
                     ended.push(recheck.contact);
                     continue;
@@ -118,17 +118,15 @@ impl Rechecking {
                     put_off(recheck.contact, wait_after(SOON, recheck.attempts));
                     continue;
                 }
-                None => {}
-                Some(found) => {
-                    let companies = wire::contact_companies(found)?;
-                    if decide(recheck, &companies).is_none() && !recheck.left_open {
-                        report.unchanged += 1;
-                        ended.push(recheck.contact);
-                        continue;
-                    }
-                }
+                None => false,
+                Some(found) => decide(recheck, &wire::contact_companies(found)?).is_none(),
+            };
+            if settled && !recheck.left_open {
+                report.unchanged += 1;
+                ended.push(recheck.contact);
+                continue;
             }
-            match self.mend(ground, recheck, done).await {
+            match self.mend(ground, recheck, settled, done).await {
                 Ok(Mended::Restored) => {
                     report.restored += 1;
                     ended.push(recheck.contact);
@@ -162,11 +160,13 @@ impl Rechecking {
     }
 
     /// Finds out what became of what somebody left open about the person, and associates the contact with
-    /// our company where that is still to be done.
+    /// our company where that is still to be done. `settled`: it was not, when it was looked at; then whoever
+    /// left something open has closed it since, or it is read again.
     async fn mend(
         &self,
         ground: &Ground,
         recheck: &DueRecheck,
+        settled: bool,
         done: &AtomicU64,
     ) -> Result<Mended, Stop> {
         let store = &self.deps.store;
@@ -187,7 +187,7 @@ impl Rechecking {
             Cause::Repair,
             done,
         );
-        let mended = restore(&mut exporting, recheck).await;
+        let mended = restore(&mut exporting, recheck, settled).await;
         store.give_writer_back(&hold).await?;
         mended
     }
@@ -210,12 +210,19 @@ fn decide(recheck: &DueRecheck, companies: &[ContactCompany]) -> Option<Associat
     association::decide(companies, recheck.company, moment)
 }
 
-async fn restore(exporting: &mut Exporting<'_>, recheck: &DueRecheck) -> Result<Mended, Stop> {
+async fn restore(
+    exporting: &mut Exporting<'_>,
+    recheck: &DueRecheck,
+    settled: bool,
+) -> Result<Mended, Stop> {
     let (workspace, portal) = (exporting.ground.workspace, exporting.ground.portal);
     let store = &exporting.deps.store;
     let open = store
         .open_entries(workspace, portal, &recheck.person)
         .await?;
+    if settled && open.is_empty() {
+        return Ok(Mended::Nothing);
+    }
     for entry in &open {
         exporting.take_over(entry).await?;
     }
